@@ -1,0 +1,164 @@
+//! A share for a command: what `stillpoint run -s` holds.
+//!
+//! It stands in a slot of its own, whose lifeline keeps a descriptor. The command inherits a copy, so
+//! that killing the wrapper does not end the share under a command that goes on writing; it is
+//! unlocked explicitly at the end, so that a grandchild that stays behind does not keep it.
+
+use crate::Error;
+use crate::barrier::Barrier;
+use crate::drain::Watch;
+use crate::exclusive::Waiting;
+use crate::join::{self, Attachment};
+use crate::layout::{FLAG_UNWATCHED, KIND_COMMAND, SLOTS, THREAD_SLOTS};
+use crate::lifeline::Lifeline;
+use crate::sync::Ordering;
+use crate::wait::{self, Wait};
+use crate::{cover, process};
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// How a command's share is asked for.
+pub struct CommandShareOptions<'a> {
+    /// How long to wait at most; `None`: as long as it takes; zero: not at all. `None` by default.
+    pub wait: Option<Duration>,
+    /// Whether the share leaves a dirty mark if its holder ends inside. True by default; false for a
+    /// command that takes this process's place and cannot leave properly.
+    pub watched: bool,
+    /// Called every 100 ms or so while waiting.
+    pub progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
+    /// Checked while waiting: true ends it with [`Error::Cancelled`].
+    pub cancel: Option<&'a AtomicBool>,
+}
+
+impl Default for CommandShareOptions<'_> {
+    fn default() -> Self {
+        CommandShareOptions { wait: None, watched: true, progress: None, cancel: None }
+    }
+}
+
+/// A share whose lock a command inherits.
+#[derive(Debug)]
+#[must_use = "the share ends when this is dropped"]
+pub struct CommandShare {
+    barrier: Barrier,
+    slot: u32,
+    word: u32,
+    life: Option<Lifeline>,
+    readmitted: bool,
+    incarnation: u64,
+}
+
+impl Barrier {
+    /// Enters the shared side on behalf of a command.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`], [`Error::TimedOut`], [`Error::Cancelled`], [`Error::Full`]; else as
+    /// [`Barrier::shared`].
+    pub fn shared_for_command(
+        &self,
+        options: &mut CommandShareOptions<'_>,
+    ) -> Result<CommandShare, Error> {
+        let attachment = self.inner.attached()?;
+        let wait = options.wait.map_or(Wait::Forever, Wait::at_most);
+        let watch = &mut Watch::new(options.progress.take(), options.cancel);
+        let (slot, life) = join::while_made_anew(|| {
+            let range = (THREAD_SLOTS..SLOTS).chain(0..THREAD_SLOTS);
+            let process = process::lock();
+            let (place, parts) = (&self.inner.place, attachment.parts);
+            join::claim(&process, place, parts, KIND_COMMAND, range, true)
+        })?;
+        let flags = if options.watched { 0 } else { FLAG_UNWATCHED };
+        join::introduce(attachment.slot(slot), KIND_COMMAND, flags, &self.inner);
+        let mut share = CommandShare {
+            barrier: self.clone(),
+            slot,
+            word: 0,
+            life: Some(life),
+            readmitted: false,
+            incarnation: attachment.incarnation,
+        };
+        share.enter(attachment, wait, watch)?;
+        Ok(share)
+    }
+}
+
+impl CommandShare {
+    fn enter(
+        &mut self,
+        attachment: &Attachment,
+        wait: Wait,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Error> {
+        let barrier = &self.barrier;
+        let inner = &*barrier.inner;
+        let gate = attachment.gate();
+        let slot = attachment.slot(self.slot);
+        let odd = Cell::new(slot.word.load(Ordering::Relaxed) | 1);
+        let readmitted = &mut self.readmitted;
+        gate.enter(
+            || gate.publish(&slot.word, odd.get()),
+            || {
+                gate.retract(&slot.word, odd.get().wrapping_add(1));
+                odd.set(odd.get().wrapping_add(2));
+            },
+            || inner.cover.holds(inner, attachment).is_some(),
+            |generation| {
+                *readmitted = true;
+                wait::for_opening(barrier, attachment, Some(slot), generation, wait, Some(watch))
+            },
+        )?;
+        self.word = odd.get();
+        Ok(())
+    }
+
+    /// The descriptor that keeps the slot alive, close-on-exec here: the command inherits a copy
+    /// that is not.
+    ///
+    /// # Panics
+    /// Never: the descriptor was asked for when the slot was claimed.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        let life = self.life.as_ref().and_then(Lifeline::descriptor);
+        life.expect("the lifeline of a command keeps its descriptor")
+    }
+
+    /// The value of `STILLPOINT_HELD` for the command.
+    pub fn cover(&self) -> OsString {
+        cover::with_share(self.barrier.inner.uuid, self.slot, self.word)
+    }
+
+    /// Ends the share.
+    pub fn end(self) {}
+
+    /// Leaves the share to the descriptor, for a process that is about to exec: it then lasts until
+    /// the last copy of it is closed.
+    ///
+    /// # Panics
+    /// Never, as [`CommandShare::descriptor`].
+    pub fn into_process(mut self) -> OwnedFd {
+        let life = self.life.take().and_then(Lifeline::into_descriptor);
+        life.expect("the lifeline of a command keeps its descriptor")
+    }
+}
+
+impl Drop for CommandShare {
+    fn drop(&mut self) {
+        let Some(life) = self.life.take() else { return };
+        if !process::is_current(self.incarnation) {
+            return;
+        }
+        let Some(attachment) = self.barrier.inner.attachment_of_this_process() else {
+            return;
+        };
+        let slot = attachment.slot(self.slot);
+        if self.word != 0 {
+            attachment.gate().leave(&slot.word, self.word.wrapping_add(1));
+        }
+        // Even now, so that nothing is lost; the life byte falls last.
+        slot.settle(attachment.parts.dirty());
+        life.unlock();
+        wait::after_leaving(attachment.gate(), self.readmitted);
+    }
+}

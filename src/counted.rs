@@ -1,0 +1,73 @@
+//! The counted slot: shares of a process that stand in no thread's slot.
+//!
+//! Shares that move between threads and threads that found no slot count in one slot that the process
+//! has owned since it opened the barrier. Its word is `2n - 1` for n shares and 0 for none, so that it is odd whenever anybody is
+//! inside, and it is changed by compare-and-swap. Counting is not nesting: each entry asks the gate.
+
+use crate::Error;
+use crate::barrier::Barrier;
+use crate::gate::is_closed;
+use crate::join::Attachment;
+use crate::process;
+use crate::sync::AtomicU32;
+use crate::wait::{self, Wait};
+
+/// Enters through the counted slot. True if it had to wait, and so owes the next waiter a wake-up.
+pub(crate) fn enter(barrier: &Barrier, attachment: &Attachment, wait: Wait) -> Result<bool, Error> {
+    let (gate, word) = (attachment.gate(), word(attachment));
+    let mut waited = false;
+    gate.enter(
+        || gate.publish_counted(word),
+        || gate.retract_counted(word),
+        || barrier.inner.cover.holds(&barrier.inner, attachment).is_some(),
+        |generation| {
+            waited = true;
+            wait::for_opening(barrier, attachment, None, generation, wait, None)
+        },
+    )?;
+    Ok(waited)
+}
+
+/// Leaves `shares` shares of the counted slot, and wakes the next waiter if that is owed.
+pub(crate) fn leave(attachment: &Attachment, shares: u32, readmitted: bool) {
+    let gate = attachment.gate();
+    if is_closed(gate.leave_counted(word(attachment), shares)) || readmitted {
+        wait::after_leaving(gate, readmitted);
+    }
+}
+
+fn word(attachment: &Attachment) -> &AtomicU32 {
+    &attachment.slot(attachment.counted).word
+}
+
+/// A share that may move between threads.
+///
+/// It stands in the process's counted slot and does not nest: taking a second one while the gate is
+/// closed waits, so a task that holds one must not take another. It leaves when dropped. In a forked
+/// child an inherited one is void.
+#[derive(Debug)]
+#[must_use = "the share ends when this is dropped"]
+pub struct OwnedShared {
+    barrier: Barrier,
+    incarnation: u64,
+    readmitted: bool,
+}
+
+impl OwnedShared {
+    pub(crate) fn enter(barrier: &Barrier, wait: Wait) -> Result<OwnedShared, Error> {
+        let attachment = barrier.inner.attached()?;
+        let readmitted = enter(barrier, attachment, wait)?;
+        let incarnation = attachment.incarnation;
+        Ok(OwnedShared { barrier: barrier.clone(), incarnation, readmitted })
+    }
+}
+
+impl Drop for OwnedShared {
+    fn drop(&mut self) {
+        if process::is_current(self.incarnation)
+            && let Some(attachment) = self.barrier.inner.attachment_of_this_process()
+        {
+            leave(attachment, 1, self.readmitted);
+        }
+    }
+}

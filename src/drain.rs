@@ -1,0 +1,175 @@
+//! Draining: with the gate closed, wait until nobody is inside.
+//!
+//! The exclusive side sleeps on the `drain` word, which every writer that leaves moves while the gate
+//! is closed, and looks again at least every tick. At the first look and at every tick it asks of
+//! each slot that is still odd whether its owner lives: a writer that died inside costs a tick, not a
+//! limit. It notes in the slot since when it has seen the word there, so that `status` can say for how
+//! long at least somebody has been inside: writers read no clock themselves.
+
+use crate::barrier::Barrier;
+use crate::exclusive::{Phase, Waiting};
+use crate::gate::is_inside;
+use crate::held::Held;
+use crate::layout::Slot;
+use crate::reclaim::reclaim;
+use crate::report::Writer;
+use crate::sync::Ordering;
+use crate::{Error, sys};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// How long the exclusive side sleeps at most between two looks.
+const TICK: Duration = Duration::from_millis(10);
+/// Between two reports of progress.
+const REPORT: Duration = Duration::from_millis(100);
+
+/// The caller's eyes and ears while the exclusive side waits.
+pub(crate) struct Watch<'a> {
+    progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
+    cancel: Option<&'a AtomicBool>,
+    started: Instant,
+    reported: Instant,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(
+        progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
+        cancel: Option<&'a AtomicBool>,
+    ) -> Self {
+        let now = Instant::now();
+        Watch { progress, cancel, started: now, reported: now }
+    }
+
+    /// How long all of it has taken.
+    pub(crate) fn waited(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Reports now and then; an error if the caller wants no more.
+    pub(crate) fn tick(
+        &mut self,
+        phase: Phase,
+        barrier: &Barrier,
+        writers: impl FnOnce() -> Vec<Writer>,
+    ) -> Result<(), Error> {
+        if self.cancel.is_some_and(|cancel| cancel.load(std::sync::atomic::Ordering::SeqCst)) {
+            return Err(Error::Cancelled);
+        }
+        if let Some(progress) = &mut self.progress
+            && self.reported.elapsed() >= REPORT
+        {
+            self.reported = Instant::now();
+            let (since, barrier) = (self.started.elapsed(), barrier.path());
+            progress(&Waiting { phase, since, writers: &writers(), barrier });
+        }
+        Ok(())
+    }
+}
+
+/// Somebody who was seen inside.
+#[derive(Clone, Debug)]
+pub(crate) struct Insider {
+    pub(crate) index: usize,
+    pub(crate) word: u32,
+    since: Instant,
+    until: Instant,
+}
+
+impl Insider {
+    fn slot<'map>(&self, slots: &'map [Slot]) -> &'map Slot {
+        &slots[self.index]
+    }
+
+    /// Whether the very share that was seen has not ended.
+    pub(crate) fn is_still_inside(&self, slots: &[Slot]) -> bool {
+        self.slot(slots).word.load(Ordering::Acquire) == self.word
+    }
+
+    /// As a report names it; `alive` asks the kernel what it waits for.
+    pub(crate) fn name(&self, slots: &[Slot], alive: bool) -> Writer {
+        let slot = self.slot(slots);
+        let seen_here = self.until.duration_since(self.since);
+        let now = sys::monotonic_milliseconds();
+        let seen_before = if slot.seen_word.load(Ordering::Relaxed) == self.word {
+            Duration::from_millis(now.saturating_sub(slot.seen_since.get()))
+        } else {
+            Duration::ZERO
+        };
+        let writer = Writer::of_slot(self.index, slot, seen_here.max(seen_before));
+        if alive { writer } else { Writer { wait_channel: None, ..writer } }
+    }
+}
+
+/// What a drain saw.
+#[derive(Debug, Default)]
+pub(crate) struct Drained {
+    pub(crate) quiet: bool,
+    /// Everybody who was seen inside, and was not dead.
+    pub(crate) insiders: Vec<Insider>,
+}
+
+/// Waits until nobody is inside, at most until `deadline`.
+pub(crate) fn drain(
+    held: &Held,
+    deadline: Instant,
+    watch: &mut Watch<'_>,
+) -> Result<Drained, Error> {
+    let attachment = held.attachment()?;
+    let parts = attachment.parts;
+    let slots = parts.slots();
+    let mut insiders: Vec<Insider> = Vec::new();
+    let mut asked: Option<Instant> = None;
+    let mut cancelled = Ok(());
+    let quiet = attachment.gate().wait_until_quiet(
+        || parts.words(),
+        |words| {
+            let now = Instant::now();
+            note(words, slots, &mut insiders, now);
+            if asked.is_none_or(|asked| asked.elapsed() >= TICK) {
+                asked = Some(now);
+                let before = insiders.len();
+                insiders.retain(|insider| {
+                    !insider.is_still_inside(slots)
+                        || !reclaim(&held.barrier.inner, parts, insider.index)
+                });
+                if insiders.len() < before {
+                    return Some(Duration::ZERO);
+                }
+            }
+            let still =
+                || still_inside(&insiders, slots).map(|seen| seen.name(slots, true)).collect();
+            cancelled = watch.tick(Phase::Draining, &held.barrier, still);
+            let remaining = deadline.saturating_duration_since(now);
+            (cancelled.is_ok() && !remaining.is_zero()).then(|| remaining.min(TICK))
+        },
+    );
+    cancelled?;
+    if !quiet {
+        insiders.retain(|insider| insider.is_still_inside(slots));
+    }
+    Ok(Drained { quiet, insiders })
+}
+
+/// Those of them whose share has not ended.
+pub(crate) fn still_inside<'a>(
+    insiders: &'a [Insider],
+    slots: &'a [Slot],
+) -> impl Iterator<Item = &'a Insider> {
+    insiders.iter().filter(|insider| insider.is_still_inside(slots))
+}
+
+/// Adds who is inside now to those who were.
+fn note(words: &[u32], slots: &[Slot], insiders: &mut Vec<Insider>, now: Instant) {
+    for (index, word) in words.iter().copied().enumerate().filter(|(_, word)| is_inside(*word)) {
+        match insiders.iter_mut().find(|seen| seen.index == index && seen.word == word) {
+            Some(seen) => seen.until = now,
+            None => {
+                let slot = &slots[index];
+                if slot.seen_word.swap(word, Ordering::Relaxed) != word {
+                    slot.seen_since.set(sys::monotonic_milliseconds());
+                }
+                insiders.push(Insider { index, word, since: now, until: now });
+            }
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The exclusive side: what a caller asks for, holds, and gives back.
+//!
+//! An [`ExclusiveGuard`] is a pause: the gate is closed and nobody is inside. It ends by `release`,
+//! whose success is the certificate that the pause lasted from the grant until then; by being
+//! dropped, without one; or by a writer that waited longer than the pause may last, and then `release`
+//! says `Revoked`. How a pause is reached is in `acquire`.
+
+use crate::barrier::Barrier;
+use crate::held::Held;
+use crate::pacing::Pacing;
+use crate::report::Writer;
+use crate::{Error, cover, process};
+use std::ffi::OsString;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant, SystemTime};
+
+/// What is asked for, with the limits that bound the harm.
+///
+/// # Examples
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let barrier = stillpoint::Barrier::create(folder.path().join("spool.barrier"))?;
+/// use stillpoint::ExclusiveOptions;
+/// use std::time::Duration;
+///
+/// let mut options = ExclusiveOptions { hold: Some(Duration::from_secs(2)), ..Default::default() };
+/// let pause = barrier.exclusive(&mut options)?;
+/// assert!(pause.remaining().unwrap() <= Duration::from_secs(2));
+/// pause.release()?;
+/// # Ok::<(), stillpoint::Error>(())
+/// ```
+pub struct ExclusiveOptions<'a> {
+    /// How long to wait, with the gate open, for shares that turned out to be long; 0: not at all,
+    /// one closing only. 10 s by default.
+    pub patience: Duration,
+    /// How long the gate may be closed before it must be quiet. 2 s by default.
+    pub drain: Duration,
+    /// How long the pause may last once it is quiet; `None`: without limit. 10 s by default.
+    pub hold: Option<Duration>,
+    /// How long to wait before the first closing, for other tools and users of flock(1); `None`:
+    /// patience and drain together.
+    pub wait: Option<Duration>,
+    /// How long the gate must have been open before it is closed again.
+    pub pacing: Pacing,
+    /// What the tool calls itself in reports.
+    pub label: Option<String>,
+    /// Asked once the barrier is quiet, until it is true or the drain limit has passed.
+    pub predicate: Option<&'a mut dyn FnMut() -> bool>,
+    /// Called at least every 100 ms or so while waiting.
+    pub progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
+    /// Checked while waiting: true ends it with [`Error::Cancelled`].
+    pub cancel: Option<&'a AtomicBool>,
+    /// Keep a descriptor that carries the exclusive lock, for a command that is to inherit it.
+    pub keep_descriptor: bool,
+}
+
+impl Default for ExclusiveOptions<'_> {
+    fn default() -> Self {
+        ExclusiveOptions {
+            patience: Duration::from_secs(10),
+            drain: Duration::from_secs(2),
+            hold: Some(Duration::from_secs(10)),
+            wait: None,
+            pacing: Pacing::Minimal,
+            label: None,
+            predicate: None,
+            progress: None,
+            cancel: None,
+            keep_descriptor: false,
+        }
+    }
+}
+
+/// What the exclusive side waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Another tool has the exclusive side.
+    OtherTool,
+    /// The gate must stay open a while after the last closing.
+    Pacing,
+    /// Users of flock(1) on the barrier file.
+    Foreign,
+    /// The gate is closed; writers inside are to leave.
+    Draining,
+    /// The gate is open; shares that turned out to be long are to end.
+    LongShares,
+    /// The barrier is quiet; the caller's predicate is not true yet.
+    Predicate,
+    /// The shared side is wanted, and the gate is closed.
+    Gate,
+}
+
+/// A wait in progress.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    /// What is waited for.
+    pub phase: Phase,
+    /// How long all of it has taken so far.
+    pub since: Duration,
+    /// For whom, as far as that is known.
+    pub writers: &'a [Writer],
+    /// On which barrier.
+    pub barrier: &'a Path,
+}
+
+/// The dirty epoch and the epoch that was acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dirty {
+    /// Grows by at least one for each writer lost inside a share.
+    pub epoch: u32,
+    /// The last epoch that somebody repaired, or looked at and found harmless.
+    pub acknowledged: u32,
+}
+
+impl Dirty {
+    /// Whether a loss has not been acknowledged yet.
+    pub fn is_dirty(&self) -> bool {
+        self.epoch != self.acknowledged
+    }
+}
+
+/// How a pause went.
+#[derive(Clone, Debug)]
+pub struct PauseReport {
+    /// From the last closing until it was quiet.
+    pub drain: Duration,
+    /// From quiet until now, or until the release.
+    pub hold: Duration,
+    /// From the last closing to the opening: what the writers felt, at most.
+    pub pause: Duration,
+    /// How often the gate was closed.
+    pub closings: u32,
+    /// Slots with a living owner.
+    pub writers: usize,
+    /// Who was inside when the gate closed, the first 64 of them.
+    pub waited_for: Vec<Writer>,
+    /// Per barrier, as the caller ordered them: the dirty epoch at the grant.
+    pub dirty_at_grant: Vec<Dirty>,
+    /// Per barrier: the dirty epoch at the release; empty before it.
+    pub dirty_at_release: Vec<Dirty>,
+    /// Per barrier: the generation of the closed gate.
+    pub generations: Vec<u32>,
+    /// When it became quiet.
+    pub quiet_at: SystemTime,
+}
+
+/// A pause: every share is shut out, on one barrier or on several.
+#[derive(Debug)]
+#[must_use = "the pause ends, without a certificate, when this is dropped"]
+pub struct ExclusiveGuard {
+    /// In locking order.
+    held: Vec<Held>,
+    hold: Option<Duration>,
+    closed: Instant,
+    granted: Instant,
+    report: PauseReport,
+    incarnation: u64,
+    over: bool,
+}
+
+impl Barrier {
+    /// Takes the exclusive side: closes the gate and waits until nobody is inside, within the limits.
+    ///
+    /// # Errors
+    /// [`Error::NotQuiet`] or [`Error::Busy`] when a limit has passed, with the gate open again;
+    /// [`Error::Deadlock`] inside a share; [`Error::Cancelled`]; [`Error::System`].
+    pub fn exclusive(&self, options: &mut ExclusiveOptions<'_>) -> Result<ExclusiveGuard, Error> {
+        exclusive_all(&[self], options)
+    }
+}
+
+/// Takes the exclusive side of several barriers at once. They are closed and drained one after
+/// another in the order of device and inode, which is the order in which writers must nest them, and
+/// opened together. Each is named once.
+///
+/// # Errors
+/// As [`Barrier::exclusive`], naming the barrier.
+pub fn exclusive_all(
+    barriers: &[&Barrier],
+    options: &mut ExclusiveOptions<'_>,
+) -> Result<ExclusiveGuard, Error> {
+    crate::acquire::acquire(barriers, options)
+}
+
+impl ExclusiveGuard {
+    pub(crate) fn new(
+        held: Vec<Held>,
+        hold: Option<Duration>,
+        closed: Instant,
+        report: PauseReport,
+    ) -> ExclusiveGuard {
+        let incarnation = process::incarnation();
+        ExclusiveGuard {
+            held,
+            hold,
+            closed,
+            granted: Instant::now(),
+            report,
+            incarnation,
+            over: false,
+        }
+    }
+
+    /// How much of the hold limit is left; `None`: there is none.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.hold.map(|hold| hold.saturating_sub(self.granted.elapsed()))
+    }
+
+    /// Whether the pause is over already, because somebody opened a gate.
+    pub fn is_revoked(&self) -> bool {
+        !process::is_current(self.incarnation) || self.held.iter().any(|held| !held.is_closed())
+    }
+
+    /// Whether all of it was granted under an ancestor's pause.
+    pub fn covered(&self) -> bool {
+        self.held.iter().all(Held::is_covered)
+    }
+
+    /// When it became quiet.
+    pub fn quiet_at(&self) -> SystemTime {
+        self.report.quiet_at
+    }
+
+    /// How it went so far.
+    pub fn report(&self) -> &PauseReport {
+        &self.report
+    }
+
+    /// The descriptors that carry the exclusive locks, if they were to be kept.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.held.iter().filter_map(Held::descriptor).collect()
+    }
+
+    /// The value of `STILLPOINT_HELD` for a command that runs in this pause.
+    pub fn cover(&self) -> OsString {
+        let own = self.held.iter().filter(|held| !held.is_covered());
+        cover::with_exclusive(own.map(|held| (held.barrier.inner.uuid, held.generation)))
+    }
+
+    /// Leaves the pause to the descriptors, for a process that is about to exec: it then lasts until
+    /// the last of them is closed, or until its limit, and there is no certificate.
+    pub fn into_process(mut self) -> Vec<OwnedFd> {
+        self.over = true;
+        self.held.drain(..).filter_map(Held::into_descriptor).collect()
+    }
+
+    /// Ends the pause. Success is the certificate: from the grant until now no share began and none
+    /// was inside.
+    ///
+    /// # Errors
+    /// [`Error::Revoked`] if that is not so: throw away what was made in the pause. The gate is open
+    /// in any case.
+    pub fn release(mut self) -> Result<PauseReport, Error> {
+        let verdict = self.end();
+        verdict.map(|()| self.report.clone())
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        self.over = true;
+        let paths: Vec<PathBuf> = self.held.iter().map(|held| held.barrier.path().into()).collect();
+        let revoked = |index: usize, reason: String| {
+            let path = paths.get(index).cloned().unwrap_or_default();
+            Err(Error::Revoked { path, reason })
+        };
+        if !process::is_current(self.incarnation) {
+            return revoked(0, "it belongs to the process that forked this one".into());
+        }
+        let hold = self.granted.elapsed();
+        self.report.hold = hold;
+        let still_inside: Vec<Option<Writer>> = self.held.iter().map(Held::still_inside).collect();
+        self.report.dirty_at_release = in_callers_order(&self.held, |held| held.barrier.dirty());
+        let opened: Vec<bool> = self.held.iter().map(Held::open).collect();
+        self.report.pause = self.closed.elapsed();
+        for held in self.held.drain(..).rev() {
+            held.give_back(self.report.pause);
+        }
+        // All is open; what remains is to say whether it lasted.
+        for (index, inside) in still_inside.into_iter().enumerate() {
+            if !opened[index] {
+                return revoked(index, "somebody opened the gate before its time".into());
+            }
+            if let Some(writer) = inside {
+                return revoked(index, format!("{writer} is inside"));
+            }
+        }
+        match self.hold {
+            Some(limit) if hold > limit => {
+                revoked(0, format!("its limit of {:.3} s has passed", limit.as_secs_f64()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for ExclusiveGuard {
+    fn drop(&mut self) {
+        if !self.over {
+            let _ = self.end();
+        }
+    }
+}
+
+/// One value per barrier, as the caller ordered them.
+pub(crate) fn in_callers_order<T>(held: &[Held], value: impl Fn(&Held) -> T) -> Vec<T> {
+    let mut values: Vec<(usize, T)> =
+        held.iter().map(|held| (held.position, value(held))).collect();
+    values.sort_by_key(|(position, _)| *position);
+    values.into_iter().map(|(_, value)| value).collect()
+}

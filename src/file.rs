@@ -1,0 +1,334 @@
+//! The barrier file: where it is, what is checked before it is trusted, how it is made.
+//!
+//! A barrier is made aside, complete, and then linked into place, so that nobody ever sees half of
+//! one. It is never resized, replaced or removed while anybody has it open. Everything that is opened
+//! is opened afresh by its path, without following a last symbolic link, and compared with the file
+//! that the process already knows (device and inode): a replaced barrier is noticed, not used.
+
+use crate::layout::{FILE_SIZE, MAGIC, MAJOR, MINOR, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
+use crate::{Error, sys};
+use nix::fcntl::posix_fallocate;
+use nix::libc;
+use nix::sys::statfs::fstatfs;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+/// Which file it is, wherever it may be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Identity {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+/// The folder of the barriers that every user means by a name.
+const FOLDER: &str = "/run/stillpoint";
+
+/// The path of a barrier: a name stands for `/run/stillpoint/NAME.barrier`, for every user, because a
+/// root tool and a writer of another user must mean the same file. `$STILLPOINT_DIR` replaces the
+/// folder, `user` means `$XDG_RUNTIME_DIR/stillpoint`; anything with a `/` is a path.
+///
+/// # Errors
+/// [`Error::BadName`] if no file can have the name.
+///
+/// # Examples
+/// ```
+/// # use stillpoint::barrier_path;
+/// let path = barrier_path("./spool.barrier".as_ref(), false)?;
+/// assert_eq!(path, std::path::Path::new("./spool.barrier"));
+/// # Ok::<(), stillpoint::Error>(())
+/// ```
+pub fn barrier_path(name: &OsStr, user: bool) -> Result<PathBuf, Error> {
+    let bytes = name.as_bytes();
+    let bad = |reason| Error::BadName { name: name.to_string_lossy().into_owned(), reason };
+    if bytes.is_empty() {
+        return Err(bad("it is empty"));
+    }
+    if bytes.contains(&0) {
+        return Err(bad("it has a zero byte in it"));
+    }
+    if bytes.contains(&b'/') {
+        return Ok(PathBuf::from(name));
+    }
+    if bytes[0] == b'.' || bytes[0] == b'-' || bytes.iter().any(u8::is_ascii_control) {
+        return Err(bad("a name begins with a letter or digit and has no control characters"));
+    }
+    let mut file = name.to_os_string();
+    file.push(".barrier");
+    Ok(folder(user)?.join(file))
+}
+
+/// The folder in which names are looked up.
+///
+/// # Errors
+/// [`Error::BadName`] if `user` is asked for and `$XDG_RUNTIME_DIR` is not set.
+pub fn barrier_folder(user: bool) -> Result<PathBuf, Error> {
+    folder(user)
+}
+
+fn folder(user: bool) -> Result<PathBuf, Error> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if user {
+        let runtime = variable("XDG_RUNTIME_DIR").ok_or(Error::BadName {
+            name: "--user".into(),
+            reason: "XDG_RUNTIME_DIR is not set",
+        })?;
+        return Ok(Path::new(&runtime).join("stillpoint"));
+    }
+    Ok(variable("STILLPOINT_DIR").map_or_else(|| PathBuf::from(FOLDER), PathBuf::from))
+}
+
+/// The same path without dependence on the working directory.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    let name = path.file_name().ok_or_else(|| Error::not_a_barrier(path, "it is a folder"))?;
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let folder = folder.canonicalize().map_err(|source| opening_failed(path, source))?;
+    Ok(folder.join(name))
+}
+
+fn opening_failed(path: &Path, source: io::Error) -> Error {
+    let path = path.to_path_buf();
+    match source.raw_os_error() {
+        Some(libc::ENOENT | libc::ENOTDIR) => Error::Missing { path },
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Denied { path, source },
+        Some(libc::ELOOP) => Error::not_a_barrier(&path, "it is a symbolic link"),
+        Some(libc::EISDIR) => Error::not_a_barrier(&path, "it is a folder"),
+        Some(libc::ENXIO | libc::ENODEV) => Error::not_a_barrier(&path, "it is no regular file"),
+        _ => Error::System { call: "open", path, source },
+    }
+}
+
+/// Opens the file afresh: a new open file description, with no lock and no history. `known` is the
+/// file that it must be.
+pub(crate) fn open_fresh(
+    path: &Path,
+    writable: bool,
+    known: Option<Identity>,
+) -> Result<(File, Identity), Error> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(writable)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(|source| opening_failed(path, source))?;
+    let meta = file.metadata().map_err(|source| Error::system("fstat", path, source))?;
+    if !meta.is_file() {
+        return Err(Error::not_a_barrier(path, "it is no regular file"));
+    }
+    let identity = Identity { device: meta.dev(), inode: meta.ino() };
+    if meta.nlink() == 0 || known.is_some_and(|known| known != identity) {
+        return Err(Error::not_a_barrier(path, "it was replaced while it was in use"));
+    }
+    Ok((file, identity))
+}
+
+/// The parts of the header that decide whether a file may be used, copied once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeaderCopy {
+    pub(crate) uuid: [u32; 4],
+    pub(crate) boot_id: [u32; 4],
+    pub(crate) readmit: u32,
+}
+
+const HEADER_WORDS: usize = 19;
+
+/// Checks the file's shape: size, magic, version, geometry. What it says of its boot is not judged.
+pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
+    let size = file.metadata().map_err(|source| Error::system("fstat", path, source))?.len();
+    if size == 0 {
+        return Err(Error::not_a_barrier(path, "it is empty"));
+    }
+    let mut bytes = [0; HEADER_WORDS * 4];
+    match file.read_exact_at(&mut bytes, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(Error::not_a_barrier(path, "it is too short"));
+        }
+        result => result.map_err(|source| Error::system("pread", path, source))?,
+    }
+    if bytes[..8] != MAGIC {
+        if bytes[..7] == MAGIC[..7] {
+            let found = format!("layout {:?}", char::from(bytes[7]));
+            return Err(Error::Version { path: path.into(), found });
+        }
+        return Err(Error::not_a_barrier(path, "it does not begin as one"));
+    }
+    let mut words = [0; HEADER_WORDS];
+    for (word, four) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+        *word = u32::from_ne_bytes([four[0], four[1], four[2], four[3]]);
+    }
+    if words[2] != MAJOR {
+        let found = format!("layout {}.{}", words[2], words[3]);
+        return Err(Error::Version { path: path.into(), found });
+    }
+    if words[4] != 0 {
+        let found = format!("features {:#x}", words[4]);
+        return Err(Error::Version { path: path.into(), found });
+    }
+    if words[6..10] != [SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE] {
+        return Err(Error::not_a_barrier(path, "its geometry is wrong"));
+    }
+    if size != u64::from(FILE_SIZE) {
+        let reason = format!("it is {size} bytes long instead of {FILE_SIZE}: it was cut or grown");
+        return Err(Error::not_a_barrier(path, reason));
+    }
+    let four = |at: usize| [words[at], words[at + 1], words[at + 2], words[at + 3]];
+    Ok(HeaderCopy { uuid: four(10), boot_id: four(14), readmit: words[18] })
+}
+
+/// File systems on which either locks or shared memory do not reach every process that sees the
+/// file. The numbers stand in statfs(2) and linux/magic.h.
+const UNSUPPORTED: [(i64, &str); 14] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xfe53_4d42, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0x6573_5546, "FUSE"),
+    (0x0102_1997, "9P"),
+    (0x00c3_6400, "Ceph"),
+    (0x794c_7630, "overlayfs"),
+    (0x5346_414f, "AFS"),
+    (0x6b41_4653, "AFS"),
+    (0x7375_7245, "Coda"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x786f_4256, "a VirtualBox folder"),
+    (0x0116_1970, "GFS2"),
+];
+
+/// What is wrong with a file system of this magic number, if anything.
+pub(crate) fn unsupported(magic: i64) -> Option<&'static str> {
+    // The kernel's numbers have 32 bits; a 64-bit word may carry them with the sign extended.
+    let magic = magic & 0xffff_ffff;
+    UNSUPPORTED.iter().find(|(number, _)| *number == magic).map(|(_, name)| *name)
+}
+
+/// Refuses file systems that cannot carry a barrier.
+pub(crate) fn check_file_system(file: &File, path: &Path) -> Result<(), Error> {
+    let found = fstatfs(file).map_err(|errno| Error::system("fstatfs", path, errno))?;
+    #[allow(clippy::unnecessary_cast, reason = "its width differs between platforms")]
+    match unsupported(found.filesystem_type().0 as i64) {
+        None => Ok(()),
+        Some(name) => Err(Error::Unsupported {
+            path: path.into(),
+            reason: format!("it lies on {name}, where not every process sees its locks and memory"),
+        }),
+    }
+}
+
+/// Refuses a folder in which anybody may replace the barrier.
+pub(crate) fn check_folder(path: &Path, owner: Option<u32>) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let meta = fs::metadata(folder).map_err(|source| opening_failed(path, source))?;
+    if meta.mode() & 0o002 == 0 {
+        return Ok(());
+    }
+    let insecure = |reason: &str| {
+        let reason = format!("{} {reason}", folder.display());
+        Err(Error::Insecure { path: path.into(), reason })
+    };
+    if meta.mode() & 0o1000 == 0 {
+        return insecure(
+            "is writable by everybody: anybody could replace the barrier; use another folder",
+        );
+    }
+    let user = nix::unistd::geteuid().as_raw();
+    match owner {
+        Some(owner) if owner != user && owner != 0 => insecure(
+            "is writable by everybody and the barrier belongs to neither root nor this user; remove it or use another folder",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// What a new barrier is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Birth {
+    pub(crate) mode: u32,
+    pub(crate) group: Option<u32>,
+    pub(crate) readmit: u32,
+    pub(crate) uuid: Option<[u32; 4]>,
+    pub(crate) epoch: u32,
+    pub(crate) acknowledged: u32,
+}
+
+/// Makes a barrier aside and links it into place. [`Error::Exists`] if something is there.
+pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
+    check_folder(path, None)?;
+    let failed = |source| match opening_failed(path, source) {
+        Error::System { path, source, .. } => Error::Create { path, source },
+        error => error,
+    };
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    check_file_system(&File::open(folder).map_err(failed)?, path)?;
+    let aside =
+        tempfile::Builder::new().prefix(".stillpoint-").tempfile_in(folder).map_err(failed)?;
+    // Not fs2's, which takes errno for the error that this call returns.
+    posix_fallocate(aside.as_file(), 0, FILE_SIZE.into()).map_err(|error| failed(error.into()))?;
+    let uuid = birth.uuid.unwrap_or_else(sys::random);
+    let mut words = vec![MAJOR, MINOR, 0, 0, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
+    words.extend(uuid);
+    words.extend(boot_id());
+    words.push(birth.readmit);
+    let mut header = MAGIC.to_vec();
+    header.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+    aside.as_file().write_all_at(&header, 0).map_err(failed)?;
+    let dirty: Vec<u8> =
+        [birth.epoch, birth.acknowledged].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    aside.as_file().write_all_at(&dirty, crate::layout::DIRTY_OFFSET.into()).map_err(failed)?;
+    fchown(aside.as_file(), None, birth.group).map_err(failed)?;
+    aside.as_file().set_permissions(Permissions::from_mode(birth.mode)).map_err(failed)?;
+    match aside.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(Error::Exists { path: path.into() })
+        }
+        Err(error) => Err(failed(error.error)),
+    }
+}
+
+/// The id of this boot (random(4)); zeros if it is not known.
+pub(crate) fn boot_id() -> [u32; 4] {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok();
+    match (word(0), word(8), word(16), word(24)) {
+        (Some(a), Some(b), Some(c), Some(d)) => [a, b, c, d],
+        _ => [0; 4],
+    }
+}
+
+/// 32 hexadecimal digits.
+pub(crate) fn hex(words: [u32; 4]) -> String {
+    words.iter().map(|word| format!("{word:08x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_and_stacked_file_systems_are_refused() {
+        assert_eq!(unsupported(0x6969), Some("NFS"));
+        assert_eq!(unsupported(0x794c_7630), Some("overlayfs"));
+        assert_eq!(unsupported(0x6573_5546), Some("FUSE"));
+        assert_eq!(unsupported(i64::from(0xff53_4d42_u32 as i32)), Some("CIFS"));
+        for local in [0x0102_1994, 0xef53, 0x9123_683e, 0x5846_5342] {
+            assert_eq!(unsupported(local), None);
+        }
+    }
+
+    #[test]
+    fn names_and_paths() {
+        let bad =
+            |name: &str| matches!(barrier_path(name.as_ref(), false), Err(Error::BadName { .. }));
+        assert!(bad("") && bad(".hidden") && bad("-s") && bad("a\nb") && bad("a\0b"));
+        assert_eq!(barrier_path("a/b".as_ref(), false).unwrap(), Path::new("a/b"));
+        let path = barrier_path("mail".as_ref(), false).unwrap();
+        assert!(path.ends_with("mail.barrier"));
+    }
+}

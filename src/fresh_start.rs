@@ -1,0 +1,150 @@
+//! Making a barrier anew, and retiring it: what only somebody alone with the file may do.
+//!
+//! Every lifeline holds the members byte shared; whoever gets it exclusively is alone. He may clear
+//! what another boot left (its locks are gone, so nothing in the slots means anything, and whoever
+//! was inside was lost: the dirty epoch grows), rebuild a file whose bytes are garbage, or remove it.
+//! Those who come meanwhile wait a bounded time and then look again from the start.
+
+use crate::barrier::{Barrier, alone};
+use crate::file::{self, Birth, Identity};
+use crate::layout::{FILE_SIZE, MAGIC, MAJOR, MINOR, Parts, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
+use crate::mapping::Mapping;
+use crate::reclaim::Loss;
+use crate::sync::{AtomicU32, Ordering};
+use crate::{Dirty, Error, Writer, foreign, process, sys};
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+/// Whether the file could be a barrier whose bytes were overwritten.
+pub(crate) fn has_right_size(file: &File) -> bool {
+    file.metadata().is_ok_and(|meta| meta.len() == u64::from(FILE_SIZE))
+}
+
+/// Clears what an earlier boot left in the file, unless somebody has done so.
+pub(crate) fn after_restart(path: &Path, identity: Identity) -> Result<(), Error> {
+    with_file_alone(path, identity, |file, parts| {
+        if file::check(file, path)?.boot_id != file::boot_id() {
+            parts.dirty().raise(&Loss { pid: 0, comm: "", label: "restart" });
+            clear(parts);
+            set(&parts.header().boot_id, file::boot_id());
+        }
+        Ok(())
+    })
+}
+
+/// Makes a barrier of a file of the right size whose bytes are garbage.
+pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Result<(), Error> {
+    with_file_alone(path, identity, |_, parts| {
+        clear(parts);
+        let (header, dirty) = (parts.header(), parts.dirty());
+        dirty.epoch.store(birth.epoch, Ordering::Relaxed);
+        dirty.acknowledged.store(birth.acknowledged, Ordering::Relaxed);
+        dirty.raise(&Loss { pid: 0, comm: "", label: "overwritten" });
+        let numbers = [MAJOR, MINOR, 0, 0, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
+        let fields = [
+            &header.major,
+            &header.minor,
+            &header.incompat,
+            &header.compat,
+            &header.slots,
+            &header.slot_size,
+            &header.slots_offset,
+            &header.file_size,
+        ];
+        for (field, number) in fields.into_iter().zip(numbers) {
+            field.store(number, Ordering::Relaxed);
+        }
+        set(&header.uuid, birth.uuid.unwrap_or_else(sys::random));
+        set(&header.boot_id, file::boot_id());
+        header.readmit.store(birth.readmit, Ordering::Relaxed);
+        let half = |at: usize| {
+            u32::from_ne_bytes([MAGIC[at], MAGIC[at + 1], MAGIC[at + 2], MAGIC[at + 3]])
+        };
+        set(&header.magic, [half(0), half(4)]);
+        Ok(())
+    })
+}
+
+fn set<const N: usize>(fields: &[AtomicU32; N], values: [u32; N]) {
+    for (field, value) in fields.iter().zip(values) {
+        field.store(value, Ordering::Release);
+    }
+}
+
+/// Empties gate, holder, pacing and slots. The words stay even and the generation goes on.
+fn clear(parts: Parts) {
+    for slot in parts.slots() {
+        let word = slot.word.load(Ordering::Relaxed);
+        slot.word.store(word.wrapping_add(word & 1), Ordering::Relaxed);
+        for field in [&slot.kind, &slot.flags, &slot.pid, &slot.tid, &slot.seen_word] {
+            field.store(0, Ordering::Relaxed);
+        }
+        slot.waiting_since.set(0);
+    }
+    let gate = parts.gate();
+    let generation = gate.now();
+    gate.generation.word().store(generation.wrapping_add(generation & 1), Ordering::Release);
+    for field in [&gate.wanted, &gate.waiters, &gate.limit, &parts.holder().pid] {
+        field.store(0, Ordering::Relaxed);
+    }
+    let stats = parts.stats();
+    for field in [
+        &stats.pauses,
+        &stats.revocations,
+        &stats.drain_timeouts,
+        &stats.last_failed,
+        &stats.last_length,
+        &stats.last_pause,
+    ] {
+        field.store(0, Ordering::Relaxed);
+    }
+    stats.last_opened.set(0);
+}
+
+/// Runs `work` on the mapped file while nobody else has it open. [`Error::InUse`] if somebody has.
+fn with_file_alone<T>(
+    path: &Path,
+    identity: Identity,
+    work: impl FnOnce(&File, Parts) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let _ = process::incarnation();
+    let _process = process::lock();
+    let (file, _) = file::open_fresh(path, true, Some(identity))?;
+    if !alone(&file, path)? {
+        return Err(Error::InUse { path: path.into(), writers: Vec::new() });
+    }
+    if !has_right_size(&file) {
+        return Err(Error::not_a_barrier(path, "it was cut or grown"));
+    }
+    let length = NonZeroUsize::new(FILE_SIZE as usize).expect("not 0");
+    let mapping = Mapping::of_file(&file, length, true)
+        .map_err(|source| Error::system("mmap", path, source))?;
+    // SAFETY: the file has this size, and the map outlives the call that uses the parts.
+    work(&file, unsafe { Parts::new(mapping.start()) })
+}
+
+/// Removes the file, if nobody else has it open. Whoever is about to join waits for the members byte,
+/// finds the file gone, and says that there is no barrier.
+pub(crate) fn retire(barrier: Barrier) -> Result<Dirty, Error> {
+    let (path, identity) = (barrier.path().to_path_buf(), barrier.inner.place.identity);
+    let (own, others): (Vec<Writer>, Vec<Writer>) = (barrier.status()?.writers.iter())
+        .filter(|writer| writer.alive)
+        .map(Writer::from)
+        .partition(|writer| writer.pid == std::process::id());
+    drop(barrier);
+    let retired = with_file_alone(&path, identity, |file, parts| {
+        if fs2::FileExt::try_lock_exclusive(file).is_err() {
+            return Err(Error::InUse { path: path.clone(), writers: foreign::holders(identity) });
+        }
+        std::fs::remove_file(&path).map_err(|source| Error::system("unlink", &path, source))?;
+        Ok(parts.dirty().now())
+    });
+    match retired {
+        Err(Error::InUse { path, writers }) if writers.is_empty() => {
+            // If nobody else: another handle in this very process.
+            Err(Error::InUse { path, writers: if others.is_empty() { own } else { others } })
+        }
+        result => result,
+    }
+}

@@ -1,0 +1,286 @@
+//! Joining: how a process and its threads come to own slots.
+//!
+//! A process joins when it opens the barrier, with one slot that all its threads may count in. A
+//! thread's first share claims a slot of its own, because a word that one thread alone stores to is
+//! cheaper, and never decreases. To own a slot is to hold its life byte, on a lifeline that also
+//! holds the members byte shared, so that nobody makes the file anew under its users.
+//!
+//! Threads that find no slot, or can no longer reach the file, count in the process's slot. Shortage
+//! is therefore never an error to a writer.
+
+use crate::Error;
+use crate::barrier::Inner;
+use crate::file::{self, HeaderCopy};
+use crate::gate::{Gate, is_closed};
+use crate::layout::{
+    FILE_SIZE, KIND_COUNTED, KIND_FREE, KIND_THREAD, LockByte, Parts, SLOTS, Slot, THREAD_SLOTS,
+};
+use crate::lifeline::{Lifeline, Place};
+use crate::mapping::Mapping;
+use crate::process::{self, Locked};
+use crate::seat::{self, Seat};
+use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sys::{self, Mode};
+use crate::thread;
+use crate::wait::Met;
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a process has of a barrier: the map, its counted slot, and its threads' slots.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    pub(crate) incarnation: u64,
+    pub(crate) parts: Parts,
+    /// How many waiters a release wakes at once, as the header said at joining.
+    pub(crate) readmit: u32,
+    /// The counted slot.
+    pub(crate) counted: u32,
+    /// Since when this process has met the gate closed.
+    pub(crate) met: Met,
+    /// The thread that has the exclusive side, by its id; 0: none here.
+    pub(crate) exclusive_thread: AtomicU32,
+    registrations: Mutex<Vec<Registration>>,
+    _counted_life: Lifeline,
+    _mapping: Mapping,
+}
+
+/// A thread's slot.
+#[derive(Debug)]
+struct Registration {
+    seat: &'static Seat,
+    /// The seat's serial number and slot then: a seat may serve another registration later.
+    serial: u64,
+    slot: u32,
+    /// `None` if the thread counts in the process's slot.
+    life: Option<Lifeline>,
+}
+
+/// How long a join waits for somebody who is making the file anew, or retiring it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Locks the members byte shared, as every lifeline does. False: somebody is alone with the file, or
+/// was, and has removed it.
+fn become_member(file: &File) -> std::io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(sys::try_lock_byte(file, LockByte::Members, Mode::Shared)? && file.metadata()?.nlink() > 0)
+}
+
+/// Claims a slot among `range`, those that look free first, and settles what its last owner left.
+pub(crate) fn claim(
+    process: &Locked,
+    place: &Place,
+    parts: Parts,
+    kind: u32,
+    range: impl Iterator<Item = u32> + Clone,
+    keep_descriptor: bool,
+) -> Result<(u32, Lifeline), Error> {
+    let slots = parts.slots();
+    let looks_free = |index: &u32| slots[*index as usize].kind.load(Ordering::Relaxed) == KIND_FREE;
+    let held = Lifeline::hold(process, place, keep_descriptor, |file| {
+        if !become_member(file)? {
+            return Ok(None);
+        }
+        for index in range.clone().filter(looks_free).chain(range) {
+            if sys::try_lock_byte(file, LockByte::Life(index), Mode::Exclusive)? {
+                return Ok(Some(Ok(index)));
+            }
+        }
+        Ok(Some(Err(())))
+    })?;
+    match held {
+        Some((lifeline, Ok(index))) => {
+            let slot = &slots[index as usize];
+            slot.settle(parts.dirty());
+            if kind == KIND_COUNTED {
+                slot.word.store(0, Ordering::Release);
+            }
+            Ok((index, lifeline))
+        }
+        Some((_, Err(()))) => Err(Error::Full { path: place.path.clone() }),
+        None => Err(Error::InUse { path: place.path.clone(), writers: Vec::new() }),
+    }
+}
+
+/// Writes into the slot who owns it. Whoever sees the owner's word later sees all of this too.
+pub(crate) fn introduce(slot: &Slot, kind: u32, flags: u32, inner: &Inner) {
+    slot.pid.store(std::process::id(), Ordering::Relaxed);
+    slot.tid.store(thread_id(), Ordering::Relaxed);
+    slot.comm.set(&comm());
+    slot.label.set(&inner.label);
+    slot.waiting_since.set(0);
+    slot.flags.store(flags | inner.cover.flag(), Ordering::Relaxed);
+    slot.kind.store(kind, Ordering::Relaxed);
+    fence(Ordering::Release);
+}
+
+/// The kernel's number of this thread.
+pub(crate) fn thread_id() -> u32 {
+    u32::try_from(nix::unistd::gettid().as_raw()).unwrap_or(0)
+}
+
+/// The name of this thread, as the kernel has it.
+pub(crate) fn comm() -> String {
+    nix::sys::prctl::get_name()
+        .map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned())
+}
+
+impl Attachment {
+    /// Joins this process: maps the file, whose header was just checked, and claims the counted slot.
+    pub(crate) fn new(
+        process: &Locked,
+        inner: &Inner,
+        file: &File,
+        header: HeaderCopy,
+    ) -> Result<Attachment, Error> {
+        let place = &inner.place;
+        let incarnation = process::incarnation();
+        let length = NonZeroUsize::new(FILE_SIZE as usize).expect("not 0");
+        let mapping = Mapping::of_file(file, length, true)
+            .map_err(|source| Error::system("mmap", &place.path, source))?;
+        // SAFETY: the file was just found to have this size; the map lives as long as the parts are
+        // used, since both are kept in the attachment.
+        let parts = unsafe { Parts::new(mapping.start()) };
+        let range = (THREAD_SLOTS..SLOTS).chain(0..THREAD_SLOTS);
+        let (counted, life) = claim(process, place, parts, KIND_COUNTED, range, false)?;
+        // Only now that this is a member is it certain that nobody makes the file anew.
+        if file::check(file, &place.path)? != header {
+            return Err(Error::InUse { path: place.path.clone(), writers: Vec::new() });
+        }
+        introduce(&parts.slots()[counted as usize], KIND_COUNTED, 0, inner);
+        Ok(Attachment {
+            incarnation,
+            parts,
+            readmit: header.readmit,
+            counted,
+            met: Met::default(),
+            exclusive_thread: AtomicU32::new(0),
+            registrations: Mutex::new(Vec::new()),
+            _counted_life: life,
+            _mapping: mapping,
+        })
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        self.parts.gate()
+    }
+
+    pub(crate) fn slot(&self, index: u32) -> &Slot {
+        &self.parts.slots()[(index % SLOTS) as usize]
+    }
+
+    /// The slot that a seat's shares stand in.
+    pub(crate) fn slot_of(&self, seat: &Seat) -> &Slot {
+        self.slot(if seat.slot() == seat::COUNTED { self.counted } else { seat.slot() })
+    }
+
+    /// The seats that are registered here.
+    pub(crate) fn seats(&self) -> Vec<&'static Seat> {
+        self.registrations().iter().map(|registration| registration.seat).collect()
+    }
+
+    fn registrations(&self) -> std::sync::MutexGuard<'_, Vec<Registration>> {
+        self.registrations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the registration of a seat, after whose last share nothing may be inside any more: a
+    /// share that is, is lost.
+    fn unregister(&self, seat: &'static Seat) {
+        let mut registrations = self.registrations();
+        if let Some(at) = registrations.iter().position(|found| std::ptr::eq(found.seat, seat)) {
+            let registration = registrations.swap_remove(at);
+            let current = seat.matches(registration.serial);
+            if registration.life.is_some() {
+                self.slot(registration.slot).settle(self.parts.dirty());
+            } else if current && seat.depth() > 0 {
+                // The counted slot goes on; only the loss is recorded, and the share given back.
+                let slot = self.slot(self.counted);
+                self.parts.dirty().raise(&crate::reclaim::Loss {
+                    pid: std::process::id(),
+                    comm: &comm(),
+                    label: &slot.label.get(),
+                });
+                crate::counted::leave(self, 1, seat.take_readmitted());
+            }
+            if current {
+                seat.wipe();
+            }
+            // The life byte falls last, when the slot is settled.
+            drop(registration);
+            if is_closed(self.gate().now()) {
+                self.gate().bump_drain();
+            }
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        let process = process::lock();
+        for seat in self.seats() {
+            self.unregister(seat);
+        }
+        self.slot(self.counted).settle(self.parts.dirty());
+        drop(process);
+    }
+}
+
+/// The seat of this thread for the barrier, registered now if it was not.
+pub(crate) fn seat_of_this_thread(inner: &Inner, attachment: &Attachment) -> Option<&'static Seat> {
+    if let Some(seat) = thread::of_this_thread(inner.id) {
+        return Some(seat);
+    }
+    let mut process = process::lock();
+    // A signal handler may have been here before the signals were blocked.
+    if let Some(seat) = thread::of_this_thread(inner.id) {
+        return Some(seat);
+    }
+    let seat = thread::take(&mut process)?;
+    let parts = attachment.parts;
+    let claimed = claim(&process, &inner.place, parts, KIND_THREAD, 0..THREAD_SLOTS, false).ok();
+    let life = claimed.map(|(index, life)| {
+        let slot = &parts.slots()[index as usize];
+        introduce(slot, KIND_THREAD, 0, inner);
+        seat.register(inner.id, attachment.gate(), Some((index, &slot.word)));
+        life
+    });
+    if life.is_none() {
+        seat.register(inner.id, attachment.gate(), None);
+    }
+    let (serial, slot) = (seat.serial(), seat.slot());
+    attachment.registrations().push(Registration { seat, serial, slot, life });
+    Some(seat)
+}
+
+/// A thread ends: its seats are given back, and a share that it is still inside is lost.
+pub(crate) fn thread_ended(seats: &[&'static Seat]) {
+    let _ = process::incarnation();
+    let open;
+    let mut process = process::lock();
+    open = process.open_barriers();
+    for seat in seats {
+        if let Some(inner) = open.iter().find(|inner| inner.id == seat.barrier())
+            && let Some(attachment) = inner.attachment_of_this_process()
+        {
+            attachment.unregister(seat);
+        }
+        seat.wipe();
+        process.free_seats.push(seat);
+    }
+}
+
+/// Runs `attempt` until it no longer finds somebody alone with the file, for a bounded time.
+pub(crate) fn while_made_anew<T>(
+    mut attempt: impl FnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let started = Instant::now();
+    loop {
+        match attempt() {
+            Err(Error::InUse { .. }) if started.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            result => return result,
+        }
+    }
+}

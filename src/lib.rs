@@ -1,0 +1,102 @@
+//! A consistency barrier for Linux.
+//!
+//! Every process that changes a store (a mail spool, a set of databases, a tree of files) takes the
+//! **shared** side of a barrier around each set of writes that belong together. A snapshot tool takes
+//! the **exclusive** side: it is granted when no set of writes is under way, and while it is held none
+//! begins. A file-system snapshot or a backup made in that moment is as consistent as one made after a
+//! clean shutdown, and the writers stood still only for milliseconds.
+//!
+//! ```
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("spool.barrier");
+//! # stillpoint::Barrier::create(&path)?;
+//! use stillpoint::{Barrier, ExclusiveOptions};
+//!
+//! // A writer: about 10 ns to enter and leave.
+//! let barrier = Barrier::open(&path)?;
+//! let share = barrier.shared()?;
+//! // ... message file, index, counter ...
+//! drop(share);
+//!
+//! // A snapshot tool.
+//! let pause = barrier.exclusive(&mut ExclusiveOptions::default())?;
+//! // ... take the snapshot ...
+//! pause.release()?; // the certificate; on an error throw the snapshot away
+//! # Ok::<(), stillpoint::Error>(())
+//! ```
+//!
+//! # Where to look
+//!
+//! | module | idea |
+//! |---|---|
+//! | `layout` | the bytes of the barrier file |
+//! | `gate` | how writers and the exclusive side exclude each other |
+//! | `seat`, `thread`, `shared`, `counted`, `wait` | the shared side: the fast path, and everything else |
+//! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
+//! | `file`, `options`, `barrier`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
+//! | `reclaim` | writers that die |
+//! | `cover`, `command_share` | commands that run under a share or a pause |
+//!
+//! # What it does not do
+//!
+//! It orders writers that take part; it does not see others. It flushes nothing. It is not a database
+//! lock manager. One host's barrier does not reach through a network file system.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("stillpoint needs Linux: futexes, open-file-description locks and MADV_WIPEONFORK");
+
+mod acquire;
+mod barrier;
+mod command_loop;
+mod command_share;
+mod counted;
+mod cover;
+mod drain;
+mod error;
+mod exclusive;
+mod file;
+mod foreign;
+mod fresh_start;
+mod gate;
+mod held;
+mod join;
+mod layout;
+mod lifeline;
+mod mapping;
+mod options;
+mod pacing;
+mod process;
+mod reclaim;
+mod report;
+mod seat;
+mod shared;
+mod status;
+mod sync;
+mod sys;
+mod thread;
+mod wait;
+mod write_lock;
+
+pub use {
+    barrier::Barrier,
+    command_loop::CommandLoop,
+    command_share::{CommandShare, CommandShareOptions},
+    counted::OwnedShared,
+    cover::Cover,
+    error::{Error, ErrorKind},
+    exclusive::{
+        Dirty, ExclusiveGuard, ExclusiveOptions, PauseReport, Phase, Waiting, exclusive_all,
+    },
+    file::{barrier_folder, barrier_path},
+    options::{Founding, Options},
+    pacing::Pacing,
+    report::Writer,
+    shared::SharedGuard,
+    status::{Holder, Kind, Lost, Stats, Status, WriterStatus},
+    write_lock::WriteLock,
+};
+
+/// The commands of the README are examples too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

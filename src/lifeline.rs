@@ -1,0 +1,159 @@
+//! Lifelines: locks that last as long as the process, whatever it does with its descriptors.
+//!
+//! An open-file-description lock lives as long as the description, and a shared map keeps a
+//! description alive as a descriptor does. So a lifeline opens the barrier afresh, locks, maps one
+//! page of that very description and closes the descriptor. What is left cannot be closed by
+//! `closefrom(3)`, duplicated or leaked; it is not inherited (`MADV_DONTFORK`), and it falls at
+//! munmap(2), at exec, at exit and at SIGKILL, while a stopped process keeps it. Life is thus proved
+//! by the kernel, and no process id, name or time takes part.
+//!
+//! Open-file-description locks do not conflict within one description. So every lock is *taken* on a
+//! fresh description, and a spare descriptor that holds none is only ever used to *ask*. It is
+//! compared by device and inode before each use, because the application may have closed it and the
+//! number may now be a file of its own.
+
+use crate::Error;
+use crate::file::{self, Identity};
+use crate::layout::LockByte;
+use crate::mapping::Mapping;
+use crate::process::Locked;
+use crate::sync::{AtomicI32, Ordering};
+use crate::sys::{self, Mode};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+
+/// Where a barrier is, and which file it must be.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    pub(crate) identity: Identity,
+    /// The spare descriptor, or -1. No lock guards it: a child may be forked at any time.
+    spare: AtomicI32,
+}
+
+impl Place {
+    pub(crate) fn new(path: PathBuf, identity: Identity) -> Place {
+        Place { path, identity, spare: AtomicI32::new(-1) }
+    }
+
+    /// A fresh description of this very file.
+    pub(crate) fn open_fresh(&self) -> Result<File, Error> {
+        file::open_fresh(&self.path, true, Some(self.identity)).map(|(file, _)| file)
+    }
+
+    /// Whether nobody holds the byte. A question that cannot be asked is answered no.
+    pub(crate) fn is_free(&self, byte: LockByte) -> bool {
+        let spare = self.spare.load(Ordering::Acquire);
+        if self.is_ours(spare) {
+            // SAFETY: it was just found open; should the application close it now, the question fails
+            // or goes to another file. A wrong answer costs a certificate at worst: whoever acts on
+            // a death takes the lock itself.
+            let file = unsafe { BorrowedFd::borrow_raw(spare) };
+            return sys::is_byte_free(&file, byte);
+        }
+        let Ok(file) = self.open_fresh() else { return false };
+        let free = sys::is_byte_free(&file, byte);
+        let fresh = file.as_raw_fd();
+        if self.spare.compare_exchange(spare, fresh, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            let _ = file.into_raw_fd();
+        }
+        free
+    }
+
+    fn is_ours(&self, descriptor: RawFd) -> bool {
+        if descriptor < 0 {
+            return false;
+        }
+        // SAFETY: only fstat(2) is called with it; a closed descriptor is an error there.
+        let file = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        #[allow(clippy::unnecessary_cast, reason = "their widths differ between platforms")]
+        nix::sys::stat::fstat(file).is_ok_and(|found| {
+            let found = Identity { device: found.st_dev as u64, inode: found.st_ino as u64 };
+            found == self.identity
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let spare = *self.spare.get_mut();
+        if self.is_ours(spare) {
+            let _ = nix::unistd::close(spare);
+        }
+    }
+}
+
+/// A lock, or several, that this process keeps until it drops them or ends.
+#[derive(Debug)]
+pub(crate) struct Lifeline {
+    /// Only for commands that are to keep the lock after us: they inherit a copy of it.
+    descriptor: Option<File>,
+    _mapping: Mapping,
+}
+
+impl Lifeline {
+    /// Opens the file afresh, lets `lock` take what it wants there, and holds on to that; `None` if
+    /// `lock` took nothing. The process's lock is held by the caller, so that no child is forked
+    /// while the descriptor is open.
+    pub(crate) fn hold<T>(
+        _process: &Locked,
+        place: &Place,
+        keep_descriptor: bool,
+        lock: impl FnOnce(&File) -> std::io::Result<Option<T>>,
+    ) -> Result<Option<(Lifeline, T)>, Error> {
+        let file = place.open_fresh()?;
+        let locked = lock(&file).map_err(|source| Error::system("lock", &place.path, source))?;
+        let Some(locked) = locked else {
+            return Ok(None);
+        };
+        let page = NonZeroUsize::new(4096).expect("4096 is not 0");
+        let mapping = Mapping::of_file(&file, page, false)
+            .map_err(|source| Error::system("mmap", &place.path, source))?;
+        Ok(Some((
+            Lifeline { descriptor: keep_descriptor.then_some(file), _mapping: mapping },
+            locked,
+        )))
+    }
+
+    /// A lifeline that holds one byte exclusively; `None` if somebody else does.
+    pub(crate) fn of_byte(
+        process: &Locked,
+        place: &Place,
+        byte: LockByte,
+        keep_descriptor: bool,
+    ) -> Result<Option<Lifeline>, Error> {
+        let held = Lifeline::hold(process, place, keep_descriptor, |file| {
+            Ok(sys::try_lock_byte(file, byte, Mode::Exclusive)?.then_some(()))
+        })?;
+        Ok(held.map(|(lifeline, ())| lifeline))
+    }
+
+    /// The descriptor, if it was kept.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.descriptor.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The file, if its descriptor was kept.
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.descriptor.as_ref()
+    }
+
+    /// Gives the locks back although others may have inherited the descriptor.
+    pub(crate) fn unlock(self) {
+        if let Some(file) = &self.descriptor {
+            sys::unlock_all_bytes(file);
+            let _ = fs2::FileExt::unlock(file);
+        }
+    }
+
+    /// Leaves the locks to the descriptor alone, which exec will not close.
+    pub(crate) fn into_descriptor(self) -> Option<OwnedFd> {
+        let descriptor = OwnedFd::from(self.descriptor?);
+        // Cannot fail: the descriptor is open.
+        let _ = fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty()));
+        Some(descriptor)
+    }
+}

@@ -1,0 +1,88 @@
+//! Memory maps that know which process made them.
+//!
+//! A map of the barrier file is never inherited: `MADV_DONTFORK` keeps it out of a forked child, so
+//! that no child can touch the parent's slots and no map of a child keeps the parent's locks alive.
+//! The child's address space may hold something else at that place, so dropping an inherited
+//! [`Mapping`] does nothing.
+//!
+//! # Safety
+//!
+//! `mmap(2)` with no wished address gives memory that nothing else uses; it is unmapped once, by the
+//! process that mapped it. References into it never outlive the `Mapping` (its users keep both
+//! together).
+
+use crate::process;
+use nix::libc::c_void;
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+
+/// A shared map of the start of a file, not inherited by children.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: NonNull<c_void>,
+    length: NonZeroUsize,
+    incarnation: u64,
+}
+
+// SAFETY: a map belongs to the process, not to a thread.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; what is in it is only accessed through atomics.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `length` bytes of the file, to write too if `writable`. The caller holds the process's
+    /// lock: no fork may come between mmap(2) and madvise(2).
+    pub(crate) fn of_file(
+        file: &impl AsFd,
+        length: NonZeroUsize,
+        writable: bool,
+    ) -> io::Result<Mapping> {
+        let protection = if writable {
+            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE
+        } else {
+            ProtFlags::PROT_READ
+        };
+        // SAFETY: a new map at a place of the kernel's choice.
+        let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) }?;
+        let mapping = Mapping { start, length, incarnation: process::incarnation() };
+        // SAFETY: the range is the map just made.
+        unsafe { madvise(start, length.get(), MmapAdvise::MADV_DONTFORK) }?;
+        Ok(mapping)
+    }
+
+    /// Where it begins.
+    pub(crate) fn start(&self) -> *const u8 {
+        self.start.as_ptr().cast_const().cast()
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if process::is_current(self.incarnation) {
+            // SAFETY: this process made the map and nobody else unmaps it.
+            let _ = unsafe { munmap(self.start, self.length.get()) };
+        }
+    }
+}
+
+/// A private page of zeros that a forked child finds wiped, and whether the kernel promised that.
+/// Never unmapped.
+pub(crate) fn wiped_on_fork() -> io::Result<(NonNull<u8>, bool)> {
+    let page = NonZeroUsize::new(4096).expect("4096 is not 0");
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new map at a place of the kernel's choice.
+    let start = unsafe { mmap_anonymous(None, page, protection, MapFlags::MAP_PRIVATE) }?;
+    // SAFETY: the range is the map just made.
+    let promised = unsafe { madvise(start, page.get(), MmapAdvise::MADV_WIPEONFORK) }.is_ok();
+    Ok((start.cast(), promised))
+}
+
+/// Whether madvise(2) refuses advice that does not exist. Some emulators accept anything, and then
+/// their word on `MADV_WIPEONFORK` is worth nothing either.
+pub(crate) fn rejects_unknown_advice() -> bool {
+    // SAFETY: no memory is touched: the range is empty and the advice does not exist.
+    unsafe { nix::libc::madvise(std::ptr::null_mut(), 0, -1) == -1 }
+}

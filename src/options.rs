@@ -1,0 +1,234 @@
+//! How a barrier is opened or made, and the checks on the way.
+
+use crate::barrier::{Barrier, Inner};
+use crate::cover::Covered;
+use crate::file::{self, Birth, HeaderCopy, Identity};
+use crate::join::{self, Attachment};
+use crate::lifeline::Place;
+use crate::sync::{AtomicPtr, AtomicU64, Ordering};
+use crate::{Error, fresh_start, process};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::sync::Arc;
+
+/// The number of the next barrier that is opened here.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// What a new barrier begins with: what durable state remembers of the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Founding {
+    /// The barrier's identity; `None`: a new one.
+    pub uuid: Option<[u32; 4]>,
+    /// The dirty epoch.
+    pub epoch: u32,
+    /// The acknowledged epoch.
+    pub acknowledged: u32,
+}
+
+/// How a barrier is opened or made.
+///
+/// # Examples
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("spool.barrier");
+/// let barrier = stillpoint::Barrier::options().create(true).label("lmtpd").open(&path)?;
+/// # Ok::<(), stillpoint::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    create: Option<bool>,
+    user: bool,
+    label: Option<String>,
+    mode: u32,
+    group: Option<u32>,
+    readmit: u32,
+    founding: Founding,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            create: None,
+            user: false,
+            label: None,
+            mode: 0o660,
+            group: None,
+            readmit: 100,
+            founding: Founding::default(),
+        }
+    }
+}
+
+impl Options {
+    /// Whether to make the barrier if it is missing. By default only if `$STILLPOINT_CREATE` is set
+    /// (and not 0): a missing barrier is an error, because two sides that each made one of their own
+    /// would exclude nobody.
+    pub fn create(self, create: bool) -> Self {
+        Options { create: Some(create), ..self }
+    }
+
+    /// Looks names up in `$XDG_RUNTIME_DIR/stillpoint`.
+    pub fn user(self, user: bool) -> Self {
+        Options { user, ..self }
+    }
+
+    /// What to call this writer in reports, at most 32 bytes; `$STILLPOINT_LABEL` goes before it.
+    pub fn label(self, label: &str) -> Self {
+        Options { label: Some(label.into()), ..self }
+    }
+
+    /// Permissions of a new barrier, whatever the umask; 0660 by default.
+    pub fn mode(self, mode: u32) -> Self {
+        Options { mode, ..self }
+    }
+
+    /// The group of a new barrier: that of the writers.
+    pub fn group(self, gid: u32) -> Self {
+        Options { group: Some(gid), ..self }
+    }
+
+    /// How many pent-up writers are let in at once after a pause, each of which lets in the next;
+    /// 0: all. 100 by default. Set when a barrier is made.
+    pub fn readmit(self, writers: u32) -> Self {
+        Options { readmit: writers, ..self }
+    }
+
+    /// What a new barrier begins with.
+    pub fn founding(self, founding: Founding) -> Self {
+        Options { founding, ..self }
+    }
+
+    /// Opens the barrier, or makes it if it is missing and that was asked for.
+    ///
+    /// # Errors
+    /// See [`Error`]: missing, not a barrier, another version, a file system that cannot carry one,
+    /// no permission, no slot.
+    pub fn open(&self, name: impl AsRef<OsStr>) -> Result<Barrier, Error> {
+        let path = self.path(name.as_ref())?;
+        match self.join(&path) {
+            Err(Error::Missing { .. }) if self.creates() => match self.make(&path) {
+                Ok(()) | Err(Error::Exists { .. }) => self.join(&path),
+                Err(error) => Err(error),
+            },
+            result => result,
+        }
+    }
+
+    /// Makes the barrier and opens it. A file of the right size whose contents are no barrier any
+    /// more, and which nobody has open, is made anew.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if a barrier is there; [`Error::Create`] if it cannot be made; else as
+    /// [`Options::open`].
+    pub fn found(&self, name: impl AsRef<OsStr>) -> Result<Barrier, Error> {
+        let path = self.path(name.as_ref())?;
+        match self.make(&path) {
+            Err(Error::Exists { .. }) => {
+                let (file, identity) = file::open_fresh(&path, true, None)?;
+                match file::check(&file, &path) {
+                    Ok(_) => return Err(Error::Exists { path }),
+                    Err(error @ Error::NotABarrier { .. })
+                        if !fresh_start::has_right_size(&file) =>
+                    {
+                        return Err(error);
+                    }
+                    Err(Error::NotABarrier { .. }) => {
+                        fresh_start::from_garbage(&path, identity, &self.birth())?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            result => result?,
+        }
+        self.join(&path)
+    }
+
+    fn creates(&self) -> bool {
+        self.create.unwrap_or_else(|| {
+            let asked = std::env::var_os("STILLPOINT_CREATE");
+            asked.is_some_and(|value| !value.is_empty() && value != "0")
+        })
+    }
+
+    fn path(&self, name: &OsStr) -> Result<PathBuf, Error> {
+        file::barrier_path(name, self.user)
+    }
+
+    fn birth(&self) -> Birth {
+        Birth {
+            mode: self.mode,
+            group: self.group,
+            readmit: self.readmit,
+            uuid: self.founding.uuid,
+            epoch: self.founding.epoch,
+            acknowledged: self.founding.acknowledged,
+        }
+    }
+
+    /// Makes the file; the standard folder too, if that is what is missing.
+    fn make(&self, path: &Path) -> Result<(), Error> {
+        let standard = file::barrier_folder(self.user).ok();
+        if let Some(folder) = path.parent().filter(|folder| standard.as_deref() == Some(*folder)) {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| Error::Create { path: path.into(), source })?;
+        }
+        file::found(&file::absolute(path)?, &self.birth())
+    }
+
+    fn join(&self, path: &Path) -> Result<Barrier, Error> {
+        let path = file::absolute(path)?;
+        let _ = process::incarnation();
+        join::while_made_anew(|| {
+            let (file, header, identity) = open_checked(&path)?;
+            // Declared first, so that it is dropped last: one of these may become the last handle.
+            let open;
+            let mut process = process::lock();
+            open = process.open_barriers();
+            let known = open
+                .iter()
+                .find(|inner| inner.place.identity == identity && inner.uuid == header.uuid);
+            if let Some(inner) = known.cloned() {
+                drop(process);
+                inner.attached()?;
+                return Ok(Barrier { id: inner.id, inner });
+            }
+            let label = std::env::var("STILLPOINT_LABEL").ok().filter(|label| !label.is_empty());
+            let inner = Arc::new(Inner {
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+                place: Place::new(path.clone(), identity),
+                uuid: header.uuid,
+                boot_id: header.boot_id,
+                label: label.or_else(|| self.label.clone()).unwrap_or_else(join::comm),
+                cover: Covered::from_environment(header.uuid),
+                attachment: AtomicPtr::new(ptr::null_mut()),
+            });
+            let attachment = Box::new(Attachment::new(&process, &inner, &file, header)?);
+            inner.attachment.store(Box::into_raw(attachment), Ordering::Release);
+            process.barriers.retain(|barrier| barrier.strong_count() > 0);
+            process.barriers.push(Arc::downgrade(&inner));
+            Ok(Barrier { id: inner.id, inner })
+        })
+    }
+}
+
+/// Opens the file, refuses what cannot be a barrier, and makes one of another boot ready for this.
+fn open_checked(path: &Path) -> Result<(File, HeaderCopy, Identity), Error> {
+    let (file, identity) = file::open_fresh(path, true, None)?;
+    let owner = file.metadata().map_err(|source| Error::system("fstat", path, source))?.uid();
+    file::check_folder(path, Some(owner))?;
+    file::check_file_system(&file, path)?;
+    let header = file::check(&file, path)?;
+    // A process that cannot tell (no /proc in its chroot) leaves that to those that can.
+    let boot = file::boot_id();
+    if boot != [0; 4] && header.boot_id != boot {
+        drop(file);
+        fresh_start::after_restart(path, identity)?;
+        let (file, _) = file::open_fresh(path, true, Some(identity))?;
+        let header = file::check(&file, path)?;
+        return Ok((file, header, identity));
+    }
+    Ok((file, header, identity))
+}

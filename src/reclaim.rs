@@ -1,0 +1,84 @@
+//! Writers that were lost: the dirty epoch, and taking their slots back.
+//!
+//! A slot whose life byte can be locked has no living owner. If its word is odd, the owner was lost
+//! inside a share, and what it was writing may be half done: the dirty epoch grows. The mark comes
+//! first and the word after it, so a reclaimer that dies between them leaves a slot that is found
+//! odd again: a loss is counted twice at worst, and never forgotten. Both joining and reclaiming hold
+//! the life byte, on a description of their own, so they never meet in one slot.
+
+use crate::barrier::Inner;
+use crate::gate::is_inside;
+use crate::layout::{
+    DirtyRecord, FLAG_UNWATCHED, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts, Slot,
+};
+use crate::process::{self, Locked};
+use crate::sync::Ordering;
+use crate::sys::{self, Mode};
+
+/// Who is written into the ring of the lost.
+pub(crate) struct Loss<'a> {
+    pub(crate) pid: u32,
+    pub(crate) comm: &'a str,
+    pub(crate) label: &'a str,
+}
+
+impl DirtyRecord {
+    /// Raises the epoch and remembers why.
+    pub(crate) fn raise(&self, loss: &Loss<'_>) {
+        let before = self.epoch.fetch_add(1, Ordering::AcqRel);
+        let record = &self.ring[(before % LOST) as usize];
+        record.pid.store(loss.pid, Ordering::Relaxed);
+        record.comm.set(loss.comm);
+        record.label.set(loss.label);
+        record.when.set_wall_clock();
+    }
+}
+
+impl Slot {
+    /// Settles what the last owner left. The caller holds the life byte, or is the owner.
+    pub(crate) fn settle(&self, dirty: &DirtyRecord) {
+        let word = self.word.load(Ordering::Acquire);
+        if is_inside(word) {
+            if self.flags.load(Ordering::Relaxed) & FLAG_UNWATCHED == 0 {
+                dirty.raise(&Loss {
+                    pid: self.pid.load(Ordering::Relaxed),
+                    comm: &self.comm.get(),
+                    label: &self.label.get(),
+                });
+            }
+            self.word.store(word.wrapping_add(1), Ordering::Release);
+        }
+        if self.kind.load(Ordering::Relaxed) == KIND_COUNTED {
+            self.word.store(0, Ordering::Release);
+        }
+        self.flags.store(0, Ordering::Relaxed);
+        self.pid.store(0, Ordering::Relaxed);
+        self.tid.store(0, Ordering::Relaxed);
+        self.waiting_since.set(0);
+        self.kind.store(KIND_FREE, Ordering::Relaxed);
+    }
+}
+
+/// Takes the slot back if its owner is dead. True if nobody is inside it any more.
+pub(crate) fn reclaim(inner: &Inner, parts: Parts, index: usize) -> bool {
+    let slot = &parts.slots()[index];
+    if !is_inside(slot.word.load(Ordering::Acquire)) {
+        return true;
+    }
+    let byte = LockByte::Life(u32::try_from(index).unwrap_or(u32::MAX));
+    if !inner.place.is_free(byte) {
+        return false;
+    }
+    let process: Locked = process::lock();
+    let Ok(fresh) = inner.place.open_fresh() else {
+        return false;
+    };
+    if !sys::try_lock_byte(&fresh, byte, Mode::Exclusive).unwrap_or(false) {
+        return false;
+    }
+    slot.settle(parts.dirty());
+    // The lock falls with the description, before anybody may fork again.
+    drop(fresh);
+    drop(process);
+    true
+}

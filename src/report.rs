@@ -1,0 +1,84 @@
+//! Who is named in reports: writers, as the barrier and the kernel know them.
+//!
+//! Everything here is for people. Process ids and names come from the file, where anybody in the
+//! barrier's group could have written them, and nothing is decided by them.
+
+use crate::layout::Slot;
+use crate::sync::Ordering;
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+/// A writer that somebody waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// Its slot; `None` for a user of flock(1) on the barrier file.
+    pub slot: Option<u32>,
+    /// Its process id, in the pid namespace in which it joined; 0: unknown.
+    pub pid: u32,
+    /// Its thread id, likewise.
+    pub tid: u32,
+    /// The name of the thread.
+    pub comm: String,
+    /// What it calls itself.
+    pub label: String,
+    /// How long it has been inside, at least.
+    pub held: Duration,
+    /// The kernel function that it sleeps in, where that may be read.
+    pub wait_channel: Option<String>,
+}
+
+impl Writer {
+    /// The owner of a slot.
+    pub(crate) fn of_slot(index: usize, slot: &Slot, held: Duration) -> Writer {
+        let pid = slot.pid.load(Ordering::Relaxed);
+        Writer {
+            slot: u32::try_from(index).ok(),
+            pid,
+            tid: slot.tid.load(Ordering::Relaxed),
+            comm: slot.comm.get(),
+            label: slot.label.get(),
+            held,
+            wait_channel: wait_channel(pid),
+        }
+    }
+
+    /// A process known by its id alone.
+    pub(crate) fn of_process(pid: u32) -> Writer {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        Writer {
+            slot: None,
+            pid,
+            tid: pid,
+            comm: comm.trim_end().to_string(),
+            label: String::new(),
+            held: Duration::ZERO,
+            wait_channel: wait_channel(pid),
+        }
+    }
+}
+
+/// proc(5): the kernel function that the process sleeps in.
+fn wait_channel(pid: u32) -> Option<String> {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/wchan")).ok()?;
+    let name = name.trim();
+    (!name.is_empty() && name != "0").then(|| name.to_string())
+}
+
+impl Display for Writer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let comm = if self.comm.is_empty() { "?" } else { &self.comm };
+        write!(f, "{comm}[{}]", self.pid)?;
+        if !self.label.is_empty() && self.label != self.comm {
+            write!(f, " ({})", self.label)?;
+        }
+        if self.slot.is_none() {
+            write!(f, " holding flock(2) on the barrier file")?;
+        } else if !self.held.is_zero() {
+            write!(f, " inside for at least {:.3} s", self.held.as_secs_f64())?;
+        }
+        match &self.wait_channel {
+            Some(channel) => write!(f, ", in {channel}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Seats: what a thread remembers of its place in a barrier.
+//!
+//! A seat is the private side of a slot: nesting depth, a copy of the slot's word, and where slot and
+//! gate are mapped. It answers everything that the fast path asks, so that entering and leaving are
+//! a few loads, two stores and one fence each, and the shared map is not touched before the seat has
+//! been found valid. Seats lie in pages that the kernel wipes in a forked child: there the seat
+//! serves no barrier, the guards of the parent no longer match it, and nothing leads to memory that
+//! the child does not have.
+//!
+//! A seat belongs to one thread until that ends; only the thread itself, and its signal handlers,
+//! use it. A handler may strike anywhere, so the order of the stores matters:
+//!
+//! ```text
+//!   enter   copy = odd | word = odd, fence, gate open? | settled = odd, copy still odd? | depth = 1
+//!   leave   depth = 0 | copy = even | word = even, fence, gate closed?
+//! ```
+//!
+//! A handler that finds depth 0 and the copy odd struck in the middle. If the copy is the settled one,
+//! the interrupted share stands until the handler returns, and covers the handler's. If not, enter has
+//! not looked at the gate yet. Waiting there would wait for a pause that waits for this very word, so
+//! the handler takes the word back and goes on as if nothing had been there; enter finds the copy
+//! changed, and starts over. In leave the copy goes first: from then on a handler only sees to it that
+//! the word is even before it waits, and the word that leave stores once more is an even one.
+//!
+//! # Safety
+//!
+//! `word` and `gate` lead into the barrier's map. They are only followed while `serves` says so, and
+//! a seat stops serving a barrier before that is unmapped, which needs the last handle: whoever is on
+//! the fast path borrows one.
+
+use crate::gate::{Gate, is_inside};
+use crate::process;
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
+use std::panic::Location;
+use std::ptr;
+
+/// The slot number of a seat that has no slot of its own.
+pub(crate) const COUNTED: u32 = u32::MAX;
+
+/// One thread's place in one barrier.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub(crate) struct Seat {
+    /// The barrier that the fast path may use it for; 0: none.
+    express: AtomicU64,
+    /// Which registration this is; 0: none. Guards carry it, and are void when it differs.
+    serial: AtomicU64,
+    word: AtomicPtr<AtomicU32>,
+    gate: AtomicPtr<Gate>,
+    /// Shares of the thread.
+    depth: AtomicU32,
+    /// The slot's word as this thread last set it.
+    copy: AtomicU32,
+    /// The odd word that last found the gate open.
+    settled: AtomicU32,
+    /// 1: the thread was let in by a wake-up and passes one on when it leaves.
+    readmitted: AtomicU32,
+    /// The barrier that it belongs to; 0: none.
+    barrier: AtomicU64,
+    slot: AtomicU32,
+    /// Shares of signal handlers that stand under an interrupted one.
+    interrupting: AtomicU32,
+    /// Where the outermost share was taken; only kept by debug builds and by the C interface.
+    place: AtomicPtr<Location<'static>>,
+}
+
+/// Serial numbers end in a tag that says what a guard has to do when it leaves.
+pub(crate) const TAG: u64 = 3;
+/// The seat's own slot.
+pub(crate) const TAG_OWN: u64 = 0;
+/// The seat's own slot, but only the process id tells a child apart.
+pub(crate) const TAG_CHECKED: u64 = 1;
+/// The process's counted slot.
+pub(crate) const TAG_COUNTED: u64 = 2;
+/// No slot: a signal handler's share, under the one that it interrupted.
+pub(crate) const TAG_INTERRUPTING: u64 = 3;
+
+/// The serial number of a guard that holds nothing: no seat's.
+pub(crate) const VOID: u64 = u64::MAX;
+
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(TAG + 1);
+
+impl Seat {
+    pub(crate) const fn new() -> Seat {
+        Seat {
+            express: AtomicU64::new(0),
+            serial: AtomicU64::new(0),
+            word: AtomicPtr::new(ptr::null_mut()),
+            gate: AtomicPtr::new(ptr::null_mut()),
+            depth: AtomicU32::new(0),
+            copy: AtomicU32::new(0),
+            settled: AtomicU32::new(0),
+            readmitted: AtomicU32::new(0),
+            barrier: AtomicU64::new(0),
+            slot: AtomicU32::new(0),
+            interrupting: AtomicU32::new(0),
+            place: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Registers it with a barrier: with a slot of its own (its word given), or counted.
+    pub(crate) fn register(&self, barrier: u64, gate: &Gate, own: Option<(u32, &AtomicU32)>) {
+        self.depth.store(0, Ordering::Relaxed);
+        self.readmitted.store(0, Ordering::Relaxed);
+        self.interrupting.store(0, Ordering::Relaxed);
+        self.gate.store(ptr::from_ref(gate).cast_mut(), Ordering::Relaxed);
+        let (slot, word, copy) = match own {
+            Some((slot, word)) => (slot, ptr::from_ref(word), word.load(Ordering::Relaxed)),
+            None => (COUNTED, ptr::null(), 0),
+        };
+        self.slot.store(slot, Ordering::Relaxed);
+        self.word.store(word.cast_mut(), Ordering::Relaxed);
+        self.copy.store(copy, Ordering::Relaxed);
+        self.serial.store(NEXT_SERIAL.fetch_add(TAG + 1, Ordering::Relaxed), Ordering::Relaxed);
+        self.barrier.store(barrier, Ordering::Relaxed);
+        let express = if slot != COUNTED && process::wipes_seats() { barrier } else { 0 };
+        self.express.store(express, Ordering::Relaxed);
+    }
+
+    /// Makes it serve nothing: what the kernel does to it in a child.
+    pub(crate) fn wipe(&self) {
+        self.express.store(0, Ordering::Relaxed);
+        self.barrier.store(0, Ordering::Relaxed);
+        self.serial.store(0, Ordering::Relaxed);
+        self.depth.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the fast path may use it for this barrier. False after a fork.
+    #[inline(always)]
+    pub(crate) fn serves(&self, barrier: u64) -> bool {
+        self.express.load(Ordering::Relaxed) == barrier
+    }
+
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial.load(Ordering::Relaxed)
+    }
+
+    /// Whether a guard's serial number is this seat's, in the plain case.
+    #[inline(always)]
+    pub(crate) fn matches(&self, serial: u64) -> bool {
+        self.serial.load(Ordering::Relaxed) == serial
+    }
+
+    pub(crate) fn barrier(&self) -> u64 {
+        self.barrier.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth.load(Ordering::Relaxed)
+    }
+
+    /// All shares of the thread, those of interrupting handlers too.
+    pub(crate) fn shares(&self) -> u32 {
+        self.depth() + self.interrupting.load(Ordering::Relaxed)
+    }
+
+    /// Counts the shares of interrupting handlers.
+    pub(crate) fn count_interrupting(&self, change: i32) {
+        let now = self.interrupting.load(Ordering::Relaxed).wrapping_add_signed(change);
+        self.interrupting.store(now, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_depth(&self, depth: u32) {
+        self.depth.store(depth, Ordering::Relaxed);
+    }
+
+    /// Before waiting may begin, at depth 0: a signal handler may have struck in the middle of enter or
+    /// leave. True if the interrupted share stands for as long as the handler runs; if not, the slot's
+    /// word is even now.
+    pub(crate) fn interrupt(&self) -> bool {
+        let copy = self.copy.load(Ordering::Relaxed);
+        if !is_inside(copy) {
+            // In leave, between its last two stores.
+            if self.word().load(Ordering::Relaxed) != copy {
+                self.gate().retract(self.word(), copy);
+            }
+            return false;
+        }
+        let stands = self.settled.load(Ordering::Relaxed) == copy;
+        if !stands {
+            self.retract(copy);
+        }
+        stands
+    }
+
+    pub(crate) fn set_readmitted(&self) {
+        self.readmitted.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether a wake-up is to be passed on; asking settles it.
+    pub(crate) fn take_readmitted(&self) -> bool {
+        let owed = self.readmitted.load(Ordering::Relaxed) == 1;
+        self.readmitted.store(0, Ordering::Relaxed);
+        owed
+    }
+
+    /// The gate.
+    ///
+    /// The caller knows that this seat serves a barrier.
+    #[inline(always)]
+    pub(crate) fn gate(&self) -> &Gate {
+        // SAFETY: a serving seat's pointers lead into a live map (see the head of the module).
+        unsafe { &*self.gate.load(Ordering::Relaxed) }
+    }
+
+    #[inline(always)]
+    fn word(&self) -> &AtomicU32 {
+        // SAFETY: as in `gate`.
+        unsafe { &*self.word.load(Ordering::Relaxed) }
+    }
+
+    /// Enters, if nested or if the gate is open. Otherwise nothing has happened.
+    #[inline(always)]
+    pub(crate) fn try_enter(&self) -> bool {
+        let depth = self.depth();
+        if depth > 0 {
+            self.depth.store(depth + 1, Ordering::Relaxed);
+            return true;
+        }
+        let copy = self.copy.load(Ordering::Relaxed);
+        if is_inside(copy) {
+            // In the middle of another enter or leave.
+            return false;
+        }
+        let odd = copy.wrapping_add(1);
+        self.gate().try_enter(|| self.publish(odd), || self.retract(odd)) && self.settle(odd)
+    }
+
+    /// The odd word that comes next.
+    pub(crate) fn next_odd(&self) -> u32 {
+        self.copy.load(Ordering::Relaxed).wrapping_add(1) | 1
+    }
+
+    /// Makes the slot's word odd and looks at the gate. Not in the middle of another enter or leave.
+    #[inline(always)]
+    pub(crate) fn publish(&self, odd: u32) -> u32 {
+        self.copy.store(odd, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        self.gate().publish(self.word(), odd)
+    }
+
+    /// Establishes a published share. False if a signal handler has taken the word back: then nothing
+    /// is published any more.
+    #[inline(always)]
+    pub(crate) fn settle(&self, odd: u32) -> bool {
+        compiler_fence(Ordering::SeqCst);
+        self.settled.store(odd, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        if self.copy.load(Ordering::Relaxed) != odd {
+            self.start_over();
+            return false;
+        }
+        self.depth.store(1, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn start_over(&self) {
+        // The word is odd again if the handler struck between the two stores of `publish`.
+        self.gate().retract(self.word(), self.copy.load(Ordering::Relaxed));
+    }
+
+    /// Takes a published word back.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn retract(&self, odd: u32) {
+        let even = odd.wrapping_add(1);
+        self.gate().retract(self.word(), even);
+        compiler_fence(Ordering::SeqCst);
+        self.copy.store(even, Ordering::Relaxed);
+    }
+
+    /// Leaves one share. True if the exclusive side or a waiter is to be told.
+    #[inline(always)]
+    pub(crate) fn leave(&self) -> bool {
+        let depth = self.depth();
+        if depth != 1 {
+            self.depth.store(depth.wrapping_sub(1), Ordering::Relaxed);
+            return false;
+        }
+        let even = self.copy.load(Ordering::Relaxed).wrapping_add(1);
+        compiler_fence(Ordering::SeqCst);
+        self.depth.store(0, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        self.copy.store(even, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        let generation = self.gate().leave(self.word(), even);
+        (generation | self.readmitted.load(Ordering::Relaxed)) & 1 != 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_place(&self, place: &'static Location<'static>) {
+        self.place.store(ptr::from_ref(place).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// Where the outermost share was taken, if that was kept.
+    pub(crate) fn place(&self) -> Option<&'static Location<'static>> {
+        let place = self.place.load(Ordering::Relaxed);
+        // SAFETY: null or a pointer that `set_place` got from a static reference.
+        unsafe { place.as_ref() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Every place where a signal handler may strike, step by step.
+
+    use super::*;
+
+    struct Scene {
+        seat: Seat,
+        gate: Gate,
+        word: AtomicU32,
+    }
+
+    fn scene() -> &'static Scene {
+        let (seat, gate, word) = (Seat::new(), Gate::default(), AtomicU32::new(0));
+        let scene: &'static Scene = Box::leak(Box::new(Scene { seat, gate, word }));
+        scene.seat.register(1, &scene.gate, Some((0, &scene.word)));
+        scene
+    }
+
+    impl Scene {
+        fn words(&self) -> (u32, u32, u32) {
+            let word = self.word.load(Ordering::Relaxed);
+            (word, self.seat.copy.load(Ordering::Relaxed), self.seat.depth())
+        }
+
+        /// A whole share of a handler that did not find an interrupted one standing.
+        fn share(&self) {
+            assert!(self.seat.try_enter());
+            assert!(is_inside(self.word.load(Ordering::Relaxed)));
+            self.seat.leave();
+        }
+    }
+
+    #[test]
+    fn before_the_gate_was_found_open_the_word_is_taken_back() {
+        let scene = scene();
+        let odd = scene.seat.next_odd();
+        scene.seat.publish(odd);
+        assert!(!scene.seat.interrupt());
+        assert_eq!(scene.words(), (2, 2, 0));
+        scene.share();
+        assert!(!scene.seat.settle(odd), "enter starts over");
+        assert_eq!(scene.words(), (4, 4, 0));
+        assert!(scene.seat.try_enter());
+    }
+
+    #[test]
+    fn a_word_that_is_made_odd_behind_the_handlers_back_is_even_again() {
+        let scene = scene();
+        let odd = scene.seat.next_odd();
+        scene.seat.copy.store(odd, Ordering::Relaxed);
+        assert!(!scene.seat.interrupt());
+        scene.share();
+        scene.word.store(odd, Ordering::Relaxed);
+        assert!(!scene.seat.settle(odd));
+        assert_eq!(scene.words(), (4, 4, 0));
+    }
+
+    #[test]
+    fn once_the_gate_was_found_open_the_share_stands() {
+        let scene = scene();
+        let odd = scene.seat.next_odd();
+        scene.seat.publish(odd);
+        scene.seat.settled.store(odd, Ordering::Relaxed);
+        assert!(scene.seat.interrupt());
+        assert!(scene.seat.settle(odd));
+        assert_eq!(scene.words(), (1, 1, 1));
+        // The same until leave says otherwise.
+        scene.seat.set_depth(0);
+        assert!(scene.seat.interrupt());
+    }
+
+    #[test]
+    fn in_leave_the_word_is_even_before_a_handler_waits() {
+        let scene = scene();
+        assert!(scene.seat.try_enter());
+        scene.seat.set_depth(0);
+        scene.seat.copy.store(2, Ordering::Relaxed);
+        assert!(!scene.seat.interrupt());
+        assert_eq!(scene.words(), (2, 2, 0));
+    }
+}

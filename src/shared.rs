@@ -1,0 +1,277 @@
+//! The shared side: entering, leaving, nesting.
+//!
+//! The fast path asks the seat that the thread used last. If that serves this barrier, entering is
+//! one store, one fence and one load, or one addition when the thread is inside already; leaving is
+//! the same. All else is out of line: the first share of a thread, the first after a fork, a closed
+//! gate, a thread without a slot, a signal handler in the middle. What is out of line takes and gives
+//! the parts of a guard by value, never a reference to one: a guard whose address nobody knows stays in
+//! registers, and building it in memory would cost more than all of the above.
+//!
+//! A thread nests freely, also while the gate is closed: asking the gate again inside a share would
+//! wait for an exclusive side that waits for this very share.
+
+use crate::Error;
+use crate::barrier::Barrier;
+use crate::layout::LockByte;
+use crate::seat::{COUNTED, Seat, TAG, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING, TAG_OWN, VOID};
+use crate::sync::Ordering;
+use crate::thread;
+use crate::wait::{self, Wait};
+use crate::{counted, join, process};
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::time::Duration;
+
+/// A share of this thread: one nesting level. It leaves when dropped.
+///
+/// While any share is held, no exclusive side is granted. Hold it around one set of writes that
+/// belong together, outermost, before any other lock, and never across a wait for a client or for
+/// another process that needs a share itself. In a forked child an inherited guard is void.
+#[derive(Debug)]
+#[must_use = "the share ends when this is dropped"]
+pub struct SharedGuard<'b> {
+    barrier: &'b Barrier,
+    seat: &'static Seat,
+    /// The registration that it was taken under, with the tag that says how it leaves.
+    serial: u64,
+    /// A share belongs to its thread.
+    not_send: PhantomData<*const ()>,
+}
+
+impl Barrier {
+    /// Enters the shared side; waits at a closed gate as long as the pause lasts.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] in a forked child that cannot reach the barrier any more. A shortage of
+    /// slots is never an error.
+    ///
+    /// # Examples
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// let barrier = stillpoint::Barrier::create(folder.path().join("spool.barrier"))?;
+    /// let share = barrier.shared()?;
+    /// // ... the writes that belong together ...
+    /// drop(share);
+    /// # Ok::<(), stillpoint::Error>(())
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn shared(&self) -> Result<SharedGuard<'_>, Error> {
+        self.enter(|| Wait::Forever)
+    }
+
+    /// Enters the shared side without waiting.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] if the gate is closed; else as [`Barrier::shared`].
+    #[inline]
+    #[track_caller]
+    pub fn try_shared(&self) -> Result<SharedGuard<'_>, Error> {
+        self.enter(|| Wait::No)
+    }
+
+    /// Enters the shared side, waiting at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] if the gate stayed closed; else as [`Barrier::shared`].
+    #[track_caller]
+    pub fn shared_timeout(&self, limit: Duration) -> Result<SharedGuard<'_>, Error> {
+        self.enter(|| Wait::at_most(limit))
+    }
+
+    #[inline(always)]
+    #[track_caller]
+    fn enter(&self, wait: impl FnOnce() -> Wait) -> Result<SharedGuard<'_>, Error> {
+        let seat = thread::current();
+        if seat.serves(self.id) && seat.try_enter() {
+            if cfg!(debug_assertions) && seat.depth() == 1 {
+                seat.set_place(Location::caller());
+            }
+            return Ok(self.guard(seat, seat.serial() | TAG_OWN));
+        }
+        let (seat, serial) = self.enter_slow(wait())?;
+        Ok(self.guard(seat, serial))
+    }
+
+    #[inline(always)]
+    fn guard(&self, seat: &'static Seat, serial: u64) -> SharedGuard<'_> {
+        SharedGuard { barrier: self, seat, serial, not_send: PhantomData }
+    }
+
+    /// Every way to enter but the common one. Gives a guard's seat and serial number.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn enter_slow(&self, wait: Wait) -> Result<(&'static Seat, u64), Error> {
+        let inner = &*self.inner;
+        let attachment = inner.attached()?;
+        let Some(seat) = join::seat_of_this_thread(inner, attachment) else {
+            return self.enter_without_seat(wait);
+        };
+        if seat.slot() == COUNTED {
+            if seat.depth() == 0 {
+                if counted::enter(self, attachment, wait)? {
+                    seat.set_readmitted();
+                }
+                seat.set_place(Location::caller());
+            }
+            seat.set_depth(seat.depth() + 1);
+            return Ok((seat, seat.serial() | TAG_COUNTED));
+        }
+        let tag = if process::wipes_seats() {
+            thread::make_current(seat);
+            TAG_OWN
+        } else {
+            TAG_CHECKED
+        };
+        if seat.depth() > 0 {
+            seat.set_depth(seat.depth() + 1);
+            return Ok((seat, seat.serial() | tag));
+        }
+        if seat.interrupt() {
+            seat.count_interrupting(1);
+            return Ok((seat, seat.serial() | TAG_INTERRUPTING));
+        }
+        let slot = attachment.slot(seat.slot());
+        let odd = Cell::new(0);
+        loop {
+            attachment.gate().enter(
+                || {
+                    odd.set(seat.next_odd());
+                    seat.publish(odd.get())
+                },
+                || seat.retract(odd.get()),
+                || inner.cover.holds(inner, attachment).is_some(),
+                |generation| {
+                    wait::for_opening(self, attachment, Some(slot), generation, wait, None)?;
+                    seat.set_readmitted();
+                    Ok(())
+                },
+            )?;
+            if seat.settle(odd.get()) {
+                break;
+            }
+        }
+        seat.set_place(Location::caller());
+        Ok((seat, seat.serial() | tag))
+    }
+
+    /// A share of a thread whose memory is being torn down: it has a seat for itself alone.
+    fn enter_without_seat(&self, wait: Wait) -> Result<(&'static Seat, u64), Error> {
+        let attachment = self.inner.attached()?;
+        let waited = counted::enter(self, attachment, wait)?;
+        let seat = thread::allocate(&mut process::lock());
+        let seat = seat.ok_or_else(|| {
+            counted::leave(attachment, 1, waited);
+            let source = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+            Error::system("mmap", self.path(), source)
+        })?;
+        seat.register(self.id, attachment.gate(), None);
+        if waited {
+            seat.set_readmitted();
+        }
+        seat.set_depth(1);
+        Ok((seat, seat.serial() | TAG_COUNTED))
+    }
+
+    /// How many shares this thread holds.
+    pub fn depth(&self) -> u32 {
+        self.seat().map_or(0, Seat::shares)
+    }
+
+    /// The seat of this thread, if it has one in this incarnation.
+    pub(crate) fn seat(&self) -> Option<&'static Seat> {
+        let _ = process::incarnation();
+        thread::of_this_thread(self.id)
+    }
+
+    /// Whether somebody wants the exclusive side. Long holders (a replication run, a big fetch) ask
+    /// at a point where their files are consistent and call [`SharedGuard::yield_now`] if it is so.
+    /// One load, so it may stand in an inner loop.
+    #[inline]
+    pub fn should_yield(&self) -> bool {
+        let seat = thread::current();
+        let seat = if seat.serves(self.id) { Some(seat) } else { self.seat() };
+        seat.is_some_and(|seat| seat.gate().wanted.load(Ordering::Relaxed) != 0)
+    }
+}
+
+impl SharedGuard<'_> {
+    /// Leaves the share and enters again, so that whoever wants the exclusive side gets it. Only the
+    /// outermost share can give way; a nested one changes nothing.
+    ///
+    /// # Errors
+    /// As [`Barrier::shared`]; the share is then not held any more.
+    #[track_caller]
+    pub fn yield_now(&mut self) -> Result<(), Error> {
+        if self.barrier.depth() > 1 {
+            return Ok(());
+        }
+        self.leave();
+        self.serial = VOID;
+        let inner = &self.barrier.inner;
+        if self.barrier.should_yield() && inner.place.is_free(LockByte::Exclusive) {
+            // Whoever wanted it died: nobody else takes the wish back.
+            inner.attached()?.gate().wanted.store(0, Ordering::Relaxed);
+        }
+        let again = self.barrier.enter(|| Wait::Forever)?;
+        self.seat = again.seat;
+        self.serial = again.serial;
+        std::mem::forget(again);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn leave(&mut self) {
+        if self.seat.matches(self.serial) {
+            if self.seat.leave() {
+                after_leaving(self.seat);
+            }
+        } else {
+            leave_slow(self.barrier, self.seat, self.serial);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn after_leaving(seat: &Seat) {
+    wait::after_leaving(seat.gate(), seat.take_readmitted());
+}
+
+/// Every way to leave but the common one. A guard whose registration is gone (inherited by a
+/// child, or given up) is void.
+#[cold]
+#[inline(never)]
+fn leave_slow(barrier: &Barrier, seat: &'static Seat, serial: u64) {
+    let _ = process::incarnation();
+    if !seat.matches(serial & !TAG) {
+        return;
+    }
+    let Some(attachment) = barrier.inner.attachment_of_this_process() else {
+        return;
+    };
+    match serial & TAG {
+        TAG_COUNTED => {
+            seat.set_depth(seat.depth().saturating_sub(1));
+            if seat.depth() == 0 {
+                counted::leave(attachment, 1, seat.take_readmitted());
+                thread::give_back_if_nobodys(seat);
+            }
+        }
+        TAG_INTERRUPTING => seat.count_interrupting(-1),
+        _ => {
+            if seat.leave() {
+                after_leaving(seat);
+            }
+        }
+    }
+}
+
+impl Drop for SharedGuard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

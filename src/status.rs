@@ -1,0 +1,308 @@
+//! Status: what a barrier looks like from outside. Needs read permission only, and changes nothing.
+
+use crate::barrier::Barrier;
+use crate::exclusive::Dirty;
+use crate::file::{self, hex};
+use crate::gate::{is_closed, is_inside};
+use crate::layout::{
+    FILE_SIZE, HolderRecord, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts, Slot,
+};
+use crate::mapping::Mapping;
+use crate::reclaim::Loss;
+use crate::report::Writer;
+use crate::sync::Ordering;
+use crate::{Error, join, process, sys};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// What kind of writer owns a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A thread.
+    Thread,
+    /// A process, whose shares are counted.
+    Process,
+    /// A command under `stillpoint run`.
+    Command,
+}
+
+/// A barrier at one moment.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Its path, absolute.
+    pub barrier: PathBuf,
+    /// Its identity.
+    pub uuid: String,
+    /// The boot in which it was last made ready.
+    pub boot_id: String,
+    /// Whether the gate is closed.
+    pub closed: bool,
+    /// The gate's generation.
+    pub generation: u32,
+    /// Whether somebody wants the exclusive side.
+    pub wanted: bool,
+    /// Who has or wants the exclusive side.
+    pub holder: Option<Holder>,
+    /// Who owns slots.
+    pub writers: Vec<WriterStatus>,
+    /// The dirty epoch.
+    pub dirty: Dirty,
+    /// The last writers that were lost, the newest first.
+    pub lost: Vec<Lost>,
+    /// Counters.
+    pub stats: Stats,
+}
+
+/// Who has the exclusive side.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: u32,
+    /// The name of its thread.
+    pub comm: String,
+    /// What it calls itself.
+    pub label: String,
+    /// Since when.
+    pub since: SystemTime,
+    /// How long a writer waits at most.
+    pub limit: Option<Duration>,
+    /// A number that tells pauses apart.
+    pub token: u64,
+}
+
+/// The owner of a slot.
+#[derive(Clone, Debug)]
+pub struct WriterStatus {
+    /// The slot.
+    pub slot: u32,
+    /// Its process id.
+    pub pid: u32,
+    /// Its thread id.
+    pub tid: u32,
+    /// The name of its thread.
+    pub comm: String,
+    /// What it calls itself.
+    pub label: String,
+    /// What kind of writer it is.
+    pub kind: Kind,
+    /// Whether it is inside a share.
+    pub inside: bool,
+    /// How long it has been inside, as far as a tool that waited for it has seen.
+    pub inside_at_least: Duration,
+    /// How long it has waited at the gate.
+    pub waiting: Option<Duration>,
+    /// How many shares its word stands for.
+    pub shares: u32,
+    /// Whether its owner lives. A dead one is reclaimed by the next tool.
+    pub alive: bool,
+    /// The slot's word: while it stays the same and odd, it is the same share.
+    pub word: u32,
+}
+
+/// A writer that was lost inside a share.
+#[derive(Clone, Debug)]
+pub struct Lost {
+    /// Its process id.
+    pub pid: u32,
+    /// The name of its thread.
+    pub comm: String,
+    /// What it called itself.
+    pub label: String,
+    /// When that was found out.
+    pub when: SystemTime,
+}
+
+/// Counters of a barrier, since it was made or since the restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Pauses that were granted.
+    pub pauses: u32,
+    /// Pauses that a waiter ended.
+    pub revocations: u32,
+    /// Drains that reached their limit.
+    pub drain_timeouts: u32,
+    /// How long the gate was closed for the last pause.
+    pub last_pause: Duration,
+}
+
+impl Status {
+    /// Looks at a barrier.
+    ///
+    /// # Errors
+    /// As [`crate::Options::open`]; [`Error::Denied`] without read permission.
+    pub fn read(name: impl AsRef<OsStr>) -> Result<Status, Error> {
+        Status::at(&file::barrier_path(name.as_ref(), false)?)
+    }
+
+    /// The same, with names looked up in `$XDG_RUNTIME_DIR/stillpoint`.
+    ///
+    /// # Errors
+    /// As [`Status::read`].
+    pub fn read_user(name: impl AsRef<OsStr>) -> Result<Status, Error> {
+        Status::at(&file::barrier_path(name.as_ref(), true)?)
+    }
+
+    fn at(path: &Path) -> Result<Status, Error> {
+        let path = file::absolute(path)?;
+        let _ = process::incarnation();
+        let (file, _) = file::open_fresh(&path, false, None)?;
+        file::check_file_system(&file, &path)?;
+        let header = file::check(&file, &path)?;
+        let length = NonZeroUsize::new(FILE_SIZE as usize).expect("not 0");
+        let mapping = {
+            let _process = process::lock();
+            Mapping::of_file(&file, length, false)
+        };
+        let mapping = mapping.map_err(|source| Error::system("mmap", &path, source))?;
+        // SAFETY: the file has this size, and the map outlives the parts.
+        let parts = unsafe { Parts::new(mapping.start()) };
+        Ok(look(path, &header, &file, parts))
+    }
+}
+
+fn look(path: PathBuf, header: &file::HeaderCopy, file: &File, parts: Parts) -> Status {
+    let gate = parts.gate();
+    let generation = gate.now();
+    let slots = parts.slots().iter().enumerate();
+    let dirty = parts.dirty();
+    let epoch = dirty.epoch.load(Ordering::Acquire);
+    let stats = parts.stats();
+    Status {
+        barrier: path,
+        uuid: hex(header.uuid),
+        boot_id: hex(header.boot_id),
+        closed: is_closed(generation),
+        generation,
+        // A tool that was killed leaves the wish behind, but not the lock.
+        wanted: gate.wanted.load(Ordering::Relaxed) != 0
+            && !sys::is_byte_free(file, LockByte::Exclusive),
+        holder: holder(parts.holder(), gate.limit.load(Ordering::Relaxed), file),
+        writers: slots.filter_map(|(index, slot)| writer(index as u32, slot, file)).collect(),
+        dirty: parts.dirty().now(),
+        lost: (1..=LOST.min(epoch))
+            .map(|back| &dirty.ring[(epoch.wrapping_sub(back) % LOST) as usize])
+            .map(|record| Lost {
+                pid: record.pid.load(Ordering::Relaxed),
+                comm: record.comm.get(),
+                label: record.label.get(),
+                when: record.when.wall_clock(),
+            })
+            .collect(),
+        stats: Stats {
+            pauses: stats.pauses.load(Ordering::Relaxed),
+            revocations: stats.revocations.load(Ordering::Relaxed),
+            drain_timeouts: stats.drain_timeouts.load(Ordering::Relaxed),
+            last_pause: Duration::from_micros(stats.last_pause.load(Ordering::Relaxed).into()),
+        },
+    }
+}
+
+fn holder(record: &HolderRecord, limit: u32, file: &File) -> Option<Holder> {
+    let pid = record.pid.load(Ordering::Relaxed);
+    let held = !sys::is_byte_free(file, LockByte::Exclusive);
+    (pid != 0 && held).then(|| Holder {
+        pid,
+        comm: record.comm.get(),
+        label: record.label.get(),
+        since: record.since.wall_clock(),
+        limit: (limit != 0).then(|| Duration::from_millis(limit.into())),
+        token: record.token.get(),
+    })
+}
+
+fn writer(index: u32, slot: &Slot, file: &File) -> Option<WriterStatus> {
+    let word = slot.word.load(Ordering::Acquire);
+    let kind = slot.kind.load(Ordering::Relaxed);
+    if kind == KIND_FREE && !is_inside(word) {
+        return None;
+    }
+    let alive = !sys::is_byte_free(file, LockByte::Life(index));
+    if !alive && !is_inside(word) {
+        return None;
+    }
+    let now = sys::monotonic_milliseconds();
+    let ago = |since: u64| Duration::from_millis(now.saturating_sub(since));
+    let seen = is_inside(word) && slot.seen_word.load(Ordering::Relaxed) == word;
+    let waiting = slot.waiting_since.get();
+    Some(WriterStatus {
+        slot: index,
+        pid: slot.pid.load(Ordering::Relaxed),
+        tid: slot.tid.load(Ordering::Relaxed),
+        comm: slot.comm.get(),
+        label: slot.label.get(),
+        kind: match kind {
+            KIND_COUNTED => Kind::Process,
+            KIND_COMMAND => Kind::Command,
+            _ => Kind::Thread,
+        },
+        inside: is_inside(word),
+        inside_at_least: if seen { ago(slot.seen_since.get()) } else { Duration::ZERO },
+        waiting: (waiting != 0).then(|| ago(waiting)),
+        shares: match kind {
+            KIND_COUNTED => word.div_ceil(2),
+            _ => u32::from(is_inside(word)),
+        },
+        alive,
+        word,
+    })
+}
+
+impl From<&WriterStatus> for Writer {
+    fn from(writer: &WriterStatus) -> Writer {
+        Writer {
+            slot: Some(writer.slot),
+            pid: writer.pid,
+            tid: writer.tid,
+            comm: writer.comm.clone(),
+            label: writer.label.clone(),
+            held: writer.inside_at_least,
+            wait_channel: None,
+        }
+    }
+}
+
+impl Barrier {
+    /// Looks at this barrier.
+    ///
+    /// # Errors
+    /// As [`Status::read`].
+    pub fn status(&self) -> Result<Status, Error> {
+        Status::at(self.path())
+    }
+
+    /// The dirty epoch now.
+    pub fn dirty(&self) -> Dirty {
+        self.inner
+            .attached()
+            .map_or_else(|_| Dirty::default(), |attachment| attachment.parts.dirty().now())
+    }
+
+    /// Raises the dirty epoch, for a tool that learned of a loss otherwise.
+    pub fn raise_dirty(&self, label: &str) {
+        if let Ok(attachment) = self.inner.attached() {
+            let (pid, comm) = (std::process::id(), &join::comm());
+            attachment.parts.dirty().raise(&Loss { pid, comm, label });
+        }
+    }
+
+    /// Acknowledges every loss up to an epoch: the store was repaired, or found in order.
+    pub fn acknowledge(&self, epoch: u32) {
+        if let Ok(attachment) = self.inner.attached() {
+            attachment.parts.dirty().acknowledged.store(epoch, Ordering::Release);
+        }
+    }
+}
+
+impl crate::layout::DirtyRecord {
+    /// Both epochs.
+    pub(crate) fn now(&self) -> Dirty {
+        Dirty {
+            epoch: self.epoch.load(Ordering::Acquire),
+            acknowledged: self.acknowledged.load(Ordering::Acquire),
+        }
+    }
+}

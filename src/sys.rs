@@ -1,0 +1,114 @@
+//! The system calls that have no safe wrapper, and the ones that need care.
+//!
+//! # Safety
+//!
+//! `futex(2)`, `pthread_atfork(3)` and `getrandom(2)` have no wrapper in nix; each is called here
+//! with pointers to live memory only. Everything else goes through nix, std or fs2.
+
+use crate::layout::LockByte;
+use crate::sync::AtomicU32;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// `futex(FUTEX_WAIT)`: sleeps while `word` is `expected`, at most `limit`. Wakes early on signals,
+/// and for no reason: callers look again. See futex(2).
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, limit: Option<Duration>) {
+    let limit = limit.map(|limit| libc::timespec {
+        tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: limit.subsec_nanos().into(),
+    });
+    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the word and the time-out are live for the whole call; the kernel only reads them.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, limit) };
+}
+
+/// `futex(FUTEX_WAKE)`: wakes at most `count` waiters, the longest waiting first. See futex(2).
+pub(crate) fn futex_wake(word: &AtomicU32, count: u32) {
+    // SAFETY: the kernel takes the address as a key and does not write.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+}
+
+/// How a byte is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Shared,
+    Exclusive,
+}
+
+fn range(kind: libc::c_int, byte: LockByte) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: byte.offset(),
+        l_len: 1,
+        l_pid: 0,
+    }
+}
+
+/// `fcntl(F_OFD_SETLK)`: locks a byte for this open file description without waiting. False if
+/// somebody else holds it. Never `F_SETLK`, whose locks fall when the process closes any descriptor
+/// of the file. See fcntl_locking(2).
+pub(crate) fn try_lock_byte(file: &impl AsFd, byte: LockByte, mode: Mode) -> io::Result<bool> {
+    let kind = match mode {
+        Mode::Shared => libc::F_RDLCK,
+        Mode::Exclusive => libc::F_WRLCK,
+    };
+    loop {
+        match fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&range(kind, byte))) {
+            Ok(_) => return Ok(true),
+            Err(Errno::EAGAIN | Errno::EACCES) => return Ok(false),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// `fcntl(F_OFD_SETLK, F_UNLCK)`: gives every byte lock of this description back, for everybody
+/// who shares the description.
+pub(crate) fn unlock_all_bytes(file: &impl AsFd) {
+    let whole = libc::flock { l_start: 0, l_len: 0, ..range(libc::F_UNLCK, LockByte::Exclusive) };
+    let _ = fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&whole));
+}
+
+/// `fcntl(F_OFD_GETLK)`: whether nobody but this description holds a lock on the byte. Any error
+/// counts as held: nobody is taken for dead because a question could not be asked.
+pub(crate) fn is_byte_free(file: &impl AsFd, byte: LockByte) -> bool {
+    let mut question = range(libc::F_WRLCK, byte);
+    fcntl(file.as_fd(), FcntlArg::F_OFD_GETLK(&mut question)).is_ok()
+        && i32::from(question.l_type) == libc::F_UNLCK
+}
+
+/// `getrandom(2)`: four random words.
+pub(crate) fn random() -> [u32; 4] {
+    let mut words = [0u32; 4];
+    // SAFETY: the buffer is live and as long as said; 16 bytes are always given whole.
+    unsafe { libc::getrandom(words.as_mut_ptr().cast(), size_of_val(&words), 0) };
+    words
+}
+
+/// Milliseconds of the monotonic clock, at least 1.
+pub(crate) fn monotonic_milliseconds() -> u64 {
+    use nix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(1, |now| {
+        let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
+        let nanoseconds = u64::try_from(now.tv_nsec()).unwrap_or(0);
+        (seconds * 1000 + nanoseconds / 1_000_000).max(1)
+    })
+}
+
+/// `pthread_atfork(3)`.
+pub(crate) fn at_fork(
+    prepare: unsafe extern "C" fn(),
+    parent: unsafe extern "C" fn(),
+    child: unsafe extern "C" fn(),
+) -> io::Result<()> {
+    // SAFETY: the handlers are functions of this library, which stays resident.
+    match unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}

@@ -1,0 +1,106 @@
+//! The seats of this thread, and where seats come from.
+//!
+//! A thread keeps a list of its seats, one per barrier, and remembers the one that it used last for
+//! the fast path. When it ends, the list gives the seats back and whatever they still hold.
+//!
+//! # Safety
+//!
+//! Seats lie in pages that are never unmapped, so a reference to one is valid for ever; whether it
+//! serves a barrier is the seat's own business.
+
+use crate::mapping;
+use crate::process::{self, Locked};
+use crate::seat::Seat;
+use std::cell::{Cell, RefCell};
+
+/// The seat of threads that have none: serves no barrier.
+static NOBODY: Seat = Seat::new();
+
+thread_local! {
+    /// The seat that this thread used last.
+    static CURRENT: Cell<*const Seat> = const { Cell::new(&raw const NOBODY) };
+    /// All seats of this thread.
+    static OWNED: RefCell<Owned> = const { RefCell::new(Owned(Vec::new())) };
+}
+
+struct Owned(Vec<&'static Seat>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        CURRENT.set(&raw const NOBODY);
+        crate::join::thread_ended(&self.0);
+    }
+}
+
+/// The seat that this thread used last.
+#[inline(always)]
+pub(crate) fn current() -> &'static Seat {
+    // SAFETY: CURRENT leads to NOBODY or to a seat of the arena, which is never unmapped.
+    unsafe { &*CURRENT.get() }
+}
+
+/// The seat of this thread for a barrier, if it has one.
+pub(crate) fn of_this_thread(barrier: u64) -> Option<&'static Seat> {
+    let found = OWNED.try_with(|owned| {
+        let owned = owned.try_borrow().ok()?;
+        owned.0.iter().copied().find(|seat| seat.barrier() == barrier)
+    });
+    found.ok().flatten()
+}
+
+/// A seat for this thread: one of its own that serves nothing any more, or a new one. `None` while
+/// the thread's memory is being torn down.
+pub(crate) fn take(process: &mut Locked) -> Option<&'static Seat> {
+    OWNED
+        .try_with(|owned| {
+            let mut owned = owned.try_borrow_mut().ok()?;
+            let idle = owned.0.iter().copied().find(|seat| seat.barrier() == 0);
+            idle.or_else(|| {
+                let seat = allocate(process)?;
+                owned.0.push(seat);
+                Some(seat)
+            })
+        })
+        .ok()
+        .flatten()
+}
+
+/// A seat that belongs to nobody yet.
+pub(crate) fn allocate(process: &mut Locked) -> Option<&'static Seat> {
+    if process.free_seats.is_empty() {
+        let (page, _) = mapping::wiped_on_fork().ok()?;
+        let page = page.cast::<Seat>();
+        for index in 0..4096 / size_of::<Seat>() {
+            // SAFETY: the page is ours alone, aligned, never unmapped; zeros are a valid Seat.
+            let seat: &'static Seat = unsafe { page.add(index).as_ref() };
+            process.free_seats.push(seat);
+            if !process::wipes_seats() {
+                process.all_seats.push(seat);
+            }
+        }
+    }
+    process.free_seats.pop()
+}
+
+/// Gives a seat back that was only taken for one share of a thread that is being torn down.
+pub(crate) fn give_back_if_nobodys(seat: &'static Seat) {
+    if OWNED.try_with(|_| ()).is_err() {
+        seat.wipe();
+        process::lock().free_seats.push(seat);
+    }
+}
+
+/// In a new child: its only thread has no seat yet.
+pub(crate) fn forget_current_after_fork() {
+    let _ = CURRENT.try_with(|current| {
+        // SAFETY: as in `current`.
+        if unsafe { &*current.get() }.serial() == 0 {
+            current.set(&raw const NOBODY);
+        }
+    });
+}
+
+/// Makes a seat of this thread the one that the fast path tries first.
+pub(crate) fn make_current(seat: &'static Seat) {
+    let _ = CURRENT.try_with(|current| current.set(seat));
+}

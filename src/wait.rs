@@ -1,0 +1,198 @@
+//! Waiting at a closed gate, with bounded harm.
+//!
+//! A waiter sleeps on the gate's generation, in ticks, and looks after itself: nothing that happens
+//! to the exclusive holder keeps it longer than the pause's limit and one tick.
+//!
+//! * The gate opened: go on. Every releaser wakes a few waiters and each of them wakes one more when
+//!   it leaves; a waiter that nobody woke finds out at its tick.
+//! * Nobody holds the byte X: the holder is dead. Open the gate by swapping the very generation that
+//!   closed it. X itself is not taken: a healer that took it and was then stopped would block
+//!   everybody.
+//! * This process has met the gate closed for as long as the pause may last: revoke it, by the same swap. The
+//!   holder's own swap then fails, and it knows that what it made is not to be trusted. Durations are
+//!   compared and not clocks, so a suspended machine or a time namespace does no harm.
+
+use crate::Error;
+use crate::barrier::Barrier;
+use crate::drain::Watch;
+use crate::exclusive::Phase;
+use crate::gate::{ALL, Gate, is_closed};
+use crate::join::{self, Attachment};
+use crate::layout::{LockByte, Slot};
+use crate::sync::{AtomicU64, Ordering};
+use crate::sys;
+use std::time::{Duration, Instant};
+
+/// How long a waiter sleeps before it looks after itself.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long the caller is willing to wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait {
+    /// Not at all.
+    No,
+    /// This long, from this moment on.
+    AtMost(Instant, Duration),
+    /// As long as it takes.
+    Forever,
+}
+
+impl Wait {
+    /// From now on, at most `limit`.
+    pub(crate) fn at_most(limit: Duration) -> Wait {
+        if limit.is_zero() { Wait::No } else { Wait::AtMost(Instant::now(), limit) }
+    }
+}
+
+/// Since when this process has met the gate closed, and as which generation.
+///
+/// One word for the process, and not a clock per call: a writer that tries again and again, or gives
+/// up and comes back, would otherwise never have waited long enough to look after itself. The two
+/// halves are set together, so that no generation is ever given another one's earlier time.
+#[derive(Debug, Default)]
+pub(crate) struct Met(AtomicU64);
+
+impl Met {
+    /// For how long this generation has been known to stand, by this process's own clock.
+    fn standing(&self, generation: u32) -> Duration {
+        let now = sys::monotonic_milliseconds() as u32;
+        let seen = self.0.load(Ordering::Relaxed);
+        if (seen >> 32) as u32 == generation {
+            return Duration::from_millis(now.wrapping_sub(seen as u32).into());
+        }
+        let first = u64::from(generation) << 32 | u64::from(now);
+        let _ = self.0.compare_exchange(seen, first, Ordering::Relaxed, Ordering::Relaxed);
+        Duration::ZERO
+    }
+}
+
+/// Waits until the gate is of another generation than this odd one. `watch` hears of it, and may end
+/// the wait.
+pub(crate) fn for_opening(
+    barrier: &Barrier,
+    attachment: &Attachment,
+    slot: Option<&Slot>,
+    generation: u32,
+    wait: Wait,
+    watch: Option<&mut Watch<'_>>,
+) -> Result<(), Error> {
+    if look_after(barrier, attachment, generation) {
+        return Ok(());
+    }
+    let path = barrier.path();
+    if matches!(wait, Wait::No) {
+        return Err(Error::WouldBlock { path: path.into() });
+    }
+    if attachment.exclusive_thread.load(Ordering::Relaxed) == join::thread_id() {
+        return Err(Error::Deadlock { path: path.into() });
+    }
+    let gate = attachment.gate();
+    gate.waiters.fetch_add(1, Ordering::Relaxed);
+    if let Some(slot) = slot {
+        slot.waiting_since.set(sys::monotonic_milliseconds());
+    }
+    let result = wait_here(barrier, attachment, generation, wait, watch);
+    if let Some(slot) = slot {
+        slot.waiting_since.set(0);
+    }
+    // A hint: never below zero, whatever stands in the file.
+    let _ = gate.waiters.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiters| {
+        Some(waiters.saturating_sub(1))
+    });
+    result
+}
+
+fn wait_here(
+    barrier: &Barrier,
+    attachment: &Attachment,
+    generation: u32,
+    wait: Wait,
+    mut watch: Option<&mut Watch<'_>>,
+) -> Result<(), Error> {
+    let gate = attachment.gate();
+    let mut looked = Instant::now();
+    loop {
+        let mut sleep = TICK;
+        if let Some(limit) = limit(gate) {
+            sleep = sleep.min(limit.saturating_sub(attachment.met.standing(generation)));
+        }
+        if let Wait::AtMost(since, patience) = wait {
+            sleep = sleep.min(patience.saturating_sub(since.elapsed()));
+        }
+        // Rounded up by what the clock of `Met` leaves out.
+        gate.generation.wait(generation, Some(sleep + Duration::from_millis(1)));
+        if gate.now() != generation {
+            return Ok(());
+        }
+        let due = limit(gate).is_some_and(|limit| attachment.met.standing(generation) >= limit);
+        if due || looked.elapsed() >= TICK {
+            looked = Instant::now();
+            if look_after(barrier, attachment, generation) {
+                return Ok(());
+            }
+        }
+        if let Some(watch) = &mut watch {
+            watch.tick(Phase::Gate, barrier, Vec::new)?;
+        }
+        if let Wait::AtMost(since, patience) = wait
+            && since.elapsed() >= patience
+        {
+            let path = barrier.path().into();
+            return Err(Error::TimedOut { path, waited: since.elapsed() });
+        }
+    }
+}
+
+/// How long a pause may last before a waiter ends it.
+fn limit(gate: &Gate) -> Option<Duration> {
+    match gate.limit.load(Ordering::Relaxed) {
+        0 => None,
+        milliseconds => Some(Duration::from_millis(milliseconds.into())),
+    }
+}
+
+/// Ends a pause that has lasted its limit, or whose holder is dead. True if the gate was closed so no
+/// longer.
+fn look_after(barrier: &Barrier, attachment: &Attachment, generation: u32) -> bool {
+    let gate = attachment.gate();
+    let standing = attachment.met.standing(generation);
+    if limit(gate).is_some_and(|limit| standing >= limit) {
+        if open_for_all(attachment, generation) {
+            attachment.parts.stats().revocations.fetch_add(1, Ordering::Relaxed);
+        }
+        return true;
+    }
+    if standing >= TICK && barrier.inner.place.is_free(LockByte::Exclusive) {
+        open_for_all(attachment, generation);
+        return true;
+    }
+    false
+}
+
+/// Opens the gate that was closed as this generation and lets the waiters in, as the barrier says.
+/// False if it was opened already.
+pub(crate) fn open_for_all(attachment: &Attachment, generation: u32) -> bool {
+    let gate = attachment.gate();
+    let opened = gate.open(generation);
+    if opened {
+        let stats = attachment.parts.stats();
+        stats.last_opened.set(sys::monotonic_milliseconds());
+        readmit(gate, attachment.readmit);
+    }
+    opened
+}
+
+/// Wakes the first waiters; 0: all.
+fn readmit(gate: &Gate, count: u32) {
+    gate.generation.wake(if count == 0 { ALL } else { count });
+}
+
+/// What is owed after leaving: the exclusive side is told, and a wake-up is passed on.
+pub(crate) fn after_leaving(gate: &Gate, readmitted: bool) {
+    if is_closed(gate.now()) {
+        gate.bump_drain();
+    }
+    if readmitted && gate.waiters.load(Ordering::Relaxed) > 0 {
+        gate.generation.wake(1);
+    }
+}

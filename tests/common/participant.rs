@@ -1,0 +1,170 @@
+//! Processes that do what a test tells them, line by line (see tests/participant).
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// Nothing takes anywhere near as long; a participant that hangs fails its test.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// A process that takes part in a barrier; killed when dropped.
+pub struct Participant {
+    child: Child,
+    input: ChildStdin,
+    answers: Receiver<String>,
+}
+
+/// The example program, which lies beside the command wherever that was built.
+fn program() -> PathBuf {
+    let command = Path::new(env!("CARGO_BIN_EXE_stillpoint"));
+    let program = command.parent().unwrap().join("examples/participant");
+    assert!(program.exists(), "{} is not built: cargo build --examples", program.display());
+    program
+}
+
+impl Participant {
+    /// Starts one that has opened nothing.
+    pub fn start() -> Participant {
+        Participant::start_as(|_| {})
+    }
+
+    /// The same, started otherwise.
+    pub fn start_as(change: impl FnOnce(&mut Command)) -> Participant {
+        let mut command = Command::new(program());
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"STILLPOINT_") {
+                command.env_remove(name);
+            }
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (send, answers) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let participant = Participant { child, input, answers };
+        let ready = participant.hear();
+        assert!(ready.starts_with("ready"), "{ready}");
+        participant
+    }
+
+    /// Starts one that has opened the barrier.
+    pub fn at(path: &Path) -> Participant {
+        let mut participant = Participant::start();
+        participant.open(path);
+        participant
+    }
+
+    /// Opens a barrier in it.
+    pub fn open(&mut self, path: &Path) {
+        let answer = self.ask(&format!("open {}", path.display()));
+        assert!(answer.starts_with("open "), "{answer}");
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a command, and leaves the answer for later.
+    #[track_caller]
+    pub fn say(&mut self, command: &str) {
+        writeln!(self.input, "{command}").unwrap();
+    }
+
+    /// The next answer.
+    #[track_caller]
+    pub fn hear(&self) -> String {
+        match self.answers.recv_timeout(PATIENCE) {
+            Ok(answer) => answer,
+            Err(error) => panic!("participant {} does not answer: {error}", self.pid()),
+        }
+    }
+
+    /// The next answer, if it has come.
+    pub fn heard(&self) -> Option<String> {
+        self.answers.try_recv().ok()
+    }
+
+    /// Sends a command and waits for its answer.
+    #[track_caller]
+    pub fn ask(&mut self, command: &str) -> String {
+        self.say(command);
+        self.hear()
+    }
+
+    /// The same, for a command whose answer is known.
+    #[track_caller]
+    pub fn expect(&mut self, command: &str, answer: &str) {
+        assert_eq!(self.ask(command), answer, "to {command:?}");
+    }
+
+    /// The same, when the beginning of the answer is enough.
+    #[track_caller]
+    pub fn expect_like(&mut self, command: &str, start: &str) -> String {
+        let answer = self.ask(command);
+        assert!(answer.starts_with(start), "to {command:?}: {answer}");
+        answer
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.id(), signal).unwrap();
+    }
+
+    /// Stops it, and returns when it stands still.
+    pub fn stop(&self) {
+        self.signal(Signal::SIGSTOP);
+        super::until("the participant is stopped", || self.state() == Some('T'));
+    }
+
+    pub fn go_on(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Kills it, and returns when it is gone.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.wait();
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    fn id(&self) -> Pid {
+        Pid::from_raw(self.pid().try_into().unwrap())
+    }
+
+    /// What proc_pid_stat(5) calls its state.
+    fn state(&self) -> Option<char> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
+        stat.rsplit(") ").next()?.chars().next()
+    }
+}
+
+impl Drop for Participant {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The value of `name=value` in an answer.
+#[track_caller]
+pub fn field<'a>(answer: &'a str, name: &str) -> &'a str {
+    let value = (answer.split_whitespace())
+        .filter_map(|word| word.split_once('='))
+        .find_map(|(found, value)| (found == name).then_some(value));
+    value.unwrap_or_else(|| panic!("no {name} in {answer:?}"))
+}

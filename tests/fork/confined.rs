@@ -1,0 +1,106 @@
+//! Processes that open a barrier and then give up their way to it. Needs root.
+
+use crate::common::{Participant, Place, skip};
+
+const NOBODY: &str = "setuid 65534";
+const ONCE: &str = "exclusive patience=0 drain=30";
+
+fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        skip("chroot(2) and setuid(2) need root");
+    }
+    root
+}
+
+fn chroot_to(place: &Place, name: &str) -> String {
+    let folder = place.path(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    format!("chroot {}", folder.display())
+}
+
+#[test]
+fn a_confined_process_goes_on() {
+    if !is_root() {
+        return;
+    }
+    for setuid in [false, true] {
+        let place = Place::new();
+        let path = place.make_barrier();
+        let confine = if setuid { NOBODY.into() } else { chroot_to(&place, "empty") };
+        let (mut writer, mut tool) = (Participant::at(&path), Participant::at(&path));
+        writer.expect("thread before", "thread before");
+        writer.expect("@before shared", "inside 1");
+        writer.expect("@before leave", "depth 0");
+        writer.expect(&confine, "confined");
+        writer.expect("thread after", "thread after");
+        // One has a slot, the other two count in their process's.
+        for thread in ["", "@before ", "@after "] {
+            writer.expect(&format!("{thread}shared"), "inside 1");
+            writer.expect(&format!("{thread}shared"), "inside 2");
+            let answer = tool.expect_like(ONCE, "error NotQuiet");
+            assert!(answer.contains(&format!("[{}]", writer.pid())), "{answer}");
+            writer.expect(&format!("{thread}leave"), "depth 1");
+            writer.expect(&format!("{thread}leave"), "depth 0");
+        }
+        tool.expect_like("exclusive hold=none", "granted");
+        for thread in ["", "@before ", "@after "] {
+            writer.expect_like(&format!("{thread}timed-shared 250"), "error TimedOut");
+        }
+        tool.expect("release", "released grown=0");
+        assert_eq!(place.epoch(), 0);
+        // Its death is seen all the same.
+        writer.expect("shared", "inside 1");
+        writer.kill();
+        tool.expect_like("exclusive", "granted");
+        assert_eq!(place.epoch(), 1);
+    }
+}
+
+#[test]
+fn a_confined_child_needs_to_have_joined() {
+    if !is_root() {
+        return;
+    }
+    for setuid in [false, true] {
+        let place = Place::new();
+        let path = place.make_barrier();
+        let confine = if setuid { NOBODY.into() } else { chroot_to(&place, "empty") };
+        let (mut parent, mut tool) = (Participant::at(&path), Participant::at(&path));
+        parent.expect("shared", "inside 1");
+        parent.expect_like("fork late", "forked");
+        parent.expect(&format!(">late {confine}"), "confined");
+        parent.expect_like(">late shared", "error Unreachable");
+        parent.expect_like(">late join", "error Unreachable");
+        parent.expect(">late depth", "depth 0");
+        parent.expect_like("fork early", "forked");
+        parent.expect(">early join", "joined");
+        parent.expect(&format!(">early {confine}"), "confined");
+        parent.expect(">early shared", "inside 1");
+        parent.expect("leave", "depth 0");
+        tool.expect_like(ONCE, "error NotQuiet");
+        parent.expect(">early leave", "depth 0");
+        tool.expect_like("exclusive", "granted");
+        tool.expect("release", "released grown=0");
+    }
+}
+
+/// Without /proc a process cannot tell this boot from another. It must not act on that.
+#[test]
+fn a_process_without_proc_takes_part() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let path = place.make_barrier();
+    for somebody_has_it_open in [true, false] {
+        let other = somebody_has_it_open.then(|| Participant::at(&path));
+        let mut confined = Participant::start();
+        confined.expect(&format!("chroot {}", place.folder().display()), "confined");
+        confined.expect_like("open /mail.barrier", "open");
+        confined.expect("shared", "inside 1");
+        confined.expect("leave", "depth 0");
+        drop((other, confined));
+    }
+    assert_eq!(place.epoch(), 0, "taken for a restart");
+}

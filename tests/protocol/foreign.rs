@@ -1,0 +1,88 @@
+//! flock(1) from util-linux on the barrier file counts as a share.
+
+use crate::common::{Place, at_once, ms, skip, until};
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use stillpoint::{Error, ErrorKind, ExclusiveOptions, Phase};
+
+/// `flock -s FILE cat`: holds until its input ends.
+fn script(place: &Place) -> Option<Child> {
+    let mut command = Command::new("flock");
+    command.arg("-s").arg(place.barrier_path()).arg("-c").arg("echo inside; cat");
+    match command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
+        Ok(mut child) => {
+            let mut said = [0; 7];
+            std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+            Some(child)
+        }
+        Err(error) => {
+            skip(&format!("flock(1) cannot be started: {error}"));
+            None
+        }
+    }
+}
+
+#[test]
+fn a_script_with_flock_holds_a_share() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let Some(mut child) = script(&place) else { return };
+    let mut impatient = ExclusiveOptions { wait: Some(ms(30)), ..at_once(50) };
+    let error = barrier.exclusive(&mut impatient).unwrap_err();
+    let Error::NotQuiet { writers, .. } = &error else { panic!("{error}") };
+    // flock(1) holds it, or the command that inherited it: /proc/locks names the former.
+    let named: Vec<_> = writers.iter().map(|writer| (writer.slot, writer.pid)).collect();
+    assert_eq!(named, [(None, child.id())]);
+    assert!(error.to_string().contains("flock"), "{error}");
+    assert_eq!(place.status().generation, 0, "waited with the gate open");
+    let mut input = child.stdin.take();
+    let mut phases = Vec::new();
+    let mut progress = |waiting: &stillpoint::Waiting<'_>| {
+        phases.push((waiting.phase, waiting.writers.len()));
+        drop(input.take());
+    };
+    let mut patient =
+        ExclusiveOptions { wait: Some(ms(20_000)), progress: Some(&mut progress), ..at_once(100) };
+    let pause = barrier.exclusive(&mut patient).unwrap();
+    assert_eq!(phases[0], (Phase::Foreign, 1));
+    pause.release().unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_pause_keeps_scripts_out() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    for keep_descriptor in [false, true] {
+        let mut options = ExclusiveOptions { keep_descriptor, ..at_once(100) };
+        let pause = barrier.exclusive(&mut options).unwrap();
+        let try_script = || {
+            let mut command = Command::new("flock");
+            command.arg("-sn").arg(place.barrier_path()).arg("true");
+            command.stdin(Stdio::null()).status()
+        };
+        match try_script() {
+            Ok(status) => assert_eq!(status.code(), Some(1)),
+            Err(error) => return skip(&format!("flock(1) cannot be started: {error}")),
+        }
+        pause.release().unwrap();
+        assert!(try_script().unwrap().success());
+    }
+}
+
+#[test]
+fn a_script_that_is_killed_lets_go() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let Some(mut child) = script(&place) else { return };
+    // Its command ends when its input does, and then nobody holds the lock.
+    let mut input = child.stdin.take().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let _ = input.write_all(b"x");
+    drop(input);
+    until("the lock is free", || match barrier.exclusive(&mut at_once(100)) {
+        Ok(pause) => pause.release().is_ok(),
+        Err(error) => error.kind() != ErrorKind::NotQuiet,
+    });
+}

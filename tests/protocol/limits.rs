@@ -1,0 +1,104 @@
+//! The pause's limit: a waiter ends a pause that lasts too long, and its holder learns of it.
+
+use crate::common::{Participant, Place, SLACK, at_once, ms};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+use stillpoint::{ErrorKind, ExclusiveOptions};
+
+#[test]
+fn a_waiter_revokes_a_pause_at_its_limit() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut tool = Participant::at(&place.barrier_path());
+    tool.expect_like("exclusive drain=100 hold=300", "granted");
+    let started = Instant::now();
+    let share = barrier.shared().unwrap();
+    let waited = started.elapsed();
+    // The limit is drain and hold together.
+    assert!(waited >= ms(390), "let in before the limit: {waited:?}");
+    assert!(waited <= ms(400 + 100) + SLACK, "kept waiting: {waited:?}");
+    drop(share);
+    tool.expect("is-revoked", "revoked true");
+    tool.expect_like("release", "error Revoked");
+    let status = place.status();
+    assert_eq!(status.stats.revocations, 1);
+    assert!(!status.closed && !status.wanted && status.holder.is_none());
+    // The next pause finds everything in order.
+    tool.expect_like("exclusive", "granted");
+    tool.expect("release", "released grown=0");
+}
+
+#[test]
+fn a_pause_past_its_hold_limit_has_no_certificate_even_if_nobody_waited() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut options = ExclusiveOptions { hold: Some(ms(20)), ..Default::default() };
+    let pause = barrier.exclusive(&mut options).unwrap();
+    while pause.remaining() != Some(Duration::ZERO) {
+        std::thread::sleep(ms(5));
+    }
+    std::thread::sleep(ms(5));
+    assert!(!pause.is_revoked());
+    assert_eq!(pause.release().unwrap_err().kind(), ErrorKind::Revoked);
+    assert!(!place.status().closed);
+}
+
+#[test]
+fn without_a_limit_nobody_revokes() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut tool = Participant::at(&place.barrier_path());
+    tool.expect_like("exclusive drain=10 hold=none", "granted");
+    let error = barrier.shared_timeout(ms(350)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    tool.expect("is-revoked", "revoked false");
+    tool.expect("release", "released grown=0");
+}
+
+/// The certificate is the swap of the very generation that closed the gate: nothing else tells that
+/// somebody opened it and, who knows, closed it again.
+#[test]
+fn a_pause_whose_gate_was_moved_has_no_certificate() {
+    for moved in [2u32, 3] {
+        let place = Place::new();
+        let barrier = place.barrier();
+        let pause = barrier.exclusive(&mut at_once(100)).unwrap();
+        assert_eq!(pause.report().generations, [1]);
+        let file = File::options().write(true).open(place.barrier_path()).unwrap();
+        file.write_all_at(&moved.to_ne_bytes(), 4096).unwrap();
+        assert!(pause.is_revoked());
+        assert_eq!(pause.release().unwrap_err().kind(), ErrorKind::Revoked);
+        // What somebody else closed is his to open, or is healed when he is dead.
+        assert_eq!(place.status().generation, moved);
+        drop(barrier.shared_timeout(ms(5000)).unwrap());
+    }
+}
+
+#[test]
+fn a_pause_that_is_dropped_opens_the_gate() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    drop(barrier.exclusive(&mut ExclusiveOptions::default()).unwrap());
+    drop(barrier.try_shared().unwrap());
+    let status = place.status();
+    assert!(!status.closed && !status.wanted && status.holder.is_none());
+}
+
+#[test]
+fn limits_that_never_end_are_limits() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    for patience in [Duration::MAX, Duration::ZERO] {
+        let mut options = ExclusiveOptions {
+            patience,
+            drain: Duration::MAX,
+            hold: Some(Duration::MAX),
+            wait: Some(Duration::MAX),
+            ..Default::default()
+        };
+        let pause = barrier.exclusive(&mut options).unwrap();
+        pause.release().unwrap();
+    }
+    drop(barrier.shared_timeout(Duration::MAX).unwrap());
+}

@@ -1,0 +1,19 @@
+//! The protocol, in one process and across several: who excludes whom, who waits, and for how long.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod assertions;
+mod counted;
+mod courtesy;
+mod cover;
+mod exclusion;
+mod foreign;
+mod lifecycle;
+mod limits;
+mod nesting;
+mod readmission;
+mod several;
+mod tools;
+mod write_lock;
+mod yielding;

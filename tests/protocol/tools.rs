@@ -1,0 +1,126 @@
+//! Several tools, and one tool's own conditions.
+
+use crate::common::{Participant, Place, SLACK, at_once, ms, until};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use stillpoint::{Error, ErrorKind, ExclusiveOptions, Pacing, Phase};
+
+#[test]
+fn one_tool_at_a_time() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut tool = Participant::at(&place.barrier_path());
+    tool.expect_like("exclusive hold=none label=nightly", "granted");
+    let mut impatient = ExclusiveOptions { wait: Some(ms(0)), ..at_once(100) };
+    let error = barrier.exclusive(&mut impatient).unwrap_err();
+    let Error::Busy { holder, .. } = &error else { panic!("{error}") };
+    assert!(holder.contains(&tool.pid().to_string()) && holder.contains("nightly"), "{holder}");
+    let status = place.status();
+    let holder = status.holder.unwrap();
+    assert_eq!((holder.pid, holder.label.as_str(), holder.limit), (tool.pid(), "nightly", None));
+    // Waiting, it gets its turn, and says meanwhile for whom it waits.
+    let mut phases = Vec::new();
+    let mut progress = |waiting: &stillpoint::Waiting<'_>| {
+        phases.push(waiting.phase);
+        tool.say("release");
+    };
+    let mut patient =
+        ExclusiveOptions { wait: Some(ms(20_000)), progress: Some(&mut progress), ..at_once(100) };
+    let pause = barrier.exclusive(&mut patient).unwrap();
+    assert_eq!(phases[0], Phase::OtherTool);
+    assert_eq!(tool.hear(), "released grown=0");
+    pause.release().unwrap();
+}
+
+#[test]
+fn a_dead_tools_gate_is_opened_before_anything_else() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut tool = Participant::at(&place.barrier_path());
+    tool.expect_like("exclusive hold=none", "granted");
+    tool.kill();
+    assert!(place.status().closed);
+    // The next tool lets the gate be open for long before it closes it: it must open it first.
+    let mut opened = false;
+    let cancel = AtomicBool::new(false);
+    let mut progress = |waiting: &stillpoint::Waiting<'_>| {
+        assert_eq!(waiting.phase, Phase::Pacing);
+        opened = !place.status().closed;
+        cancel.store(true, Ordering::Relaxed);
+    };
+    let mut options = ExclusiveOptions {
+        pacing: Pacing::Open(ms(20_000)),
+        progress: Some(&mut progress),
+        cancel: Some(&cancel),
+        ..at_once(100)
+    };
+    let error = barrier.exclusive(&mut options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert!(opened);
+    assert_eq!(place.status().generation, 2);
+}
+
+#[test]
+fn cancelling_opens_the_gate() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut long = Participant::at(&place.barrier_path());
+    long.expect("shared", "inside 1");
+    let cancel = AtomicBool::new(false);
+    let began = Instant::now();
+    let mut options = ExclusiveOptions { cancel: Some(&cancel), ..at_once(20_000) };
+    let error = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            until("the gate is closed", || place.status().closed);
+            cancel.store(true, Ordering::Relaxed);
+        });
+        barrier.exclusive(&mut options).unwrap_err()
+    });
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert!(began.elapsed() < ms(1000) + SLACK);
+    let status = place.status();
+    assert!(!status.closed && !status.wanted && status.holder.is_none());
+    long.expect("leave", "depth 0");
+    barrier.exclusive(&mut at_once(100)).unwrap().release().unwrap();
+}
+
+#[test]
+fn the_predicate_is_asked_when_it_is_quiet() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut asked = 0;
+    let mut predicate = || {
+        assert!(place.status().closed);
+        asked += 1;
+        asked == 3
+    };
+    let mut options = ExclusiveOptions { predicate: Some(&mut predicate), ..at_once(5000) };
+    barrier.exclusive(&mut options).unwrap().release().unwrap();
+    assert_eq!(asked, 3);
+    let mut never = || false;
+    let mut options = ExclusiveOptions { predicate: Some(&mut never), ..at_once(50) };
+    let error = barrier.exclusive(&mut options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotQuiet);
+    assert!(!place.status().closed);
+}
+
+#[test]
+fn a_gate_that_somebody_opened_is_not_granted() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    // While the predicate keeps the tool, a waiter reaches the limit.
+    let mut waiter = Participant::at(&place.barrier_path());
+    let mut said = false;
+    let mut predicate = || {
+        if !std::mem::replace(&mut said, true) {
+            waiter.say("shared");
+        }
+        !place.status().closed
+    };
+    let mut options =
+        ExclusiveOptions { predicate: Some(&mut predicate), hold: Some(ms(0)), ..at_once(300) };
+    // Its own drain limit is the waiter's limit too: whoever is first, nothing is granted.
+    let error = barrier.exclusive(&mut options).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Revoked | ErrorKind::NotQuiet), "{error}");
+    assert_eq!(waiter.hear(), "inside 1");
+}
