@@ -1,0 +1,123 @@
+//! Covered shares: a command under a share goes in while the gate is closed, as long as that share
+//! lasts, and is outlasted by the exclusive side like any other.
+//!
+//! The command's word lies before its wrapper's, which is the order in which a look that passes both
+//! can be deceived: the command goes in behind the look, the wrapper leaves ahead of it.
+
+use crate::gate::{ALL, Fence};
+use crate::scene::{Scene, broken, check};
+use crate::sync::full_fence;
+use loom::sync::Arc;
+use loom::sync::atomic::Ordering;
+use loom::thread;
+
+const COMMAND: usize = 0;
+const WRAPPER: usize = 1;
+
+const INNERMOST: usize = 0;
+const MIDDLE: usize = 1;
+const OUTERMOST: usize = 2;
+
+#[test]
+fn a_command_under_a_share() {
+    check(3, || {
+        let scene = Scene::new(2);
+        scene.enter(WRAPPER, || false);
+        let held = scene.words[WRAPPER].load(Ordering::Relaxed);
+        let command = {
+            let scene = Arc::clone(&scene);
+            thread::spawn(move || {
+                let covered = || scene.words[WRAPPER].load(Ordering::Acquire) == held;
+                if broken("publishing first") && covered() {
+                    scene.words[COMMAND].store(1, Ordering::Relaxed);
+                } else {
+                    scene.enter(COMMAND, covered);
+                }
+                scene.touch();
+                scene.leave(COMMAND);
+            })
+        };
+        let wrapper = {
+            let scene = Arc::clone(&scene);
+            thread::spawn(move || scene.leave(WRAPPER))
+        };
+        let generation = scene.gate.close().expect("nobody else closes the gate");
+        if broken("two looks") {
+            until_one_look_is_even(&scene);
+        } else {
+            scene.quiesce();
+        }
+        scene.touch();
+        assert!(scene.gate.open(generation));
+        scene.gate.generation.wake(ALL);
+        command.join().unwrap();
+        wrapper.join().unwrap();
+    });
+}
+
+/// A command under a command under a share, all begun at a closed gate. Between two looks at even
+/// words the one in the middle can come and go, and let the innermost in: its word has changed.
+///
+/// The three take their steps in the one order that could deceive, and so in one thread.
+#[test]
+fn a_command_under_a_command() {
+    check(3, || {
+        let scene = Scene::new(3);
+        scene.enter(OUTERMOST, || false);
+        let generation = scene.gate.close().expect("nobody else closes the gate");
+        let commands = {
+            let scene = Arc::clone(&scene);
+            thread::spawn(move || {
+                let middle = enters_under(&scene, MIDDLE, OUTERMOST);
+                scene.leave(OUTERMOST);
+                let innermost = middle && enters_under(&scene, INNERMOST, MIDDLE);
+                if middle {
+                    scene.leave(MIDDLE);
+                }
+                if innermost {
+                    scene.touch();
+                    scene.leave(INNERMOST);
+                }
+            })
+        };
+        if broken("identical words") {
+            until_two_looks_are_even(&scene);
+        } else {
+            scene.quiesce();
+        }
+        scene.touch();
+        assert!(scene.gate.open(generation));
+        commands.join().unwrap();
+    });
+}
+
+/// Whether a writer gets inside under the first share of another one; it does not wait.
+fn enters_under(scene: &Scene, writer: usize, cover: usize) -> bool {
+    let word = &scene.words[writer];
+    let entered = scene.gate.enter(
+        || scene.gate.publish(word, 1),
+        || scene.gate.retract(word, 2),
+        || scene.words[cover].load(Ordering::Acquire) == 1,
+        |_| Err(()),
+    );
+    entered.is_ok()
+}
+
+/// What `quiesce` would be if it did not compare the words of its two looks.
+fn until_two_looks_are_even(scene: &Scene) {
+    until_one_look_is_even(scene);
+    full_fence(Fence::Look);
+    until_one_look_is_even(scene);
+}
+
+/// What `quiesce` would be without its second look.
+fn until_one_look_is_even(scene: &Scene) {
+    loop {
+        let ticket = scene.gate.drain.word().load(Ordering::Acquire);
+        let words = scene.words.iter().map(|word| word.load(Ordering::Acquire));
+        if words.filter(|word| word % 2 == 1).count() == 0 {
+            return;
+        }
+        scene.gate.drain.wait(ticket, None);
+    }
+}

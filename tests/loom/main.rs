@@ -1,0 +1,23 @@
+//! The lock's own code under a model checker: every interleaving, and every value that the memory
+//! model lets a load return.
+//!
+//! `src/gate.rs` is compiled into this test beside a `sync` of loom's atomics in place of std's, so what
+//! is checked is what runs. The models differ in who takes part; each asserts that exclusion holds and,
+//! by not hanging, that no wake-up is lost. A model that holds proves little until it has been seen
+//! to fail: `needed` takes away one fence or one step at a time and insists on the failure that the
+//! documentation of that fence or step predicts.
+//!
+//! ```sh
+//! cargo test --release --test loom
+//! ```
+
+mod covered;
+mod exclusion;
+#[allow(dead_code, reason = "the product uses what the models leave out")]
+#[path = "../../src/gate.rs"]
+mod gate;
+mod needed;
+mod revocation;
+mod scene;
+mod sync;
+mod wakeups;
