@@ -1,0 +1,39 @@
+//! Chance: a generator of its own for every thread, cheap and repeatable from its seed.
+
+use std::time::Duration;
+
+/// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators").
+pub struct Chance(u64);
+
+impl Chance {
+    pub fn new(seed: u64) -> Chance {
+        Chance((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
+    }
+
+    /// True in one case of so many.
+    pub fn one_in(&mut self, cases: u64) -> bool {
+        self.below(cases) == 0
+    }
+
+    /// From 0 to so many milliseconds.
+    pub fn up_to_ms(&mut self, milliseconds: u64) -> Duration {
+        Duration::from_micros(self.below(milliseconds * 1000 + 1))
+    }
+
+    /// Mostly nothing, sometimes a few microseconds of work, now and then a sleep.
+    pub fn jitter(&mut self) {
+        match self.below(64) {
+            0 => std::thread::sleep(self.up_to_ms(2)),
+            1..20 => (0..self.below(5000)).for_each(|_| std::hint::spin_loop()),
+            20..24 => std::thread::yield_now(),
+            _ => {}
+        }
+    }
+}
