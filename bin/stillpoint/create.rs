@@ -1,0 +1,220 @@
+//! `stillpoint create`: makes a barrier, and its durable state.
+//!
+//! The state is written first: a barrier in use of which the disk knows nothing could lose a mark
+//! in a power cut, while a state without a barrier costs no more than a needless one. Run again
+//! while the barrier is there, it changes nothing; so it may stand in a service's start.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Group;
+use stillpoint::{Barrier, Dirty, ErrorKind, Founding, Options, Status};
+
+use crate::exit::{self, Exit, Failure};
+use crate::state::{self, State};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Name of the barrier, or a path
+    barrier: OsString,
+
+    /// Group of the writers, by name or number
+    #[arg(long, value_parser = group)]
+    group: Option<u32>,
+
+    /// Permissions of the file, octal [default: 0660]
+    #[arg(long, value_parser = mode)]
+    mode: Option<u32>,
+
+    /// Writers woken at once when a pause ends, 0 for all [default: 100]
+    #[arg(long, value_name = "N")]
+    readmit: Option<u32>,
+
+    /// Keep the durable state in this file, or none [default: /var/lib/stillpoint/NAME.state]
+    #[arg(long, value_name = "PATH|none")]
+    state: Option<PathBuf>,
+
+    /// Create it in $XDG_RUNTIME_DIR/stillpoint
+    #[arg(long)]
+    user: bool,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let state = state::path(&arguments.barrier, arguments.user, arguments.state.as_deref())?;
+    let known = match &state {
+        Some(path) => State::load(path)?,
+        None => None,
+    };
+    let file = stillpoint::barrier_path(&arguments.barrier, arguments.user)?;
+    let boot_id = boot_id()?;
+    if let Ok(status) = Status::read(&file)
+        && status.boot_id == boot_id
+    {
+        return keep(&arguments, state.as_deref(), known);
+    }
+
+    let planned = plan(known.as_ref(), &boot_id)?;
+    if let Some(path) = &state {
+        planned.store(path)?;
+    }
+    let barrier = match found(&arguments, &planned) {
+        Ok(barrier) => barrier,
+        Err(error) => {
+            if let Some(path) = &state {
+                restore(path, known.as_ref());
+            }
+            if error.kind() == ErrorKind::Exists {
+                return keep(&arguments, state.as_deref(), known);
+            }
+            return Err(error.into());
+        }
+    };
+    if let Some(path) = &state {
+        // Garbage made anew is dirty beyond the plan, and another `create` may have written last.
+        note(path, &barrier)?;
+    }
+    let dirty = barrier.dirty();
+    if dirty.is_dirty() {
+        exit::say(&format!(
+            "{} starts dirty (epoch {}, acknowledged {}): {}check the store",
+            file.display(),
+            dirty.epoch,
+            dirty.acknowledged,
+            match known.is_some_and(|known| known.is_open()) {
+                true => "it was not retired; ",
+                false => "",
+            }
+        ));
+    }
+    Ok(Exit::SUCCESS)
+}
+
+/// The state of the barrier to be made. One that was left open lost writers we know nothing about.
+fn plan(known: Option<&State>, boot_id: &str) -> anyhow::Result<State> {
+    let Some(known) = known else {
+        return Ok(State::open(&fresh_uuid()?, boot_id, Dirty::default()));
+    };
+    let dirty = Dirty {
+        epoch: known.epoch.wrapping_add(u32::from(known.is_open())),
+        acknowledged: known.acknowledged,
+    };
+    Ok(State::open(&known.uuid, boot_id, dirty))
+}
+
+fn found(arguments: &Arguments, planned: &State) -> Result<Barrier, stillpoint::Error> {
+    options(arguments)
+        .founding(Founding {
+            uuid: words(&planned.uuid),
+            epoch: planned.epoch,
+            acknowledged: planned.acknowledged,
+        })
+        .found(&arguments.barrier)
+}
+
+fn options(arguments: &Arguments) -> Options {
+    let mut options = Barrier::options().user(arguments.user);
+    if let Some(mode) = arguments.mode {
+        options = options.mode(mode);
+    }
+    if let Some(group) = arguments.group {
+        options = options.group(group);
+    }
+    if let Some(writers) = arguments.readmit {
+        options = options.readmit(writers);
+    }
+    options
+}
+
+/// The barrier is there, made in this boot: all that may be missing is its state.
+fn keep(arguments: &Arguments, state: Option<&Path>, known: Option<State>) -> anyhow::Result<Exit> {
+    // Opened, not just read: it must be one that writers can use.
+    let barrier = Barrier::options().user(arguments.user).open(&arguments.barrier)?;
+    let shown = barrier.path().display();
+    let file = fs::metadata(barrier.path())?;
+    let other = |what: &str| {
+        Failure::new(
+            Exit::CANNOT_CREATE,
+            format!("{shown} exists with another {what}: retire it first, or leave out --{what}"),
+        )
+    };
+    if arguments.group.is_some_and(|group| group != file.gid()) {
+        return Err(other("group").into());
+    }
+    if arguments.mode.is_some_and(|mode| mode != file.mode() & 0o7777) {
+        return Err(other("mode").into());
+    }
+    if let Some(path) = state {
+        if let Some(known) = &known
+            && known.uuid != barrier.uuid()
+            && (known.is_open() || known.epoch != known.acknowledged)
+        {
+            // A program made a new barrier before us; what the last one lost is not forgiven.
+            barrier.raise_dirty("not retired");
+        }
+        note(path, &barrier)?;
+    }
+    exit::say(&format!("{shown} exists already"));
+    Ok(Exit::SUCCESS)
+}
+
+/// Writes what the barrier says of itself into its state, unless it is there.
+fn note(path: &Path, barrier: &Barrier) -> Result<(), Failure> {
+    let now = State::open(&barrier.uuid(), &barrier.boot_id(), barrier.dirty());
+    match State::load(path)? == Some(now.clone()) {
+        true => Ok(()),
+        false => now.store(path),
+    }
+}
+
+/// Nothing was made: as if we had not been here. A failure leaves *open*, which is safe.
+fn restore(path: &Path, known: Option<&State>) {
+    let _ = match known {
+        Some(known) => known.store(path).is_ok(),
+        None => State::remove(path).is_ok(),
+    };
+}
+
+fn boot_id() -> Result<String, Failure> {
+    identifier("/proc/sys/kernel/random/boot_id")
+}
+
+fn fresh_uuid() -> Result<String, Failure> {
+    identifier("/proc/sys/kernel/random/uuid")
+}
+
+/// 32 hex digits, which the kernel writes with dashes.
+fn identifier(path: &str) -> Result<String, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim().replace('-', "")),
+        Err(error) => Err(Failure::system(format_args!("cannot read {path}"), error)),
+    }
+}
+
+fn words(uuid: &str) -> Option<[u32; 4]> {
+    let number = u128::from_str_radix(uuid, 16).ok()?;
+    Some([96, 64, 32, 0].map(|shift| (number >> shift) as u32))
+}
+
+fn group(text: &str) -> Result<u32, String> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    match Group::from_name(text) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err("no such group".to_string()),
+        Err(error) => Err(error.desc().to_string()),
+    }
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode & !0o664 != 0 => {
+            Err("others than owner and group can be given no more than reading".to_string())
+        }
+        Ok(mode) if mode & 0o600 != 0o600 => Err("the owner must read and write".to_string()),
+        Ok(mode) => Ok(mode),
+        Err(_) => Err("expected octal permissions, as 0660".to_string()),
+    }
+}

@@ -1,0 +1,135 @@
+//! The command `stillpoint`: one file per verb, and beside them what the verbs share.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use deferred::Deferred;
+use exit::Exit;
+
+mod child;
+mod completions;
+mod create;
+mod deferred;
+mod exclusive;
+mod exit;
+mod recover;
+mod retire;
+mod run;
+mod seconds;
+mod signals;
+mod snapshot;
+mod state;
+mod status;
+mod waiting;
+
+/// A consistency barrier: writers share it, a snapshot tool quiesces them for milliseconds.
+///
+/// Every process that changes a store takes the shared side of the barrier around each set of
+/// writes that belong together. A snapshot tool takes the exclusive side: granted when no set of
+/// writes is under way, and while it is held none begins.
+#[derive(Parser)]
+#[command(
+    name = "stillpoint",
+    version,
+    after_help = EXIT_STATUS,
+    max_term_width = 100,
+    propagate_version = false,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Create a barrier
+    ///
+    /// The file belongs to root and the group of the writers and is shared by all of them. If its
+    /// durable state says that the last barrier of this name was never retired (a power cut, a
+    /// crash), the new one starts dirty. A barrier that is there already stays as it is.
+    Create(Deferred<create::Arguments>),
+
+    /// End a barrier in good order
+    ///
+    /// Refuses while a writer is inside or has the barrier open. Afterwards the durable state says
+    /// that nothing was under way, so that the next `create` starts clean.
+    Retire(Deferred<retire::Arguments>),
+
+    /// Run a command inside the barrier
+    ///
+    /// Exclusive by default, as flock(1) is: no writer is inside while the command runs. With -s
+    /// the command is a writer among others. Options stand before BARRIER; all that follows it is
+    /// the command.
+    Run(Deferred<run::Arguments>),
+
+    /// Take a snapshot while no writer is inside
+    ///
+    /// Prints its path, and nothing else, on standard output. A snapshot that failed, was
+    /// interrupted, or whose pause did not last is removed and never counts as one.
+    Snapshot(Deferred<Box<snapshot::Arguments>>),
+
+    /// Check or repair the store after a writer was lost, and acknowledge that
+    ///
+    /// Runs CHECK-COMMAND while no writer is inside. If it succeeds, the losses up to then are
+    /// acknowledged: the barrier is no longer dirty. If it fails, nothing changes and its status is
+    /// passed on.
+    Recover(Deferred<recover::Arguments>),
+
+    /// Show who is inside a barrier, who waits, and what was lost
+    ///
+    /// Needs permission to read the barrier and changes nothing. Without BARRIER, shows all
+    /// barriers in the folder of names.
+    Status(Deferred<status::Arguments>),
+
+    /// Print a completion script for a shell
+    ///
+    /// For bash: stillpoint completions bash > /usr/share/bash-completion/completions/stillpoint
+    Completions(Deferred<completions::Arguments>),
+}
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  the command's own, or 128 + n if signal n ended it
+   64  usage, or an exclusive asked for inside a share
+   65  dirty barrier and --on-dirty fail, or a damaged state
+   66  no such barrier
+   69  not available here: file system, provider or privilege
+   70  internal error
+   71  a system call failed
+   73  cannot create
+   75  not quiet, or the gate closed, within the limit
+   77  permission denied
+  124  hold limit reached or pause revoked: do not trust the result
+  126  the command cannot be run
+  127  the command was not found";
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader that went away is no reason to complain.
+            let _ = error.print();
+            return match error.use_stderr() {
+                true => Exit::USAGE.into(),
+                false => Exit::SUCCESS.into(),
+            };
+        }
+    };
+    let done = match cli.verb {
+        Verb::Create(Deferred(arguments)) => create::run(arguments),
+        Verb::Retire(Deferred(arguments)) => retire::run(arguments),
+        Verb::Run(Deferred(arguments)) => run::run(arguments),
+        Verb::Snapshot(Deferred(arguments)) => snapshot::run(*arguments),
+        Verb::Recover(Deferred(arguments)) => recover::run(arguments),
+        Verb::Status(Deferred(arguments)) => status::run(arguments),
+        Verb::Completions(Deferred(arguments)) => completions::run(arguments),
+    };
+    let exit = done.unwrap_or_else(|error| {
+        exit::complain(&error);
+        exit::from_error(&error, Exit::CONFLICT)
+    });
+    signals::die_of_it(exit.code());
+    exit.into()
+}

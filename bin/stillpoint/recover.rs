@@ -1,0 +1,173 @@
+//! `stillpoint recover`: the way out of a dirty barrier.
+//!
+//! A writer that was lost may have left the store half changed. The check runs in a pause, so that
+//! it sees, and may repair, a store that nobody else changes. What it acknowledges is the epoch of
+//! the grant: a writer that is lost later has left something that the check has not seen. And it
+//! does so only with the certificate: had writers been let in meanwhile, success would prove
+//! nothing.
+//!
+//! The durable state is written before the barrier. What fails or crashes in between leaves a dirty
+//! barrier, which costs another check and never forgives a loss.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use clap::ArgGroup;
+use stillpoint::{Barrier, Dirty, ExclusiveGuard};
+
+use crate::child::Ended;
+use crate::exclusive::{Exclusive, HOLD, Patience};
+use crate::exit::{self, Exit, Failure};
+use crate::seconds::{self, Limit};
+use crate::signals::Signals;
+use crate::state::{self, State};
+use crate::waiting;
+
+/// Lost writers named on the line.
+const NAMED: usize = 3;
+
+const USAGE: &str = "\
+stillpoint recover [OPTIONS] BARRIER -- CHECK-COMMAND...
+       stillpoint recover [OPTIONS] BARRIER --acknowledge";
+
+#[derive(clap::Args)]
+#[command(after_help = crate::EXIT_STATUS, override_usage = USAGE)]
+#[command(group(ArgGroup::new("means").required(true).args(["command", "acknowledge"])))]
+pub struct Arguments {
+    /// Name or path of the barrier
+    barrier: OsString,
+
+    /// Checks, and may repair, the store; 0 says that it is in order
+    #[arg(last = true, value_name = "CHECK-COMMAND")]
+    command: Vec<OsString>,
+
+    /// Acknowledge without a check: the store is known to be in order
+    #[arg(long)]
+    acknowledge: bool,
+
+    /// End the command after this long, or none [default: 60]
+    #[arg(long, value_name = "SECS|none", value_parser = seconds::parse_limit)]
+    hold: Option<Limit>,
+
+    /// Fail after waiting this long; 0 does not wait
+    #[arg(short = 'w', long = "timeout", visible_alias = "wait", value_name = "SECS", value_parser = seconds::parse)]
+    timeout: Option<Duration>,
+
+    /// Where its durable state is kept, as given to `create`, or none
+    #[arg(long, value_name = "PATH|none")]
+    state: Option<PathBuf>,
+
+    /// Look for the name in $XDG_RUNTIME_DIR/stillpoint
+    #[arg(long)]
+    user: bool,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let mut signals = Signals::watch()?;
+    let barrier =
+        Barrier::options().user(arguments.user).label("recover").open(&arguments.barrier)?;
+    let recovery = Recovery { state: durable(&arguments, &barrier)?, barrier: &barrier };
+    let patience = Patience::new(arguments.timeout);
+    let side = Exclusive {
+        barrier: &barrier,
+        label: "recover",
+        patience: &patience,
+        hold: arguments.hold.unwrap_or(HOLD),
+        inherited: true,
+    };
+    let guard = side.quiesce(&signals)?;
+    let dirty = at_grant(&guard)?;
+    let lost = recovery.lost(dirty)?;
+    if dirty.is_dirty() {
+        // Also shows, before a long check, that the acknowledgement can be written.
+        recovery.store(dirty)?;
+    }
+    let ended = match arguments.command.split_first() {
+        Some((program, words)) => {
+            side.run(guard, Command::new(program).args(words), &mut signals)?
+        }
+        None => guard.release().map(|_| Ended::Exited(0))?,
+    };
+    match ended {
+        _ if !dirty.is_dirty() => {
+            recovery.say(&format!("not dirty (epoch {}), nothing to acknowledge", dirty.epoch));
+        }
+        Ended::Exited(0) => {
+            // A check that was interrupted may not have seen everything.
+            signals.check()?;
+            recovery.acknowledge(dirty.epoch)?;
+            recovery.say(&format!("acknowledged epoch {}; lost inside: {lost}", dirty.epoch));
+        }
+        _ => recovery.say(&format!(
+            "nothing acknowledged, still dirty (epoch {}, acknowledged {}): the check failed",
+            dirty.epoch, dirty.acknowledged
+        )),
+    }
+    Ok(ended.exit())
+}
+
+/// Where the durable state is. One that was named must be there; another may never have been made.
+fn durable(arguments: &Arguments, barrier: &Barrier) -> anyhow::Result<Option<PathBuf>> {
+    let Some(path) = state::path(&arguments.barrier, arguments.user, arguments.state.as_deref())?
+    else {
+        return Ok(None);
+    };
+    match State::load_of(barrier, &path)? {
+        Some(_) => Ok(Some(path)),
+        None if arguments.state.is_none() => Ok(None),
+        None => Err(Failure::new(
+            Exit::MISSING,
+            format!("there is no state {}: give the --state that `create` got", path.display()),
+        )
+        .into()),
+    }
+}
+
+/// The epoch after the drain, which may itself have met a writer that died.
+fn at_grant(guard: &ExclusiveGuard) -> Result<Dirty, Failure> {
+    let first = guard.report().dirty_at_grant.first().copied();
+    first.ok_or_else(|| Failure::new(Exit::INTERNAL, "the pause does not know the dirty epoch"))
+}
+
+struct Recovery<'a> {
+    barrier: &'a Barrier,
+    /// The file of its durable state, if it has one.
+    state: Option<PathBuf>,
+}
+
+impl Recovery<'_> {
+    /// The writers that are not acknowledged yet, the newest first.
+    fn lost(&self, dirty: Dirty) -> Result<String, stillpoint::Error> {
+        let count = dirty.epoch.wrapping_sub(dirty.acknowledged) as usize;
+        let status = self.barrier.status()?;
+        let named = status.lost.iter().take(count.min(NAMED));
+        let mut names: Vec<String> =
+            named.map(|lost| waiting::who(lost.pid, &lost.comm, &lost.label)).collect();
+        if let more @ 1.. = count - names.len() {
+            names.push(format!("{more} more"));
+        }
+        Ok(names.join(", "))
+    }
+
+    fn acknowledge(&self, epoch: u32) -> Result<(), Failure> {
+        self.store(Dirty { epoch: self.barrier.dirty().epoch, acknowledged: epoch })?;
+        self.barrier.acknowledge(epoch);
+        Ok(())
+    }
+
+    /// Writes both epochs to the durable state.
+    fn store(&self, dirty: Dirty) -> Result<(), Failure> {
+        match &self.state {
+            Some(path) => {
+                State::open(&self.barrier.uuid(), &self.barrier.boot_id(), dirty).store(path)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn say(&self, text: &str) {
+        exit::say(&format!("{}: {text}", self.barrier.path().display()));
+    }
+}

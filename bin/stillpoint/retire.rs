@@ -1,0 +1,41 @@
+//! `stillpoint retire`: the clean end of a barrier.
+//!
+//! The state says *retired* only after the barrier is gone: a crash in between leaves *open*,
+//! which costs a needless mark and never misses a loss.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use stillpoint::Barrier;
+
+use crate::exit::Exit;
+use crate::state::{self, State};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Name or path of the barrier
+    barrier: OsString,
+
+    /// Where its durable state is kept, as given to `create`, or none
+    #[arg(long, value_name = "PATH|none")]
+    state: Option<PathBuf>,
+
+    /// Look for the name in $XDG_RUNTIME_DIR/stillpoint
+    #[arg(long)]
+    user: bool,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let Arguments { barrier: name, state, user } = arguments;
+    let path = state::path(&name, user, state.as_deref())?;
+    let barrier = Barrier::options().user(user).open(&name)?;
+    if let Some(path) = &path {
+        State::load_of(&barrier, path)?;
+    }
+    let (uuid, boot_id) = (barrier.uuid(), barrier.boot_id());
+    let last = barrier.retire()?;
+    if let Some(path) = &path {
+        State::open(&uuid, &boot_id, last).retired().store(path)?;
+    }
+    Ok(Exit::SUCCESS)
+}

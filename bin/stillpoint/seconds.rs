@@ -1,0 +1,77 @@
+//! Durations on the command line and in reports.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+/// The largest duration taken: ten years, so that adding it to a clock cannot overflow.
+pub const FOREVER: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+
+/// A duration as an argument: seconds with or without a fraction (`2`, `0.25`), or with units
+/// (`1m30s`, `250ms`).
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let duration = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => text
+            .parse::<SignedDuration>()
+            .ok()
+            .and_then(|duration| Duration::try_from(duration).ok()),
+    };
+    match duration {
+        Some(duration) if duration <= FOREVER => Ok(duration),
+        _ => Err("expected seconds, as 2 or 0.25, or a time with units, as 1m30s".to_string()),
+    }
+}
+
+/// A limit that can be lifted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    None,
+    After(Duration),
+}
+
+impl Limit {
+    pub fn duration(self) -> Option<Duration> {
+        match self {
+            Limit::None => None,
+            Limit::After(duration) => Some(duration),
+        }
+    }
+}
+
+/// As [`parse`], or `none`.
+pub fn parse_limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit::None);
+    }
+    match parse(text) {
+        Ok(duration) if duration.is_zero() => Err("must be more than 0, or none".to_string()),
+        Ok(duration) => Ok(Limit::After(duration)),
+        Err(message) => Err(format!("{message}, or none")),
+    }
+}
+
+/// For people: `850 us`, `12.3 ms`, `2.5 s`, `3 min 20 s`, `2 h 5 min`.
+pub fn display(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match seconds {
+        ..0.001 => format!("{} us", duration.as_micros()),
+        ..1.0 => format!("{:.1} ms", seconds * 1e3),
+        ..60.0 => format!("{seconds:.1} s"),
+        ..3600.0 => format!("{} min {} s", duration.as_secs() / 60, duration.as_secs() % 60),
+        _ => format!("{} h {} min", duration.as_secs() / 3600, duration.as_secs() / 60 % 60),
+    }
+}
+
+/// For JSON: milliseconds, with three decimals at most.
+pub fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
+}
+
+/// RFC 3339, in UTC, to the millisecond.
+pub fn timestamp(time: std::time::SystemTime) -> String {
+    match jiff::Timestamp::try_from(time) {
+        Ok(timestamp) => format!("{timestamp:.3}"),
+        Err(_) => "unknown".to_string(),
+    }
+}

@@ -1,0 +1,172 @@
+//! One snapshot from its first manifest to its last.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use stillpoint::ExclusiveGuard;
+
+use super::catalogue::{Entry, rename_to_free};
+use super::manifest::{Manifest, Status};
+use super::members::Member;
+use super::plan::Plan;
+use super::{Arguments, OnDirty, provider, say, sweep};
+use crate::exit::{Exit, Failure, reason};
+use crate::signals::Signals;
+
+/// A snapshot under way. Its manifest is *begun* and locked.
+pub struct Making<'a> {
+    pub arguments: &'a Arguments,
+    pub plan: &'a Plan,
+    pub members: &'a [Member],
+    pub signals: &'a mut Signals,
+    pub manifest: &'a mut Manifest,
+    pub entry: Entry,
+    /// The pause did not last until the data was whole.
+    pub revoked: bool,
+}
+
+impl Making<'_> {
+    /// Makes it, or leaves nothing behind but the manifest that says why not.
+    pub fn make(mut self) -> anyhow::Result<()> {
+        let taken = self.take();
+        self.keep_dirt();
+        match taken.and_then(|()| self.certify()) {
+            Ok(()) => self.complete(),
+            Err(error) => {
+                self.fail(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Up to the certificate.
+    fn take(&mut self) -> anyhow::Result<()> {
+        let target = self.plan.target.as_ref();
+        self.sync()?;
+        self.plan.provider.prepare(target).map_err(|error| {
+            let message = format!("cannot prepare {}: {}", self.plan.name, reason(&error));
+            Failure::new(Exit::CANNOT_CREATE, message)
+        })?;
+        let commands = self.plan.provider.commands(target);
+        let guard = self.pause()?;
+        let made = self.refuse_dirty(&guard).and_then(|()| self.run(commands, &guard));
+        let so_far = guard.report().clone();
+        if let Err(error) = made {
+            // Opens the gate first of all.
+            drop(guard);
+            self.manifest.record_pause(&so_far);
+            return Err(error);
+        }
+        let released = guard.release();
+        self.revoked = released.is_err();
+        self.manifest.record_pause(released.as_ref().unwrap_or(&so_far));
+        self.manifest.certificate = released.is_ok();
+        released?;
+        Ok(())
+    }
+
+    /// The drain itself may have met a writer that died.
+    fn refuse_dirty(&self, guard: &ExclusiveGuard) -> anyhow::Result<()> {
+        for (member, dirty) in self.members.iter().zip(&guard.report().dirty_at_grant) {
+            member.refuse_dirty(self.arguments.on_dirty, *dirty)?;
+        }
+        Ok(())
+    }
+
+    /// Why the snapshot is not clean, if it is not.
+    fn unclean(&self) -> Option<String> {
+        let records = self.members.iter().zip(&self.manifest.barriers);
+        records.filter_map(|(member, record)| member.unclean(record)).next()
+    }
+
+    fn keep_dirt(&self) {
+        for member in self.members {
+            if let Err(failure) = member.keep_dirt() {
+                say(&format!("warning: {failure}"));
+            }
+        }
+    }
+
+    /// The proof is there: everything that is left can take its time, the writers are back.
+    fn certify(&mut self) -> anyhow::Result<()> {
+        self.manifest.reason = self.unclean();
+        self.manifest.clean = self.manifest.reason.is_none();
+        if let (Some(reason), OnDirty::Fail) = (&self.manifest.reason, self.arguments.on_dirty) {
+            return Err(Failure::new(Exit::DATA, reason.clone()).into());
+        }
+        let settled = self.plan.provider.settle(self.plan.target.as_ref());
+        settled.map_err(|error| Failure::system("writing the snapshot out", error))?;
+        self.signals.check()?;
+        if self.manifest.partial.is_some() {
+            self.manifest.status = Status::Certified;
+            self.entry.write(self.manifest).map_err(|error| self.plan.catalogue_failure(&error))?;
+            sweep::publish(self.manifest).map_err(|error| self.cannot_publish(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The data has its name. Should the last manifest not be written, the next run does it.
+    fn complete(&mut self) -> anyhow::Result<()> {
+        self.manifest.end(Status::Complete, None);
+        self.entry.write(self.manifest).map_err(|error| self.plan.catalogue_failure(&error))?;
+        if let Some(reason) = &self.manifest.reason {
+            say(&format!("warning: {} is not clean: {reason}", self.manifest.name));
+        }
+        Ok(())
+    }
+
+    /// Takes the data away and says why in the manifest. Data that cannot be removed leaves the
+    /// manifest *begun*: the next run tries again.
+    fn fail(&mut self, error: &anyhow::Error) {
+        let status = if self.revoked { Status::Revoked } else { Status::Failed };
+        self.manifest.end(status, Some(format!("{error:#}")));
+        if is_a_child_left() {
+            return say(
+                "warning: the tool cannot be stopped; the next snapshot removes what it leaves",
+            );
+        }
+        let removed = match &self.manifest.partial {
+            Some(partial) if self.arguments.keep_failed => self.keep(partial.clone()),
+            Some(partial) => provider::discard(self.manifest, partial),
+            None => Ok(()),
+        };
+        let written = removed.and_then(|()| self.entry.write(self.manifest));
+        if let Err(error) = written {
+            let path = self.entry.path();
+            say(&format!(
+                "warning: {}: cannot clean up ({error}); the next snapshot tries again",
+                path.display()
+            ));
+        }
+    }
+
+    /// Gives what there is of the data a name that cannot be taken for a snapshot's.
+    fn keep(&mut self, partial: PathBuf) -> io::Result<()> {
+        let Some(path) = &self.manifest.path else {
+            return Ok(());
+        };
+        let suffix = if self.revoked { "revoked" } else { "failed" };
+        let kept = path.with_file_name(format!("{}.{suffix}", self.manifest.name));
+        match rename_to_free(&partial, &kept) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => {
+                say(&format!("kept what there is of it as {}", kept.display()));
+                self.manifest.kept = Some(kept);
+                Ok(())
+            }
+        }
+    }
+
+    fn cannot_publish(&self, error: &io::Error) -> Failure {
+        let path = self.manifest.path.as_deref().unwrap_or(Path::new("")).display();
+        let message = format!("{path}: cannot give the snapshot its name: {}", reason(error));
+        Failure::new(Exit::CANNOT_CREATE, message)
+    }
+}
+
+/// A process that even SIGKILL does not end sits in a system call that will still be carried out.
+fn is_a_child_left() -> bool {
+    matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive))
+}

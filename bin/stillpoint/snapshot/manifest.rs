@@ -1,0 +1,262 @@
+//! The manifest: one JSON file that says what a snapshot is, how it was made, and whether it may
+//! be trusted.
+//!
+//! It is written before the gate closes (*begun*), once the certificate is there (*certified*) and
+//! once the data stands under its final name (*complete*); or it ends as *failed* or *revoked*.
+//! A reader needs nothing but a JSON parser: every field is always present, with `null` for what
+//! is not known, times are RFC 3339 in UTC and lengths are milliseconds.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use stillpoint::{Barrier, Dirty, PauseReport, Writer};
+
+use crate::seconds::{milliseconds, timestamp};
+
+/// The version of the format; a reader leaves manifests of a later one alone.
+pub const SCHEMA: u32 = 1;
+
+/// How far a snapshot has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Under way, or ended without a word: then its data is worth nothing.
+    Begun,
+    /// The pause held; the data waits under its temporary name to be renamed.
+    Certified,
+    /// The data stands under its final name.
+    Complete,
+    /// Not made; the data is removed.
+    Failed,
+    /// The gate was opened before the data was whole; the data is removed.
+    Revoked,
+}
+
+/// What one snapshot is and how it came about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    pub schema: u32,
+    pub name: String,
+    pub status: Status,
+    /// Complete, made while no writer was lost, and nothing was left to recover.
+    pub clean: bool,
+    /// Why it failed, or why it is not clean.
+    pub reason: Option<String>,
+    pub label: Option<String>,
+    pub provider: String,
+    pub sources: Vec<PathBuf>,
+    pub command: Option<Vec<String>>,
+    /// Where the data stands once complete.
+    pub path: Option<PathBuf>,
+    /// Where the data stands until then.
+    pub partial: Option<PathBuf>,
+    /// Where the data of a failed one was kept when that was asked for.
+    pub kept: Option<PathBuf>,
+    pub barriers: Vec<BarrierRecord>,
+    pub began: String,
+    /// When no writer was inside any more.
+    pub quiet: Option<String>,
+    pub ended: Option<String>,
+    pub presync_ms: Option<f64>,
+    pub attempts: u32,
+    pub pause: Option<PauseRecord>,
+    /// The pause held from the grant to the release.
+    pub certificate: bool,
+    /// Who was inside when the last attempt was given up.
+    pub inside: Vec<WriterRecord>,
+    pub version: String,
+    pub pid: u32,
+}
+
+/// One barrier that was held.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BarrierRecord {
+    pub barrier: PathBuf,
+    pub uuid: String,
+    pub boot_id: String,
+    /// Its dirty epoch outlives a reboot.
+    pub durable: bool,
+    pub generation: Option<u32>,
+    pub at_grant: Option<DirtyRecord>,
+    pub at_release: Option<DirtyRecord>,
+}
+
+/// The dirty epoch at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirtyRecord {
+    pub epoch: u32,
+    pub acknowledged: u32,
+}
+
+/// The pause as it went.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PauseRecord {
+    pub drain_ms: f64,
+    /// From quiet to opening; `null` when the pause was broken off, as the next one.
+    pub hold_ms: Option<f64>,
+    /// From the last closing to opening.
+    pub pause_ms: Option<f64>,
+    pub closings: u32,
+    /// Slots of live writers that were looked at.
+    pub writers: usize,
+    pub waited_for: Vec<WriterRecord>,
+}
+
+/// One writer that was inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WriterRecord {
+    pub pid: u32,
+    pub tid: u32,
+    pub comm: String,
+    pub label: String,
+    pub held_ms: f64,
+    pub wait_channel: Option<String>,
+}
+
+impl Manifest {
+    /// The record of a snapshot that is about to be tried.
+    pub fn begun(name: String, provider: &str, sources: &[PathBuf]) -> Manifest {
+        Manifest {
+            schema: SCHEMA,
+            name,
+            status: Status::Begun,
+            clean: false,
+            reason: None,
+            label: None,
+            provider: provider.to_owned(),
+            sources: sources.to_owned(),
+            command: None,
+            path: None,
+            partial: None,
+            kept: None,
+            barriers: Vec::new(),
+            began: timestamp(SystemTime::now()),
+            quiet: None,
+            ended: None,
+            presync_ms: None,
+            attempts: 0,
+            pause: None,
+            certificate: false,
+            inside: Vec::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+        }
+    }
+
+    /// Records a pause, as far as it came. The certificate is the caller's to give.
+    pub fn record_pause(&mut self, report: &PauseReport) {
+        let ended = !report.pause.is_zero();
+        self.quiet = Some(timestamp(report.quiet_at));
+        self.pause = Some(PauseRecord {
+            drain_ms: milliseconds(report.drain),
+            hold_ms: ended.then(|| milliseconds(report.hold)),
+            pause_ms: ended.then(|| milliseconds(report.pause)),
+            closings: report.closings,
+            writers: report.writers,
+            waited_for: report.waited_for.iter().map(WriterRecord::from).collect(),
+        });
+        for (index, barrier) in self.barriers.iter_mut().enumerate() {
+            barrier.generation = report.generations.get(index).copied();
+            barrier.at_grant = report.dirty_at_grant.get(index).map(DirtyRecord::from);
+            barrier.at_release = report.dirty_at_release.get(index).map(DirtyRecord::from);
+        }
+    }
+
+    /// Ends the record: nothing was made, or nothing that may be used.
+    pub fn end(&mut self, status: Status, reason: Option<String>) {
+        self.status = status;
+        self.ended = Some(timestamp(SystemTime::now()));
+        if reason.is_some() {
+            self.reason = reason;
+        }
+        if status != Status::Complete {
+            self.clean = false;
+        }
+    }
+
+    /// The file's content.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a manifest has only string keys");
+        text.push('\n');
+        text
+    }
+
+    /// Reads a manifest of a format that is understood here.
+    pub fn parse(text: &str) -> Result<Manifest, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        let version: Version = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if version.schema > SCHEMA {
+            return Err(format!("schema {} is newer than this program", version.schema));
+        }
+        let manifest: Manifest = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        match manifest.names_its_own_data() {
+            true => Ok(manifest),
+            false => Err("it names data that cannot be its own".to_owned()),
+        }
+    }
+
+    /// Data is removed on the word of a manifest: only what can have been made for this one.
+    fn names_its_own_data(&self) -> bool {
+        let place = |path: &Option<PathBuf>, name: String| {
+            path.as_ref().map(|path| {
+                (path.is_absolute() && path.ends_with(name), path.parent().map(Path::to_owned))
+            })
+        };
+        match (
+            place(&self.path, self.name.clone()),
+            place(&self.partial, format!(".{}.partial", self.name)),
+        ) {
+            (None, None) => true,
+            (Some((true, path)), Some((true, partial))) => path == partial,
+            _ => false,
+        }
+    }
+}
+
+impl BarrierRecord {
+    pub fn new(barrier: &Barrier, durable: bool) -> BarrierRecord {
+        BarrierRecord {
+            barrier: barrier.path().to_owned(),
+            uuid: barrier.uuid(),
+            boot_id: barrier.boot_id(),
+            durable,
+            generation: None,
+            at_grant: None,
+            at_release: None,
+        }
+    }
+}
+
+impl From<&Dirty> for DirtyRecord {
+    fn from(dirty: &Dirty) -> DirtyRecord {
+        DirtyRecord { epoch: dirty.epoch, acknowledged: dirty.acknowledged }
+    }
+}
+
+impl From<&Writer> for WriterRecord {
+    fn from(writer: &Writer) -> WriterRecord {
+        WriterRecord {
+            pid: writer.pid,
+            tid: writer.tid,
+            comm: writer.comm.clone(),
+            label: writer.label.clone(),
+            held_ms: milliseconds(writer.held),
+            wait_channel: writer.wait_channel.clone(),
+        }
+    }
+}
+
+/// A path that can stand in a manifest: JSON holds text only.
+pub fn recordable(path: &Path) -> Result<(), String> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "{}: the path is not valid UTF-8 and cannot be recorded in a manifest; use another one",
+            path.display()
+        )),
+    }
+}

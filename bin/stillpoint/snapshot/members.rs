@@ -1,0 +1,124 @@
+//! The barriers of a snapshot, and whether they are clean.
+
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use stillpoint::{Barrier, Dirty};
+
+use super::manifest::BarrierRecord;
+use super::{Arguments, OnDirty, say};
+use crate::exit::{Exit, Failure};
+use crate::state::{self, State};
+
+/// A barrier with its durable state, if it has one.
+pub struct Member {
+    /// As the user named it.
+    name: OsString,
+    pub barrier: Barrier,
+    pub state: Option<State>,
+    state_path: Option<PathBuf>,
+}
+
+/// Opens each barrier once, in the order given.
+pub fn open(arguments: &Arguments) -> anyhow::Result<Vec<Member>> {
+    if arguments.state.is_some() && arguments.barriers.len() > 1 {
+        return Err(Failure::usage(
+            "--state names the state of one barrier, and there are several",
+        )
+        .into());
+    }
+    let mut members: Vec<Member> = Vec::new();
+    let mut seen = Vec::new();
+    for name in &arguments.barriers {
+        let label = arguments.label.as_deref().unwrap_or("snapshot");
+        let barrier = Barrier::options().user(arguments.user).label(label).open(name)?;
+        let file = std::fs::metadata(barrier.path())
+            .map_err(|error| Failure::system(barrier.path().display(), error))?;
+        let identity = (file.dev(), file.ino());
+        if seen.contains(&identity) {
+            continue;
+        }
+        seen.push(identity);
+        let state_path = state::path(name, arguments.user, arguments.state.as_deref())?;
+        let state = state_path.as_deref().map(State::load).transpose()?.flatten();
+        members.push(Member { name: name.clone(), barrier, state_path, state });
+    }
+    Ok(members)
+}
+
+impl Member {
+    /// The first entry in the manifest.
+    pub fn record(&self) -> BarrierRecord {
+        BarrierRecord::new(&self.barrier, self.state.is_some())
+    }
+
+    /// With `--on-dirty fail` a barrier that is known to be dirty is an error.
+    pub fn refuse_dirty(&self, on_dirty: OnDirty, dirty: Dirty) -> Result<(), Failure> {
+        match on_dirty == OnDirty::Fail && dirty.epoch != dirty.acknowledged {
+            true => Err(Failure::new(Exit::DATA, self.dirty_text(dirty.epoch, dirty.acknowledged))),
+            false => Ok(()),
+        }
+    }
+
+    /// Why a snapshot with this record is not clean, if it is not.
+    pub fn unclean(&self, record: &BarrierRecord) -> Option<String> {
+        let path = self.barrier.path().display();
+        let (Some(grant), Some(release)) = (record.at_grant, record.at_release) else {
+            return Some(format!("{path}: its dirty epoch is not known"));
+        };
+        if grant.epoch != grant.acknowledged {
+            return Some(self.dirty_text(grant.epoch, grant.acknowledged));
+        }
+        if release.epoch != grant.epoch {
+            return Some(format!(
+                "{path}: a writer was lost inside during the pause; take another one"
+            ));
+        }
+        let state = self.state.as_ref()?;
+        (state.uuid != record.uuid || state.boot_id != record.boot_id).then(|| {
+            let file = self.state_path.as_deref().unwrap_or(Path::new("its durable state")).display();
+            format!("{path}: {file} is the state of another barrier; run `stillpoint create` for this one")
+        })
+    }
+
+    /// Writes a writer that was lost down for the next boot.
+    pub fn keep_dirt(&self) -> Result<(), Failure> {
+        let Some(path) = &self.state_path else {
+            return Ok(());
+        };
+        let epoch = self.barrier.dirty().epoch;
+        match State::load(path)? {
+            Some(mut state) if state.uuid == self.barrier.uuid() && state.epoch != epoch => {
+                state.epoch = epoch;
+                state.store(path)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a dirty barrier means, and the way out.
+    fn dirty_text(&self, epoch: u32, acknowledged: u32) -> String {
+        format!(
+            "{}: dirty (epoch {epoch}, acknowledged {acknowledged}): a writer was lost inside; \
+             check the store and run `stillpoint recover {}`",
+            self.barrier.path().display(),
+            self.name.display()
+        )
+    }
+
+    /// The providers so far do not freeze, so it works, but it is one step from waiting forever.
+    pub fn warn_of_same_file_system(&self, sources: &[PathBuf]) {
+        let device = self.barrier.device();
+        let on_it = |source: &&PathBuf| {
+            std::fs::metadata(source).is_ok_and(|source| source.dev() == device)
+        };
+        if let Some(source) = sources.iter().find(on_it) {
+            say(&format!(
+                "warning: {} lies on the file system of {}, which is being snapshotted; keep it on another one, such as /run",
+                self.barrier.path().display(),
+                source.display()
+            ));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! `stillpoint snapshot`: a snapshot made while no writer is inside.
+//!
+//! The order of the steps is what makes it safe. Everything that can be refused is refused before
+//! the gate closes. The manifest is durable before any data is made, so that data without an end
+//! is known to the next run. The data gets the name that readers look for only once the
+//! certificate says that the pause held from the first byte to the last, and the manifest says
+//! *complete* only once it has that name. Whatever ends the run in between, a signal, a limit or
+//! SIGKILL, leaves an open gate and nothing that looks like a snapshot.
+
+mod btrfs;
+mod catalogue;
+mod command;
+mod copy;
+mod making;
+mod manifest;
+mod members;
+mod mounts;
+mod pause;
+mod plan;
+mod provider;
+mod reflink;
+mod report;
+mod sweep;
+mod tool;
+mod tree;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, ValueEnum};
+
+use self::making::Making;
+use self::manifest::Manifest;
+use self::members::Member;
+use self::plan::Plan;
+use crate::exit::{Exit, Failure};
+use crate::seconds::{self, Limit};
+use crate::signals::Signals;
+
+/// How long the gate stays closed at most once quiet, but for `--copy`.
+const HOLD: Duration = Duration::from_secs(10);
+
+const USAGE: &str = "\
+stillpoint snapshot [OPTIONS] BARRIER... --btrfs SUBVOL... --to DIR
+       stillpoint snapshot [OPTIONS] BARRIER... --reflink DIR --to DIR
+       stillpoint snapshot [OPTIONS] BARRIER... --copy DIR --to DIR --hold SECS
+       stillpoint snapshot [OPTIONS] BARRIER... -- COMMAND...";
+
+/// Take a snapshot while no writer is inside
+#[derive(Args, Debug)]
+#[command(override_usage = USAGE)]
+#[command(group(ArgGroup::new("provider").required(true).args(["btrfs", "reflink", "copy", "command"])))]
+pub struct Arguments {
+    /// The barriers to close, all of them at one moment
+    #[arg(value_name = "BARRIER", required = true)]
+    barriers: Vec<OsString>,
+
+    /// Snapshot these btrfs subvolumes, read-only, into the folder of --to
+    #[arg(long, value_name = "SUBVOL", num_args = 1.., requires = "to")]
+    btrfs: Vec<PathBuf>,
+
+    /// Copy this folder with shared blocks (xfs, btrfs, bcachefs) into the folder of --to
+    #[arg(long, value_name = "DIR", requires = "to")]
+    reflink: Option<PathBuf>,
+
+    /// Copy this folder into the folder of --to; needs --hold
+    #[arg(long, value_name = "DIR", requires_all = ["to", "hold"])]
+    copy: Option<PathBuf>,
+
+    /// The folder that gets the snapshot, as DIR/NAME
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    to: Option<PathBuf>,
+
+    /// Run this command in the pause
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+
+    /// Wait at most this long, with the gate open, for long operations to end, in each attempt
+    #[arg(long, value_name = "SECS", default_value = "10", value_parser = seconds::parse)]
+    patience: Duration,
+
+    /// Keep the gate closed at most this long for the writers to leave, in each attempt
+    #[arg(long, value_name = "SECS", default_value = "2", value_parser = seconds::parse)]
+    drain: Duration,
+
+    /// Keep the gate closed at most this long once quiet; none: no limit [default: 10, none for --copy]
+    #[arg(long, value_name = "SECS", value_parser = seconds::parse_limit)]
+    hold: Option<Limit>,
+
+    /// How often to try to get quiet
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
+    attempts: u32,
+
+    /// Leave the gate open at least this long between two pauses [default: 9 times the last one, at most 10]
+    #[arg(long, value_name = "SECS", value_parser = seconds::parse)]
+    min_open: Option<Duration>,
+
+    /// Write out the dirty data of this path's file system first; for a command
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["btrfs", "reflink", "copy"])]
+    sync: Option<PathBuf>,
+
+    /// What to do when a writer was lost inside the barrier
+    #[arg(long, value_name = "ACTION", default_value = "warn")]
+    on_dirty: OnDirty,
+
+    /// The folder of the manifests [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog]
+    #[arg(long, value_name = "DIR")]
+    catalog: Option<PathBuf>,
+
+    /// The durable state of the barrier, if it was created with one of its own; for one barrier
+    #[arg(long, value_name = "PATH|none")]
+    state: Option<PathBuf>,
+
+    /// The name of the snapshot [default: the time in UTC]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Who closes the gate, as `status` and the manifest shall say
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+
+    /// Check everything, say what would be done, and leave the gate alone
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Keep the data of a failed snapshot, as DIR/NAME.failed or DIR/NAME.revoked
+    #[arg(long)]
+    keep_failed: bool,
+
+    /// Look for barrier names in $XDG_RUNTIME_DIR/stillpoint
+    #[arg(long)]
+    user: bool,
+
+    /// Print the manifest as JSON instead of the snapshot's path
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to do about a dirty barrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnDirty {
+    /// Keep the snapshot and say that it is not clean
+    Warn,
+    /// No snapshot, exit 65
+    Fail,
+}
+
+impl Arguments {
+    /// The limit of the hold; `None` for none.
+    fn hold(&self) -> Option<Duration> {
+        self.hold.map_or(Some(HOLD), Limit::duration)
+    }
+}
+
+/// Takes a snapshot and prints where it is.
+pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let mut record = None;
+    let outcome = snapshot(&arguments, &mut record);
+    report::print(&arguments, record.as_ref(), outcome.as_ref().err())?;
+    outcome.map(|()| Exit::SUCCESS)
+}
+
+fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Result<()> {
+    let mut signals =
+        Signals::watch().map_err(|error| Failure::system("cannot watch for signals", error))?;
+    let members = members::open(arguments)?;
+    let paths: Vec<PathBuf> =
+        members.iter().map(|member| member.barrier.path().to_owned()).collect();
+    let plan = Plan::make(arguments, &paths)?;
+    let checked = plan.check();
+    // A tool that the keyboard interrupted has nothing to say about the plan.
+    signals.check()?;
+    checked?;
+    let manifest = record.insert(first_manifest(arguments, &plan, &members));
+    for member in &members {
+        member.warn_of_same_file_system(plan.provider.sources());
+        // No writer need wait for a snapshot that will not be kept.
+        member.refuse_dirty(arguments.on_dirty, member.barrier.dirty())?;
+    }
+    if arguments.dry_run {
+        return Ok(());
+    }
+    plan.catalogue.create().map_err(|error| plan.catalogue_failure(&error))?;
+    sweep::sweep(&plan.catalogue);
+    let entry = plan.catalogue.begin(manifest).map_err(|error| plan.catalogue_failure(&error))?;
+    Making {
+        arguments,
+        plan: &plan,
+        members: &members,
+        signals: &mut signals,
+        manifest,
+        entry,
+        revoked: false,
+    }
+    .make()
+}
+
+fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Manifest {
+    let mut manifest =
+        Manifest::begun(plan.name.clone(), plan.provider.name(), plan.provider.sources());
+    manifest.label = arguments.label.clone();
+    manifest.path = plan.target.as_ref().map(|target| target.path());
+    manifest.partial = plan.target.as_ref().map(|target| target.partial());
+    manifest.barriers = members.iter().map(Member::record).collect();
+    if !arguments.command.is_empty() {
+        manifest.command = Some(
+            arguments.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        );
+    }
+    manifest
+}
+
+/// A line on standard error that is no error.
+fn say(text: &str) {
+    eprintln!("stillpoint: {text}");
+}

@@ -1,0 +1,85 @@
+//! Which file system a path lies on, and what is mounted below it.
+//!
+//! `st_dev` does not tell: on btrfs every subvolume has its own. The device of the mount is one
+//! per file system, and `findmnt` of util-linux reads the table that has it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::tool;
+use crate::exit::{Exit, Failure};
+
+/// The mounts of this mount namespace, in the order in which they were made.
+pub struct Mounts {
+    all: Vec<Mount>,
+}
+
+/// One mount.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Mount {
+    pub target: PathBuf,
+    /// Major and minor number: one pair for each file system.
+    #[serde(rename = "maj:min")]
+    pub device: String,
+    pub fstype: String,
+}
+
+impl Mounts {
+    pub fn read() -> Result<Mounts, Failure> {
+        #[derive(Deserialize)]
+        struct Table {
+            filesystems: Vec<Mount>,
+        }
+        let text = tool::ask("findmnt", &["--json", "--list", "-o", "TARGET,MAJ:MIN,FSTYPE"])?;
+        let table: Table = serde_json::from_str(&text).map_err(|error| {
+            Failure::new(Exit::UNAVAILABLE, format!("findmnt: cannot read its answer: {error}"))
+        })?;
+        Ok(Mounts { all: table.filesystems })
+    }
+
+    /// The mount that an absolute path without symbolic links lies on: the deepest one above it
+    /// and, of those at one place, the last.
+    pub fn of(&self, path: &Path) -> Option<&Mount> {
+        let above = self.all.iter().filter(|mount| path.starts_with(&mount.target));
+        above.max_by_key(|mount| mount.target.components().count())
+    }
+
+    pub fn same_file_system(&self, a: &Path, b: &Path) -> bool {
+        match (self.of(a), self.of(b)) {
+            (Some(a), Some(b)) => a.device == b.device,
+            _ => false,
+        }
+    }
+
+    /// The places below a path where something else is mounted.
+    pub fn below(&self, path: &Path) -> Vec<&Path> {
+        let below = self.all.iter().map(|mount| mount.target.as_path());
+        below.filter(|target| *target != path && target.starts_with(path)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(target: &str, device: &str) -> Mount {
+        Mount { target: target.into(), device: device.into(), fstype: "ext4".into() }
+    }
+
+    #[test]
+    fn the_deepest_and_latest_mount_counts() {
+        let mounts = Mounts {
+            all: vec![
+                mount("/", "8:1"),
+                mount("/srv", "8:2"),
+                mount("/srv", "8:3"),
+                mount("/srv/a/b", "8:4"),
+            ],
+        };
+        assert_eq!(mounts.of(Path::new("/srv/a")).unwrap().device, "8:3");
+        assert_eq!(mounts.of(Path::new("/srvx")).unwrap().device, "8:1");
+        assert!(!mounts.same_file_system(Path::new("/srv/a"), Path::new("/srv/a/b/c")));
+        assert_eq!(mounts.below(Path::new("/srv/a")), [Path::new("/srv/a/b")]);
+    }
+}

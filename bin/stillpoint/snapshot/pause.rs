@@ -1,0 +1,152 @@
+//! The pause: closing the gates, and running the provider's commands while they are closed.
+
+use std::io::{Read, Seek};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use stillpoint::{
+    Barrier, ErrorKind, ExclusiveGuard, ExclusiveOptions, Pacing, Waiting, exclusive_all,
+};
+
+use super::making::Making;
+use super::manifest::WriterRecord;
+use super::plan::sync_file_system;
+use super::{command, say, tool};
+use crate::child::{self, Bounds, Ended, Terms};
+use crate::exclusive::HELD;
+use crate::exit::{Exit, Failure};
+use crate::seconds;
+use crate::waiting::Progress;
+
+/// A sync that took this long left others the time to make new dirty data.
+const LONG_SYNC: Duration = Duration::from_millis(50);
+
+impl Making<'_> {
+    /// Writes dirty data out while the writers still write, so that little is left for the pause.
+    /// Data that was made during a long sync is caught by another one.
+    pub fn sync(&mut self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        for path in self.plan.provider.to_sync() {
+            for _ in 0..2 {
+                self.signals.check()?;
+                let once = Instant::now();
+                sync_file_system(&path).map_err(|error| {
+                    Failure::system(format!("{}: syncing its file system", path.display()), error)
+                })?;
+                if once.elapsed() < LONG_SYNC {
+                    break;
+                }
+            }
+        }
+        self.manifest.presync_ms = Some(seconds::milliseconds(started.elapsed()));
+        Ok(())
+    }
+
+    /// Closes all gates; each attempt that fails opens them again.
+    pub fn pause(&mut self) -> anyhow::Result<ExclusiveGuard> {
+        let barriers: Vec<&Barrier> = self.members.iter().map(|member| &member.barrier).collect();
+        let mut progress = Progress::new();
+        loop {
+            self.manifest.attempts += 1;
+            let attempt = self.manifest.attempts;
+            let mut show = |waiting: &Waiting<'_>| progress.show(waiting);
+            let mut options = ExclusiveOptions {
+                patience: self.arguments.patience,
+                drain: self.arguments.drain,
+                hold: self.arguments.hold(),
+                pacing: self.arguments.min_open.map_or(Pacing::Tenth, Pacing::Open),
+                label: Some(self.arguments.label.clone().unwrap_or_else(|| self.plan.name.clone())),
+                progress: Some(&mut show),
+                cancel: Some(self.signals.cancel()),
+                ..ExclusiveOptions::default()
+            };
+            let error = match exclusive_all(&barriers, &mut options) {
+                Ok(guard) => {
+                    self.manifest.inside.clear();
+                    return Ok(guard);
+                }
+                Err(error) => error,
+            };
+            progress.clear();
+            if let stillpoint::Error::NotQuiet { writers, .. } = &error {
+                self.manifest.inside = writers.iter().map(WriterRecord::from).collect();
+            }
+            if !matches!(error.kind(), ErrorKind::NotQuiet | ErrorKind::Busy)
+                || attempt >= self.arguments.attempts
+            {
+                return Err(error.into());
+            }
+            say(&format!("attempt {attempt} of {}: {error}", self.arguments.attempts));
+        }
+    }
+
+    /// Runs the provider's commands, at most until the hold limit.
+    pub fn run(&mut self, commands: Vec<Command>, guard: &ExclusiveGuard) -> anyhow::Result<()> {
+        let cover = guard.cover();
+        for mut command in commands {
+            self.signals.check()?;
+            let bounds = match guard.remaining() {
+                Some(left) => Bounds::Until(Instant::now() + left),
+                None => Bounds::None,
+            };
+            command.env(HELD, &cover);
+            let users = self.plan.provider.name() == command::NAME;
+            let ended = if users {
+                // Standard output is for the name of the snapshot.
+                let terms = Terms { bounds, inherited: &[], prints_errors_only: true };
+                child::run(&mut command, terms, self.signals)?
+            } else {
+                self.run_tool(&mut command, bounds)?
+            };
+            self.signals.check()?;
+            match ended {
+                Ended::Exited(0) => {}
+                Ended::AtLimit => return Err(self.limit_failure(&command).into()),
+                ended => return Err(users_failure(&command, ended).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// A tool of ours: its complaint becomes our message. It inherits the lock on the manifest, so
+    /// that nobody removes the data under it if it should outlive us.
+    fn run_tool(&mut self, command: &mut Command, bounds: Bounds) -> anyhow::Result<Ended> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let cannot = |error: std::io::Error| Failure::system("a temporary file", error);
+        let mut complaints = tempfile::tempfile().map_err(cannot)?;
+        command.stdout(Stdio::null()).stderr(complaints.try_clone().map_err(cannot)?);
+        let inherited = &[self.entry.lock()];
+        let terms = Terms { bounds, inherited, prints_errors_only: false };
+        let ended = child::run(command, terms, self.signals)?;
+        if let Ended::Exited(1..) = ended {
+            let mut text = String::new();
+            complaints
+                .rewind()
+                .and_then(|()| complaints.read_to_string(&mut text))
+                .map_err(cannot)?;
+            return Err(Failure::new(Exit::CANNOT_CREATE, tool::said(&program, &text)).into());
+        }
+        Ok(ended)
+    }
+
+    fn limit_failure(&mut self, command: &Command) -> Failure {
+        self.revoked = true;
+        let limit = self.arguments.hold().map_or_else(|| "none".to_owned(), seconds::display);
+        let message = format!(
+            "{}: still running at the hold limit of {limit} and stopped; the gate is open; \
+             give it more with --hold if writers can wait that long",
+            command.get_program().display()
+        );
+        Failure::new(Exit::LIMIT, message)
+    }
+}
+
+/// A command that failed: its status is ours.
+fn users_failure(command: &Command, ended: Ended) -> Failure {
+    let program = command.get_program().display();
+    let how = match ended {
+        Ended::Killed(signal) => format!("was killed by signal {signal}"),
+        _ => format!("ended with status {}", ended.exit().code()),
+    };
+    Failure::new(ended.exit(), format!("{program} {how}; there is no snapshot"))
+}

@@ -1,0 +1,233 @@
+//! What a snapshot will do, checked as far as it can be before the gate closes: a snapshot that
+//! cannot succeed must not make writers wait.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use nix::unistd::{AccessFlags, access, syncfs};
+
+use super::Arguments;
+use super::btrfs::Btrfs;
+use super::catalogue::Catalogue;
+use super::command::UserCommand;
+use super::copy::Copy;
+use super::manifest::recordable;
+use super::mounts::Mounts;
+use super::provider::{Provider, Target};
+use super::reflink::Reflink;
+use crate::exit::{Exit, Failure, reason};
+
+/// Longest name: the file names made from it must fit in 255 bytes.
+const LONGEST_NAME: usize = 200;
+
+/// A snapshot that may be tried.
+pub struct Plan {
+    pub name: String,
+    pub provider: Box<dyn Provider>,
+    pub target: Option<Target>,
+    pub catalogue: Catalogue,
+}
+
+impl Plan {
+    /// Turns arguments into a plan; the barriers are opened already. Changes nothing.
+    pub fn make(arguments: &Arguments, barriers: &[PathBuf]) -> Result<Plan, Failure> {
+        let catalogue = Catalogue::locate(arguments.catalog.as_deref());
+        let folder = arguments.to.as_deref().map(target_folder).transpose()?;
+        let name = match &arguments.name {
+            Some(name) => checked_name(name)?,
+            None => free_name(Timestamp::now(), &catalogue, folder.as_deref()),
+        };
+        let target = folder.map(|folder| Target { folder, name: name.clone() });
+        let provider: Box<dyn Provider> = match arguments {
+            Arguments { reflink: Some(source), .. } => Box::new(Reflink::new(source)?),
+            Arguments { copy: Some(source), .. } => Box::new(Copy::new(source)?),
+            Arguments { btrfs, .. } if !btrfs.is_empty() => Box::new(Btrfs::new(btrfs)?),
+            Arguments { command, sync, .. } => {
+                Box::new(UserCommand::new(command, sync.as_deref(), &name, barriers)?)
+            }
+        };
+        Ok(Plan { name, provider, target, catalogue })
+    }
+
+    /// Can it succeed?
+    pub fn check(&self) -> Result<(), Failure> {
+        recordable(self.catalogue.folder()).map_err(Failure::usage)?;
+        self.catalogue.check().map_err(|error| self.catalogue_failure(&error))?;
+        if self.catalogue.is_taken(&self.name) {
+            return Err(self.catalogue_failure(&io::ErrorKind::AlreadyExists.into()));
+        }
+        self.provider.check(self.target.as_ref(), &Mounts::read()?)
+    }
+
+    /// A catalogue that cannot be used, with the way out.
+    pub fn catalogue_failure(&self, error: &io::Error) -> Failure {
+        let folder = self.catalogue.folder().display();
+        let (exit, what) = match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                let message = format!(
+                    "{}: there is a snapshot of this name already; give another --name",
+                    self.name
+                );
+                return Failure::new(Exit::CANNOT_CREATE, message);
+            }
+            io::ErrorKind::ResourceBusy => {
+                let message = format!(
+                    "{}: a snapshot of this name is being made; give another --name",
+                    self.name
+                );
+                return Failure::new(Exit::CANNOT_CREATE, message);
+            }
+            io::ErrorKind::PermissionDenied => (Exit::DENIED, reason(error)),
+            _ => (Exit::CANNOT_CREATE, reason(error)),
+        };
+        let message = format!(
+            "{folder}: the catalogue cannot be written: {what}; name another folder with --catalog"
+        );
+        Failure::new(exit, message)
+    }
+}
+
+/// The default name: the time in UTC, sortable, without the colons that some tools choke on.
+fn free_name(now: Timestamp, catalogue: &Catalogue, folder: Option<&Path>) -> String {
+    let stem = now.strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string();
+    let taken = |name: &String| {
+        let place = folder.map(|folder| Target { folder: folder.to_owned(), name: name.clone() });
+        catalogue.is_taken(name)
+            || place.is_some_and(|place| exists(&place.path()) || exists(&place.partial()))
+    };
+    std::iter::once(stem.clone())
+        .chain((1_u32..).map(|number| format!("{stem}-{number}")))
+        .find(|name| !taken(name))
+        .unwrap_or(stem)
+}
+
+/// A name becomes several file names.
+fn checked_name(name: &str) -> Result<String, Failure> {
+    let wrong = if name.is_empty() {
+        "must not be empty"
+    } else if name.starts_with(['.', '-']) {
+        "must not begin with a dot or a dash"
+    } else if name.contains('/') || name.chars().any(char::is_control) {
+        "must not hold a slash or a control character"
+    } else if name.len() > LONGEST_NAME {
+        "must not be longer than 200 bytes"
+    } else if name.ends_with(".failed") || name.ends_with(".revoked") {
+        "must not look like that of a failed snapshot"
+    } else {
+        return Ok(name.to_owned());
+    };
+    Err(Failure::usage(format!("--name {name:?}: a snapshot's name {wrong}")))
+}
+
+/// The folder of `--to`.
+fn target_folder(folder: &Path) -> Result<PathBuf, Failure> {
+    let cannot = |why: String| {
+        let message = format!("--to {}: {why}; name a folder that exists", folder.display());
+        Failure::new(Exit::CANNOT_CREATE, message)
+    };
+    let found = fs::canonicalize(folder).map_err(|error| cannot(reason(&error)))?;
+    if !found.is_dir() {
+        return Err(cannot("not a folder".to_owned()));
+    }
+    recordable(&found).map_err(Failure::usage)?;
+    Ok(found)
+}
+
+/// A folder that is to be read, absolute and without symbolic links.
+pub fn known_folder(folder: &Path) -> Result<PathBuf, Failure> {
+    let found = known_path(folder)?;
+    match found.is_dir() {
+        true => Ok(found),
+        false => Err(unknown(folder, "not a folder")),
+    }
+}
+
+/// The same for any file.
+pub fn known_path(path: &Path) -> Result<PathBuf, Failure> {
+    let found = fs::canonicalize(path).map_err(|error| unknown(path, &reason(&error)))?;
+    recordable(&found).map_err(Failure::usage)?;
+    Ok(found)
+}
+
+fn unknown(path: &Path, why: &str) -> Failure {
+    let message = format!("{}: {why}; name what is to be snapshotted", path.display());
+    Failure::new(Exit::MISSING, message)
+}
+
+/// The target's folder can be written, and its names are free.
+pub fn check_target(target: &Target) -> Result<(), Failure> {
+    for place in [target.path(), target.partial()] {
+        if exists(&place) {
+            let message =
+                format!("{}: exists already; give another --name or --to", place.display());
+            return Err(Failure::new(Exit::CANNOT_CREATE, message));
+        }
+    }
+    access(&target.folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
+        let exit = match error {
+            nix::Error::EACCES | nix::Error::EPERM => Exit::DENIED,
+            _ => Exit::CANNOT_CREATE,
+        };
+        let message = format!(
+            "{}: cannot be written: {}; use another --to",
+            target.folder.display(),
+            error.desc()
+        );
+        Failure::new(exit, message)
+    })
+}
+
+/// Room for so many bytes.
+pub fn enough_space(folder: &Path, needed: u64) -> Result<(), Failure> {
+    let available = fs2::available_space(folder).map_err(|error| {
+        Failure::system(format!("{}: cannot tell the space left", folder.display()), error)
+    })?;
+    if available >= needed {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: {available} bytes left, {needed} are needed; free some or use another --to",
+        folder.display()
+    );
+    Err(Failure::new(Exit::CANNOT_CREATE, message))
+}
+
+/// Writes out all dirty data of the file system that a path lies on.
+pub fn sync_file_system(path: &Path) -> io::Result<()> {
+    Ok(syncfs(File::open(path)?)?)
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_names_are_utc_and_never_taken_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::locate(Some(folder.path()));
+        let now: Timestamp = "2026-11-21T07:45:12.345678Z".parse().unwrap();
+        assert_eq!(free_name(now, &catalogue, None), "2026-11-21T07-45-12.345Z");
+        fs::write(folder.path().join("2026-11-21T07-45-12.345Z.json"), "").unwrap();
+        assert_eq!(free_name(now, &catalogue, None), "2026-11-21T07-45-12.345Z-1");
+        fs::create_dir(folder.path().join(".2026-11-21T07-45-12.345Z-1.partial")).unwrap();
+        assert_eq!(free_name(now, &catalogue, Some(folder.path())), "2026-11-21T07-45-12.345Z-2");
+    }
+
+    #[test]
+    fn names_that_would_be_other_files_are_refused() {
+        for name in
+            ["", ".", "..", ".x", "-x", "a/b", "a\nb", "x.failed", "x.revoked", &"x".repeat(201)]
+        {
+            assert!(checked_name(name).is_err(), "{name:?}");
+        }
+        for name in ["daily", "2026-11-21", "a b", "ä", &"x".repeat(200)] {
+            assert!(checked_name(name).is_ok(), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What makes the data of a snapshot.
+//!
+//! A provider checks before the gate closes whether it can succeed, and then is only a list of
+//! commands: the pause runs them, watches the limits and stops them. It makes its data under a
+//! temporary name; the name that readers look for is given after the certificate. Taking the data
+//! away again needs nothing but the manifest, so that a later run can do it for one that died.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::manifest::Manifest;
+use super::mounts::Mounts;
+use super::{btrfs, tree};
+use crate::exit::Failure;
+
+/// A way to make a snapshot.
+pub trait Provider {
+    /// The name in the manifest, which is that of the option.
+    fn name(&self) -> &'static str;
+
+    /// What is read, as absolute paths.
+    fn sources(&self) -> &[PathBuf];
+
+    /// The file systems that are synced before the gate closes.
+    fn to_sync(&self) -> Vec<PathBuf> {
+        self.sources().to_vec()
+    }
+
+    /// Can it succeed? Called before the gate closes; leaves nothing behind.
+    fn check(&self, target: Option<&Target>, mounts: &Mounts) -> Result<(), Failure>;
+
+    /// Whatever can be done before the gate closes.
+    fn prepare(&self, _target: Option<&Target>) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The commands of the pause, one after another.
+    fn commands(&self, target: Option<&Target>) -> Vec<Command>;
+
+    /// After the gate has opened: makes the data durable.
+    fn settle(&self, _target: Option<&Target>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where the data of a snapshot goes.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The folder of `--to`, absolute and without symbolic links.
+    pub folder: PathBuf,
+    pub name: String,
+}
+
+impl Target {
+    /// Where it stands once complete.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    /// Where it stands until then.
+    pub fn partial(&self) -> PathBuf {
+        self.folder.join(format!(".{}.partial", self.name))
+    }
+}
+
+/// Removes what a provider made at this place. Nothing there is no error.
+pub fn discard(manifest: &Manifest, place: &Path) -> io::Result<()> {
+    if let Err(error) = place.symlink_metadata()
+        && error.kind() == io::ErrorKind::NotFound
+    {
+        return Ok(());
+    }
+    match manifest.provider.as_str() {
+        btrfs::NAME => btrfs::discard(place),
+        _ => tree::discard(place),
+    }
+}

@@ -1,0 +1,83 @@
+//! What the verb prints: the snapshot's path alone on standard output, or with `--json` the
+//! manifest, or, when it did not come to one, an object that says why.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::manifest::{Manifest, SCHEMA};
+use super::{Arguments, say};
+use crate::exit::{Exit, from_error};
+
+pub fn print(
+    arguments: &Arguments,
+    manifest: Option<&Manifest>,
+    error: Option<&anyhow::Error>,
+) -> anyhow::Result<()> {
+    if arguments.json {
+        return line(&report(arguments, manifest, error).to_string());
+    }
+    match (manifest, error) {
+        (Some(manifest), None) if arguments.dry_run => {
+            say(&format!("would {}", intention(manifest)));
+            Ok(())
+        }
+        (Some(manifest), None) => match &manifest.path {
+            Some(path) => line(&path.display().to_string()),
+            None => line(&manifest.name),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn report(
+    arguments: &Arguments,
+    manifest: Option<&Manifest>,
+    error: Option<&anyhow::Error>,
+) -> Value {
+    let mut report = match manifest {
+        Some(manifest) => json!(manifest),
+        None => json!({ "schema": SCHEMA, "status": "failed" }),
+    };
+    if arguments.dry_run {
+        report["dry_run"] = json!(true);
+        report["status"] = json!(if error.is_none() { "planned" } else { "failed" });
+    }
+    let exit = error.map_or(Exit::SUCCESS, |error| from_error(error, Exit::CONFLICT));
+    if let Some(error) = error {
+        report["reason"] = json!(format!("{error:#}"));
+        // Refused before it was begun.
+        if report["status"] == "begun" {
+            report["status"] = json!("failed");
+        }
+    }
+    report["exit"] = json!(exit.code());
+    report
+}
+
+/// What a dry run found that it could do.
+fn intention(manifest: &Manifest) -> String {
+    let barriers: Vec<String> =
+        manifest.barriers.iter().map(|barrier| barrier.barrier.display().to_string()).collect();
+    let work = match (&manifest.path, &manifest.command) {
+        (Some(path), _) => {
+            let sources: Vec<String> =
+                manifest.sources.iter().map(|source| source.display().to_string()).collect();
+            format!(
+                "make {} from {} by --{}",
+                path.display(),
+                sources.join(", "),
+                manifest.provider
+            )
+        }
+        (None, Some(command)) => format!("run {}", command.join(" ")),
+        (None, None) => "do nothing".to_owned(),
+    };
+    format!("close {} and {work}", barriers.join(", "))
+}
+
+fn line(text: &str) -> anyhow::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{text}")?;
+    Ok(output.flush()?)
+}

@@ -1,0 +1,77 @@
+//! What a run that died has left: found by its manifest, which is neither ended nor locked.
+//!
+//! *Begun* means that there is no certificate: the data, if there is any, goes. *Certified* means
+//! that only the last rename was missing: it is done now. Nothing is ever removed under a
+//! snapshot's final name.
+
+use std::io;
+
+use super::catalogue::{Catalogue, Entry, rename_to_free, sync_folder};
+use super::manifest::{Manifest, Status};
+use super::{provider, say};
+
+/// Cleans up; what cannot be cleaned up is left for the next run, with a warning.
+pub fn sweep(catalogue: &Catalogue) {
+    let abandoned = match catalogue.remove_leftovers().and_then(|()| catalogue.abandoned()) {
+        Ok(abandoned) => abandoned,
+        Err(error) => {
+            let folder = catalogue.folder().display();
+            return say(&format!(
+                "warning: {folder}: cannot look for unfinished snapshots: {error}"
+            ));
+        }
+    };
+    for (mut entry, mut manifest) in abandoned {
+        match finish(&mut entry, &mut manifest) {
+            Ok(what) => say(&format!("{}: {what}", manifest.name)),
+            Err(error) => {
+                let path = entry.path();
+                say(&format!(
+                    "warning: {}: cannot clean up an unfinished snapshot: {error}",
+                    path.display()
+                ));
+            }
+        }
+    }
+}
+
+fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<&'static str> {
+    let published = match manifest.status {
+        Status::Certified => publish(manifest),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    };
+    let what = match published {
+        Ok(()) => {
+            manifest.end(Status::Complete, None);
+            "was whole when its run was interrupted, and is complete now"
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(_) => {
+            if let Some(partial) = &manifest.partial {
+                provider::discard(manifest, partial)?;
+            }
+            let reason = "interrupted: the run ended without finishing it";
+            manifest.end(Status::Failed, Some(reason.to_owned()));
+            "was interrupted; its data is removed"
+        }
+    };
+    entry.write(manifest)?;
+    Ok(what)
+}
+
+/// Gives the data its final name, which it may have already. `NotFound` when the data is gone.
+pub fn publish(manifest: &Manifest) -> io::Result<()> {
+    let (Some(partial), Some(path)) = (&manifest.partial, &manifest.path) else {
+        return Ok(());
+    };
+    match rename_to_free(partial, path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => return Ok(()),
+        done => done?,
+    }
+    let synced = path.parent().map_or(Ok(()), sync_folder);
+    if synced.is_err() {
+        // Not durable, so not published.
+        rename_to_free(path, partial)?;
+    }
+    synced
+}

@@ -1,0 +1,92 @@
+//! The tools that providers rest on: are they there, and what do they say, outside the pause.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use nix::unistd::{AccessFlags, access};
+
+use crate::exit::{Exit, Failure, reason};
+
+/// A command whose messages are the same everywhere.
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("LC_ALL", "C").stdin(Stdio::null());
+    command
+}
+
+/// Runs a tool to its end and returns what it printed; its first complaint is the error.
+pub fn ask(program: &str, arguments: &[&str]) -> Result<String, Failure> {
+    run(command(program).args(arguments))
+}
+
+/// The same for a command that is already put together.
+pub fn run(command: &mut Command) -> Result<String, Failure> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| missing(&program, &error))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::new(Exit::UNAVAILABLE, said(&program, &complaint)))
+}
+
+/// A tool that will be needed later is there.
+pub fn require(program: &str) -> Result<(), Failure> {
+    match look_up(OsStr::new(program)) {
+        Lookup::Found => Ok(()),
+        _ => Err(missing(program, &io::ErrorKind::NotFound.into())),
+    }
+}
+
+/// The error for a tool that cannot be started.
+pub fn missing(program: &str, error: &io::Error) -> Failure {
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("{program} was not found in PATH; install it or add its folder to PATH")
+        }
+        _ => format!("{program} cannot be run: {}", reason(error)),
+    };
+    Failure::new(Exit::UNAVAILABLE, message)
+}
+
+/// What execvp(3) will find.
+pub enum Lookup {
+    Found,
+    NotExecutable,
+    Missing,
+}
+
+/// Looks for a program without starting it: writers need not stop for a misspelt name.
+pub fn look_up(program: &OsStr) -> Lookup {
+    let places: Vec<PathBuf> = match program.as_encoded_bytes().contains(&b'/') {
+        true => vec![PathBuf::from(program)],
+        false => {
+            let search = env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+            env::split_paths(&search).map(|folder| folder.join(program)).collect()
+        }
+    };
+    let executable = |place: &PathBuf| place.is_file() && access(place, AccessFlags::X_OK).is_ok();
+    if places.iter().any(executable) {
+        return Lookup::Found;
+    }
+    match places.iter().any(|place| place.exists()) {
+        true => Lookup::NotExecutable,
+        false => Lookup::Missing,
+    }
+}
+
+/// The first line that a tool complained with, with its name in front.
+pub fn said(program: &str, complaint: &str) -> String {
+    let line = complaint
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("failed without a message");
+    let line = line.trim().trim_start_matches("ERROR: ");
+    match line.starts_with(&format!("{program}:")) {
+        true => line.to_owned(),
+        false => format!("{program}: {line}"),
+    }
+}

@@ -1,0 +1,198 @@
+//! The durable state of a barrier.
+//!
+//! Barriers live on tmpfs, and a power cut takes with them the knowledge that writers were under
+//! way. So `create` notes on disk that the barrier is *open* and `retire` that it was closed in
+//! good order; whoever finds *open* after a boot knows that something was lost. Barriers given as
+//! a path, with `--user`, or through `$STILLPOINT_DIR` are private: they have a state only where
+//! `--state` or `$STILLPOINT_STATE_DIR` says so.
+//!
+//! The path of the state comes from the name or from the caller, never from the barrier file,
+//! which the writers can change. It is written aside, synced and renamed: a reader finds the old
+//! one or the new one.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::{Exit, Failure, reason};
+
+const FOLDER: &str = "/var/lib/stillpoint";
+const SCHEMA: u32 = 1;
+/// No state is anywhere near as long.
+const LONGEST: u64 = 4096;
+
+/// What outlives a boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    schema: u32,
+    /// Of the barrier: 32 hex digits.
+    pub uuid: String,
+    /// Of the boot in which the barrier was last opened: 32 hex digits.
+    pub boot_id: String,
+    pub epoch: u32,
+    pub acknowledged: u32,
+    #[serde(rename = "state")]
+    condition: Condition,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Condition {
+    Open,
+    Retired,
+}
+
+/// Where the state of `barrier` is kept; `None`: nowhere. `given` is the value of `--state`.
+pub fn path(
+    barrier: &OsStr,
+    user: bool,
+    given: Option<&Path>,
+) -> Result<Option<PathBuf>, stillpoint::Error> {
+    // A name that is no name must not become a path of ours.
+    let file = stillpoint::barrier_path(barrier, user)?;
+    if let Some(given) = given {
+        return Ok((given != Path::new("none")).then(|| given.to_path_buf()));
+    }
+    if user || barrier.as_encoded_bytes().contains(&b'/') {
+        return Ok(None);
+    }
+    let folder = match set("STILLPOINT_STATE_DIR") {
+        Some(folder) => folder,
+        None if set("STILLPOINT_DIR").is_some() => return Ok(None),
+        None => PathBuf::from(FOLDER),
+    };
+    Ok(file.file_stem().map(|name| folder.join(name).with_added_extension("state")))
+}
+
+fn set(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+impl State {
+    /// The state of an open barrier.
+    pub fn open(uuid: &str, boot_id: &str, dirty: stillpoint::Dirty) -> State {
+        State {
+            schema: SCHEMA,
+            uuid: uuid.to_string(),
+            boot_id: boot_id.to_string(),
+            epoch: dirty.epoch,
+            acknowledged: dirty.acknowledged,
+            condition: Condition::Open,
+        }
+    }
+
+    pub fn retired(self) -> State {
+        State { condition: Condition::Retired, ..self }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.condition == Condition::Open
+    }
+
+    /// Reads the state; `None` when there is none.
+    pub fn load(path: &Path) -> Result<Option<State>, Failure> {
+        let shown = path.display();
+        let mut text = String::new();
+        let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
+        match read {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged(path)),
+            Err(error) => {
+                return Err(Failure::system(format_args!("cannot read the state {shown}"), error));
+            }
+        }
+        let state: State = serde_json::from_str(&text).map_err(|_| damaged(path))?;
+        match state.schema {
+            SCHEMA if is_hexadecimal(&state.uuid) && is_hexadecimal(&state.boot_id) => {
+                Ok(Some(state))
+            }
+            SCHEMA => Err(damaged(path)),
+            other => Err(Failure::new(
+                Exit::UNAVAILABLE,
+                format!(
+                    "the state {shown} has schema {other}, this stillpoint knows {SCHEMA}: use a newer one"
+                ),
+            )),
+        }
+    }
+
+    /// Reads the state of this very barrier; that of another one is an error.
+    pub fn load_of(barrier: &stillpoint::Barrier, path: &Path) -> Result<Option<State>, Failure> {
+        match State::load(path)? {
+            Some(known) if known.uuid != barrier.uuid() => Err(Failure::new(
+                Exit::DATA,
+                format!(
+                    "the state {} belongs to another barrier than {}: run `stillpoint create` first, or give the right --state",
+                    path.display(),
+                    barrier.path().display()
+                ),
+            )),
+            other => Ok(other),
+        }
+    }
+
+    /// Writes the state, durably.
+    pub fn store(&self, path: &Path) -> Result<(), Failure> {
+        self.write(path).map_err(|error| {
+            let exit = match error.kind() {
+                io::ErrorKind::PermissionDenied => Exit::DENIED,
+                _ => Exit::CANNOT_CREATE,
+            };
+            Failure::new(
+                exit,
+                format!(
+                    "cannot write the state {}: {}; see --state",
+                    path.display(),
+                    reason(&error)
+                ),
+            )
+        })
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        if folder == Path::new(FOLDER) {
+            fs::create_dir_all(folder)?;
+        }
+        let mut aside = tempfile::Builder::new()
+            .prefix(".state-")
+            .permissions(Permissions::from_mode(0o644))
+            .tempfile_in(folder)?;
+        serde_json::to_writer(&mut aside, self)?;
+        aside.write_all(b"\n")?;
+        aside.as_file().sync_all()?;
+        aside.persist(path)?;
+        File::open(folder)?.sync_all()
+    }
+
+    /// Removes the state, durably.
+    pub fn remove(path: &Path) -> io::Result<()> {
+        fs::remove_file(path)?;
+        match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+            _ => File::open(".")?.sync_all(),
+        }
+    }
+}
+
+fn damaged(path: &Path) -> Failure {
+    Failure::new(
+        Exit::DATA,
+        format!(
+            "the state {} is damaged: check the store, then remove the file and create again",
+            path.display()
+        ),
+    )
+}
+
+fn is_hexadecimal(id: &str) -> bool {
+    id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

@@ -1,0 +1,109 @@
+//! `stillpoint status`: what goes on at a barrier. Reads only.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal, Write, stdout};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use stillpoint::Status;
+
+use crate::exit::{self, Exit, Failure};
+
+mod json;
+mod text;
+
+/// Between two reports of --watch.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Print one JSON object per barrier, each on a line of its own
+    #[arg(long)]
+    json: bool,
+
+    /// Report every second until interrupted
+    #[arg(long)]
+    watch: bool,
+
+    /// Look in $XDG_RUNTIME_DIR/stillpoint
+    #[arg(long)]
+    user: bool,
+
+    /// Names or paths of barriers [default: all]
+    barrier: Vec<OsString>,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    loop {
+        let (report, exit) = report(&arguments)?;
+        let mut out = stdout().lock();
+        if arguments.watch && !arguments.json {
+            // Home and clear on a terminal, a blank line elsewhere.
+            let separator = match out.is_terminal() {
+                true => "\x1b[H\x1b[J",
+                false => "\n",
+            };
+            out.write_all(separator.as_bytes())?;
+        }
+        out.write_all(report.as_bytes())?;
+        out.flush()?;
+        if !arguments.watch {
+            return Ok(exit);
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}
+
+/// One report, and the status of the first barrier that could not be read: the others are shown.
+fn report(arguments: &Arguments) -> anyhow::Result<(String, Exit)> {
+    let paths = match arguments.barrier.as_slice() {
+        [] => all(arguments.user)?,
+        names => names
+            .iter()
+            .map(|name| stillpoint::barrier_path(name, arguments.user))
+            .collect::<Result<_, _>>()?,
+    };
+    let mut report = String::new();
+    let mut exit = Exit::SUCCESS;
+    for path in &paths {
+        match Status::read(path) {
+            Ok(status) if arguments.json => json::write(&mut report, &status)?,
+            Ok(status) => {
+                if !report.is_empty() {
+                    report.push('\n');
+                }
+                text::write(&mut report, &status)?;
+            }
+            Err(error) => {
+                let error = error.into();
+                exit::complain(&error);
+                if exit == Exit::SUCCESS {
+                    exit = exit::from_error(&error, Exit::CONFLICT);
+                }
+            }
+        }
+    }
+    Ok((report, exit))
+}
+
+/// All barriers in the folder of names, in their order.
+fn all(user: bool) -> anyhow::Result<Vec<PathBuf>> {
+    let folder = stillpoint::barrier_folder(user)?;
+    let entries = match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            let what = format!("cannot read the folder {}", folder.display());
+            return Err(Failure::system(what, error).into());
+        }
+        Ok(entries) => entries,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new("barrier")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,117 @@
+//! The report for programs: schema 1, one object, one line.
+
+use serde::Serialize;
+use stillpoint::{Lost, Status, WriterStatus};
+
+use crate::seconds::{milliseconds, timestamp};
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: u32,
+    barrier: String,
+    uuid: &'a str,
+    gate: &'static str,
+    generation: u32,
+    wanted: bool,
+    holder: Option<Holder<'a>>,
+    writers: Vec<Writer<'a>>,
+    dirty: Dirty<'a>,
+    stats: Stats,
+}
+
+#[derive(Serialize)]
+struct Holder<'a> {
+    pid: u32,
+    comm: &'a str,
+    label: &'a str,
+    since: String,
+    limit_ms: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Writer<'a> {
+    slot: u32,
+    pid: u32,
+    tid: u32,
+    comm: &'a str,
+    label: &'a str,
+    inside: bool,
+    inside_at_least_ms: f64,
+    waiting_ms: Option<f64>,
+    shares: u32,
+}
+
+#[derive(Serialize)]
+struct Dirty<'a> {
+    epoch: u32,
+    acknowledged: u32,
+    lost: Vec<LostWriter<'a>>,
+}
+
+#[derive(Serialize)]
+struct LostWriter<'a> {
+    pid: u32,
+    comm: &'a str,
+    label: &'a str,
+    when: String,
+}
+
+#[derive(Serialize)]
+struct Stats {
+    pauses: u32,
+    revocations: u32,
+    drain_timeouts: u32,
+    last_pause_ms: f64,
+}
+
+/// Appends the report on `status` to `out`.
+pub fn write(out: &mut String, status: &Status) -> serde_json::Result<()> {
+    let report = Report {
+        schema: 1,
+        barrier: status.barrier.to_string_lossy().into_owned(),
+        uuid: &status.uuid,
+        gate: if status.closed { "closed" } else { "open" },
+        generation: status.generation,
+        wanted: status.wanted,
+        holder: status.holder.as_ref().map(|holder| Holder {
+            pid: holder.pid,
+            comm: &holder.comm,
+            label: &holder.label,
+            since: timestamp(holder.since),
+            limit_ms: holder.limit.map(milliseconds),
+        }),
+        writers: status.writers.iter().map(writer).collect(),
+        dirty: Dirty {
+            epoch: status.dirty.epoch,
+            acknowledged: status.dirty.acknowledged,
+            lost: status.lost.iter().map(lost).collect(),
+        },
+        stats: Stats {
+            pauses: status.stats.pauses,
+            revocations: status.stats.revocations,
+            drain_timeouts: status.stats.drain_timeouts,
+            last_pause_ms: milliseconds(status.stats.last_pause),
+        },
+    };
+    out.push_str(&serde_json::to_string(&report)?);
+    out.push('\n');
+    Ok(())
+}
+
+fn writer(writer: &WriterStatus) -> Writer<'_> {
+    Writer {
+        slot: writer.slot,
+        pid: writer.pid,
+        tid: writer.tid,
+        comm: &writer.comm,
+        label: &writer.label,
+        inside: writer.inside,
+        inside_at_least_ms: milliseconds(writer.inside_at_least),
+        waiting_ms: writer.waiting.map(milliseconds),
+        shares: writer.shares,
+    }
+}
+
+fn lost(lost: &Lost) -> LostWriter<'_> {
+    LostWriter { pid: lost.pid, comm: &lost.comm, label: &lost.label, when: timestamp(lost.when) }
+}

@@ -1,0 +1,79 @@
+//! The report for people: a few lines on the barrier, and a table of the writers.
+
+use std::fmt::{self, Write};
+
+use stillpoint::{Status, WriterStatus};
+
+use crate::seconds::{display, timestamp};
+use crate::waiting::who;
+
+/// Appends the report on `status` to `out`.
+pub fn write(out: &mut String, status: &Status) -> fmt::Result {
+    writeln!(out, "{}", status.barrier.display())?;
+    let gate = match (status.closed, status.wanted) {
+        (true, _) => "closed",
+        (false, true) => "open, wanted by a tool",
+        (false, false) => "open",
+    };
+    writeln!(out, "  gate     {gate}")?;
+    if let Some(holder) = &status.holder {
+        let limit = match holder.limit {
+            Some(limit) => format!("at most {}", display(limit)),
+            None => "without a limit".to_string(),
+        };
+        let who = who(holder.pid, &holder.comm, &holder.label);
+        let since = timestamp(holder.since);
+        writeln!(out, "  holder   {who}, since {since}, {limit}")?;
+    }
+    let dirty = status.dirty;
+    match dirty.epoch.wrapping_sub(dirty.acknowledged) {
+        0 => writeln!(out, "  dirty    no (epoch {})", dirty.epoch)?,
+        losses => writeln!(
+            out,
+            "  dirty    yes, {losses} not acknowledged (epoch {}, acknowledged {})",
+            dirty.epoch, dirty.acknowledged
+        )?,
+    }
+    for lost in &status.lost {
+        let who = who(lost.pid, &lost.comm, &lost.label);
+        writeln!(out, "  lost     {who}, {}", timestamp(lost.when))?;
+    }
+    let stats = &status.stats;
+    write!(
+        out,
+        "  pauses   {}, {} revoked, {} not quiet in time",
+        stats.pauses, stats.revocations, stats.drain_timeouts
+    )?;
+    match stats.pauses {
+        0 => writeln!(out)?,
+        _ => writeln!(out, ", the last took {}", display(stats.last_pause))?,
+    }
+    let inside = status.writers.iter().filter(|writer| writer.inside).count();
+    writeln!(out, "  writers  {}, {inside} inside", status.writers.len())?;
+    if !status.writers.is_empty() {
+        table(out, &status.writers)?;
+    }
+    Ok(())
+}
+
+fn table(out: &mut String, writers: &[WriterStatus]) -> fmt::Result {
+    writeln!(
+        out,
+        "  {:>5}  {:>8}  {:>8}  {:<15}  {:<20}  {:>6}  STATE",
+        "SLOT", "PID", "TID", "COMMAND", "LABEL", "SHARES"
+    )?;
+    for writer in writers {
+        let state = match (writer.inside, writer.waiting) {
+            _ if !writer.alive => "gone".to_string(),
+            (true, _) => format!("inside {}", display(writer.inside_at_least)),
+            (false, Some(waiting)) => format!("waiting {}", display(waiting)),
+            (false, None) => "outside".to_string(),
+        };
+        writeln!(
+            out,
+            "  {:>5}  {:>8}  {:>8}  {:<15}  {:<20}  {:>6}  {state}",
+            writer.slot, writer.pid, writer.tid, writer.comm, writer.label, writer.shares
+        )?;
+    }
+    Ok(())
+}

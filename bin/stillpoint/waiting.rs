@@ -1,0 +1,106 @@
+//! What a waiting command tells its user: for whom it waits, and for how long.
+//!
+//! Only on a terminal, only when the wait can be felt, on one line that is written over and gone
+//! when the wait is over. Scripts and logs get the outcome alone.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use stillpoint::{Phase, Status, Waiting};
+
+use crate::seconds;
+
+/// Shorter waits are nobody's business.
+const QUIET: Duration = Duration::from_millis(300);
+/// Between two versions of the line.
+const REFRESH: Duration = Duration::from_millis(200);
+
+/// Writers named on the line.
+const NAMED: usize = 3;
+
+/// The progress line on standard error.
+pub struct Progress {
+    terminal: bool,
+    shown: Option<Instant>,
+}
+
+impl Progress {
+    pub fn new() -> Progress {
+        Progress { terminal: stderr().is_terminal(), shown: None }
+    }
+
+    /// For the `progress` of `ExclusiveOptions` and `CommandShareOptions`.
+    pub fn show(&mut self, waiting: &Waiting<'_>) {
+        if self.is_due(waiting.since) {
+            self.line(&describe(waiting));
+        }
+    }
+
+    fn is_due(&self, since: Duration) -> bool {
+        self.terminal && since >= QUIET && self.shown.is_none_or(|shown| shown.elapsed() >= REFRESH)
+    }
+
+    fn line(&mut self, text: &str) {
+        // Line wrap off, then on again: a line that wrapped could not be written over.
+        let _ = write!(stderr(), "\r\x1b[K\x1b[?7lstillpoint: {text}\x1b[?7h");
+        self.shown = Some(Instant::now());
+    }
+
+    /// Removes the line: before anything else is written to the terminal.
+    pub fn clear(&mut self) {
+        if self.shown.take().is_some() {
+            let _ = write!(stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// Who says of himself that he closed the gate.
+pub fn closer(barrier: &Path) -> Option<String> {
+    let holder = Status::read(barrier).ok()?.holder?;
+    Some(who(holder.pid, &holder.comm, &holder.label))
+}
+
+/// A process as messages name it. One that an earlier boot lost has no number, and maybe no name.
+pub fn who(pid: u32, comm: &str, label: &str) -> String {
+    match (pid, label) {
+        (0, "") => "unknown".to_string(),
+        (0, label) => label.to_string(),
+        (_, "") => format!("{comm}[{pid}]"),
+        (_, label) => format!("{comm}[{pid}] ({label})"),
+    }
+}
+
+fn describe(waiting: &Waiting<'_>) -> String {
+    let why = match waiting.phase {
+        Phase::OtherTool => "for another tool's pause to end",
+        Phase::Pacing => "to leave the writers time between two pauses",
+        Phase::Foreign => "for a user of flock(1) on the barrier file",
+        Phase::Draining => "for the writers inside",
+        Phase::LongShares => "for long writers, gate open",
+        Phase::Predicate => "for locks of others",
+        Phase::Gate => "at the closed gate",
+        _ => "",
+    };
+    let mut text = format!("waiting {} {why}", seconds::display(waiting.since));
+    if waiting.phase == Phase::Gate
+        && let Some(who) = closer(waiting.barrier)
+    {
+        text.push_str(&format!(" of {}, closed by {who}", waiting.barrier.display()));
+    }
+    let mut separator = ": ";
+    for writer in waiting.writers.iter().take(NAMED) {
+        text.push_str(&format!("{separator}{writer}"));
+        separator = ", ";
+    }
+    if let more @ 1.. = waiting.writers.len().saturating_sub(NAMED) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

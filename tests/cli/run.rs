@@ -1,0 +1,415 @@
+//! `stillpoint run`.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::harness::{Place, Running, eventually, finish, is_alive};
+
+#[test]
+fn passes_on_status_and_output() {
+    let place = Place::with_barrier();
+    for side in ["-s", "-x"] {
+        let outcome =
+            place.run(["run", side, "mail", "sh", "-c", "echo out; echo err >&2; exit 7"]);
+        assert_eq!(outcome.code(), 7);
+        assert_eq!(outcome.stdout, "out\n");
+        assert_eq!(outcome.stderr, "err\n");
+    }
+}
+
+#[test]
+fn is_exclusive_unless_told_otherwise() {
+    let place = Place::with_barrier();
+    for (options, gate) in [
+        (&[] as &[&str], "closed"),
+        (&["-x"], "closed"),
+        (&["-e"], "closed"),
+        (&["--exclusive"], "closed"),
+        (&["-s"], "open"),
+        (&["--shared"], "open"),
+        (&["-x", "-s"], "open"),
+        (&["-s", "-x"], "closed"),
+    ] {
+        let mut running = place.hold(options);
+        let status = place.status();
+        assert_eq!(status["gate"], gate, "{options:?}");
+        let inside = status["writers"].as_array().unwrap().iter();
+        let inside = inside.filter(|writer| writer["inside"] == true).count();
+        assert_eq!(inside, usize::from(gate == "open"), "{options:?}");
+        running.signal(Signal::SIGTERM);
+        assert_eq!(running.end(), 128 + 15);
+    }
+}
+
+#[test]
+fn all_that_follows_the_barrier_is_the_command() {
+    let place = Place::with_barrier();
+    for (arguments, printed) in [
+        (vec!["printf", "%s,", "-n", "-s"], "-n,-s,"),
+        (vec!["--", "printf", "%s,", "-n"], "-n,"),
+        (vec!["printf", "%s,", "--", "x"], "--,x,"),
+        (vec!["printf", "%s,", "--help", "--version"], "--help,--version,"),
+        (vec!["--", "printf", "%s,", "--", "x"], "--,x,"),
+    ] {
+        let outcome = place.run([vec!["run", "-s", "mail"], arguments.clone()].concat());
+        assert_eq!(outcome.stdout, printed, "{arguments:?}: {outcome:?}");
+        assert_eq!(outcome.code(), 0);
+    }
+    // Not taken for our own -n, but not found.
+    assert_eq!(place.run(["run", "-s", "mail", "-n", "true"]).code(), 127);
+}
+
+#[test]
+fn a_string_goes_to_the_shell_before_or_after_the_barrier() {
+    let place = Place::with_barrier();
+    for arguments in [
+        ["run", "-s", "-c", "echo $((6 * 7))", "mail"],
+        ["run", "-s", "mail", "-c", "echo $((6 * 7))"],
+        ["run", "-s", "mail", "--command", "echo $((6 * 7))"],
+    ] {
+        assert_eq!(place.run(arguments).stdout, "42\n", "{arguments:?}");
+    }
+    let mut other_shell = place.command(["run", "-s", "mail", "-c", "string"]);
+    other_shell.env("SHELL", "/bin/echo");
+    assert_eq!(finish(other_shell).stdout, "-c string\n");
+    let mut no_shell = place.command(["run", "-s", "mail", "-c", "echo x"]);
+    no_shell.env("SHELL", "");
+    assert_eq!(finish(no_shell).stdout, "x\n");
+
+    let outcome = place.run(["run", "-s", "mail", "-c", "echo", "x"]);
+    outcome.assert_complaint(64, &["-c", "exactly one"]);
+    assert_eq!(place.run(["run", "-s", "-c", "echo", "mail", "x"]).code(), 64);
+}
+
+#[test]
+fn finds_commands_as_a_shell_does() {
+    let place = Place::with_barrier();
+    let script = place.path("script");
+    std::fs::write(&script, "echo by the shell: $1\n").unwrap();
+    std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    let folder = script.parent().unwrap().to_str().unwrap();
+
+    let mut in_path = place.command(["run", "-s", "mail", "script", "1"]);
+    in_path.env("PATH", format!("/nowhere:{folder}:/usr/bin:/bin"));
+    assert_eq!(finish(in_path).stdout, "by the shell: 1\n");
+    let by_path = place.run(["run", "-s", "mail", "./script", "a b"]);
+    assert_eq!(by_path.stdout, "by the shell: a b\n", "{by_path:?}");
+    let executed = place.run(["run", "-s", "-F", "mail", "./script", "3"]);
+    assert_eq!(executed.stdout, "by the shell: 3\n");
+}
+
+#[test]
+fn a_command_that_cannot_be_run() {
+    let place = Place::with_barrier();
+    std::fs::write(place.path("data"), "x").unwrap();
+    std::fs::write(place.path("bad"), "#!/nowhere/interpreter\n").unwrap();
+    std::fs::set_permissions(place.path("bad"), Permissions::from_mode(0o755)).unwrap();
+    for side in ["-s", "-x"] {
+        for fork in [&[] as &[&str], &["-F"]] {
+            for (program, code) in [
+                ("no-such-command", 127),
+                ("./no-such-command", 127),
+                ("./bad", 127),
+                ("./data", 126),
+                ("/", 126),
+            ] {
+                let arguments = [&["run", side], fork, &["mail", program]].concat();
+                place.run(&arguments).assert_complaint(code, &[program]);
+                eventually("quiet again", || place.is_quiet());
+            }
+        }
+    }
+    assert_eq!(place.dirty_epoch(), 0);
+}
+
+#[test]
+fn a_conflict_is_75_or_what_e_says() {
+    let place = Place::with_barrier();
+    for (held, wanted) in [("-x", "-s"), ("-s", "-x"), ("-x", "-x")] {
+        let mut holder = place.hold(&[held]);
+        for (options, code) in [
+            (&["-n"] as &[&str], 75),
+            (&["--nonblock"], 75),
+            (&["--nb"], 75),
+            (&["-w", "0"], 75),
+            (&["-w", "0.2"], 75),
+            (&["--timeout", "200ms"], 75),
+            (&["--wait", "0.2"], 75),
+            (&["-n", "-E", "3"], 3),
+            (&["-n", "-w", "60", "-E", "0"], 0),
+            (&["--conflict-exit-code", "255", "-w", "0.05"], 255),
+        ] {
+            let arguments = [&["run", wanted], options, &["mail", "echo", "ran"]].concat();
+            let outcome = place.run(&arguments);
+            assert_eq!(outcome.code(), code, "{held} {arguments:?} {outcome:?}");
+            assert_eq!(outcome.stdout, "");
+            assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+        }
+        let since = Instant::now();
+        let late = place.run(["run", wanted, "-w", "0.5", "mail", "true"]);
+        // Who is in the way, and how long we waited for him.
+        let why = match (held, wanted) {
+            ("-x", "-x") => "held by stillpoint[",
+            ("-s", "-x") => "not quiet within 0.",
+            _ => "closed for 0.5",
+        };
+        late.assert_complaint(75, &[why]);
+        assert!(since.elapsed() >= Duration::from_millis(500));
+        holder.signal(Signal::SIGTERM);
+        assert_eq!(holder.end(), 143);
+        assert_eq!(place.run(["run", wanted, "-w", "20", "mail", "true"]).code(), 0);
+    }
+}
+
+#[test]
+fn an_error_of_another_kind_is_not_changed_by_e() {
+    let place = Place::new();
+    assert_eq!(place.run(["run", "-E", "3", "mail", "true"]).code(), 66);
+}
+
+#[test]
+fn waits_until_the_other_side_is_through() {
+    let place = Place::with_barrier();
+    for (held, wanted) in [("-x", "-s"), ("-s", "-x"), ("-x", "-x")] {
+        let holder = place.hold(&[held]);
+        let mut waiting = place.start(["run", wanted, "mail", "echo", "my turn"]);
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(waiting.is_running());
+        holder.signal(Signal::SIGTERM);
+        assert_eq!(waiting.line(), "my turn", "{wanted} after {held}");
+        assert_eq!(waiting.end(), 0);
+    }
+}
+
+#[test]
+fn an_exclusive_that_waits_leaves_the_gate_to_brief_writers() {
+    let place = Place::with_barrier();
+    let _long = place.hold(&["-s"]);
+    let _waiting = place.start(["run", "-x", "mail", "true"]);
+    eventually("wanted", || place.status()["wanted"] == true);
+    // Each gets in within one bounded drain: 2 s, and slack for a busy machine.
+    for _ in 0..5 {
+        let brief = place.run(["run", "-s", "-w", "4", "mail", "true"]);
+        assert_eq!(brief.code(), 0, "{brief:?}");
+    }
+}
+
+#[test]
+fn a_writer_that_a_signal_ended_leaves_a_mark() {
+    let place = Place::with_barrier();
+    let outcome = place.run(["run", "-s", "--label", "lmtp", "mail", "sh", "-c", "kill -KILL $$"]);
+    assert_eq!(outcome.code(), 128 + 9);
+    let status = place.status();
+    assert_eq!(status["dirty"]["epoch"], 1);
+    assert_eq!(status["dirty"]["lost"][0]["label"], "lmtp");
+    // The exclusive side changes nothing that others rely on.
+    let outcome = place.run(["run", "-x", "mail", "sh", "-c", "kill -SEGV $$"]);
+    assert_eq!(outcome.code(), 128 + 11);
+    // A command that fails has ended by itself.
+    assert_eq!(place.run(["run", "-s", "mail", "false"]).code(), 1);
+    assert_eq!(place.dirty_epoch(), 1);
+}
+
+#[test]
+fn the_command_has_the_descriptor_unless_closed() {
+    let place = Place::with_barrier();
+    let list = "for fd in /proc/self/fd/*; do readlink $fd; done; true";
+    for side in ["-s", "-x"] {
+        let with = place.run(["run", side, "mail", "sh", "-c", list]);
+        assert!(with.stdout.contains("mail.barrier"), "{side} {with:?}");
+        let executed = place.run(["run", side, "-F", "mail", "sh", "-c", list]);
+        assert!(executed.stdout.contains("mail.barrier"), "{side} {executed:?}");
+        for close in ["-o", "--close"] {
+            let without = place.run(["run", side, close, "mail", "sh", "-c", list]);
+            assert!(!without.stdout.contains("mail.barrier"), "{side} {without:?}");
+            assert_eq!(without.code(), 0);
+        }
+    }
+}
+
+#[test]
+fn no_fork_becomes_the_command() {
+    let place = Place::with_barrier();
+    for side in ["-s", "-x"] {
+        let mut running =
+            place.start(["run", side, "-F", "mail", "sh", "-c", "echo $$; exec sleep 60"]);
+        assert_eq!(running.line(), running.pid.to_string());
+        assert!(!place.is_quiet());
+        running.signal(Signal::SIGKILL);
+        running.end();
+        eventually("quiet after the end", || place.is_quiet());
+    }
+    // Nobody could tell how a command ended that nobody waited for.
+    assert_eq!(place.dirty_epoch(), 0);
+    assert_eq!(place.run(["run", "-F", "-o", "mail", "true"]).code(), 64);
+    assert_eq!(place.run(["run", "--no-fork", "mail", "false"]).code(), 1);
+}
+
+#[test]
+fn no_fork_keeps_the_hold_limit_by_an_alarm() {
+    let place = Place::with_barrier();
+    let outcome = place.run(["run", "-x", "-F", "--hold", "1", "mail", "sleep", "60"]);
+    assert_eq!(outcome.status.signal(), Some(Signal::SIGALRM as i32));
+    let since = Instant::now();
+    let free = place.run(["run", "-x", "-F", "--hold", "none", "mail", "sleep", "1.2"]);
+    assert_eq!(free.code(), 0, "{free:?}");
+    assert!(since.elapsed() >= Duration::from_millis(1200));
+}
+
+#[test]
+fn the_hold_limit_ends_all_that_the_command_started() {
+    let place = Place::with_barrier();
+    let script = "sleep 60 & echo $!; sleep 60 & echo $!; wait";
+    let outcome = place.run(["run", "-x", "--hold", "0.3", "mail", "sh", "-c", script]);
+    outcome.assert_complaint(124, &["300.0 ms", "--hold"]);
+    for pid in outcome.stdout.lines() {
+        assert!(!is_alive(Pid::from_raw(pid.parse().unwrap())), "{pid}");
+    }
+    assert!(place.is_quiet());
+    assert_eq!(place.status()["gate"], "open");
+}
+
+#[test]
+fn a_command_that_ignores_sigterm_is_killed() {
+    let place = Place::with_barrier();
+    let script = "trap '' TERM; sleep 60 & echo $!; while :; do sleep 1; done";
+    let since = Instant::now();
+    let outcome = place.run(["run", "-x", "--hold", "0.2", "mail", "sh", "-c", script]);
+    outcome.assert_complaint(124, &["hold limit"]);
+    assert!(since.elapsed() >= Duration::from_millis(2200), "TERM first, KILL 2 s later");
+    let pid = outcome.stdout.trim().parse().unwrap();
+    assert!(!is_alive(Pid::from_raw(pid)));
+}
+
+#[test]
+fn no_hold_limit_when_lifted() {
+    let place = Place::with_barrier();
+    let outcome =
+        place.run(["run", "-x", "--hold", "none", "mail", "sh", "-c", "sleep 0.5; echo done"]);
+    assert_eq!((outcome.code(), outcome.stdout.as_str()), (0, "done\n"));
+}
+
+#[test]
+fn what_stays_in_the_background_does_not_stay_inside() {
+    let place = Place::with_barrier();
+    for side in ["-s", "-x"] {
+        let script = "sleep 60 >/dev/null 2>&1 & echo $!";
+        let outcome = place.run(["run", side, "mail", "sh", "-c", script]);
+        let pid = Pid::from_raw(outcome.stdout.trim().parse().unwrap());
+        assert!(is_alive(pid));
+        assert!(place.is_quiet(), "{side}");
+        kill(pid, Signal::SIGKILL).unwrap();
+    }
+    assert_eq!(place.dirty_epoch(), 0);
+}
+
+#[test]
+fn a_share_taken_by_flock_counts() {
+    let place = Place::with_barrier();
+    let mut flock = Command::new("flock");
+    flock.arg("-s").arg(place.barrier());
+    flock.args(["sh", "-c", "echo inside; exec sleep 60"]);
+    let mut flock = Running::start(flock);
+    assert_eq!(flock.line(), "inside");
+    assert!(!place.is_quiet());
+    assert_eq!(place.run(["run", "-x", "-w", "0.3", "mail", "true"]).code(), 75);
+    // The gate is open meanwhile.
+    assert_eq!(place.run(["run", "-s", "-n", "mail", "true"]).code(), 0);
+    let mut waiting = place.start(["run", "-x", "mail", "echo", "quiet"]);
+    drop(flock);
+    assert_eq!(waiting.line(), "quiet");
+}
+
+#[test]
+fn flock_waits_for_an_exclusive() {
+    let place = Place::with_barrier();
+    let _holder = place.hold(&["-x"]);
+    let mut flock = Command::new("flock");
+    flock.arg("-sn").arg(place.barrier()).arg("true");
+    assert_eq!(finish(flock).code(), 1);
+}
+
+#[test]
+fn create_is_asked_for() {
+    let place = Place::new();
+    place.run(["run", "-s", "mail", "true"]).assert_complaint(66, &["mail.barrier", "create"]);
+    assert!(!place.barrier().exists());
+    for (asked, code) in [("", 66), ("0", 66), ("1", 0)] {
+        let mut run = place.command(["run", "-s", "other", "true"]);
+        run.env("STILLPOINT_CREATE", asked);
+        assert_eq!(finish(run).code(), code, "{asked:?}");
+    }
+    assert_eq!(place.run(["run", "-s", "--create", "mail", "true"]).code(), 0);
+    assert!(place.barrier().exists());
+    assert!(!place.state().exists(), "made on the way, it has no durable state");
+    assert_eq!(place.run(["run", "-s", "--create", "mail", "true"]).code(), 0);
+}
+
+#[test]
+fn says_who_is_inside_by_label_or_name() {
+    let place = Place::with_barrier();
+    for (options, label) in
+        [(&["-s"] as &[&str], "sh"), (&["-s", "--label", "rsync of hosts"], "rsync of hosts")]
+    {
+        let running = place.hold(options);
+        let writers = place.status()["writers"].clone();
+        let inside = writers
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|writer| writer["inside"] == true)
+            .unwrap()
+            .clone();
+        assert_eq!(inside["label"], label);
+        let conflict = place.run(["run", "-x", "-n", "mail", "true"]);
+        conflict.assert_complaint(75, &[label]);
+        drop(running);
+        eventually("quiet again", || place.is_quiet());
+    }
+}
+
+#[test]
+fn verbose_says_how_long_it_took() {
+    let place = Place::with_barrier();
+    let outcome = place.run(["run", "-s", "--verbose", "mail", "true"]);
+    assert_eq!(outcome.code(), 0);
+    assert!(outcome.stderr.contains("shared after"), "{outcome:?}");
+    assert!(outcome.stderr.contains("running true"), "{outcome:?}");
+    assert_eq!(place.run(["run", "-s", "mail", "true"]).stderr, "");
+}
+
+#[test]
+fn wrong_arguments_are_64() {
+    let place = Place::with_barrier();
+    for arguments in [
+        &["run"] as &[&str],
+        &["run", "mail"],
+        &["run", "-s", "mail", "--"],
+        &["run", "-z", "mail", "true"],
+        &["run", "-w", "-1", "mail", "true"],
+        &["run", "-w", "soon", "mail", "true"],
+        &["run", "-w", "nan", "mail", "true"],
+        &["run", "-w", "inf", "mail", "true"],
+        &["run", "-E", "256", "mail", "true"],
+        &["run", "-s", "--hold", "1", "mail", "true"],
+        &["run", "-x", "--hold", "0", "mail", "true"],
+        &["run", "", "true"],
+        &["run", "..", "true"],
+        &["unheard-of"],
+        &[],
+    ] {
+        let outcome = place.run(arguments);
+        assert_eq!(outcome.code(), 64, "{arguments:?} {outcome:?}");
+        assert!(!outcome.stderr.is_empty());
+        assert_eq!(outcome.stdout, "");
+    }
+    assert_eq!(place.run(["--help"]).code(), 0);
+    assert_eq!(place.run(["--version"]).code(), 0);
+    assert_eq!(place.run(["run", "--help"]).code(), 0);
+}

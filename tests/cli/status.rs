@@ -1,0 +1,235 @@
+//! `stillpoint status`.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::harness::{Place, Running, finish, is_root};
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn json_has_the_documented_fields() {
+    let place = Place::with_barrier();
+    place.run(["run", "-s", "--label", "lost one", "mail", "sh", "-c", "kill -KILL $$"]);
+    let writer = place.hold(&["-s", "--label", "lmtp"]);
+    let status = place.status();
+    let top = [
+        "schema",
+        "barrier",
+        "uuid",
+        "gate",
+        "generation",
+        "wanted",
+        "holder",
+        "writers",
+        "dirty",
+        "stats",
+    ];
+    assert_eq!(keys(&status), BTreeSet::from(top));
+    assert_eq!(status["schema"], 1);
+    assert_eq!(status["barrier"], place.barrier().to_str().unwrap());
+    assert_eq!(status["uuid"].as_str().unwrap().len(), 32);
+    assert_eq!(status["gate"], "open");
+    assert_eq!(status["generation"], 0);
+    assert_eq!(status["wanted"], false);
+    assert_eq!(status["holder"], Value::Null);
+
+    let fields = [
+        "slot",
+        "pid",
+        "tid",
+        "comm",
+        "label",
+        "inside",
+        "inside_at_least_ms",
+        "waiting_ms",
+        "shares",
+    ];
+    let inside: Vec<_> = status["writers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|writer| writer["inside"] == true)
+        .collect();
+    assert_eq!(inside.len(), 1, "{status}");
+    assert_eq!(keys(inside[0]), BTreeSet::from(fields));
+    assert_eq!(inside[0]["label"], "lmtp");
+    assert_eq!(inside[0]["pid"], writer.pid.as_raw());
+    assert_eq!(inside[0]["waiting_ms"], Value::Null);
+
+    assert_eq!(keys(&status["dirty"]), BTreeSet::from(["epoch", "acknowledged", "lost"]));
+    assert_eq!(keys(&status["dirty"]["lost"][0]), BTreeSet::from(["pid", "comm", "label", "when"]));
+    let when = status["dirty"]["lost"][0]["when"].as_str().unwrap();
+    assert!(when.starts_with("20") && when.ends_with('Z'), "{when}");
+    assert_eq!(
+        keys(&status["stats"]),
+        BTreeSet::from(["pauses", "revocations", "drain_timeouts", "last_pause_ms"])
+    );
+}
+
+#[test]
+fn json_names_the_holder_of_the_gate() {
+    let place = Place::with_barrier();
+    let mut holder = place.hold(&["-x", "--hold", "30", "--label", "nightly"]);
+    let status = place.status();
+    assert_eq!((&status["gate"], &status["wanted"]), (&"closed".into(), &true.into()));
+    let described = &status["holder"];
+    assert_eq!(keys(described), BTreeSet::from(["pid", "comm", "label", "since", "limit_ms"]));
+    assert_eq!(described["pid"], holder.pid.as_raw());
+    assert_eq!(described["label"], "nightly");
+    assert!(described["limit_ms"].as_f64().unwrap() >= 30_000.0);
+
+    let mut waiting = place.start(["run", "-s", "--label", "patient", "mail", "true"]);
+    crate::harness::eventually("a writer waits", || {
+        let status = place.status();
+        let writers = status["writers"].as_array().unwrap().clone();
+        writers
+            .iter()
+            .any(|writer| writer["label"] == "patient" && writer["waiting_ms"].as_f64() > Some(0.0))
+    });
+    holder.signal(Signal::SIGTERM);
+    holder.end();
+    assert_eq!(waiting.end(), 0);
+    assert_eq!(place.status()["stats"]["pauses"], 1);
+    assert_eq!(place.status()["holder"], Value::Null);
+}
+
+#[test]
+fn people_get_a_table() {
+    let place = Place::with_barrier();
+    place.run(["run", "-s", "--label", "lost one", "mail", "sh", "-c", "kill -KILL $$"]);
+    let _writer = place.hold(&["-s", "--label", "lmtp"]);
+    let outcome = place.run(["status", "mail"]);
+    assert_eq!(outcome.code(), 0);
+    for part in [
+        "mail.barrier\n",
+        "gate     open",
+        "dirty    yes, 1 not",
+        "(lost one)",
+        "SLOT",
+        "lmtp",
+        "inside ",
+    ] {
+        assert!(outcome.stdout.contains(part), "no {part:?} in {}", outcome.stdout);
+    }
+    let header = outcome.stdout.lines().find(|line| line.contains("SLOT")).unwrap();
+    let row = outcome.stdout.lines().find(|line| line.contains("lmtp")).unwrap();
+    assert_eq!(header.find("LABEL"), row.find("lmtp"));
+}
+
+#[test]
+fn bytes_from_the_file_do_not_reach_the_terminal() {
+    let place = Place::with_barrier();
+    let _writer = place.hold(&["-s", "--label", "a\x1b[2Jb\nc"]);
+    let outcome = place.run(["status", "mail"]);
+    assert!(!outcome.stdout.contains('\x1b'), "{outcome:?}");
+    assert!(
+        outcome.stdout.lines().any(|line| line.contains('a') && line.contains("[2Jb")),
+        "{outcome:?}"
+    );
+    let refused = place.run(["run", "-x", "-n", "mail", "true"]);
+    assert!(!refused.stderr.contains('\x1b'), "{refused:?}");
+    assert_eq!(refused.stderr.lines().count(), 1, "{refused:?}");
+}
+
+#[test]
+fn without_a_name_all_barriers_are_shown() {
+    let place = Place::new();
+    assert_eq!(place.run(["status", "--json"]).stdout, "");
+    for name in ["b", "a", "c"] {
+        assert_eq!(place.run(["create", name]).code(), 0);
+    }
+    let all = place.run(["status", "--json"]);
+    let names: Vec<String> = all
+        .stdout
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["barrier"].as_str().unwrap().to_string()
+        })
+        .collect();
+    assert!(
+        names[0].ends_with("/a.barrier")
+            && names[1].ends_with("/b.barrier")
+            && names[2].ends_with("/c.barrier")
+    );
+    assert_eq!(names.len(), 3);
+    assert_eq!(place.run(["status"]).stdout.matches("gate ").count(), 3);
+    assert_eq!(place.run(["status", "a", "c"]).stdout.matches("gate ").count(), 2);
+
+    let some = place.run(["status", "a", "missing", "c"]);
+    some.assert_complaint(66, &["missing"]);
+    assert_eq!(some.stdout.matches("gate ").count(), 2, "the others are shown");
+}
+
+#[test]
+fn a_folder_that_is_not_there_has_no_barriers() {
+    let place = Place::new();
+    let mut status = place.command(["status"]);
+    status.env("STILLPOINT_DIR", place.path("nowhere"));
+    let outcome = finish(status);
+    assert_eq!((outcome.code(), outcome.stdout.as_str()), (0, ""));
+}
+
+#[test]
+fn watching_repeats() {
+    let place = Place::with_barrier();
+    let mut watching = place.start(["status", "--json", "--watch", "mail"]);
+    for _ in 0..2 {
+        let line: Value = serde_json::from_str(&watching.line()).unwrap();
+        assert_eq!(line["schema"], 1);
+    }
+    watching.signal(Signal::SIGINT);
+    assert_eq!(watching.end(), 128 + 2);
+}
+
+#[test]
+fn reading_permission_is_enough_and_nothing_changes() {
+    if !is_root("reading_permission_is_enough_and_nothing_changes") {
+        return;
+    }
+    let place = Place::new();
+    assert_eq!(place.run(["create", "mail", "--mode", "0664"]).code(), 0);
+    let before = std::fs::read(place.barrier()).unwrap();
+    let modified = std::fs::metadata(place.barrier()).unwrap().mtime_nsec();
+    let mut status = place.program("setpriv");
+    status.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    status.arg(crate::harness::STILLPOINT).args(["status", "--json", "mail"]);
+    let outcome = finish(status);
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+    assert_eq!(std::fs::read(place.barrier()).unwrap(), before);
+    assert_eq!(std::fs::metadata(place.barrier()).unwrap().mtime_nsec(), modified);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Place::with_barrier();
+    for arguments in [
+        &["status", "mail"] as &[&str],
+        &["status", "--json", "--watch"],
+        &["completions", "bash"],
+        &["--help"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = place.command(arguments);
+        command.stdout(Stdio::from(writer)).stderr(Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().unwrap();
+        assert!(output.stderr.is_empty(), "{arguments:?} {output:?}");
+        assert!(output.status.success(), "{arguments:?} {output:?}");
+    }
+}
+
+#[test]
+fn on_a_terminal_watching_redraws() {
+    let place = Place::with_barrier();
+    let mut script: Command = place.program("script");
+    script.args(["-qec", "$S status --watch mail", "/dev/null"]);
+    let mut watching = Running::start(script);
+    assert!(watching.line().starts_with("\x1b[H\x1b[J"));
+}

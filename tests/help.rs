@@ -1,0 +1,148 @@
+//! The help of the command, its man page and its completions say the same.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+const MAN: &str = include_str!("../man/stillpoint.1");
+
+/// Documented once for all verbs, or by every command.
+const COMMON: [&str; 3] = ["--user", "--help", "-h"];
+
+fn stillpoint(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_stillpoint")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?} {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The lines of one section of a help text.
+fn section<'a>(help: &'a str, title: &str) -> Vec<&'a str> {
+    let lines = help.lines().skip_while(|line| *line != title).skip(1);
+    lines.take_while(|line| !line.is_empty()).collect()
+}
+
+fn verbs() -> Vec<String> {
+    let help = stillpoint(&["-h"]);
+    let verbs: Vec<String> = section(&help, "Commands:")
+        .iter()
+        .map(|line| line.split_whitespace().next().unwrap().to_string())
+        .collect();
+    assert!(verbs.len() >= 6, "{verbs:?}");
+    verbs
+}
+
+/// The flags that the help of a verb names, aliases included.
+fn flags_in_help(verb: &str) -> BTreeSet<String> {
+    let help = stillpoint(&[verb, "-h"]);
+    let mut flags = BTreeSet::new();
+    for line in section(&help, "Options:") {
+        let line = line.trim();
+        if !line.starts_with('-') {
+            continue;
+        }
+        let end = line.find("  ").unwrap_or(line.len());
+        assert!(line.len() > end, "{verb}: no help on the line of {line}");
+        let (names, text) = line.split_at(end);
+        flags.extend(
+            names.split([',', ' ', '.']).filter(|word| word.starts_with('-')).map(str::to_string),
+        );
+        if let Some((_, aliases)) = text.split_once("[alias") {
+            let (_, aliases) = aliases.split_once(": ").unwrap();
+            let aliases = aliases.split(']').next().unwrap();
+            flags.extend(aliases.split(", ").map(str::to_string));
+        }
+    }
+    assert!(!flags.is_empty(), "{help}");
+    flags
+}
+
+/// The flags that the man page describes under a verb.
+fn flags_in_man(verb: &str) -> BTreeSet<String> {
+    let title = format!(".Ss {verb}");
+    let lines = MAN.lines().skip_while(|line| *line != title).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with(".Ss ") && !line.starts_with(".Sh "));
+    let mut flags = BTreeSet::new();
+    for names in lines.filter_map(|line| line.strip_prefix(".It Fl ")) {
+        let names = names.split_whitespace().take_while(|word| *word != "Ar" && *word != "Cm");
+        let names = names.filter(|word| *word != "," && *word != "-");
+        flags.extend(names.map(|name| format!("-{name}")));
+    }
+    flags
+}
+
+fn without_common(mut flags: BTreeSet<String>) -> BTreeSet<String> {
+    flags.retain(|flag| !COMMON.contains(&flag.as_str()));
+    flags
+}
+
+#[test]
+fn help_and_man_page_name_the_same_verbs() {
+    let described: BTreeSet<_> = MAN.lines().filter_map(|line| line.strip_prefix(".Ss ")).collect();
+    let verbs = verbs();
+    assert_eq!(described, verbs.iter().map(String::as_str).collect());
+    let synopsis = MAN.split(".Sh DESCRIPTION").next().unwrap();
+    for verb in &verbs {
+        assert!(synopsis.contains(&format!(".Cm {verb}\n")), "no {verb} in the synopsis");
+    }
+}
+
+#[test]
+fn help_and_man_page_name_the_same_flags() {
+    for verb in verbs() {
+        let help = flags_in_help(&verb);
+        assert_eq!(without_common(help.clone()), flags_in_man(&verb), "{verb}");
+        assert_eq!(help.contains("--user"), verb != "completions", "{verb}");
+    }
+}
+
+#[test]
+fn help_and_man_page_name_the_same_exit_statuses() {
+    let number =
+        |line: &str| line.split_whitespace().next().and_then(|word| word.parse::<u8>().ok());
+    let help = stillpoint(&["--help"]);
+    let told: BTreeSet<_> = section(&help, "Exit status:").into_iter().filter_map(number).collect();
+    let (_, man) = MAN.split_once(".Sh EXIT STATUS").unwrap();
+    let man = man.split(".Sh ").next().unwrap();
+    let described = man.lines().filter_map(|line| line.strip_prefix(".It ")).filter_map(number);
+    assert_eq!(told, described.collect());
+    assert!(told.contains(&75) && told.contains(&124));
+}
+
+#[test]
+fn completions_know_every_flag_of_every_verb() {
+    let scripts = [
+        ("bash", "", stillpoint(&["completions", "bash"])),
+        ("zsh", "", stillpoint(&["completions", "zsh"])),
+        ("elvish", "", stillpoint(&["completions", "elvish"])),
+        ("powershell", "", stillpoint(&["completions", "powershell"])),
+        ("fish", "-l ", stillpoint(&["completions", "fish"])),
+    ];
+    for verb in verbs() {
+        for (shell, prefix, script) in &scripts {
+            // The part of the script that is about this verb: a flag may be known to others only.
+            let of_verb: Vec<&str> =
+                script.lines().filter(|line| line.contains(verb.as_str())).collect();
+            assert!(!of_verb.is_empty(), "{shell}: no {verb}");
+            for flag in flags_in_help(&verb).iter().filter(|flag| flag.starts_with("--")) {
+                let written = match *prefix {
+                    "" => flag.clone(),
+                    prefix => flag.replacen("--", prefix, 1),
+                };
+                assert!(script.contains(&written), "{shell}: no {flag} of {verb}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_man_page_is_well_formed() {
+    let Ok(output) = Command::new("mandoc")
+        .args(["-T", "lint", "-W", "warning"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/man/stillpoint.1"))
+        .output()
+    else {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "mandoc is missing");
+        eprintln!("SKIPPED the_man_page_is_well_formed: mandoc is missing");
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}

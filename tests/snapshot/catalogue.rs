@@ -1,0 +1,129 @@
+//! The folder of manifests.
+
+use std::fs::{self, File};
+
+use crate::image::Image;
+use crate::scene::{Scene, names, run};
+
+#[test]
+fn garbage_in_the_catalogue_is_left_alone() {
+    let scene = Scene::new();
+    let catalog = scene.path("catalog");
+    let garbage = [
+        ("empty.json", ""),
+        ("cut.json", "{\"schema\":1,\"name\":\"cut\","),
+        ("other.json", "[1]"),
+    ];
+    let foreign = r#"{"schema":99,"name":"later","status":"begun","partial":"/"}"#;
+    for (name, text) in garbage.iter().chain(&[("later.json", foreign), ("notes.txt", "x")]) {
+        fs::write(catalog.join(name), text).unwrap();
+    }
+    scene.snapshot(["mail", "--name", "mine", "--", "true"]).assert_code(0);
+    let expected = ["cut.json", "empty.json", "later.json", "mine.json", "notes.txt", "other.json"];
+    assert_eq!(names(&catalog), expected);
+    assert_eq!(fs::read_to_string(catalog.join("later.json")).unwrap(), foreign);
+}
+
+#[test]
+fn a_manifest_that_names_what_cannot_be_its_own_is_not_believed() {
+    let scene = Scene::new();
+    run(&mut scene.copy(&["--hold", "10", "--name", "x"])).assert_code(0);
+    let mut manifest = scene.manifest();
+    manifest["status"] = "begun".into();
+    manifest["partial"] = scene.path("store").to_str().into();
+    for name in ["x", "copied"] {
+        fs::write(scene.path("catalog").join(format!("{name}.json")), manifest.to_string())
+            .unwrap();
+    }
+    scene.snapshot(["mail", "--name", "y", "--", "true"]).assert_code(0);
+    assert!(scene.path("store").is_dir(), "somebody's data was removed");
+}
+
+#[test]
+fn texts_written_aside_by_a_run_that_died_are_removed() {
+    let scene = Scene::new();
+    File::create(scene.path("catalog/.old.json.new")).unwrap();
+    scene.snapshot(["mail", "--name", "mine", "--", "true"]).assert_code(0);
+    assert_eq!(names(&scene.path("catalog")), ["mine.json"]);
+}
+
+#[test]
+fn the_folder_is_made_and_the_option_goes_first() {
+    let scene = Scene::new();
+    let elsewhere = scene.path("deep/elsewhere");
+    let done = scene.snapshot([
+        "mail".as_ref(),
+        "--catalog".as_ref(),
+        elsewhere.as_os_str(),
+        "--".as_ref(),
+        "true".as_ref(),
+    ]);
+    done.assert_code(0);
+    assert_eq!(names(&elsewhere).len(), 1);
+    assert_eq!(scene.manifests().len(), 0);
+}
+
+#[test]
+fn default_names_are_unique() {
+    let scene = Scene::new();
+    for _ in 0..3 {
+        scene.snapshot(["mail", "--min-open", "0", "--", "true"]).assert_code(0);
+    }
+    let manifests = scene.manifests();
+    assert_eq!(manifests.len(), 3);
+    for manifest in manifests {
+        let name = manifest["name"].as_str().unwrap();
+        // 2026-11-21T07-45-12.345Z
+        assert!(name.len() >= 24 && name.contains('Z') && !name.contains(':'), "{name}");
+    }
+}
+
+#[test]
+fn a_full_catalogue_is_refused_before_the_gate_closes() {
+    let Some(image) = Image::tmpfs(64) else {
+        return;
+    };
+    let scene = Scene::new();
+    let before = scene.generation();
+    // As much as fits.
+    let _ = fs::write(image.path().join("filler"), vec![1; 1 << 20]);
+    let mut command = scene.stillpoint();
+    command.arg("snapshot").arg("mail").arg("--catalog");
+    let done = run(command.arg(image.path()).args(["--", "true"]));
+    done.assert_refused(73, "No space left on device");
+    assert_eq!(scene.generation(), before);
+    assert_eq!(names(&image.path()), ["filler"]);
+}
+
+#[test]
+fn a_catalogue_that_fills_up_in_the_pause_never_has_a_complete_one() {
+    let Some(image) = Image::tmpfs(64) else {
+        return;
+    };
+    let scene = Scene::new();
+    let catalog = image.path();
+    let fill = format!(
+        r#"case "$1" in -a) cat /dev/zero > '{}/filler';; esac; exec "$REAL" "$@""#,
+        catalog.display()
+    );
+    scene.stand_in("cp", &fill);
+    let catalog = catalog.to_str().unwrap();
+    let copy =
+        |name: &str| run(&mut scene.copy(&["--hold", "10", "--catalog", catalog, "--name", name]));
+    copy("x").assert_refused(73, "No space left on device");
+    assert_eq!(scene.snapshots(), [""; 0]);
+    let read = |name: &str| {
+        let text = fs::read_to_string(image.path().join(name)).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    assert_eq!(read("x.json")["status"], "begun");
+
+    fs::remove_file(image.path().join("filler")).unwrap();
+    fs::remove_file(scene.path("bin/cp")).unwrap();
+    copy("y").assert_code(0);
+    assert_eq!(
+        (read("x.json")["status"].as_str(), read("y.json")["status"].as_str()),
+        (Some("failed"), Some("complete"))
+    );
+    assert_eq!(scene.snapshots(), ["y"]);
+}

@@ -1,0 +1,82 @@
+//! `--copy`, which works everywhere.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::image::Image;
+use crate::scene::{Scene, run};
+use crate::writers::{Writers, torn};
+
+#[test]
+fn a_copy_under_load_is_whole_and_keeps_what_files_are() {
+    let scene = Scene::new();
+    let store = scene.path("store");
+    fs::write(store.join("secret"), "x").unwrap();
+    fs::set_permissions(store.join("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    symlink("secret", store.join("link")).unwrap();
+    let writers = Writers::start(&scene.barrier_file("mail"), &store, &store);
+    let done = run(&mut scene.copy(&["--hold", "10", "--name", "daily"]));
+    drop(writers);
+    done.assert_code(0);
+    let path = scene.path("snapshots/daily");
+    assert_eq!(done.stdout, format!("{}\n", path.display()));
+    assert_eq!(torn(&path, &path), [0; 0]);
+    assert_eq!(fs::metadata(path.join("secret")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_link(path.join("link")).unwrap().to_str(), Some("secret"));
+    assert_eq!(scene.snapshots(), ["daily"]);
+}
+
+#[test]
+fn too_little_space_is_refused_before_the_gate_closes() {
+    let Some(image) = Image::tmpfs(1024) else {
+        return;
+    };
+    let scene = Scene::new();
+    fs::write(scene.path("store/large"), vec![1; 4 << 20]).unwrap();
+    let before = scene.generation();
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--hold", "10", "--copy"]).arg(scene.path("store"));
+    let done = run(command.arg("--to").arg(image.path()));
+    done.assert_refused(73, "are needed");
+    assert_eq!(scene.generation(), before);
+    assert_eq!(scene.manifests().len(), 0);
+}
+
+#[test]
+fn running_out_of_space_in_the_pause_leaves_nothing() {
+    let Some(image) = Image::tmpfs(1024) else {
+        return;
+    };
+    let scene = Scene::new();
+    fs::write(scene.path("store/large"), vec![1; 4 << 20]).unwrap();
+    // As if the store had grown after the check.
+    scene.stand_in("du", "echo 1 store");
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--hold", "10", "--copy"]).arg(scene.path("store"));
+    let done = run(command.arg("--to").arg(image.path()));
+    done.assert_refused(73, "No space left on device");
+    assert_eq!(fs::read_dir(image.path()).unwrap().count(), 0);
+    assert_eq!(scene.manifest()["status"], "failed");
+    scene.assert_writers_go_on();
+}
+
+#[test]
+fn a_copy_needs_a_hold_limit_and_a_target_outside() {
+    let scene = Scene::new();
+    run(&mut scene.copy(&[])).assert_refused(64, "--hold");
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--hold", "10", "--copy"]).arg(scene.path(""));
+    let done = run(command.arg("--to").arg(scene.path("snapshots")));
+    done.assert_refused(73, "would contain itself");
+}
+
+#[test]
+fn an_existing_target_is_refused() {
+    let scene = Scene::new();
+    let before = scene.generation();
+    fs::create_dir(scene.path("snapshots/daily")).unwrap();
+    run(&mut scene.copy(&["--hold", "10", "--name", "daily"])).assert_refused(73, "exists already");
+    assert_eq!(scene.generation(), before);
+    assert_eq!(scene.snapshots(), ["daily"]);
+    assert_eq!(scene.manifests().len(), 0);
+}

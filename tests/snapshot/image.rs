@@ -1,0 +1,87 @@
+//! A file system in an image file, mounted through a loop device.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd::geteuid;
+use tempfile::TempDir;
+
+pub struct Image {
+    folder: TempDir,
+}
+
+impl Image {
+    pub fn btrfs() -> Option<Image> {
+        Image::mounted("btrfs", 256 << 20, &["mkfs.btrfs", "--quiet"])
+    }
+
+    pub fn xfs() -> Option<Image> {
+        Image::mounted("xfs", 320 << 20, &["mkfs.xfs", "-q", "-m", "reflink=1"])
+    }
+
+    /// A tmpfs of this many kibibytes.
+    pub fn tmpfs(kibibytes: u32) -> Option<Image> {
+        let image = Image::folder("a small tmpfs")?;
+        let size = format!("size={kibibytes}k");
+        must(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(image.path()));
+        Some(image)
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("mount")
+    }
+
+    fn mounted(kind: &str, size: u64, mkfs: &[&str]) -> Option<Image> {
+        let image = Image::folder(kind)?;
+        let file = image.folder.path().join("image");
+        File::create(&file).unwrap().set_len(size).unwrap();
+        must(Command::new(mkfs[0]).args(&mkfs[1..]).arg(&file));
+        must(Command::new("mount").args(["-o", "loop"]).arg(&file).arg(image.path()));
+        Some(image)
+    }
+
+    fn folder(what: &str) -> Option<Image> {
+        if !is_root(what) {
+            return None;
+        }
+        let image = Image { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(image.path()).unwrap();
+        Some(image)
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(self.path()).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            // Somebody still uses it: it goes when he does.
+            let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
+        }
+    }
+}
+
+/// Says loudly what is not tested without root; under CI that is a failure.
+pub fn is_root(what: &str) -> bool {
+    if geteuid().is_root() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "CI must run this as root: {what}"
+    );
+    // Not by a macro, whose output the harness keeps to itself.
+    let _ = writeln!(io::stderr(), "\n*** SKIPPED, as it takes root: {what} ***\n");
+    false
+}
+
+pub fn must(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+pub fn subvolume(path: &Path) {
+    must(Command::new("btrfs").args(["subvolume", "create"]).arg(path));
+}

@@ -1,0 +1,17 @@
+//! The verb `snapshot`, on real file systems where that can be had.
+//!
+//! btrfs and xfs come from image files on loop devices, which takes root. Without root those tests
+//! say so and pass; where `CI` is `true` they fail instead.
+
+mod btrfs;
+mod catalogue;
+mod command;
+mod copy;
+mod dirty;
+mod image;
+mod interrupted;
+mod limits;
+mod reflink;
+mod refused;
+mod scene;
+mod writers;

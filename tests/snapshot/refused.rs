@@ -1,0 +1,146 @@
+//! What is refused before the gate closes, and the dry run, which goes no further.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::image::{is_root, must};
+use crate::scene::{Scene, run};
+
+#[test]
+fn a_dry_run_checks_everything_and_leaves_the_gate_alone() {
+    let scene = Scene::new();
+    let before = scene.generation();
+    let done = run(&mut scene.copy(&["--hold", "10", "--name", "x", "--dry-run"]));
+    done.assert_code(0);
+    assert_eq!(done.stdout, "");
+    assert!(done.stderr.contains("would close"), "{done:?}");
+    assert!(done.stderr.contains(scene.path("snapshots/x").to_str().unwrap()), "{done:?}");
+    let json = run(&mut scene.copy(&["--hold", "10", "--dry-run", "--json"]));
+    let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&report["dry_run"], &report["status"]), (&true.into(), &"planned".into()));
+    scene.snapshot(["mail", "--dry-run", "--", "no-such-command"]).assert_refused(127, "not found");
+    assert_eq!(scene.generation(), before);
+    assert_eq!(scene.snapshots(), [""; 0]);
+    assert_eq!(scene.manifests().len(), 0);
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_usage_errors() {
+    let scene = Scene::new();
+    let (store, to) = (scene.path("store"), scene.path("snapshots"));
+    let (store, to) = (store.to_str().unwrap(), to.to_str().unwrap());
+    let wrong: [&[&str]; 10] = [
+        &["mail"],
+        &["--", "true"],
+        &["mail", "--copy", store, "--hold", "1"],
+        &["mail", "--copy", store, "--to", to],
+        &["mail", "--copy", store, "--reflink", store, "--to", to, "--hold", "1"],
+        &["mail", "--to", to, "--", "true"],
+        &["mail", "--name", "a/b", "--", "true"],
+        &["mail", "--attempts", "0", "--", "true"],
+        &["mail", "--hold", "soon", "--", "true"],
+        &["mail", "--on-dirty", "maybe", "--", "true"],
+    ];
+    for arguments in wrong {
+        let done = scene.snapshot(arguments);
+        assert_eq!(done.code, Some(64), "{arguments:?}: {done:#?}");
+    }
+    assert_eq!(scene.manifests().len(), 0);
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let scene = Scene::new();
+    scene.snapshot(["nobody", "--", "true"]).assert_refused(66, "nobody");
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--hold", "1", "--copy", "/no/such/store"]);
+    run(command.arg("--to").arg(scene.path("snapshots"))).assert_refused(66, "/no/such/store");
+}
+
+#[test]
+fn a_tool_that_is_not_there_is_named() {
+    let scene = Scene::new();
+    // findmnt is asked first by all of them.
+    let mut command = scene.copy(&["--hold", "1"]);
+    run(command.env("PATH", scene.path("bin"))).assert_refused(69, "findmnt was not found in PATH");
+    assert_eq!(scene.manifests().len(), 0);
+}
+
+#[test]
+fn ordinary_users_are_told_about_the_catalogue_and_the_target() {
+    if !is_root("what an ordinary user may do") {
+        return;
+    }
+    let scene = Scene::new();
+    for path in [scene.path(""), scene.barriers().to_owned()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    // The program itself may lie where nobody else can reach it.
+    let program = scene.path("bin/stillpoint");
+    must(Command::new("cp").arg(env!("CARGO_BIN_EXE_stillpoint")).arg(&program));
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&program)
+            .args(arguments);
+        scene.environment(command)
+    };
+    let barriers = scene.path("nobody");
+    fs::create_dir(&barriers).unwrap();
+    std::os::unix::fs::chown(&barriers, Some(65534), Some(65534)).unwrap();
+    let barrier = barriers.join("mine.barrier");
+    let barrier = barrier.to_str().unwrap();
+    run(&mut as_nobody(&["create", barrier])).assert_code(0);
+
+    let mut standard = as_nobody(&["snapshot", barrier, "--", "true"]);
+    run(standard.env_remove("STILLPOINT_CATALOG")).assert_refused(77, "--catalog");
+    let (store, to) = (scene.path("store"), scene.path("snapshots"));
+    let catalog = barriers.to_str().unwrap();
+    let copy = |to: &Path| {
+        let (store, to) = (store.to_str().unwrap(), to.to_str().unwrap());
+        run(&mut as_nobody(&[
+            "snapshot",
+            barrier,
+            "--hold",
+            "9",
+            "--catalog",
+            catalog,
+            "--copy",
+            store,
+            "--to",
+            to,
+        ]))
+    };
+    copy(&to).assert_refused(77, "cannot be written");
+    // And when all is theirs they need nothing else.
+    copy(&barriers).assert_code(0);
+
+    fs::write(store.join("secret"), "").unwrap();
+    fs::create_dir(store.join("closed")).unwrap();
+    fs::set_permissions(store.join("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    copy(&barriers).assert_refused(77, "closed");
+}
+
+#[test]
+fn btrfs_without_root_is_refused_before_the_gate_closes() {
+    let Some(image) = crate::image::Image::btrfs() else {
+        return;
+    };
+    let scene = Scene::new();
+    let store = image.path().join("store");
+    crate::image::subvolume(&store);
+    // As btrfs-progs answers an ordinary user.
+    scene.stand_in(
+        "btrfs",
+        r#"case "$2" in list) echo "ERROR: can't perform the search: Operation not permitted" >&2; exit 1;; esac
+           exec "$REAL" "$@""#,
+    );
+    let before = scene.generation();
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--btrfs"]).arg(&store).arg("--to").arg(image.path());
+    run(&mut command).assert_refused(69, "takes root");
+    assert_eq!(scene.generation(), before);
+}
