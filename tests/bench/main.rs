@@ -1,0 +1,88 @@
+//! What the barrier costs, beside the locks that it might be replaced by.
+//!
+//! ```text
+//! cargo bench --bench compare -- [--quick] [--json] [--check] [ROW...]
+//! ```
+//!
+//! Every figure is a ratio, or stands beside its peer's, measured in this very run: absolute times
+//! say more about the machine than about the barrier. Contenders take turns, round by round, so that
+//! whatever else the machine does strikes all of them, and the median of the rounds is what counts.
+//! Nothing is pinned to a core. A row whose target is missed says so; the exit status is 0 all the
+//! same, unless `--check` asks otherwise.
+//!
+//! Processes are this program again, with `--worker` (see `worker`).
+
+mod commands;
+mod contenders;
+mod measure;
+mod pairs;
+mod pauses;
+mod quiet;
+mod recovery;
+mod report;
+mod scaling;
+mod snapshots;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::measure::Effort;
+use crate::report::Report;
+
+/// Compare the barrier with other locks, and with its own targets.
+#[derive(Parser)]
+#[command(name = "compare")]
+struct Arguments {
+    /// Fewer rounds and shorter caps, for CI
+    #[arg(long)]
+    quick: bool,
+
+    /// Print JSON instead of the table
+    #[arg(long)]
+    json: bool,
+
+    /// Exit with 1 if a row misses its target
+    #[arg(long)]
+    check: bool,
+
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+
+    /// Only these groups: pairs, scaling, pauses, quiet, recovery, commands, snapshots
+    #[arg(value_parser = GROUPS.map(|(name, _)| name))]
+    groups: Vec<String>,
+}
+
+type Group = fn(&Effort, &mut Report) -> anyhow::Result<()>;
+
+const GROUPS: [(&str, Group); 7] = [
+    ("pairs", pairs::measure),
+    ("scaling", scaling::measure),
+    ("pauses", pauses::measure),
+    ("quiet", quiet::measure),
+    ("recovery", recovery::measure),
+    ("commands", commands::measure),
+    ("snapshots", snapshots::measure),
+];
+
+fn main() -> anyhow::Result<ExitCode> {
+    let given: Vec<String> = std::env::args().collect();
+    if given.get(1).is_some_and(|first| first == "--worker") {
+        worker::run(&given[2..])?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let arguments = Arguments::parse();
+    let effort = Effort::new(arguments.quick)?;
+    let mut report = Report::new(arguments.json, &effort);
+    for (name, group) in GROUPS {
+        if arguments.groups.is_empty() || arguments.groups.iter().any(|asked| asked == name) {
+            eprintln!("Measuring {name} ...");
+            group(&effort, &mut report)?;
+        }
+    }
+    report.print();
+    Ok(ExitCode::from(u8::from(arguments.check && report.misses() > 0)))
+}

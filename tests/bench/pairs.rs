@@ -1,0 +1,77 @@
+//! What one enter and leave costs a thread that has the lock to itself.
+
+use std::time::Duration;
+
+use stillpoint::Barrier;
+
+use crate::contenders::{self, Contender};
+use crate::measure::{Effort, file_system, pair_costs};
+use crate::report::{Report, Row, Target, Time};
+
+const STRETCH: Duration = Duration::from_millis(1);
+
+pub fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
+    let (memory, disk) = (effort.folder()?, effort.folder_on_disk()?);
+    let rounds = effort.pick(51, 301);
+    let cyrus_on_disk = format!("open+fcntl+close as Cyrus, {}", file_system(&disk));
+    let cyrus_in_memory = format!("open+fcntl+close as Cyrus, {}", file_system(&memory));
+    let peers = [
+        (
+            "parking_lot RwLock".into(),
+            contenders::open("parking_lot", &memory)?,
+            Target::Ratio(1.2),
+        ),
+        ("std RwLock".into(), contenders::open("std", &memory)?, Target::None),
+        (
+            "process-shared pthread_rwlock".into(),
+            contenders::open("pthread", &memory)?,
+            Target::None,
+        ),
+        ("flock (fs2)".into(), contenders::open("flock", &memory)?, Target::Cheaper(50.0)),
+        ("OFD lock".into(), contenders::open("OFD", &memory)?, Target::None),
+        (cyrus_on_disk, contenders::open("Cyrus", &disk)?, Target::Cheaper(250.0)),
+        (cyrus_in_memory, contenders::open("Cyrus", &memory)?, Target::Cheaper(250.0)),
+    ];
+    let barrier = Barrier::create(contenders::barrier(&memory))?;
+    let mut all: Vec<&dyn Contender> = vec![&barrier];
+    all.extend(peers.iter().map(|(_, contender, _)| contender.as_ref()));
+    let costs = pair_costs(&all, rounds, STRETCH);
+    let own = costs[0];
+    for ((name, _, target), cost) in peers.into_iter().zip(&costs[1..]) {
+        report.add(Row {
+            what: "enter+leave, one thread".into(),
+            measured: Time::Took(own),
+            peer: Some((name, Time::Took(*cost))),
+            target,
+            note: String::new(),
+        });
+    }
+
+    let nested = Nested(&barrier);
+    let costs = pair_costs(&[&nested, &barrier], rounds, STRETCH);
+    report.add(Row {
+        what: "nested enter+leave".into(),
+        measured: Time::Took(costs[0]),
+        peer: Some(("the outer one".into(), Time::Took(costs[1]))),
+        target: Target::Ratio(0.3),
+        note: String::new(),
+    });
+    Ok(())
+}
+
+/// Pairs inside a share.
+struct Nested<'a>(&'a Barrier);
+
+impl Contender for Nested<'_> {
+    fn pairs(&self, count: u64) {
+        Contender::share(self.0, &mut || self.0.pairs(count));
+    }
+
+    fn share(&self, inside: &mut dyn FnMut()) {
+        Contender::share(self.0, inside);
+    }
+
+    fn exclusive(&self, inside: &mut dyn FnMut()) {
+        Contender::exclusive(self.0, inside);
+    }
+}
