@@ -1,0 +1,144 @@
+//! README.md tells the truth: every command in it is run, in order, in a sandbox.
+//!
+//! The info string of a block says how: `sh` as any user, in a scratch folder; `sh root` as root,
+//! in a mount namespace with a btrfs on /srv; `sh checkout` are scripts of this repository, which
+//! are jobs of their own and are only asked for their help here. `rust` blocks are documentation
+//! tests of the library, `text` is output. There is no other kind, so nothing slips through.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+struct Block {
+    kind: String,
+    line: usize,
+    text: String,
+}
+
+fn blocks() -> Vec<Block> {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut inside = false;
+    for (number, line) in readme.lines().enumerate() {
+        match line.strip_prefix("```") {
+            Some(kind) if !inside => {
+                inside = true;
+                blocks.push(Block { kind: kind.to_owned(), line: number + 2, text: String::new() });
+            }
+            Some(_) => inside = false,
+            None if inside => {
+                let text = &mut blocks.last_mut().unwrap().text;
+                text.push_str(line);
+                text.push('\n');
+            }
+            None => {}
+        }
+    }
+    assert!(!inside, "README.md: a block has no end");
+    blocks
+}
+
+fn of_kind(kind: &str) -> Vec<Block> {
+    let blocks: Vec<Block> = blocks().into_iter().filter(|block| block.kind == kind).collect();
+    assert!(!blocks.is_empty(), "README.md: no block of the kind {kind:?}");
+    blocks
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The blocks as one script that stops at the first command that fails, and shows which.
+fn script(blocks: &[Block]) -> String {
+    let mut script = String::from("set -euxo pipefail\n");
+    for block in blocks {
+        script.push_str(&format!(": README.md line {}\n{}", block.line, block.text));
+    }
+    script
+}
+
+/// `shell`, in `folder`, with the command of this build and nothing of the user's surroundings.
+fn run(mut shell: Command, folder: &Path) {
+    let program = Path::new(env!("CARGO_BIN_EXE_stillpoint")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("STILLPOINT_") {
+            shell.env_remove(name);
+        }
+    }
+    let output = shell
+        .current_dir(folder)
+        .env("PATH", format!("{}:{path}:/usr/sbin:/sbin", program.display()))
+        .env("HOME", folder)
+        .env("XDG_RUNTIME_DIR", folder)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn every_block_is_of_a_known_kind() {
+    for block in blocks() {
+        assert!(
+            ["sh", "sh root", "sh checkout", "rust", "text"].contains(&block.kind.as_str()),
+            "README.md line {}: unknown kind of block {:?}",
+            block.line,
+            block.kind
+        );
+    }
+}
+
+#[test]
+fn what_any_user_can_run() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut shell = Command::new("bash");
+    shell
+        .arg("-c")
+        .arg(script(&of_kind("sh")))
+        .env("STILLPOINT_CATALOG", folder.path().join("catalog"));
+    run(shell, folder.path());
+}
+
+#[test]
+fn what_root_can_run() {
+    let blocks = of_kind("sh root");
+    if !nix::unistd::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "not root: README.md is not tested");
+        eprintln!("SKIPPED: not root, the commands for an administrator are not tested");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let stage = "set -euo pipefail
+        for place in /run /var/lib; do mount -t tmpfs tmpfs $place; done
+        truncate --size 512M image
+        mkfs.btrfs --quiet image
+        mount -o loop image /srv
+        btrfs subvolume create /srv/mail
+        mkdir /srv/snapshots
+        cd /srv
+    ";
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "bash", "-c"]).arg(format!("{stage}\n{}", script(&blocks)));
+    run(shell, folder.path());
+}
+
+#[test]
+fn what_needs_a_checkout() {
+    for block in of_kind("sh checkout") {
+        for line in block.text.lines() {
+            let program = line.split_whitespace().next().unwrap();
+            if program == "cargo" {
+                continue;
+            }
+            let help = Command::new(root().join(program)).arg("--help").output();
+            let help = help.unwrap_or_else(|error| panic!("README.md: {program}: {error}"));
+            assert!(help.status.success(), "{program} --help: {}", help.status);
+        }
+    }
+}
