@@ -270,18 +270,22 @@ impl Announced {
     /// Opens the gates after a drain that reached its limit, and says who was inside.
     fn failed(&mut self, closing: &Closing, watch: &Watch<'_>) -> Error {
         let last = closing.insiders.len().saturating_sub(1);
-        let held = &self.held[last];
-        let path = held.barrier.path().to_path_buf();
-        let mut writers = Vec::new();
-        if let Ok(attachment) = held.attachment() {
-            let slots = attachment.parts.slots();
-            let inside = still_inside(&closing.insiders[last], slots);
-            writers.extend(inside.map(|insider| insider.name(slots, true)));
+        let barrier = self.held[last].barrier.clone();
+        let slots = barrier.inner.attached().ok().map(|attachment| attachment.parts.slots());
+        let mut inside = Vec::new();
+        if let Some(slots) = slots {
+            inside.extend(still_inside(&closing.insiders[last], slots));
         }
         for held in self.own() {
             held.count_drain_timeout();
         }
         self.open();
+        // Only now: nobody need wait for the names, for which /proc is read.
+        let mut writers = Vec::new();
+        if let Some(slots) = slots {
+            writers.extend(inside.iter().map(|insider| insider.name(slots, true)));
+        }
+        let path = barrier.path().to_path_buf();
         Error::NotQuiet { path, waited: watch.waited(), writers }
     }
 

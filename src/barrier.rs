@@ -7,14 +7,11 @@ use crate::counted::OwnedShared;
 use crate::cover::Covered;
 use crate::file::{self, hex};
 use crate::join::{self, Attachment};
-use crate::layout::LockByte;
 use crate::lifeline::Place;
 use crate::sync::{AtomicPtr, Ordering};
-use crate::sys::{self, Mode};
 use crate::wait::Wait;
 use crate::{Cover, Dirty, Error, Options, fresh_start, process};
 use std::ffi::OsStr;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -196,10 +193,4 @@ impl Drop for Inner {
             drop(unsafe { Box::from_raw(attachment) });
         }
     }
-}
-
-/// Alone with the file: nobody else has it open, and nobody can until this is dropped.
-pub(crate) fn alone(file: &File, path: &Path) -> Result<bool, Error> {
-    sys::try_lock_byte(file, LockByte::Members, Mode::Exclusive)
-        .map_err(|source| Error::system("lock", path, source))
 }

@@ -9,7 +9,7 @@ use crate::barrier::Barrier;
 use crate::drain::Watch;
 use crate::exclusive::Waiting;
 use crate::join::{self, Attachment};
-use crate::layout::{FLAG_UNWATCHED, KIND_COMMAND, SLOTS, THREAD_SLOTS};
+use crate::layout::{FLAG_UNWATCHED, KIND_COMMAND};
 use crate::lifeline::Lifeline;
 use crate::sync::Ordering;
 use crate::wait::{self, Wait};
@@ -65,10 +65,9 @@ impl Barrier {
         let wait = options.wait.map_or(Wait::Forever, Wait::at_most);
         let watch = &mut Watch::new(options.progress.take(), options.cancel);
         let (slot, life) = join::while_made_anew(|| {
-            let range = (THREAD_SLOTS..SLOTS).chain(0..THREAD_SLOTS);
             let process = process::lock();
             let (place, parts) = (&self.inner.place, attachment.parts);
-            join::claim(&process, place, parts, KIND_COMMAND, range, true)
+            join::claim(&process, place, parts, KIND_COMMAND)
         })?;
         let flags = if options.watched { 0 } else { FLAG_UNWATCHED };
         join::introduce(attachment.slot(slot), KIND_COMMAND, flags, &self.inner);

@@ -45,12 +45,14 @@ pub(crate) struct Covered {
     stale: AtomicU32,
 }
 
-const VARIABLE: &str = "STILLPOINT_HELD";
+/// The environment variable that carries the claims: for a command, with the value that `cover` of
+/// its share or pause gives.
+pub const HELD: &str = "STILLPOINT_HELD";
 
 impl Covered {
     /// What the environment claims for this barrier.
     pub(crate) fn from_environment(uuid: [u32; 4]) -> Covered {
-        let text = std::env::var(VARIABLE).unwrap_or_default();
+        let text = std::env::var(HELD).unwrap_or_default();
         Covered { claims: parse(&text, &hex(uuid)), stale: AtomicU32::new(0) }
     }
 
@@ -122,7 +124,7 @@ pub(crate) fn with_exclusive(held: impl Iterator<Item = ([u32; 4], u32)>) -> OsS
 }
 
 fn extend(entries: &str) -> OsString {
-    match std::env::var(VARIABLE) {
+    match std::env::var(HELD) {
         Ok(before) if !before.is_empty() && !entries.is_empty() => {
             format!("{before},{entries}").into()
         }

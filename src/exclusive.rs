@@ -133,7 +133,7 @@ pub struct PauseReport {
     pub pause: Duration,
     /// How often the gate was closed.
     pub closings: u32,
-    /// Slots with a living owner.
+    /// Slots that are owned, those of the dead included until they are taken back.
     pub writers: usize,
     /// Who was inside when the gate closed, the first 64 of them.
     pub waited_for: Vec<Writer>,

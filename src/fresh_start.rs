@@ -5,15 +5,17 @@
 //! was inside was lost: the dirty epoch grows), rebuild a file whose bytes are garbage, or remove it.
 //! Those who come meanwhile wait a bounded time and then look again from the start.
 
-use crate::barrier::{Barrier, alone};
+use crate::barrier::Barrier;
 use crate::file::{self, Birth, Identity};
-use crate::layout::{FILE_SIZE, MAGIC, MAJOR, MINOR, Parts, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
-use crate::mapping::Mapping;
+use crate::layout::{
+    FILE_SIZE, LockByte, MAGIC, MAJOR, MINOR, Parts, SLOT_SIZE, SLOTS, SLOTS_OFFSET,
+};
+use crate::mapping::BarrierMap;
 use crate::reclaim::Loss;
 use crate::sync::{AtomicU32, Ordering};
-use crate::{Dirty, Error, Writer, foreign, process, sys};
+use crate::sys::{self, Mode};
+use crate::{Dirty, Error, Writer, foreign, process};
 use std::fs::File;
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// Whether the file could be a barrier whose bytes were overwritten.
@@ -111,17 +113,13 @@ fn with_file_alone<T>(
     let _ = process::incarnation();
     let _process = process::lock();
     let (file, _) = file::open_fresh(path, true, Some(identity))?;
-    if !alone(&file, path)? {
+    let alone = sys::try_lock_byte(&file, LockByte::Members, Mode::Exclusive)
+        .map_err(|source| Error::system("lock", path, source))?;
+    if !alone {
         return Err(Error::InUse { path: path.into(), writers: Vec::new() });
     }
-    if !has_right_size(&file) {
-        return Err(Error::not_a_barrier(path, "it was cut or grown"));
-    }
-    let length = NonZeroUsize::new(FILE_SIZE as usize).expect("not 0");
-    let mapping = Mapping::of_file(&file, length, true)
-        .map_err(|source| Error::system("mmap", path, source))?;
-    // SAFETY: the file has this size, and the map outlives the call that uses the parts.
-    work(&file, unsafe { Parts::new(mapping.start()) })
+    let map = BarrierMap::new(&file, path, true)?;
+    work(&file, map.parts())
 }
 
 /// Removes the file, if nobody else has it open. Whoever is about to join waits for the members byte,

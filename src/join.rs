@@ -13,10 +13,10 @@ use crate::barrier::Inner;
 use crate::file::{self, HeaderCopy};
 use crate::gate::{Gate, is_closed};
 use crate::layout::{
-    FILE_SIZE, KIND_COUNTED, KIND_FREE, KIND_THREAD, LockByte, Parts, SLOTS, Slot, THREAD_SLOTS,
+    KIND_COMMAND, KIND_COUNTED, KIND_FREE, KIND_THREAD, LockByte, Parts, SLOTS, Slot, THREAD_SLOTS,
 };
 use crate::lifeline::{Lifeline, Place};
-use crate::mapping::Mapping;
+use crate::mapping::BarrierMap;
 use crate::process::{self, Locked};
 use crate::seat::{self, Seat};
 use crate::sync::{AtomicU32, Ordering, fence};
@@ -24,7 +24,6 @@ use crate::sys::{self, Mode};
 use crate::thread;
 use crate::wait::Met;
 use std::fs::File;
-use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,7 +42,7 @@ pub(crate) struct Attachment {
     pub(crate) exclusive_thread: AtomicU32,
     registrations: Mutex<Vec<Registration>>,
     _counted_life: Lifeline,
-    _mapping: Mapping,
+    _map: BarrierMap,
 }
 
 /// A thread's slot.
@@ -67,16 +66,19 @@ fn become_member(file: &File) -> std::io::Result<bool> {
     Ok(sys::try_lock_byte(file, LockByte::Members, Mode::Shared)? && file.metadata()?.nlink() > 0)
 }
 
-/// Claims a slot among `range`, those that look free first, and settles what its last owner left.
+/// Claims a slot for an owner of this kind, among those that look free first, and settles what its
+/// last owner left. A thread leaves the last slots alone; the others begin with these. A command's
+/// lifeline keeps its descriptor.
 pub(crate) fn claim(
     process: &Locked,
     place: &Place,
     parts: Parts,
     kind: u32,
-    range: impl Iterator<Item = u32> + Clone,
-    keep_descriptor: bool,
 ) -> Result<(u32, Lifeline), Error> {
     let slots = parts.slots();
+    let reserved = if kind == KIND_THREAD { 0..0 } else { THREAD_SLOTS..SLOTS };
+    let range = reserved.chain(0..THREAD_SLOTS);
+    let keep_descriptor = kind == KIND_COMMAND;
     let looks_free = |index: &u32| slots[*index as usize].kind.load(Ordering::Relaxed) == KIND_FREE;
     let held = Lifeline::hold(process, place, keep_descriptor, |file| {
         if !become_member(file)? {
@@ -136,14 +138,9 @@ impl Attachment {
     ) -> Result<Attachment, Error> {
         let place = &inner.place;
         let incarnation = process::incarnation();
-        let length = NonZeroUsize::new(FILE_SIZE as usize).expect("not 0");
-        let mapping = Mapping::of_file(file, length, true)
-            .map_err(|source| Error::system("mmap", &place.path, source))?;
-        // SAFETY: the file was just found to have this size; the map lives as long as the parts are
-        // used, since both are kept in the attachment.
-        let parts = unsafe { Parts::new(mapping.start()) };
-        let range = (THREAD_SLOTS..SLOTS).chain(0..THREAD_SLOTS);
-        let (counted, life) = claim(process, place, parts, KIND_COUNTED, range, false)?;
+        let map = BarrierMap::new(file, &place.path, true)?;
+        let parts = map.parts();
+        let (counted, life) = claim(process, place, parts, KIND_COUNTED)?;
         // Only now that this is a member is it certain that nobody makes the file anew.
         if file::check(file, &place.path)? != header {
             return Err(Error::InUse { path: place.path.clone(), writers: Vec::new() });
@@ -158,7 +155,7 @@ impl Attachment {
             exclusive_thread: AtomicU32::new(0),
             registrations: Mutex::new(Vec::new()),
             _counted_life: life,
-            _mapping: mapping,
+            _map: map,
         })
     }
 
@@ -238,7 +235,7 @@ pub(crate) fn seat_of_this_thread(inner: &Inner, attachment: &Attachment) -> Opt
     }
     let seat = thread::take(&mut process)?;
     let parts = attachment.parts;
-    let claimed = claim(&process, &inner.place, parts, KIND_THREAD, 0..THREAD_SLOTS, false).ok();
+    let claimed = claim(&process, &inner.place, parts, KIND_THREAD).ok();
     let life = claimed.map(|(index, life)| {
         let slot = &parts.slots()[index as usize];
         introduce(slot, KIND_THREAD, 0, inner);

@@ -82,7 +82,7 @@ pub use {
     command_loop::CommandLoop,
     command_share::{CommandShare, CommandShareOptions},
     counted::OwnedShared,
-    cover::Cover,
+    cover::{Cover, HELD},
     error::{Error, ErrorKind},
     exclusive::{
         Dirty, ExclusiveGuard, ExclusiveOptions, PauseReport, Phase, Waiting, exclusive_all,

@@ -11,12 +11,15 @@
 //! process that mapped it. References into it never outlive the `Mapping` (its users keep both
 //! together).
 
-use crate::process;
+use crate::layout::{FILE_SIZE, Parts};
+use crate::{Error, process};
 use nix::libc::c_void;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::ptr::NonNull;
 
 /// A shared map of the start of a file, not inherited by children.
@@ -54,7 +57,7 @@ impl Mapping {
     }
 
     /// Where it begins.
-    pub(crate) fn start(&self) -> *const u8 {
+    fn start(&self) -> *const u8 {
         self.start.as_ptr().cast_const().cast()
     }
 }
@@ -65,6 +68,35 @@ impl Drop for Mapping {
             // SAFETY: this process made the map and nobody else unmaps it.
             let _ = unsafe { munmap(self.start, self.length.get()) };
         }
+    }
+}
+
+/// A whole barrier file, mapped.
+#[derive(Debug)]
+pub(crate) struct BarrierMap {
+    parts: Parts,
+    _mapping: Mapping,
+}
+
+impl BarrierMap {
+    /// Maps the file, if it has the size of a barrier. The caller holds the process's lock, as for
+    /// [`Mapping::of_file`].
+    pub(crate) fn new(file: &File, path: &Path, writable: bool) -> Result<BarrierMap, Error> {
+        let size = file.metadata().map_err(|source| Error::system("fstat", path, source))?.len();
+        if size != u64::from(FILE_SIZE) {
+            return Err(Error::not_a_barrier(path, "it was cut or grown"));
+        }
+        let length = NonZeroUsize::new(FILE_SIZE as usize).expect("a barrier is not empty");
+        let mapping = Mapping::of_file(file, length, writable)
+            .map_err(|source| Error::system("mmap", path, source))?;
+        // SAFETY: the file was just found to have this size, and the map lives as long as this.
+        let parts = unsafe { Parts::new(mapping.start()) };
+        Ok(BarrierMap { parts, _mapping: mapping })
+    }
+
+    /// What lies in it. Not to be used after the map is dropped.
+    pub(crate) fn parts(&self) -> Parts {
+        self.parts
     }
 }
 

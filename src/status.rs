@@ -5,16 +5,15 @@ use crate::exclusive::Dirty;
 use crate::file::{self, hex};
 use crate::gate::{is_closed, is_inside};
 use crate::layout::{
-    FILE_SIZE, HolderRecord, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts, Slot,
+    HolderRecord, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts, Slot,
 };
-use crate::mapping::Mapping;
+use crate::mapping::BarrierMap;
 use crate::reclaim::Loss;
 use crate::report::Writer;
 use crate::sync::Ordering;
 use crate::{Error, join, process, sys};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -152,15 +151,11 @@ impl Status {
         let (file, _) = file::open_fresh(&path, false, None)?;
         file::check_file_system(&file, &path)?;
         let header = file::check(&file, &path)?;
-        let length = NonZeroUsize::new(FILE_SIZE as usize).expect("not 0");
-        let mapping = {
+        let map = {
             let _process = process::lock();
-            Mapping::of_file(&file, length, false)
+            BarrierMap::new(&file, &path, false)?
         };
-        let mapping = mapping.map_err(|source| Error::system("mmap", &path, source))?;
-        // SAFETY: the file has this size, and the map outlives the parts.
-        let parts = unsafe { Parts::new(mapping.start()) };
-        Ok(look(path, &header, &file, parts))
+        Ok(look(path, &header, &file, map.parts()))
     }
 }
 

@@ -8,9 +8,9 @@
 //! * Nobody holds the byte X: the holder is dead. Open the gate by swapping the very generation that
 //!   closed it. X itself is not taken: a healer that took it and was then stopped would block
 //!   everybody.
-//! * This process has met the gate closed for as long as the pause may last: revoke it, by the same swap. The
-//!   holder's own swap then fails, and it knows that what it made is not to be trusted. Durations are
-//!   compared and not clocks, so a suspended machine or a time namespace does no harm.
+//! * This process has met the gate closed for as long as the pause may last: revoke it, by the same
+//!   swap. The holder's own swap then fails, and it knows that what it made is not to be trusted.
+//!   Durations are compared and not clocks, so a suspended machine or a time namespace does no harm.
 
 use crate::Error;
 use crate::barrier::Barrier;

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use stillpoint::{
-    Barrier, Error, ErrorKind, ExclusiveGuard, ExclusiveOptions, Pacing, Phase, Waiting, Writer,
+    Barrier, Error, ErrorKind, ExclusiveGuard, ExclusiveOptions, HELD, Pacing, Phase, Waiting,
+    Writer,
 };
 
 use crate::child::{self, Bounds, Ended, Terms};
@@ -23,8 +24,6 @@ use crate::waiting::{self, Progress};
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long the command may run, unless told otherwise.
 pub const HOLD: Limit = Limit::After(Duration::from_secs(60));
-/// Tells the command, and what it starts, that it is inside.
-pub const HELD: &str = "STILLPOINT_HELD";
 
 /// The time to get in.
 pub struct Patience {

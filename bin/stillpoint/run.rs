@@ -11,10 +11,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use nix::unistd::alarm;
-use stillpoint::{Barrier, CommandShareOptions, ExclusiveGuard, Waiting};
+use stillpoint::{Barrier, CommandShareOptions, ExclusiveGuard, HELD, Waiting};
 
 use crate::child::{self, Bounds, Ended, Terms};
-use crate::exclusive::{Exclusive, HELD, HOLD, Patience};
+use crate::exclusive::{Exclusive, HOLD, Patience};
 use crate::exit::{self, Exit, Failure};
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use stillpoint::{
-    Barrier, ErrorKind, ExclusiveGuard, ExclusiveOptions, Pacing, Waiting, exclusive_all,
+    Barrier, ErrorKind, ExclusiveGuard, ExclusiveOptions, HELD, Pacing, Waiting, exclusive_all,
 };
 
 use super::making::Making;
@@ -13,7 +13,6 @@ use super::manifest::WriterRecord;
 use super::plan::sync_file_system;
 use super::{command, say, tool};
 use crate::child::{self, Bounds, Ended, Terms};
-use crate::exclusive::HELD;
 use crate::exit::{Exit, Failure};
 use crate::seconds;
 use crate::waiting::Progress;
