@@ -1,9 +1,10 @@
-//! The command, as its users meet it: one file per verb, one for signals, one for nesting, one for
-//! bad days.
+//! The command, as its users meet it: one file per verb, and one each for the lifetime of a command, for
+//! signals, for nesting and for bad days.
 
 mod bad_days;
 mod create;
 mod harness;
+mod lifetime;
 mod nesting;
 mod recover;
 mod run;
