@@ -1,7 +1,9 @@
 //! Tools that are killed, stopped or dump core, while draining and in the pause.
 
 use crate::common::{Participant, Place, SLACK, ms, until};
+use crate::writers::with_core_dump;
 use nix::sys::signal::Signal;
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 /// A waiter finds a dead holder out at its tick of 100 ms; 150 ms are promised.
@@ -19,7 +21,9 @@ fn scene(draining: bool, limits: &str) -> Scene {
     let place = Place::new();
     let path = place.make_barrier();
     let mut inside = Participant::at(&path);
-    let (mut tool, mut waiting) = (Participant::at(&path), Participant::at(&path));
+    let mut waiting = Participant::at(&path);
+    let mut tool = Participant::start_as(|command| with_core_dump(command, &place));
+    tool.open(&path);
     if draining {
         inside.expect("shared", "inside 1");
         tool.say(&format!("exclusive patience=0 {limits}"));
@@ -42,12 +46,13 @@ fn writers_go_on_when_the_holder_is_killed() {
         (true, Signal::SIGABRT),
         (false, Signal::SIGABRT),
     ] {
-        let Scene { place, tool, mut inside, mut waiting } =
+        let Scene { place, mut tool, mut inside, mut waiting } =
             scene(draining, "drain=30000 hold=none");
         let killed = Instant::now();
         tool.signal(signal);
         assert_eq!(waiting.hear(), "inside 1");
         assert!(killed.elapsed() <= HEALED + SLACK, "{:?}", killed.elapsed());
+        assert_eq!(tool.wait().core_dumped(), signal == Signal::SIGABRT);
         let status = place.status();
         assert!(!status.closed && status.holder.is_none());
         assert_eq!(status.dirty.epoch, 0, "no writer was lost");

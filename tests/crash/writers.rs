@@ -138,10 +138,7 @@ fn a_slot_that_is_claimed_again_forgets_no_loss() {
 fn one_that_dumps_core_inside_leaves_a_mark() {
     let place = Place::new();
     let path = place.make_barrier();
-    let mut writer = Participant::start_as(|command| {
-        command.current_dir(place.folder());
-        with_core_dump(command);
-    });
+    let mut writer = Participant::start_as(|command| with_core_dump(command, &place));
     writer.expect_like(&format!("open {} lmtpd", path.display()), "open");
     writer.expect("shared", "inside 1");
     let mut tool = Participant::at(&path);
@@ -155,11 +152,12 @@ fn one_that_dumps_core_inside_leaves_a_mark() {
     assert!(writer.wait().core_dumped());
 }
 
-/// Lets a process dump core where it stands.
-fn with_core_dump(command: &mut std::process::Command) {
+/// Lets a process dump core, into the folder of the place.
+pub fn with_core_dump(command: &mut std::process::Command, place: &Place) {
     use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
     use std::os::unix::process::CommandExt;
     let unlimited = || Ok(setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY)?);
+    command.current_dir(place.folder());
     // SAFETY: one system call, between fork and exec.
     unsafe { command.pre_exec(unlimited) };
 }
