@@ -20,7 +20,7 @@ use crate::held::Held;
 use crate::layout::{KIND_FREE, Slot};
 use crate::reclaim::reclaim;
 use crate::report::Writer;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, step};
 use crate::{Cover, Error, foreign, join, pacing};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -50,6 +50,7 @@ pub(crate) fn acquire(
     pace(&held, options.pacing, wait, watch)?;
     for held in held.iter_mut().filter(|held| !held.is_covered()) {
         take_flock(held, wait, watch)?;
+        step("exclusive: flock taken");
     }
     let label = options.label.clone().unwrap_or_else(join::comm);
     let limit = options.hold.map(|hold| hold.saturating_add(options.drain));
@@ -88,7 +89,9 @@ fn take(
     let held = poll(attempt, limit, watch, Phase::OtherTool, barrier, Vec::new)?;
     let held =
         held.ok_or_else(|| Error::Busy { path: path.into(), holder: Held::rival(barrier) })?;
+    step("exclusive: X taken");
     held.heal()?;
+    step("exclusive: healed");
     Ok(held)
 }
 
@@ -188,6 +191,7 @@ impl Announced {
         let mut closing = self.close(limit, watch)?;
         if !closing.quiet && courteous {
             self.open();
+            step("exclusive: reopened");
             self.outlast(&closing, options.patience, watch)?;
             closings += 1;
             closing = self.close(options.drain, watch)?;
@@ -209,6 +213,7 @@ impl Announced {
             let reason = "somebody opened the gate before it was quiet".into();
             return Err(Error::Revoked { path: held.barrier.path().into(), reason });
         }
+        step("exclusive: quiet");
         Ok((closing.at, self.report(&closing, closings)))
     }
 

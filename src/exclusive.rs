@@ -9,6 +9,7 @@ use crate::barrier::Barrier;
 use crate::held::Held;
 use crate::pacing::Pacing;
 use crate::report::Writer;
+use crate::sync::step;
 use crate::{Error, cover, process};
 use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -270,9 +271,12 @@ impl ExclusiveGuard {
         }
         let hold = self.granted.elapsed();
         self.report.hold = hold;
+        step("release: begun");
         let still_inside: Vec<Option<Writer>> = self.held.iter().map(Held::still_inside).collect();
+        step("release: looked");
         self.report.dirty_at_release = in_callers_order(&self.held, |held| held.barrier.dirty());
         let opened: Vec<bool> = self.held.iter().map(Held::open).collect();
+        step("release: opened");
         self.report.pause = self.closed.elapsed();
         for held in self.held.drain(..).rev() {
             held.give_back(self.report.pause);

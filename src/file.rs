@@ -6,6 +6,7 @@
 //! that the process already knows (device and inode): a replaced barrier is noticed, not used.
 
 use crate::layout::{FILE_SIZE, MAGIC, MAJOR, MINOR, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
+use crate::sync::step;
 use crate::{Error, sys};
 use nix::fcntl::posix_fallocate;
 use nix::libc;
@@ -267,8 +268,10 @@ pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
     check_file_system(&File::open(folder).map_err(failed)?, path)?;
     let aside =
         tempfile::Builder::new().prefix(".stillpoint-").tempfile_in(folder).map_err(failed)?;
+    step("create: made aside");
     // Not fs2's, which takes errno for the error that this call returns.
     posix_fallocate(aside.as_file(), 0, FILE_SIZE.into()).map_err(|error| failed(error.into()))?;
+    step("create: allocated");
     let uuid = birth.uuid.unwrap_or_else(sys::random);
     let mut words = vec![MAJOR, MINOR, 0, 0, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
     words.extend(uuid);
@@ -282,8 +285,12 @@ pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
     aside.as_file().write_all_at(&dirty, crate::layout::DIRTY_OFFSET.into()).map_err(failed)?;
     fchown(aside.as_file(), None, birth.group).map_err(failed)?;
     aside.as_file().set_permissions(Permissions::from_mode(birth.mode)).map_err(failed)?;
+    step("create: complete");
     match aside.persist_noclobber(path) {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            step("create: linked");
+            Ok(())
+        }
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
             Err(Error::Exists { path: path.into() })
         }

@@ -30,7 +30,7 @@
 //!
 //! Nothing here depends on time, on a process or on the map: the model checker runs this very code.
 
-use crate::sync::{AtomicU32, Futex, Ordering, full_fence};
+use crate::sync::{AtomicU32, Futex, Ordering, full_fence, step};
 use std::time::Duration;
 
 /// Everybody who waits.
@@ -103,6 +103,7 @@ impl Gate {
     #[inline(always)]
     pub fn publish(&self, word: &AtomicU32, odd: u32) -> u32 {
         word.store(odd, Ordering::Relaxed);
+        step("enter: published");
         self.after_publishing()
     }
 
@@ -115,7 +116,9 @@ impl Gate {
     /// Enter, when the gate was closed: takes the word back and wakes the exclusive side, which may
     /// have seen it.
     pub fn retract(&self, word: &AtomicU32, even: u32) {
+        step("enter: refused");
         word.store(even, Ordering::Release);
+        step("enter: taken back");
         self.bump_drain();
     }
 
@@ -124,6 +127,7 @@ impl Gate {
     #[inline(always)]
     pub fn leave(&self, word: &AtomicU32, even: u32) -> u32 {
         word.store(even, Ordering::Release);
+        step("leave: word even");
         self.after_leaving()
     }
 
@@ -137,18 +141,21 @@ impl Gate {
     /// that it is odd whenever anybody is inside.
     pub fn publish_counted(&self, word: &AtomicU32) -> u32 {
         change(word, |word| if is_inside(word) { word.wrapping_add(2) } else { 1 });
+        step("enter: counted");
         self.after_publishing()
     }
 
     /// [`Gate::retract`] for a counted word.
     pub fn retract_counted(&self, word: &AtomicU32) {
         uncount(word, 1);
+        step("enter: taken back");
         self.bump_drain();
     }
 
     /// [`Gate::leave`] for shares of a counted word.
     pub fn leave_counted(&self, word: &AtomicU32, shares: u32) -> u32 {
         uncount(word, shares);
+        step("leave: uncounted");
         self.after_leaving()
     }
 
@@ -199,6 +206,7 @@ impl Gate {
     /// Tells the exclusive side that a word has become even.
     pub fn bump_drain(&self) {
         self.drain.word().fetch_add(1, Ordering::Release);
+        step("drain: bumped");
         self.drain.wake(ALL);
     }
 
@@ -221,6 +229,7 @@ impl Gate {
             .word()
             .compare_exchange(open, closed, Ordering::AcqRel, Ordering::Relaxed)
             .ok()?;
+        step("close: closed");
         full_fence(Fence::Close);
         Some(closed)
     }
@@ -283,6 +292,7 @@ impl Gate {
             if look.inside == 0 && look.unchanged {
                 return true;
             }
+            step("drain: looked");
             if look.inside == 0 && std::mem::take(&mut first) {
                 continue;
             }

@@ -13,7 +13,7 @@ use crate::layout::{FLAG_MAY_BE_COVERED, LockByte, Slot};
 use crate::lifeline::Lifeline;
 use crate::reclaim::reclaim;
 use crate::report::Writer;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, step};
 use crate::{Error, pacing, process, sys, wait};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
@@ -86,6 +86,7 @@ impl Held {
     /// Opens a gate that a dead holder left closed.
     pub(crate) fn heal(&self) -> Result<(), Error> {
         let attachment = self.attachment()?;
+        step("exclusive: about to heal");
         wait::open_for_all(attachment, attachment.gate().now());
         Ok(())
     }
@@ -106,6 +107,7 @@ impl Held {
         holder.token.set(u64::from(high) << 32 | u64::from(low));
         gate.wanted.store(1, Ordering::Relaxed);
         attachment.exclusive_thread.store(join::thread_id(), Ordering::Relaxed);
+        step("exclusive: announced");
         Ok(())
     }
 
@@ -207,7 +209,9 @@ impl Held {
         let Ok(attachment) = self.attachment() else {
             return false;
         };
+        step("release: about to retract");
         self.retract();
+        step("release: retracted");
         wait::open_for_all(attachment, self.generation)
     }
 
@@ -222,7 +226,9 @@ impl Held {
             stats.last_pause.store(microseconds, Ordering::Relaxed);
             pacing::record(stats, pause, false);
         }
+        step("release: recorded");
         self.unlock();
+        step("release: unlocked");
     }
 
     /// Gives the locks back.

@@ -19,7 +19,7 @@ use crate::lifeline::{Lifeline, Place};
 use crate::mapping::BarrierMap;
 use crate::process::{self, Locked};
 use crate::seat::{self, Seat};
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, Ordering, fence, step};
 use crate::sys::{self, Mode};
 use crate::thread;
 use crate::wait::Met;
@@ -94,7 +94,9 @@ pub(crate) fn claim(
     match held {
         Some((lifeline, Ok(index))) => {
             let slot = &slots[index as usize];
+            step("join: claimed");
             slot.settle(parts.dirty());
+            step("join: settled");
             if kind == KIND_COUNTED {
                 slot.word.store(0, Ordering::Release);
             }
@@ -115,6 +117,7 @@ pub(crate) fn introduce(slot: &Slot, kind: u32, flags: u32, inner: &Inner) {
     slot.flags.store(flags | inner.cover.flag(), Ordering::Relaxed);
     slot.kind.store(kind, Ordering::Relaxed);
     fence(Ordering::Release);
+    step("join: introduced");
 }
 
 /// The kernel's number of this thread.
@@ -204,7 +207,9 @@ impl Attachment {
                 seat.wipe();
             }
             // The life byte falls last, when the slot is settled.
+            step("thread end: settled");
             drop(registration);
+            step("thread end: unlocked");
             if is_closed(self.gate().now()) {
                 self.gate().bump_drain();
             }

@@ -71,6 +71,8 @@ mod report;
 mod seat;
 mod shared;
 mod status;
+#[cfg(stillpoint_steps)]
+mod steps;
 mod sync;
 mod sys;
 mod thread;

@@ -17,7 +17,7 @@ use crate::file::{self, Identity};
 use crate::layout::LockByte;
 use crate::mapping::Mapping;
 use crate::process::Locked;
-use crate::sync::{AtomicI32, Ordering};
+use crate::sync::{AtomicI32, Ordering, step};
 use crate::sys::{self, Mode};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use std::fs::File;
@@ -105,13 +105,16 @@ impl Lifeline {
         lock: impl FnOnce(&File) -> std::io::Result<Option<T>>,
     ) -> Result<Option<(Lifeline, T)>, Error> {
         let file = place.open_fresh()?;
+        step("lifeline: opened");
         let locked = lock(&file).map_err(|source| Error::system("lock", &place.path, source))?;
         let Some(locked) = locked else {
             return Ok(None);
         };
+        step("lifeline: locked");
         let page = NonZeroUsize::new(4096).expect("4096 is not 0");
         let mapping = Mapping::of_file(&file, page, false)
             .map_err(|source| Error::system("mmap", &place.path, source))?;
+        step("lifeline: mapped");
         Ok(Some((
             Lifeline { descriptor: keep_descriptor.then_some(file), _mapping: mapping },
             locked,

@@ -12,7 +12,7 @@ use crate::layout::{
     DirtyRecord, FLAG_UNWATCHED, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts, Slot,
 };
 use crate::process::{self, Locked};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, step};
 use crate::sys::{self, Mode};
 
 /// Who is written into the ring of the lost.
@@ -26,6 +26,7 @@ impl DirtyRecord {
     /// Raises the epoch and remembers why.
     pub(crate) fn raise(&self, loss: &Loss<'_>) {
         let before = self.epoch.fetch_add(1, Ordering::AcqRel);
+        step("reclaim: epoch raised");
         let record = &self.ring[(before % LOST) as usize];
         record.pid.store(loss.pid, Ordering::Relaxed);
         record.comm.set(loss.comm);
@@ -46,11 +47,13 @@ impl Slot {
                     label: &self.label.get(),
                 });
             }
+            step("reclaim: loss recorded");
             self.word.store(word.wrapping_add(1), Ordering::Release);
         }
         if self.kind.load(Ordering::Relaxed) == KIND_COUNTED {
             self.word.store(0, Ordering::Release);
         }
+        step("reclaim: word even");
         self.flags.store(0, Ordering::Relaxed);
         self.pid.store(0, Ordering::Relaxed);
         self.tid.store(0, Ordering::Relaxed);
@@ -76,7 +79,9 @@ pub(crate) fn reclaim(inner: &Inner, parts: Parts, index: usize) -> bool {
     if !sys::try_lock_byte(&fresh, byte, Mode::Exclusive).unwrap_or(false) {
         return false;
     }
+    step("reclaim: locked");
     slot.settle(parts.dirty());
+    step("reclaim: settled");
     // The lock falls with the description, before anybody may fork again.
     drop(fresh);
     drop(process);

@@ -30,7 +30,7 @@
 
 use crate::gate::{Gate, is_inside};
 use crate::process;
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, step};
 use std::panic::Location;
 use std::ptr;
 
@@ -241,6 +241,7 @@ impl Seat {
     pub(crate) fn publish(&self, odd: u32) -> u32 {
         self.copy.store(odd, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
+        step("enter: copied");
         self.gate().publish(self.word(), odd)
     }
 
@@ -249,14 +250,17 @@ impl Seat {
     #[inline(always)]
     pub(crate) fn settle(&self, odd: u32) -> bool {
         compiler_fence(Ordering::SeqCst);
+        step("enter: admitted");
         self.settled.store(odd, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
+        step("enter: settled");
         if self.copy.load(Ordering::Relaxed) != odd {
             self.start_over();
             return false;
         }
         self.depth.store(1, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
+        step("enter: inside");
         true
     }
 
@@ -289,8 +293,10 @@ impl Seat {
         compiler_fence(Ordering::SeqCst);
         self.depth.store(0, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
+        step("leave: no depth");
         self.copy.store(even, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
+        step("leave: copied");
         let generation = self.gate().leave(self.word(), even);
         (generation | self.readmitted.load(Ordering::Relaxed)) & 1 != 0
     }

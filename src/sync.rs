@@ -1,4 +1,4 @@
-//! Atomics, fences and futexes: the one place that names them.
+//! Atomics, fences, futexes and steps: the one place that names them.
 //!
 //! Everything that several processes touch at once goes through this module, so that the model
 //! checker can take its place: it compiles the protocol's own file (`gate.rs`) beside a module of this
@@ -17,6 +17,15 @@ use std::time::Duration;
 pub fn full_fence(_site: Fence) {
     fence(Ordering::SeqCst);
 }
+
+/// Marks a place between two steps of the protocol. It is nothing in the product; `steps` says what
+/// `--cfg stillpoint_steps` makes of it.
+#[cfg(not(stillpoint_steps))]
+#[inline(always)]
+pub fn step(_name: &'static str) {}
+
+#[cfg(stillpoint_steps)]
+pub use crate::steps::step;
 
 /// A word that processes wait on: futex(2), shared between processes.
 #[repr(transparent)]

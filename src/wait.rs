@@ -19,7 +19,7 @@ use crate::exclusive::Phase;
 use crate::gate::{ALL, Gate, is_closed};
 use crate::join::{self, Attachment};
 use crate::layout::{LockByte, Slot};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, step};
 use crate::sys;
 use std::time::{Duration, Instant};
 
@@ -120,7 +120,9 @@ fn wait_here(
             sleep = sleep.min(patience.saturating_sub(since.elapsed()));
         }
         // Rounded up by what the clock of `Met` leaves out.
+        step("wait: about to sleep");
         gate.generation.wait(generation, Some(sleep + Duration::from_millis(1)));
+        step("wait: awake");
         if gate.now() != generation {
             return Ok(());
         }
@@ -173,8 +175,10 @@ fn look_after(barrier: &Barrier, attachment: &Attachment, generation: u32) -> bo
 /// False if it was opened already.
 pub(crate) fn open_for_all(attachment: &Attachment, generation: u32) -> bool {
     let gate = attachment.gate();
+    step("open: about to swap");
     let opened = gate.open(generation);
     if opened {
+        step("open: swapped");
         let stats = attachment.parts.stats();
         stats.last_opened.set(sys::monotonic_milliseconds());
         readmit(gate, attachment.readmit);
@@ -192,6 +196,7 @@ pub(crate) fn after_leaving(gate: &Gate, readmitted: bool) {
     if is_closed(gate.now()) {
         gate.bump_drain();
     }
+    step("leave: told");
     if readmitted && gate.waiters.load(Ordering::Relaxed) > 0 {
         gate.generation.wake(1);
     }
