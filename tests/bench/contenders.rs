@@ -7,13 +7,13 @@
 use std::ffi::c_short;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, compiler_fence};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use stillpoint::{Barrier, ExclusiveOptions};
+
+use crate::pthread::{Kind, Mutex, ReaderWriter};
 
 /// A lock, or none at all.
 pub trait Contender: Send + Sync {
@@ -26,7 +26,7 @@ pub trait Contender: Send + Sync {
 }
 
 /// What a contender has to say for itself.
-trait Lock: Send + Sync {
+pub trait Lock: Send + Sync {
     fn shared(&self, inside: impl FnMut());
     fn alone(&self, inside: impl FnMut());
 }
@@ -63,12 +63,34 @@ pub fn open(name: &str, folder: &Path) -> anyhow::Result<Box<dyn Contender>> {
         "flock" => Box::new(Flock(file()?)),
         "OFD" => Box::new(OpenFileDescription(file()?)),
         "Cyrus" => Box::new(Cyrus(folder.join(name))),
-        "pthread" => Box::new(Pthread::new(&file()?)?),
+        "fcntl" => Box::new(OfProcess(file()?)),
+        "pthread" => Box::new(ReaderWriter::new(&file()?, Kind::ReadersFirst)?),
+        "pthread-writers" => Box::new(ReaderWriter::new(&file()?, Kind::WritersFirst)?),
+        "mutex" => Box::new(Mutex::new(&file()?)?),
         "parking_lot" => Box::new(parking_lot::RwLock::new(())),
         "std" => Box::new(std::sync::RwLock::new(())),
         "plain" => Box::new(Plain),
         _ => anyhow::bail!("no contender is called {name}"),
     })
+}
+
+/// What people call the contender of that name.
+pub fn title(name: &str) -> &str {
+    match name {
+        "parking_lot" => "parking_lot RwLock",
+        "std" => "std RwLock",
+        "pthread" => "pthread_rwlock",
+        "pthread-writers" => "pthread_rwlock, writers first",
+        "mutex" => "robust pthread_mutex",
+        "OFD" => "OFD lock",
+        "Cyrus" => "open+fcntl+close as Cyrus",
+        _ => name,
+    }
+}
+
+/// Whether each thread opens it for itself: the lock of an open file is one, whoever uses that.
+pub fn is_opened_by_each_thread(name: &str) -> bool {
+    matches!(name, "flock" | "OFD")
 }
 
 /// The barrier of a folder.
@@ -142,6 +164,29 @@ impl Lock for OpenFileDescription {
     }
 }
 
+/// A classic lock of fcntl(2), which belongs to the process, on an open file.
+struct OfProcess(File);
+
+impl OfProcess {
+    fn set(&self, kind: i32) {
+        fcntl(&self.0, FcntlArg::F_SETLKW(&whole_file(kind))).expect("fcntl");
+    }
+}
+
+impl Lock for OfProcess {
+    fn shared(&self, mut inside: impl FnMut()) {
+        self.set(libc::F_RDLCK);
+        inside();
+        self.set(libc::F_UNLCK);
+    }
+
+    fn alone(&self, mut inside: impl FnMut()) {
+        self.set(libc::F_WRLCK);
+        inside();
+        self.set(libc::F_UNLCK);
+    }
+}
+
 /// What Cyrus IMAP does for its global lock: open with these flags, lock, unlock, close.
 struct Cyrus(PathBuf);
 
@@ -163,54 +208,6 @@ impl Lock for Cyrus {
 
     fn alone(&self, inside: impl FnMut()) {
         self.hold(libc::F_WRLCK, inside);
-    }
-}
-
-/// A process-shared pthread_rwlock in a shared map. Never unmapped.
-struct Pthread(NonNull<libc::pthread_rwlock_t>);
-
-// SAFETY: the lock is made to be used from everywhere.
-unsafe impl Send for Pthread {}
-// SAFETY: as above.
-unsafe impl Sync for Pthread {}
-
-impl Pthread {
-    /// Maps it; makes it if the file is new.
-    fn new(file: &File) -> anyhow::Result<Pthread> {
-        let page = std::num::NonZeroUsize::new(4096).expect("not 0");
-        let new = file.metadata()?.len() == 0;
-        file.set_len(page.get() as u64)?;
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new map at a place of the kernel's choice, of a file that nobody truncates.
-        let lock = unsafe { mmap(None, page, protection, MapFlags::MAP_SHARED, file, 0) }?.cast();
-        if new {
-            // SAFETY: the map is larger than a lock, aligned to a page, and nobody uses it yet.
-            unsafe {
-                let mut attributes = std::mem::zeroed();
-                libc::pthread_rwlockattr_init(&mut attributes);
-                libc::pthread_rwlockattr_setpshared(&mut attributes, libc::PTHREAD_PROCESS_SHARED);
-                libc::pthread_rwlock_init(lock.as_ptr(), &attributes);
-            }
-        }
-        Ok(Pthread(lock))
-    }
-}
-
-impl Lock for Pthread {
-    fn shared(&self, mut inside: impl FnMut()) {
-        // SAFETY: `new` mapped an initialised lock, which stays mapped.
-        unsafe { libc::pthread_rwlock_rdlock(self.0.as_ptr()) };
-        inside();
-        // SAFETY: as above; this thread holds it.
-        unsafe { libc::pthread_rwlock_unlock(self.0.as_ptr()) };
-    }
-
-    fn alone(&self, mut inside: impl FnMut()) {
-        // SAFETY: as in `shared`.
-        unsafe { libc::pthread_rwlock_wrlock(self.0.as_ptr()) };
-        inside();
-        // SAFETY: as above; this thread holds it.
-        unsafe { libc::pthread_rwlock_unlock(self.0.as_ptr()) };
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the barrier costs, beside the locks that it might be replaced by.
 //!
 //! ```text
-//! cargo bench --bench compare -- [--quick] [--json] [--check] [ROW...]
+//! cargo bench --bench compare -- [--quick] [--json] [--check] [GROUP...]
+//! cargo bench --bench compare -- --publish|--redraw
 //! ```
 //!
 //! Every figure is a ratio, or stands beside its peer's, measured in this very run: absolute times
@@ -14,9 +15,12 @@
 
 mod commands;
 mod contenders;
+mod figures;
+mod growth;
 mod measure;
 mod pairs;
 mod pauses;
+mod pthread;
 mod quiet;
 mod recovery;
 mod report;
@@ -24,6 +28,7 @@ mod scaling;
 mod snapshots;
 mod worker;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -47,18 +52,27 @@ struct Arguments {
     #[arg(long)]
     check: bool,
 
+    /// Write the results into the repository: the data, and what README.md shows of it
+    #[arg(long, conflicts_with = "groups")]
+    publish: bool,
+
+    /// Measure nothing, and make what README.md shows from the data that is there
+    #[arg(long, conflicts_with_all = ["publish", "quick", "json", "check", "groups"])]
+    redraw: bool,
+
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
 
-    /// Only these groups: pairs, scaling, pauses, quiet, recovery, commands, snapshots
+    /// Only these groups: pairs, scaling, pauses, quiet, recovery, commands, snapshots,
+    /// growth
     #[arg(value_parser = GROUPS.map(|(name, _)| name))]
     groups: Vec<String>,
 }
 
 type Group = fn(&Effort, &mut Report) -> anyhow::Result<()>;
 
-const GROUPS: [(&str, Group); 7] = [
+const GROUPS: [(&str, Group); 8] = [
     ("pairs", pairs::measure),
     ("scaling", scaling::measure),
     ("pauses", pauses::measure),
@@ -66,6 +80,7 @@ const GROUPS: [(&str, Group); 7] = [
     ("recovery", recovery::measure),
     ("commands", commands::measure),
     ("snapshots", snapshots::measure),
+    ("growth", growth::measure),
 ];
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -75,14 +90,36 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let arguments = Arguments::parse();
+    if arguments.redraw {
+        redraw()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let effort = Effort::new(arguments.quick)?;
-    let mut report = Report::new(arguments.json, &effort);
+    let mut report = Report::new(&effort);
     for (name, group) in GROUPS {
         if arguments.groups.is_empty() || arguments.groups.iter().any(|asked| asked == name) {
             eprintln!("Measuring {name} ...");
             group(&effort, &mut report)?;
         }
     }
-    report.print();
+    report.finish();
+    print!("{}", if arguments.json { report.json()? } else { report.markdown() });
+    if arguments.publish {
+        anyhow::ensure!(report.skipped().is_empty(), "nothing is published: a row is missing");
+        std::fs::write(figures::data(root()), report.json()?)?;
+        redraw()?;
+    }
     Ok(ExitCode::from(u8::from(arguments.check && report.misses() > 0)))
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn redraw() -> anyhow::Result<()> {
+    for (path, text) in figures::files(root())? {
+        std::fs::write(&path, text)?;
+        eprintln!("Wrote {}", path.display());
+    }
+    Ok(())
 }

@@ -1,47 +1,9 @@
-//! The table: what was measured, beside what, and whether that is good enough.
+//! What the groups have found, judged against its targets.
 
-use serde_json::{Value, json};
-
+use crate::figures::{self, Growth, Machine, Peer, Results, table};
 use crate::measure::Effort;
 
-/// Something measured: nanoseconds, with the digits that matter; or at least that many.
-#[derive(Clone, Copy, Debug)]
-pub enum Time {
-    Took(f64),
-    /// Given up after that long.
-    MoreThan(f64),
-}
-
-impl Time {
-    fn nanoseconds(self) -> f64 {
-        match self {
-            Time::Took(nanoseconds) | Time::MoreThan(nanoseconds) => nanoseconds,
-        }
-    }
-
-    /// The longer of two.
-    pub fn longer(self, other: Time) -> Time {
-        if other.nanoseconds() > self.nanoseconds() { other } else { self }
-    }
-
-    fn json(self) -> Value {
-        json!({ "ns": self.nanoseconds(), "at_least": matches!(self, Time::MoreThan(_)) })
-    }
-}
-
-impl std::fmt::Display for Time {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let more = if matches!(self, Time::MoreThan(_)) { "> " } else { "" };
-        let (value, unit) = match self.nanoseconds() {
-            nanoseconds if nanoseconds < 1e3 => (nanoseconds, "ns"),
-            nanoseconds if nanoseconds < 1e6 => (nanoseconds / 1e3, "us"),
-            nanoseconds if nanoseconds < 1e9 => (nanoseconds / 1e6, "ms"),
-            nanoseconds => (nanoseconds / 1e9, "s"),
-        };
-        let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
-        write!(out, "{more}{value:.digits$} {unit}")
-    }
-}
+pub use crate::figures::Time;
 
 /// What a row has to keep.
 #[derive(Clone, Copy, Debug)]
@@ -86,127 +48,95 @@ impl Row {
         }
     }
 
-    fn ratio_text(&self) -> String {
-        let Some(ratio) = self.ratio() else { return String::new() };
-        let bound = match (self.measured, &self.peer) {
-            (_, Some((_, Time::MoreThan(_)))) => "< ",
-            (Time::MoreThan(_), _) => "> ",
-            _ => "",
-        };
-        if ratio < 0.1 {
-            format!("{bound}1 / {:.0}", 1.0 / ratio)
-        } else {
-            format!("{bound}{ratio:.2}")
-        }
-    }
-
     fn target_text(&self) -> String {
         match self.target {
-            Target::Ratio(most) => format!("<= {most} x"),
-            Target::Cheaper(times) => format!("<= 1 / {times}"),
+            Target::Ratio(most) => format!("<= {most} x {}", self.peer_name()),
+            Target::Cheaper(times) => format!("<= {} / {times}", self.peer_name()),
             Target::AtMost(most) => format!("<= {}", Time::Took(most)),
             Target::Held(what, _) => what.into(),
             Target::None => String::new(),
         }
     }
 
-    fn verdict(&self) -> &'static str {
-        match self.met() {
-            None => "",
-            Some(true) => "met",
-            Some(false) => "NOT MET",
+    fn peer_name(&self) -> &str {
+        self.peer.as_ref().map_or("", |(name, _)| name)
+    }
+}
+
+impl From<Row> for figures::Row {
+    fn from(row: Row) -> figures::Row {
+        figures::Row {
+            ratio: row.ratio(),
+            target: row.target_text(),
+            met: row.met(),
+            what: row.what,
+            measured: row.measured,
+            peer: row.peer.map(|(name, time)| Peer { name, time }),
+            note: row.note,
         }
     }
 }
 
-/// All rows so far.
+/// All that was measured so far.
 pub struct Report {
-    json: bool,
-    quick: bool,
-    rows: Vec<Row>,
-    /// What could not be measured here, and why.
-    skipped: Vec<String>,
+    results: Results,
 }
 
 impl Report {
-    pub fn new(json: bool, effort: &Effort) -> Report {
-        Report { json, quick: effort.quick, rows: Vec::new(), skipped: Vec::new() }
+    pub fn new(effort: &Effort) -> Report {
+        Report { results: Results { schema: 2, quick: effort.quick, ..Default::default() } }
     }
 
     pub fn add(&mut self, row: Row) {
-        self.rows.push(row);
+        self.results.rows.push(row.into());
+    }
+
+    pub fn growth(&mut self) -> &mut Growth {
+        &mut self.results.growth
     }
 
     /// Says loudly that something is missing.
     pub fn skip(&mut self, what: &str, why: &str) {
         eprintln!("SKIPPED: {what}: {why}");
-        self.skipped.push(format!("{what}: {why}"));
+        self.results.skipped.push(format!("{what}: {why}"));
     }
 
     pub fn misses(&self) -> usize {
-        self.rows.iter().filter(|row| row.met() == Some(false)).count()
+        self.results.rows.iter().filter(|row| row.met == Some(false)).count()
     }
 
-    pub fn print(&self) {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let load = load.split(' ').next().unwrap_or_default();
-        let real_time = runs_at_real_time_priority();
-        if self.json {
-            let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
-            let machine = json!({ "cores": cores, "kernel": kernel.trim(), "load": load, "real_time": real_time });
-            println!(
-                "{:#}",
-                json!({ "schema": 1, "quick": self.quick, "machine": machine, "rows": rows, "skipped": self.skipped })
-            );
-            return;
-        }
-        println!("| what | measured | peer | ratio | target | |");
-        println!("|---|---|---|---|---|---|");
-        for row in &self.rows {
-            let peer = row
-                .peer
-                .as_ref()
-                .map_or_else(String::new, |(name, time)| format!("{name}: {time}"));
-            let note = if row.note.is_empty() { String::new() } else { format!(" ({})", row.note) };
-            println!(
-                "| {}{note} | {} | {peer} | {} | {} | {} |",
-                row.what,
-                row.measured,
-                row.ratio_text(),
-                row.target_text(),
-                row.verdict()
-            );
-        }
-        println!();
-        println!(
-            "{cores} cores, Linux {}, load average {load} at the end{}; nothing pinned, contenders interleaved, medians of rounds{}.",
-            kernel.trim(),
-            if real_time { ", measured at real-time priority" } else { "" },
-            if self.quick { ", short run" } else { "" }
-        );
-        for skipped in &self.skipped {
-            println!("Skipped: {skipped}.");
-        }
-        let judged = self.rows.iter().filter(|row| row.met().is_some()).count();
-        println!("{} of {judged} targets met.", judged - self.misses());
+    pub fn skipped(&self) -> &[String] {
+        &self.results.skipped
+    }
+
+    /// Nothing more comes.
+    pub fn finish(&mut self) {
+        self.results.machine = machine();
+    }
+
+    pub fn markdown(&self) -> String {
+        table::markdown(&self.results, None)
+    }
+
+    pub fn json(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string_pretty(&self.results)? + "\n")
     }
 }
 
-impl Row {
-    fn json(&self) -> Value {
-        let peer =
-            self.peer.as_ref().map(|(name, time)| json!({ "name": name, "time": time.json() }));
-        json!({
-            "what": self.what,
-            "measured": self.measured.json(),
-            "peer": peer,
-            "ratio": self.ratio(),
-            "target": self.target_text(),
-            "met": self.met(),
-            "note": self.note,
-        })
+fn machine() -> Machine {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let processor = read("/proc/cpuinfo").lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name.trim() == "model name").then(|| value.trim().to_owned())
+    });
+    // What comes behind the number is the distributor's.
+    let kernel = read("/proc/sys/kernel/osrelease");
+    Machine {
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        processor: processor.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+        kernel: kernel.trim().split('-').next().unwrap_or_default().to_owned(),
+        load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
+        real_time: runs_at_real_time_priority(),
     }
 }
 

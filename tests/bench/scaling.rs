@@ -7,6 +7,8 @@
 //! which somebody had no core for more than a tenth of it says nothing about cores that are busy with
 //! this together, and is taken again.
 
+use std::path::Path;
+
 use crate::measure::{Effort, median};
 use crate::report::{Report, Row, Target, Time};
 use crate::worker::Worker;
@@ -26,9 +28,9 @@ pub fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
         let mut attempts = 0;
         while costs[0].len() < rounds && attempts < 4 * rounds {
             attempts += 1;
-            let round = loads.iter_mut().map(Load::cost).collect::<anyhow::Result<Vec<f64>>>()?;
-            if round.iter().all(|cost| cost.is_finite()) {
-                costs.iter_mut().zip(round).for_each(|(costs, cost)| costs.push(cost));
+            let rounds = loads.iter_mut().map(Load::round).collect::<Result<Vec<_>, _>>()?;
+            if rounds.iter().all(|round| round.undisturbed) {
+                costs.iter_mut().zip(rounds).for_each(|(costs, round)| costs.push(round.cost));
             }
         }
         let kept = costs[0].len();
@@ -59,22 +61,30 @@ pub fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// Workers that enter and leave at the same time.
-struct Load(Vec<Worker>);
+pub struct Load(Vec<Worker>);
+
+/// What one round of a load came to.
+pub struct Round {
+    /// What a pair cost on average, in nanoseconds of a core's time.
+    pub cost: f64,
+    /// Whether nobody had to wait for a core.
+    pub undisturbed: bool,
+}
 
 impl Load {
-    fn start(name: &str, folder: &std::path::Path, processes: &[usize]) -> anyhow::Result<Load> {
+    pub fn start(name: &str, folder: &Path, processes: &[usize]) -> anyhow::Result<Load> {
         let start = |threads: &usize| Worker::start("cost", name, folder, &[*threads as u64]);
         processes.iter().map(start).collect::<Result<_, _>>().map(Load)
     }
 
-    /// What a pair costs now, on average; not a number if somebody had to wait for a core.
-    fn cost(&mut self) -> anyhow::Result<f64> {
+    pub fn round(&mut self) -> anyhow::Result<Round> {
         self.0.iter_mut().try_for_each(Worker::tell)?;
-        let mut costs = Vec::new();
+        let (mut costs, mut undisturbed) = (Vec::new(), true);
         for worker in &mut self.0 {
             let answer = worker.numbers()?;
-            costs.push(if answer[1] > 0.9 { answer[0] } else { f64::NAN });
+            costs.push(answer[0]);
+            undisturbed &= answer[1] > 0.9;
         }
-        Ok(costs.iter().sum::<f64>() / costs.len() as f64)
+        Ok(Round { cost: costs.iter().sum::<f64>() / costs.len() as f64, undisturbed })
     }
 }

@@ -85,9 +85,14 @@ impl Worker {
         Ok(Some(line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?))
     }
 
-    /// Tells it to finish, and takes its last answer.
-    pub fn finish(mut self) -> anyhow::Result<Vec<f64>> {
+    /// Tells it to finish.
+    pub fn let_go(&mut self) {
         drop(self.input.take());
+    }
+
+    /// The same, and takes its last answer.
+    pub fn finish(mut self) -> anyhow::Result<Vec<f64>> {
+        self.let_go();
         self.numbers()
     }
 
@@ -145,7 +150,12 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     let folder = Path::new(folder);
     let open = || contenders::open(contender, folder);
     match (role.as_str(), numbers.as_slice()) {
-        ("cost", [threads]) => cost(&*open()?, *threads as usize),
+        ("cost", [threads]) => {
+            let each = contenders::is_opened_by_each_thread(contender);
+            let handles = if each { *threads } else { 1 };
+            let contenders = (0..handles).map(|_| open()).collect::<Result<Vec<_>, _>>()?;
+            cost(&contenders, *threads as usize);
+        }
         ("write", [hold, rest]) => {
             write(&*open()?, Duration::from_micros(*hold), Duration::from_micros(*rest))
         }
@@ -161,14 +171,14 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
 
 /// `cost THREADS`: each time it is told, all its threads enter and leave for 20 ms; answers what a
 /// pair costs of a core's time, in nanoseconds, and for how much of the 20 ms each had a core.
-fn cost(contender: &dyn Contender, threads: usize) {
+fn cost(contenders: &[Box<dyn Contender>], threads: usize) {
     const STRETCH: u64 = 20_000_000;
     let orders = Orders::new();
     let start = std::sync::Barrier::new(threads + 1);
     let results = Mutex::new(Vec::new());
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        for contender in contenders.iter().cycle().take(threads) {
             scope.spawn(|| {
                 contender.pairs(1000);
                 loop {
