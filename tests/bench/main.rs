@@ -106,7 +106,9 @@ fn main() -> anyhow::Result<ExitCode> {
     print!("{}", if arguments.json { report.json()? } else { report.markdown() });
     if arguments.publish {
         anyhow::ensure!(report.skipped().is_empty(), "nothing is published: a row is missing");
-        std::fs::write(figures::data(root()), report.json()?)?;
+        let data = figures::data(root());
+        std::fs::create_dir_all(data.parent().expect("it lies in a folder"))?;
+        std::fs::write(data, report.json()?)?;
         redraw()?;
     }
     Ok(ExitCode::from(u8::from(arguments.check && report.misses() > 0)))
