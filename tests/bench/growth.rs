@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::contenders;
 use crate::figures::{Curve, Point};
 use crate::measure::{Effort, median};
@@ -18,6 +20,9 @@ use crate::report::{Report, Time};
 use crate::scaling::Load;
 
 pub fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
+    // Each worker has two pipes.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     report.growth().quiet = quiet(effort)?;
     let threads = ["stillpoint", "parking_lot", "pthread", "flock", "OFD"];
     report.growth().threads = pairs(effort, &threads, |many| vec![many])?;
