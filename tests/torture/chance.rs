@@ -1,5 +1,6 @@
 //! Chance: a generator of its own for every thread, cheap and repeatable from its seed.
 
+use crate::arena::Arena;
 use std::time::Duration;
 
 /// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators").
@@ -7,7 +8,12 @@ pub struct Chance(u64);
 
 impl Chance {
     pub fn new(seed: u64) -> Chance {
-        Chance((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Chance(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// That of one participant: the seed of the run, and a number of its own.
+    pub fn of(arena: &Arena, number: u32) -> Chance {
+        Chance::new(arena.seed().wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(number.into()))
     }
 
     pub fn below(&mut self, limit: u64) -> u64 {

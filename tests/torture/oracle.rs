@@ -4,22 +4,24 @@
 //! must have ended inside on purpose, and all of these must be covered by the dirty epoch; everybody
 //! else's two numbers must be equal. Until the release nothing may have moved.
 //!
-//! A writer that is being killed is marked for ever, and the kernel may give its slot back a moment
-//! before the lock that proves its life here. So whoever is marked gets a second to be dead. In that
-//! time one that lives moves, or goes on living: both convict.
+//! A writer that was killed is marked for ever, and the kernel may give its slot back a moment before
+//! the lock that proves its life here. So whoever was marked is only asked for his death when the
+//! pause has been certified, and gets a while. One that lives moves in that time, or goes on living:
+//! both convict.
 
-use crate::arena::{Arena, COUNTED, INSIDE, OUTSIDE, is_loss};
+use crate::arena::Arena;
+use crate::state::{Ledger, State};
 use std::ops::Range;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-/// How long a dying process may take.
-const DYING: Duration = Duration::from_secs(1);
+/// How long a dying process may take, on one busy CPU.
+const DYING: Duration = Duration::from_secs(10);
 
 /// What a judge saw.
 #[derive(PartialEq, Eq)]
 struct Sight {
-    states: Vec<u32>,
+    states: Vec<State>,
     index: Vec<u32>,
     counter: Vec<u32>,
 }
@@ -29,91 +31,127 @@ pub struct Judge<'a> {
     arena: &'a Arena,
     range: Range<u32>,
     at_grant: Sight,
+    findings: Findings,
+}
+
+/// What there is against a pause, if it is certified.
+#[derive(Default)]
+pub struct Findings {
     complaints: Vec<String>,
+    /// Writers that must be dead, in the state in which they died.
+    suspects: Vec<(u32, State)>,
 }
 
 impl<'a> Judge<'a> {
-    /// Looks at a pause that was just granted with this dirty epoch.
+    /// Looks at a pause that was granted with this dirty epoch.
     pub fn at_grant(arena: &'a Arena, epoch: u32) -> Judge<'a> {
         let (first, settled) = arena.settled();
         let range = first..arena.writers();
-        let sight = look(arena, range.clone());
-        let mut judge =
-            Judge { arena, range: range.clone(), at_grant: sight, complaints: Vec::new() };
-        let mut losses = settled;
-        for (at, writer) in range.enumerate() {
-            let seen = &judge.at_grant;
-            let (state, index, counter) = (seen.states[at], seen.index[at], seen.counter[at]);
-            losses += u32::from(is_loss(state));
-            if state == OUTSIDE && index != counter {
+        let at_grant = look(arena, range.clone());
+        let mut findings = Findings::default();
+        let mut ledger = Ledger::new(arena, settled);
+        for (at, writer) in range.clone().enumerate() {
+            let (state, index, counter) = at_grant.of(at);
+            ledger.enter(arena.record(writer).process.load(SeqCst), state);
+            if state.is_outside() && index != counter {
                 let torn = format!("writer {writer} is outside with {index} and {counter}");
-                judge.complaints.push(torn);
+                findings.complaints.push(torn);
             }
-            if matches!(state, INSIDE | COUNTED) && !is_dead(arena, writer, state) {
-                judge.complaints.push(format!("writer {writer} is inside and lives"));
+            if state.is_inside() {
+                findings.suspects.push((writer, state));
             }
         }
+        let losses = ledger.close(false);
         if losses > epoch {
-            let text = format!("{losses} writers died inside and the dirty epoch is {epoch}");
-            judge.complaints.push(text);
+            let text = format!("{losses} losses are owed and the dirty epoch is {epoch}");
+            findings.complaints.push(text);
         }
-        judge
+        Judge { arena, range, at_grant, findings }
     }
 
     /// Looks again, just before the release.
-    pub fn at_release(&mut self) {
+    pub fn at_release(mut self) -> Findings {
         let now = look(self.arena, self.range.clone());
+        let complaints = &mut self.findings.complaints;
         if now != self.at_grant {
             for (at, writer) in self.range.clone().enumerate() {
                 let (before, now) = (self.at_grant.of(at), now.of(at));
                 if before != now {
-                    let text = format!("writer {writer} went from {before:?} to {now:?}");
-                    self.complaints.push(text);
+                    complaints.push(format!("writer {writer} went from {before:?} to {now:?}"));
                 }
             }
         }
-        let new = self.range.end..self.arena.writers();
-        let begun = new.filter(|writer| self.arena.record(*writer).state.load(SeqCst) != OUTSIDE);
-        let begun: Vec<u32> = begun.collect();
-        if !begun.is_empty() {
-            self.complaints.push(format!("new writers {begun:?} are inside"));
+        for writer in self.range.end..self.arena.writers() {
+            if !State::of(self.arena.record(writer)).is_outside() {
+                complaints.push(format!("new writer {writer} is inside"));
+            }
+        }
+        self.findings
+    }
+}
+
+impl Findings {
+    /// The pause was certified: what was seen counts.
+    pub fn convict(mut self, arena: &Arena, who: &str) {
+        for (writer, state) in self.suspects {
+            if !is_dead(arena, writer, state) {
+                self.complaints.push(format!("writer {writer} was inside and lived"));
+            }
+        }
+        for complaint in self.complaints {
+            arena.complain(&format!("{complaint}, in a certified pause of {who}"));
         }
     }
 
-    /// The pause was certified: what was seen counts.
-    pub fn convict(self, who: &str) {
-        for complaint in self.complaints {
-            self.arena.complain(&format!("{complaint}, in a certified pause of {who}"));
+    /// As text, for another process to convict by.
+    pub fn to_text(&self) -> String {
+        let suspects =
+            self.suspects.iter().map(|(writer, state)| format!("{writer} {}\n", state.0));
+        let complaints = self.complaints.iter().map(|complaint| format!("! {complaint}\n"));
+        suspects.chain(complaints).collect()
+    }
+
+    /// The reverse.
+    pub fn from_text(text: &str) -> Findings {
+        let mut findings = Findings::default();
+        for line in text.lines() {
+            match line.split_once(' ').expect("a finding has two parts") {
+                ("!", complaint) => findings.complaints.push(complaint.into()),
+                (writer, state) => findings.suspects.push((
+                    writer.parse().expect("a number"),
+                    State(state.parse().expect("a number")),
+                )),
+            }
         }
+        findings
     }
 }
 
 impl Sight {
     /// State and numbers of one writer.
-    fn of(&self, at: usize) -> (u32, u32, u32) {
+    fn of(&self, at: usize) -> (State, u32, u32) {
         (self.states[at], self.index[at], self.counter[at])
     }
 }
 
 fn look(arena: &Arena, range: Range<u32>) -> Sight {
-    let states = range.clone().map(|writer| arena.record(writer).state.load(SeqCst));
     Sight {
-        states: states.collect(),
+        states: range.clone().map(|writer| State::of(arena.record(writer))).collect(),
         index: Arena::numbers(&arena.index, range.clone()),
         counter: Arena::numbers(&arena.counter, range),
     }
 }
 
-/// Whether a writer that was seen inside, in this state, is dead or soon will be.
-fn is_dead(arena: &Arena, writer: u32, state: u32) -> bool {
+/// Whether a writer that was seen inside is dead or soon will be, without having moved.
+fn is_dead(arena: &Arena, writer: u32, state: State) -> bool {
     let record = arena.record(writer);
     let started = Instant::now();
-    while record.state.load(SeqCst) == state && started.elapsed() < DYING {
+    while State::of(record) == state && started.elapsed() < DYING {
         if !arena.lives(record.process.load(SeqCst)) {
             // Once more, now that nothing can change any more.
-            return record.state.load(SeqCst) == state;
+            return State::of(record) == state;
         }
-        std::thread::sleep(Duration::from_micros(200));
+        std::thread::sleep(Duration::from_millis(1));
     }
     false
 }

@@ -1,48 +1,65 @@
-//! A writer process: a few threads that take shares in every way there is (`ways`) until they are
-//! killed or everything is over.
+//! A writer process: a few threads that take shares in every way there is (`ways`, `forks`) until they
+//! are killed, have lived long enough, or everything is over.
 
-use crate::arena::{Arena, INSIDE, OUTSIDE};
+use crate::arena::Arena;
 use crate::chance::Chance;
+use crate::role::Role;
+use crate::state::{Doing, State};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::Ordering::Release;
+use std::sync::atomic::Ordering::{Release, SeqCst};
+use std::time::{Duration, Instant};
 use stillpoint::Barrier;
 
-/// Threads of a process.
-const THREADS: u32 = 3;
 /// Shares of a command and of a forked child.
 pub const FEW: u32 = 10;
+/// How long a process lives, and the same again by chance. The oracle remembers all since the oldest.
+const LIFE: Duration = Duration::from_secs(10);
 
 /// One thread, with the record and the two numbers that are its own.
 pub struct Writer<'a> {
     pub arena: &'a Arena,
     pub barrier: &'a Barrier,
     pub number: u32,
+    pub process: u32,
     pub chance: Chance,
+    state: State,
+    /// Whether its shares certainly stand in a slot of its own.
+    own_slot: bool,
     shares: u32,
 }
 
-/// What the process does: a command takes a few shares and ends.
-pub fn run(arena: Arena, command: bool) {
-    let process = arena.new_process();
-    let barrier = Barrier::open(arena.barrier()).expect("the barrier is there");
-    if command {
-        let mut writer = Writer::new(&arena, &barrier, process);
-        return (0..FEW).for_each(|_| writer.plain());
-    }
+/// What the process does.
+pub fn run(arena: &Arena, process: u32, role: Role) {
+    let barrier = arena.open_barrier(process);
+    let threads = match role {
+        Role::Tight => 2,
+        Role::Calm => 6,
+        _ => 3,
+    };
+    let born = Instant::now();
+    let life = LIFE + Chance::of(arena, process).up_to_ms(LIFE.as_millis() as u64);
+    let goes_on = || !arena.is_over() && born.elapsed() < life;
     let lives = || {
-        while !arena.is_over() {
+        while goes_on() {
             // A thread of its own, so that it may end inside a share.
-            in_a_thread(|| Writer::new(&arena, &barrier, process).live());
+            in_a_thread(|| Writer::new(arena, &barrier, process, role).live(role, &goes_on));
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..THREADS {
+        for _ in 1..threads {
             // Not if the first one already executes a program.
             let _ = std::thread::Builder::new().spawn_scoped(scope, lives);
         }
         lives();
     });
+}
+
+/// What a process does that runs under somebody's share: a few shares of its own.
+pub fn run_covered(arena: &Arena, process: u32) {
+    let barrier = arena.open_barrier(process);
+    let mut writer = Writer::new(arena, &barrier, process, Role::Covered);
+    (0..FEW).for_each(|_| writer.plain());
 }
 
 /// Runs it in a thread of its own, if there can be one: while another thread of the process executes
@@ -55,18 +72,28 @@ pub fn in_a_thread(work: impl FnOnce() + Send) {
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(arena: &'a Arena, barrier: &'a Barrier, process: u32) -> Writer<'a> {
+    pub fn new(arena: &'a Arena, barrier: &'a Barrier, process: u32, role: Role) -> Writer<'a> {
         let number = arena.new_writer(process);
-        let chance = Chance::new(u64::from(number) << 20 | u64::from(std::process::id()));
-        Writer { arena, barrier, number, chance, shares: 0 }
+        let chance = Chance::of(arena, number);
+        // A thread keeps what its first share finds: a slot, unless there is none left or no memory
+        // to claim it.
+        let crowding = || arena.crowding().load(SeqCst);
+        let before = crowding();
+        drop(barrier.shared().expect("a share"));
+        let own_slot =
+            role != Role::Tight && role != Role::Crowd && before % 2 == 0 && crowding() == before;
+        let state = State(0);
+        Writer { arena, barrier, number, process, chance, state, own_slot, shares: 0 }
     }
 
     /// Takes shares until it ends inside one, or all is over.
-    fn live(&mut self) {
-        while !self.arena.is_over() {
+    fn live(&mut self, role: Role, goes_on: &impl Fn() -> bool) {
+        while goes_on() {
             match self.chance.below(2000) {
+                _ if role == Role::Forker => self.storm(),
                 0..4 => return self.end_inside(),
-                4..6 => self.execute(),
+                4..16 if role == Role::Tight => {}
+                4..6 => self.execute(role),
                 6..12 => self.fork(),
                 12..16 => self.command(),
                 16 => std::process::exit(0),
@@ -75,32 +102,47 @@ impl<'a> Writer<'a> {
                 200..400 => self.nest(),
                 400..600 => self.give_way(),
                 600..800 => self.try_or_be_timed(),
-                800..1000 => self.burst(),
-                1000..1020 => self.counted_burst(),
+                800..1000 => self.burst(role),
+                1000..1020 => self.counted_burst(role),
                 _ => self.plain(),
             }
-            self.chance.jitter();
+            match role {
+                Role::Calm => std::thread::sleep(self.chance.up_to_ms(400)),
+                Role::Tight => std::thread::sleep(self.chance.up_to_ms(5)),
+                _ => self.chance.jitter(),
+            }
         }
     }
 
-    /// Not a full fence: it must not stand in for one of the barrier's.
-    pub fn mark(&self, state: u32) {
-        self.arena.record(self.number).state.store(state, Release);
+    /// Says what it is doing. Not a full fence: it must not stand in for one of the barrier's.
+    pub fn mark(&mut self, doing: Doing) {
+        self.state = self.state.next(doing);
+        self.arena.record(self.number).state.store(self.state.0, Release);
     }
 
-    /// The change that belongs together. The caller holds a share.
+    /// How it is inside with a share of this thread.
+    pub fn inside(&self) -> Doing {
+        if self.own_slot { Doing::Inside } else { Doing::Counted }
+    }
+
+    /// How it ends inside such a share.
+    pub fn ended(&self) -> Doing {
+        if self.own_slot { Doing::Ended } else { Doing::CountedEnded }
+    }
+
+    /// The change that belongs together. The caller holds a share of this thread.
     pub fn change(&mut self) {
-        self.change_as(INSIDE);
+        self.change_as(self.inside());
     }
 
     /// The same, marked as given.
-    pub fn change_as(&mut self, inside: u32) {
+    pub fn change_as(&mut self, inside: Doing) {
         self.mark(inside);
         self.shares += 1;
         let (number, place) = (self.shares.to_ne_bytes(), 4 * u64::from(self.number));
         self.arena.index.write_all_at(&number, place).expect("the file is written");
         self.chance.jitter();
         self.arena.counter.write_all_at(&number, place).expect("the file is written");
-        self.mark(OUTSIDE);
+        self.mark(Doing::Outside);
     }
 }

@@ -1,0 +1,64 @@
+//! Shortage of memory: some participants live in a control group that may use little. Again and
+//! again one process there takes all of it, so that the kernel reclaims and kills.
+
+use super::Trouble;
+use crate::arena::{Arena, STATIONS};
+use crate::cgroup::Group;
+use crate::company::Company;
+use crate::figures::Deed;
+use crate::role::Role;
+use std::time::Duration;
+
+/// The station, and who is at it.
+const STATION: usize = STATIONS - 1;
+const CAST: [Role; 4] = [Role::Tool, Role::Tight, Role::Tight, Role::Tight];
+/// How much they may use all together.
+const LIMIT: usize = 48 << 20;
+
+#[derive(Default)]
+pub struct Memory {
+    shortages: (u32, u32),
+}
+
+impl Trouble for Memory {
+    fn every(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    fn prepare(&mut self, company: &mut Company<'_>) -> Result<(), (String, Vec<Deed>)> {
+        let Some(group) = Group::with_memory(LIMIT as u64) else {
+            let reason = "no memory limit: needs root and a writable cgroup file system".into();
+            return Err((reason, vec![Deed::OomKill, Deed::Reclaim]));
+        };
+        company.groups[STATION] = Some(group);
+        company.short_of_memory = Some(STATION);
+        CAST.into_iter().for_each(|role| company.hire(role, Some(STATION)));
+        Ok(())
+    }
+
+    fn strike(&mut self, company: &mut Company<'_>) {
+        company.hire_for(Duration::from_secs(2), Role::Hog, Some(STATION));
+    }
+
+    fn tend(&mut self, company: &mut Company<'_>) {
+        if let Some(group) = &company.groups[STATION] {
+            let now = group.memory_shortages();
+            company.arena.count(Deed::Reclaim, now.0.saturating_sub(self.shortages.0));
+            company.arena.count(Deed::OomKill, now.1.saturating_sub(self.shortages.1));
+            self.shortages = now;
+        }
+    }
+}
+
+/// What the hog does. Sometimes it lets the others die first.
+pub fn eat(arena: &Arena) {
+    let innocent = std::process::id().is_multiple_of(2);
+    let score = if innocent { "-900" } else { "900" };
+    // Needs privilege to go down; without it the hog itself dies.
+    let _ = std::fs::write("/proc/self/oom_score_adj", score);
+    let mut eaten = Vec::new();
+    while !arena.is_over() && eaten.len() < 2 * LIMIT {
+        eaten.resize(eaten.len() + (1 << 20), 1_u8);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
