@@ -59,6 +59,11 @@ struct Registration {
 /// How long a join waits for somebody who is making the file anew, or retiring it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How many slots a thread asks for that do not look free. Each question costs as much as there are
+/// locks on the file, and meanwhile nobody joins or forks in this process; a thread that asks in vain
+/// can count. The slots are found by chance, so the dead are found sooner or later.
+const SWEEP: usize = 64;
+
 /// Locks the members byte shared, as every lifeline does. False: somebody is alone with the file, or
 /// was, and has removed it.
 fn become_member(file: &File) -> std::io::Result<bool> {
@@ -67,8 +72,9 @@ fn become_member(file: &File) -> std::io::Result<bool> {
 }
 
 /// Claims a slot for an owner of this kind, among those that look free first, and settles what its
-/// last owner left. A thread leaves the last slots alone; the others begin with these. A command's
-/// lifeline keeps its descriptor.
+/// last owner left. A thread leaves the last slots alone and asks only some of the others whether their
+/// owner is dead; whoever cannot do without begins with the last ones and asks all. A command's lifeline
+/// keeps its descriptor.
 pub(crate) fn claim(
     process: &Locked,
     place: &Place,
@@ -76,15 +82,19 @@ pub(crate) fn claim(
     kind: u32,
 ) -> Result<(u32, Lifeline), Error> {
     let slots = parts.slots();
-    let reserved = if kind == KIND_THREAD { 0..0 } else { THREAD_SLOTS..SLOTS };
-    let range = reserved.chain(0..THREAD_SLOTS);
+    let can_count = kind == KIND_THREAD;
+    let reserved = if can_count { 0..0 } else { THREAD_SLOTS..SLOTS };
+    let range = reserved.clone().chain(0..THREAD_SLOTS);
+    let (first, most) =
+        if can_count { (sys::random()[0] % THREAD_SLOTS, SWEEP) } else { (0, SLOTS as usize) };
+    let sweep = reserved.chain(first..THREAD_SLOTS).chain(0..first).take(most);
     let keep_descriptor = kind == KIND_COMMAND;
     let looks_free = |index: &u32| slots[*index as usize].kind.load(Ordering::Relaxed) == KIND_FREE;
     let held = Lifeline::hold(process, place, keep_descriptor, |file| {
         if !become_member(file)? {
             return Ok(None);
         }
-        for index in range.clone().filter(looks_free).chain(range) {
+        for index in range.filter(looks_free).chain(sweep) {
             if sys::try_lock_byte(file, LockByte::Life(index), Mode::Exclusive)? {
                 return Ok(Some(Ok(index)));
             }
