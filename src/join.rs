@@ -62,7 +62,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How many slots a thread asks for that do not look free. Each question costs as much as there are
 /// locks on the file, and meanwhile nobody joins or forks in this process; a thread that asks in vain
 /// can count. The slots are found by chance, so the dead are found sooner or later.
-const SWEEP: usize = 64;
+const SWEEP: usize = 8;
 
 /// Locks the members byte shared, as every lifeline does. False: somebody is alone with the file, or
 /// was, and has removed it.

@@ -31,6 +31,8 @@ pub const STATIONS: usize = 8;
 #[repr(C)]
 struct Counters {
     seed: AtomicU64,
+    /// Seconds since the epoch.
+    started: AtomicU64,
     /// Every writer below the first number has ended for good; the second is how often they must have
     /// raised the dirty epoch. One word, so that both are read at once.
     settled: AtomicU64,
@@ -102,6 +104,7 @@ impl Arena {
         let mut arena = Arena::at(owner.path().into());
         arena.counters.capacity.store(u32::try_from(capacity).expect("hours"), SeqCst);
         arena.counters.seed.store(seed, SeqCst);
+        arena.counters.started.store(now(), SeqCst);
         arena._owner = Some(owner);
         arena
     }
@@ -304,7 +307,8 @@ impl Arena {
     /// Reports a violation. The first is told at once.
     pub fn complain(&self, what: &str) {
         if self.counters.violations.fetch_add(1, SeqCst) == 0 {
-            eprintln!("torture: the first violation: {what}");
+            let seconds = now() - self.counters.started.load(SeqCst);
+            eprintln!("torture: the first violation, after {seconds} s: {what}");
         }
         let file =
             OpenOptions::new().create(true).append(true).open(self.folder.join("complaints"));
@@ -320,6 +324,11 @@ impl Arena {
     pub fn complaints(&self) -> String {
         std::fs::read_to_string(self.folder.join("complaints")).unwrap_or_default()
     }
+}
+
+fn now() -> u64 {
+    let since = std::time::UNIX_EPOCH.elapsed().expect("later than the epoch");
+    since.as_secs()
 }
 
 /// What the slots of a process call themselves.

@@ -134,16 +134,20 @@ impl Group {
         }
     }
 
-    /// How often it came to its limit, and how many of it the kernel killed for that.
-    pub fn memory_shortages(&self) -> (u32, u32) {
+    /// Has the kernel take back all memory that it can: caches, and the pages of mapped files.
+    pub fn reclaim(&self) {
+        // Version 2 says that it could not take back as much as asked for: it never can.
+        let _ = match self.control {
+            Control::MemoryMax => self.write("memory.reclaim", "1G"),
+            _ => self.write("memory.force_empty", "0"),
+        };
+    }
+
+    /// How many of it the kernel has killed for lack of memory.
+    pub fn killed(&self) -> u32 {
         match self.control {
-            Control::MemoryMax => {
-                (self.number("memory.events", "max"), self.number("memory.events", "oom_kill"))
-            }
-            _ => (
-                self.read("memory.failcnt").trim().parse().unwrap_or(0),
-                self.number("memory.oom_control", "oom_kill"),
-            ),
+            Control::MemoryMax => self.number("memory.events", "oom_kill"),
+            _ => self.number("memory.oom_control", "oom_kill"),
         }
     }
 

@@ -5,6 +5,7 @@
 use crate::arena::{Arena, STATIONS};
 use crate::cgroup::Group;
 use crate::chance::Chance;
+use crate::figures::Deed;
 use crate::role::Role;
 use crate::{interrupt, namespace};
 use nix::sys::signal::{Signal, kill};
@@ -83,6 +84,7 @@ impl<'a> Company<'a> {
             Role::Init => namespace::spawn(self.arena),
             role => role.command(self.arena, station).spawn(),
         };
+        self.arena.count(Deed::Namespace, u32::from(role == Role::Init));
         let child = child.expect("a process");
         if let Some(group) = station.and_then(|station| self.groups[station].as_ref()) {
             group.take_in(child.id());
@@ -95,6 +97,7 @@ impl<'a> Company<'a> {
         for member in &mut self.members {
             if !member.killed && member.until.is_some_and(|until| until <= Instant::now()) {
                 member.kill();
+                self.arena.count(Deed::Kill, 1);
             }
         }
         while let Some(pid) = ended_child() {

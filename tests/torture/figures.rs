@@ -61,7 +61,7 @@ const TABLE: [(Deed, &str, u32); DEEDS] = [
     (Deed::Thread, "writer threads", 3073),
     (Deed::Pinned, "processes pinned to one CPU", 50),
     (Deed::OomKill, "killed for lack of memory", 2),
-    (Deed::Reclaim, "times at the memory limit", 10),
+    (Deed::Reclaim, "reclaims of all memory there", 10),
     (Deed::Namespace, "pid namespaces", 2),
     (Deed::NamespaceMember, "processes in them", 20),
     (Deed::EqualPids, "pids in several namespaces", 5),

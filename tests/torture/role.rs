@@ -11,9 +11,9 @@ pub const HARNESS: u32 = 1;
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Three threads that take shares in every way there is, all the time.
+    /// Two threads that take shares in every way there is, all the time.
     Writer,
-    /// Six threads that do so now and then.
+    /// Five threads that do so now and then.
     Calm,
     /// A writer that runs short of memory.
     Tight,

@@ -9,6 +9,7 @@ use crate::chance::Chance;
 use crate::figures::Deed;
 use crate::oracle::{Findings, Judge};
 use crate::role::Role;
+use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -28,15 +29,17 @@ pub fn run(arena: &Arena, process: u32) {
             return;
         }
         let findings = arena.folder.join(format!("findings-{process}-{turn}"));
-        let exclusive = chance.one_in(2);
+        let exclusive = chance.one_in(3);
         let mut command = if exclusive {
             let mut command =
-                under_run(arena, &["-x", "-w", "2", "--hold", "2"], Role::JudgeUnderRun);
+                under_run(arena, &["-x", "-w", "0.5", "--hold", "2"], Role::JudgeUnderRun);
             command.env(FINDINGS, &findings);
             command
         } else {
             under_run(arena, &["-s", "-w", "5"], Role::Covered)
         };
+        let said = arena.folder.join(format!("said-{process}"));
+        command.stderr(File::create(&said).expect("a file is made"));
         let mut child = command.spawn().expect("stillpoint is built");
         if chance.one_in(6) {
             std::thread::sleep(chance.up_to_ms(60));
@@ -52,10 +55,13 @@ pub fn run(arena: &Arena, process: u32) {
             (Some(0), _) => arena.count(Deed::RunShared, 1),
             (Some(CONFLICT | REVOKED), _) => {}
             (_, Some(9)) => arena.count(Deed::RunKilled, 1),
-            _ => arena.complain(&format!("stillpoint run ended with {ended}")),
+            _ => {
+                let said = std::fs::read_to_string(said).expect("what it said can be read");
+                arena.complain(&format!("stillpoint run ended with {ended}: {said}"));
+            }
         }
         let _ = std::fs::remove_file(findings);
-        std::thread::sleep(chance.up_to_ms(200));
+        std::thread::sleep(chance.up_to_ms(500));
     }
 }
 

@@ -33,9 +33,8 @@ pub struct Writer<'a> {
 pub fn run(arena: &Arena, process: u32, role: Role) {
     let barrier = arena.open_barrier(process);
     let threads = match role {
-        Role::Tight => 2,
-        Role::Calm => 6,
-        _ => 3,
+        Role::Calm => 5,
+        _ => 2,
     };
     let born = Instant::now();
     let life = LIFE + Chance::of(arena, process).up_to_ms(LIFE.as_millis() as u64);

@@ -38,7 +38,7 @@ struct Frozen {
 
 impl Trouble for Freeze {
     fn every(&self) -> Duration {
-        Duration::from_millis(300)
+        Duration::from_millis(700)
     }
 
     fn prepare(&mut self, company: &mut Company<'_>) -> Result<(), (String, Vec<Deed>)> {
@@ -62,14 +62,14 @@ impl Trouble for Freeze {
         }
         let started = Instant::now();
         let pausing = || company.arena.station(station).load(SeqCst) == PAUSING;
-        let long = company.chance.one_in(2);
+        let long = company.chance.one_in(3);
         while long && !pausing() && started.elapsed() < AMBUSH {
             std::thread::sleep(Duration::from_micros(100));
         }
         if let Some(group) = &company.groups[station] {
             group.freeze();
         }
-        let most = if long { 600 } else { 100 };
+        let most = if long { 600 } else { 60 };
         let until = Instant::now() + company.chance.up_to_ms(most);
         self.frozen[station] = Some(Frozen { until, stands: false });
     }

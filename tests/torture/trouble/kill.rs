@@ -14,7 +14,8 @@ impl Trouble for Kill {
     }
 
     fn strike(&mut self, company: &mut Company<'_>) {
-        if let Some(victim) = anybody(company) {
+        let gathering = |member: &Member| member.role == Role::Crowd;
+        if let Some(victim) = anybody(company).filter(|victim| !gathering(victim)) {
             victim.kill();
             company.arena.count(Deed::Kill, 1);
         }

@@ -17,7 +17,7 @@ const LIMIT: usize = 48 << 20;
 
 #[derive(Default)]
 pub struct Memory {
-    shortages: (u32, u32),
+    killed: u32,
 }
 
 impl Trouble for Memory {
@@ -38,14 +38,17 @@ impl Trouble for Memory {
 
     fn strike(&mut self, company: &mut Company<'_>) {
         company.hire_for(Duration::from_secs(2), Role::Hog, Some(STATION));
+        if let Some(group) = &company.groups[STATION] {
+            group.reclaim();
+            company.arena.count(Deed::Reclaim, 1);
+        }
     }
 
     fn tend(&mut self, company: &mut Company<'_>) {
         if let Some(group) = &company.groups[STATION] {
-            let now = group.memory_shortages();
-            company.arena.count(Deed::Reclaim, now.0.saturating_sub(self.shortages.0));
-            company.arena.count(Deed::OomKill, now.1.saturating_sub(self.shortages.1));
-            self.shortages = now;
+            let killed = group.killed();
+            company.arena.count(Deed::OomKill, killed.saturating_sub(self.killed));
+            self.killed = killed;
         }
     }
 }

@@ -11,11 +11,11 @@ pub struct Stop;
 
 impl Trouble for Stop {
     fn every(&self) -> Duration {
-        Duration::from_millis(80)
+        Duration::from_millis(150)
     }
 
     fn strike(&mut self, company: &mut Company<'_>) {
-        let most = if company.chance.one_in(10) { 600 } else { 60 };
+        let most = if company.chance.one_in(12) { 600 } else { 60 };
         let until = Instant::now() + company.chance.up_to_ms(most);
         if let Some(victim) = anybody(company)
             && victim.stopped_until.is_none()
