@@ -101,9 +101,9 @@ impl Group {
         words.nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
-    /// Takes a process in. One that has just ended need not come.
-    pub fn take_in(&self, pid: u32) {
-        let _ = self.write("cgroup.procs", &pid.to_string());
+    /// Where processes go in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub fn freeze(&self) {

@@ -7,12 +7,13 @@ use crate::cgroup::Group;
 use crate::chance::Chance;
 use crate::figures::Deed;
 use crate::role::Role;
-use crate::{interrupt, namespace};
+use crate::{foreman, interrupt, namespace};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::Pid;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// One process.
@@ -53,17 +54,17 @@ pub struct Company<'a> {
     pub arena: &'a Arena,
     pub members: Vec<Member>,
     pub chance: Chance,
-    /// The control group of each station.
+    /// The control groups of the foremen's stations.
     pub groups: [Option<Group>; STATIONS],
-    /// At which station the kernel kills.
-    pub short_of_memory: Option<usize>,
+    /// Whether the kernel may kill them.
+    pub short_of_memory: bool,
 }
 
 impl<'a> Company<'a> {
     pub fn new(arena: &'a Arena, number: u32) -> Company<'a> {
         let chance = Chance::of(arena, number);
         let groups = std::array::from_fn(|_| None);
-        Company { arena, members: Vec::new(), chance, groups, short_of_memory: None }
+        Company { arena, members: Vec::new(), chance, groups, short_of_memory: false }
     }
 
     /// Adds one that is kept up.
@@ -80,16 +81,25 @@ impl<'a> Company<'a> {
     }
 
     fn start(&self, role: Role, station: Option<usize>) -> Member {
-        let child = match role {
-            Role::Init => namespace::spawn(self.arena),
-            role => role.command(self.arena, station).spawn(),
+        self.arena.count(Deed::Namespace, u32::from(role == Role::Foreman && station.is_none()));
+        let child = match station {
+            None if role == Role::Foreman => namespace::spawn(self.arena),
+            _ => self.command(role, station).spawn(),
         };
-        self.arena.count(Deed::Namespace, u32::from(role == Role::Init));
         let child = child.expect("a process");
-        if let Some(group) = station.and_then(|station| self.groups[station].as_ref()) {
-            group.take_in(child.id());
-        }
         Member { role, station, stopped_until: None, until: None, child, killed: false }
+    }
+
+    /// The command that plays a role, and is killed when this process ends.
+    fn command(&self, role: Role, station: Option<usize>) -> Command {
+        let mut command = role.command(self.arena, station);
+        if let Some(group) = station.and_then(|station| self.groups[station].as_ref()) {
+            command.env(foreman::GROUP, group.folder());
+        }
+        let follow = || Ok(set_pdeathsig(Signal::SIGKILL)?);
+        // SAFETY: it only calls prctl(2).
+        unsafe { command.pre_exec(follow) };
+        command
     }
 
     /// Waits for whoever has ended, and replaces him if he is kept up; kills whose time has come.
@@ -118,8 +128,8 @@ impl<'a> Company<'a> {
 
     /// Nobody ends but well, or by a signal that was meant for him.
     fn judge(&self, member: &Member, status: ExitStatus) {
-        let oom = member.station.is_some() && member.station == self.short_of_memory;
-        let killed = status.signal() == Some(Signal::SIGKILL as i32) && (member.killed || oom);
+        let killed = status.signal() == Some(Signal::SIGKILL as i32)
+            && (member.killed || self.short_of_memory);
         if !status.success() && !killed && !interrupt::has_come() {
             self.arena.complain(&format!("a process as {:?} ended with {status}", member.role));
         }

@@ -12,7 +12,7 @@
 //! | `role`, `company` | the processes that take part, and who keeps them up |
 //! | `writer`, `ways`, `forks`, `crowd` | the shared side |
 //! | `tool`, `runs` | the exclusive side, and the real command |
-//! | `namespace`, `cgroup` | where some of them live |
+//! | `foreman`, `namespace`, `cgroup` | where some of them live |
 //! | `arena`, `state`, `oracle` | who is judged, and how |
 //! | `figures` | what was done, and the least of it |
 //!
@@ -29,6 +29,7 @@ mod chance;
 mod company;
 mod crowd;
 mod figures;
+mod foreman;
 mod forks;
 mod interrupt;
 mod namespace;

@@ -1,21 +1,13 @@
-//! Pid namespaces: small companies of writers and tools of their own, over the same barrier. In each
-//! the ids begin at 1, so the same ids, of processes and of threads, are in use many times at once.
+//! Pid namespaces, each with a foreman as its first process and his people, over the same barrier. In
+//! each the ids begin at 1, so the same ids, of processes and of threads, are in use many times at once.
 
 use crate::arena::Arena;
-use crate::company::Company;
 use crate::role::Role;
-use crate::trouble::{Trouble, kill::Kill, stop::Stop};
 use nix::sched::{CloneFlags, unshare};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::process::Child;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::{Duration, Instant};
-
-/// Who plays in one.
-const CAST: [Role; 6] = [Role::Writer, Role::Tool, Role::Calm, Role::Calm, Role::Calm, Role::Calm];
-/// How long everybody in it may take to end.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Starts the first process of a new one.
 pub fn spawn(arena: &Arena) -> io::Result<Child> {
@@ -23,31 +15,10 @@ pub fn spawn(arena: &Arena) -> io::Result<Child> {
         // In a thread of its own: it is the caller's children that go to the new namespace.
         let spawn = || {
             unshare(CloneFlags::CLONE_NEWPID)?;
-            Role::Init.command(arena, None).spawn()
+            Role::Foreman.command(arena, None).spawn()
         };
         scope.spawn(spawn).join().expect("it does not panic")
     })
-}
-
-/// What the first process does: it keeps the others going, and torments them.
-pub fn run(arena: &Arena) {
-    let mut company = Company::new(arena, std::process::id());
-    for role in CAST {
-        company.hire(role, None);
-    }
-    let (mut kill, mut stop) = (Kill, Stop);
-    while !arena.is_over() {
-        std::thread::sleep(company.chance.up_to_ms(200));
-        company.reap();
-        if company.chance.one_in(2) {
-            kill.strike(&mut company);
-        } else {
-            stop.strike(&mut company);
-        }
-        stop.tend(&mut company);
-    }
-    stop.end(&mut company);
-    company.finish(Instant::now() + PATIENCE);
 }
 
 /// How many processes were in a namespace other than the first process's, and how many pids were in

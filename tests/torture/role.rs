@@ -1,7 +1,7 @@
 //! Roles: this test program again, as a process with a part in the torture.
 
 use crate::arena::{Arena, STATIONS};
-use crate::{crowd, namespace, runs, tool, trouble, writer};
+use crate::{crowd, foreman, runs, tool, trouble, writer};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub enum Role {
     Forker,
     /// Takes all the memory it may have, and more.
     Hog,
-    /// The first process of a pid namespace.
-    Init,
+    /// Has people of his own, in a pid namespace or a control group.
+    Foreman,
 }
 
 const ROLES: [Role; 11] = [
@@ -46,7 +46,7 @@ const ROLES: [Role; 11] = [
     Role::Crowd,
     Role::Forker,
     Role::Hog,
-    Role::Init,
+    Role::Foreman,
 ];
 
 const ROLE: &str = "STILLPOINT_TORTURE_ROLE";
@@ -81,6 +81,9 @@ impl Role {
             let over = std::sync::mpsc::channel::<()>();
             let watch = over.1;
             scope.spawn(move || end_with_the_harness(arena, &watch));
+            // The kernel spares the foreman when memory is short, and only him.
+            let score = if self == Role::Foreman { "-1000" } else { "0" };
+            let _ = std::fs::write("/proc/self/oom_score_adj", score);
             let process = arena.new_process(None);
             match self {
                 Role::Writer | Role::Calm | Role::Tight => writer::run(arena, process, self),
@@ -91,7 +94,7 @@ impl Role {
                 Role::Crowd => crowd::run(arena, process),
                 Role::Forker => writer::run(arena, process, self),
                 Role::Hog => trouble::memory::eat(arena),
-                Role::Init => namespace::run(arena),
+                Role::Foreman => foreman::run(arena, process, station),
             }
             drop(over.0);
         });

@@ -43,7 +43,7 @@ pub fn run(arena: &Arena, process: u32, station: Option<usize>) {
                 say(PAUSING);
                 if overstay {
                     std::thread::sleep(chance.up_to_ms(60));
-                } else if chance.one_in(4) {
+                } else if station.is_some() || chance.one_in(8) {
                     std::thread::sleep(chance.up_to_ms(20));
                 }
                 let ended = judged(arena, pause);

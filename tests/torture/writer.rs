@@ -11,6 +11,8 @@ use std::sync::atomic::Ordering::{Release, SeqCst};
 use std::time::{Duration, Instant};
 use stillpoint::Barrier;
 
+/// Threads of a calm process.
+pub const CALM_THREADS: u32 = 5;
 /// Shares of a command and of a forked child.
 pub const FEW: u32 = 10;
 /// How long a process lives, and the same again by chance. The oracle remembers all since the oldest.
@@ -33,7 +35,7 @@ pub struct Writer<'a> {
 pub fn run(arena: &Arena, process: u32, role: Role) {
     let barrier = arena.open_barrier(process);
     let threads = match role {
-        Role::Calm => 5,
+        Role::Calm => CALM_THREADS,
         _ => 2,
     };
     let born = Instant::now();

@@ -5,11 +5,12 @@ use crate::company::Company;
 use crate::crowd::{PROCESSES, THREADS};
 use crate::figures::Deed;
 use crate::role::Role;
+use crate::writer::CALM_THREADS;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 /// How long at most: they may have to wait long for their slots.
-const LONGEST: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(40);
 
 #[derive(Default)]
 pub struct Crowd {
@@ -45,7 +46,9 @@ impl Trouble for Crowd {
         }
         if !self.gathered && company.arena.crowded().load(SeqCst) == PROCESSES {
             self.gathered = true;
-            company.arena.count_at_least(Deed::ThreadsAtOnce, PROCESSES * THREADS);
+            let calm = company.members.iter().filter(|member| member.role == Role::Calm).count();
+            let threads = PROCESSES * THREADS + calm as u32 * CALM_THREADS;
+            company.arena.count_at_least(Deed::ThreadsAtOnce, threads);
             // They disperse: one after another is killed.
             let now = std::time::Instant::now();
             let crowd = company.members.iter_mut().filter(|member| member.role == Role::Crowd);

@@ -11,29 +11,30 @@ use crate::tool::{FROZEN, PAUSING};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-/// Who is at each station.
-const CAST: [Role; 8] = [
-    Role::Tool,
-    Role::Writer,
-    Role::Calm,
-    Role::Calm,
-    Role::Calm,
-    Role::Calm,
-    Role::Calm,
-    Role::Runner,
-];
-/// How long to wait for a tool's pause, to freeze it there.
-const AMBUSH: Duration = Duration::from_millis(60);
+/// How long to lie in wait for a tool's pause, to freeze it there.
+const AMBUSH: Duration = Duration::from_secs(3);
 
 #[derive(Default)]
 pub struct Freeze {
-    /// Until when each station's group is frozen, and whether it was seen to stand still.
+    /// The groups that are frozen, by their station.
     frozen: Vec<Option<Frozen>>,
+    /// Until when the next tool that has a pause is frozen in it.
+    ambush: Option<Instant>,
 }
 
 struct Frozen {
     until: Instant,
+    /// Whether it was seen to stand still.
     stands: bool,
+}
+
+impl Freeze {
+    fn freeze(&mut self, company: &Company<'_>, station: usize, time: Duration) {
+        if let (None, Some(group)) = (&self.frozen[station], &company.groups[station]) {
+            group.freeze();
+            self.frozen[station] = Some(Frozen { until: Instant::now() + time, stands: false });
+        }
+    }
 }
 
 impl Trouble for Freeze {
@@ -50,32 +51,32 @@ impl Trouble for Freeze {
         for (station, group) in groups.into_iter().enumerate() {
             company.groups[station] = Some(group);
             self.frozen.push(None);
-            CAST.into_iter().for_each(|role| company.hire(role, Some(station)));
+            company.hire(Role::Foreman, Some(station));
         }
         Ok(())
     }
 
     fn strike(&mut self, company: &mut Company<'_>) {
-        let station = company.chance.below(self.frozen.len() as u64) as usize;
-        if self.frozen[station].is_some() {
+        if company.chance.one_in(3) {
+            self.ambush = Some(Instant::now() + AMBUSH);
             return;
         }
-        let started = Instant::now();
-        let pausing = || company.arena.station(station).load(SeqCst) == PAUSING;
-        let long = company.chance.one_in(3);
-        while long && !pausing() && started.elapsed() < AMBUSH {
-            std::thread::sleep(Duration::from_micros(100));
-        }
-        if let Some(group) = &company.groups[station] {
-            group.freeze();
-        }
-        let most = if long { 600 } else { 60 };
-        let until = Instant::now() + company.chance.up_to_ms(most);
-        self.frozen[station] = Some(Frozen { until, stands: false });
+        let station = company.chance.below(self.frozen.len() as u64) as usize;
+        let time = company.chance.up_to_ms(60);
+        self.freeze(company, station, time);
     }
 
     fn tend(&mut self, company: &mut Company<'_>) {
         let arena = company.arena;
+        if self.ambush.is_some_and(|until| until > Instant::now()) {
+            let pausing = |station: &usize| arena.station(*station).load(SeqCst) == PAUSING;
+            if let Some(station) = (0..self.frozen.len()).find(pausing) {
+                // Longer than most pauses may last.
+                let time = Duration::from_millis(400) + company.chance.up_to_ms(300);
+                self.freeze(company, station, time);
+                self.ambush = None;
+            }
+        }
         for (station, entry) in self.frozen.iter_mut().enumerate() {
             let (Some(frozen), Some(group)) = (&mut *entry, &company.groups[station]) else {
                 continue;

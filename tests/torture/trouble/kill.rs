@@ -22,13 +22,13 @@ impl Trouble for Kill {
     }
 }
 
-/// Anybody who was not killed yet, but for those with whom whole companies end. Every second time one
+/// Anybody who was not killed yet, but for the foremen, with whom whole companies end. Every second time one
 /// who does something all the time.
 pub fn anybody<'c>(company: &'c mut Company<'_>) -> Option<&'c mut Member> {
     let busy = company.chance.one_in(2);
     let chosen = |member: &Member| {
         let wanted = !busy || !matches!(member.role, Role::Calm | Role::Crowd);
-        wanted && member.role != Role::Init && !member.is_doomed()
+        wanted && member.role != Role::Foreman && !member.is_doomed()
     };
     let count = company.members.iter().filter(|member| chosen(member)).count() as u64;
     if count == 0 {

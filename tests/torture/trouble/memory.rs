@@ -1,17 +1,17 @@
-//! Shortage of memory: some participants live in a control group that may use little. Again and
-//! again one process there takes all of it, so that the kernel reclaims and kills.
+//! Shortage of memory: a foreman's people live in a control group that may use little. Again and
+//! again one of them takes all of it, so that the kernel reclaims and kills.
 
 use super::Trouble;
-use crate::arena::{Arena, STATIONS};
+use crate::arena::Arena;
 use crate::cgroup::Group;
 use crate::company::Company;
 use crate::figures::Deed;
+use crate::foreman::SHORT;
 use crate::role::Role;
 use std::time::Duration;
 
-/// The station, and who is at it.
-const STATION: usize = STATIONS - 1;
-const CAST: [Role; 4] = [Role::Tool, Role::Tight, Role::Tight, Role::Tight];
+/// How often somebody takes it.
+pub const EVERY: Duration = Duration::from_secs(2);
 /// How much they may use all together.
 const LIMIT: usize = 48 << 20;
 
@@ -22,7 +22,7 @@ pub struct Memory {
 
 impl Trouble for Memory {
     fn every(&self) -> Duration {
-        Duration::from_secs(2)
+        EVERY
     }
 
     fn prepare(&mut self, company: &mut Company<'_>) -> Result<(), (String, Vec<Deed>)> {
@@ -30,22 +30,20 @@ impl Trouble for Memory {
             let reason = "no memory limit: needs root and a writable cgroup file system".into();
             return Err((reason, vec![Deed::OomKill, Deed::Reclaim]));
         };
-        company.groups[STATION] = Some(group);
-        company.short_of_memory = Some(STATION);
-        CAST.into_iter().for_each(|role| company.hire(role, Some(STATION)));
+        company.groups[SHORT] = Some(group);
+        company.hire(Role::Foreman, Some(SHORT));
         Ok(())
     }
 
     fn strike(&mut self, company: &mut Company<'_>) {
-        company.hire_for(Duration::from_secs(2), Role::Hog, Some(STATION));
-        if let Some(group) = &company.groups[STATION] {
+        if let Some(group) = &company.groups[SHORT] {
             group.reclaim();
             company.arena.count(Deed::Reclaim, 1);
         }
     }
 
     fn tend(&mut self, company: &mut Company<'_>) {
-        if let Some(group) = &company.groups[STATION] {
+        if let Some(group) = &company.groups[SHORT] {
             let killed = group.killed();
             company.arena.count(Deed::OomKill, killed.saturating_sub(self.killed));
             self.killed = killed;

@@ -20,16 +20,19 @@ impl Trouble for Namespaces {
             let figures = vec![Deed::Namespace, Deed::NamespaceMember, Deed::EqualPids];
             return Err(("no pid namespaces: needs root".into(), figures));
         }
-        company.hire(Role::Init, None);
-        company.hire(Role::Init, None);
+        company.hire(Role::Foreman, None);
+        company.hire(Role::Foreman, None);
         Ok(())
     }
 
     fn strike(&mut self, company: &mut Company<'_>) {
-        let mut inits = company.members.iter_mut().filter(|member| member.role == Role::Init);
+        let mut foremen = company
+            .members
+            .iter_mut()
+            .filter(|member| member.role == Role::Foreman && member.station.is_none());
         let at = company.chance.below(2) as usize;
-        if let Some(init) = inits.nth(at).filter(|init| !init.is_doomed()) {
-            init.kill();
+        if let Some(foreman) = foremen.nth(at).filter(|foreman| !foreman.is_doomed()) {
+            foreman.kill();
             company.arena.count(Deed::Kill, 1);
         }
     }

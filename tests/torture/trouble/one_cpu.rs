@@ -2,8 +2,9 @@
 //! the middle of entering or leaving, waits long for it to come back.
 
 use super::Trouble;
-use crate::company::Company;
+use crate::company::{Company, Member};
 use crate::figures::Deed;
+use crate::role::Role;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
@@ -45,19 +46,32 @@ impl Trouble for OneCpu {
     }
 }
 
-/// Binds all threads of the harness and of the company to these CPUs; their children inherit that.
-/// Returns how many processes there were.
+/// Binds all threads of the harness, of the company and of the foremen's people to these CPUs; their
+/// children inherit that. Returns how many processes there were.
 fn pin(company: &Company<'_>, cpus: &[usize]) -> u32 {
     let mut set = CpuSet::new();
     cpus.iter().for_each(|cpu| set.set(*cpu).expect("a CPU that there is"));
-    let members = company.members.iter().map(|member| member.pid());
+    let mut all: Vec<Pid> = company.members.iter().map(Member::pid).chain([Pid::this()]).collect();
+    for member in company.members.iter().filter(|member| member.role == Role::Foreman) {
+        all.extend(children(member.pid()));
+    }
     let mut processes = 0;
-    for pid in members.chain([Pid::this()]) {
-        let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
-        let tasks = tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse().ok());
+    for pid in all {
         // A thread that has ended need not be bound.
-        let bound = tasks.filter(|task| sched_setaffinity(Pid::from_raw(*task), &set).is_ok());
+        let bound = tasks(pid).filter(|task| sched_setaffinity(*task, &set).is_ok());
         processes += u32::from(bound.count() > 0);
     }
     processes
+}
+
+fn tasks(pid: Pid) -> impl Iterator<Item = Pid> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|task| Some(Pid::from_raw(task.file_name().to_str()?.parse().ok()?)))
+}
+
+fn children(pid: Pid) -> Vec<Pid> {
+    let of = |task| std::fs::read_to_string(format!("/proc/{pid}/task/{task}/children"));
+    let text: String = tasks(pid).filter_map(|task| of(task).ok()).collect();
+    let pids = text.split_whitespace().filter_map(|pid| pid.parse().ok());
+    pids.map(Pid::from_raw).collect()
 }
