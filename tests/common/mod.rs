@@ -1,6 +1,6 @@
 //! What the tests of the core share: a place for barriers, and processes that take part.
 
-#![allow(dead_code, reason = "each test program uses its part of it")]
+#![allow(dead_code, unused_imports, reason = "each test program uses its part of it")]
 
 mod participant;
 mod skip;

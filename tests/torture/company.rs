@@ -16,6 +16,9 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+/// How many are replaced before something else has its turn.
+const MOST: u32 = 10;
+
 /// One process.
 pub struct Member {
     pub role: Role,
@@ -110,7 +113,7 @@ impl<'a> Company<'a> {
                 self.arena.count(Deed::Kill, 1);
             }
         }
-        while let Some(pid) = ended_child() {
+        for pid in (0..MOST).map_while(|_| ended_child()) {
             match self.members.iter().position(|member| member.pid() == pid) {
                 Some(at) => {
                     let mut member = self.members.swap_remove(at);

@@ -2,6 +2,7 @@
 
 use crate::arena::{Arena, STATIONS};
 use crate::{crowd, foreman, runs, tool, trouble, writer};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -63,7 +64,8 @@ impl Role {
             Some(station) => command.env(STATION, station.to_string()),
             None => command.env_remove(STATION),
         };
-        command.env_remove(stillpoint::HELD).stdout(Stdio::null());
+        // What the terminal sends is for the harness alone.
+        command.env_remove(stillpoint::HELD).stdout(Stdio::null()).process_group(0);
         command
     }
 
