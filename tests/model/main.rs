@@ -1,0 +1,145 @@
+//! The protocol under an exhaustive model checker: every order of the steps of writers and tools, with
+//! a kill, a stop, a revocation or a wake-up for nothing at any of them.
+//!
+//! `tests/loom` runs the code of the gate itself under the memory model, with a handful of steps. Here
+//! every load, store, swap, lock and sleep of the whole protocol is a step of a model, in the order of
+//! the code and by the name of its function, so that one can be held against the other: the kernel's
+//! locks, dead processes, several tools, covered commands and forks are part of it. Memory is
+//! sequentially consistent.
+//!
+//! | file | |
+//! |---|---|
+//! | `state`, `numbers` | what a state is, and how it stays finite |
+//! | `writer`, `cover`, `waiting`, `join` | the shared side: enter and leave, wait, come and go |
+//! | `tool`, `acquire`, `drain`, `release` | the exclusive side, and reclaim |
+//! | `model` | who may do what |
+//! | `properties`, `graph` | what must hold: in each state, and of all of them together |
+//! | `scene`, `scenes` | who takes part, and the tests that all of it holds |
+//! | `variants` | the protocol with one thing left out, and the tests that this is caught |
+//!
+//! # Bounds
+//!
+//! Writers and tools go round for ever; nothing bounds how many shares or pauses there are. A scene has
+//! at most three writers, two tools, three slots, two barriers, two shares deep. Kills and stops are
+//! counted out: one or two in all. Clocks are not modelled, only what they say: that a tick or a limit
+//! has passed, or not yet. Not modelled either: flock(2), the predicate, memory that garbage was written
+//! to, signal handlers, and a writer that gives up waiting.
+//!
+//! # Orders of steps that once failed
+//!
+//! | what went wrong | where it is answered |
+//! |---|---|
+//! | a covered writer goes in behind a look, its cover leaves ahead of it | `OneLook`, `TwoLooksAnyWords`, `CoverBeforePublishing`, `CoverWithoutPublishing` |
+//! | a command in a pause dies inside, or is inside still, and the pause is certified | `NoLookAtRelease`, `DirtyReadBeforeLooking` |
+//! | two counted shares make the word even | `CountedAsNumber` |
+//! | two lock through one description, where nothing conflicts | `OneDescription` |
+//! | a child is forked while its parent joins, and keeps its lock | `ForkWhileJoining` |
+//! | a healer that takes X is stopped with it | `HealerTakesX` |
+//! | a tool paces, or announces its limit, while a dead one's gate is closed | `PaceBeforeHealing`, `AnnounceBeforeHealing` |
+//! | a stuck share and an eager tool keep the gate closed nearly all the time | a matter of clocks: `src/pacing.rs`, `tests/protocol/limits.rs` |
+//! | several barriers are closed together | `CloseTogether` |
+//! | flock(2) is taken after closing, and starves | a matter of the kernel's queue: `tests/protocol/foreign.rs` |
+//! | the lock of a command's share falls with its wrapper | `WrapperKeepsItsByte`; that a command is stopped in time: `tests/cli/lifetime.rs` |
+//! | power is cut inside a share | a matter of files: `tests/cli/recover.rs`, `tests/cli/create.rs` |
+//! | a signal handler takes a share in the middle of enter or leave | `src/seat.rs` strikes after each of its stores; `tests/fork/signals.rs` |
+//! | nobody who waits can ask whether the holder lives | `NobodyAsks`; the scene `no_limit` has one such writer |
+//!
+//! ```sh
+//! cargo test --release --test model
+//! STILLPOINT_MODEL=full cargo test --release --test model -- --nocapture --test-threads=1
+//! ```
+//!
+//! `STILLPOINT_MODEL_PATHS=1` prints the steps that lead to each counterexample of a variant.
+
+mod acquire;
+mod cover;
+mod drain;
+mod graph;
+mod join;
+mod model;
+mod numbers;
+mod properties;
+mod release;
+mod scene;
+mod scenes;
+mod state;
+mod tool;
+mod variants;
+mod waiting;
+mod writer;
+
+use model::Action;
+use scene::Scene;
+use stateright::{Checker, HasDiscoveries, Model};
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// The way home is searched in graphs of at most so many states: they are kept in memory whole.
+const MOST: usize = 30_000_000;
+
+/// Explores the scene to its end: every property holds in every state, and from each there is a way
+/// home.
+fn holds(scene: Scene) {
+    let (name, started) = (scene.name, Instant::now());
+    let failure = HasDiscoveries::AnyFailures;
+    let checker = scene.clone().checker().threads(2).finish_when(failure).spawn_bfs().join();
+    let states = checker.unique_state_count();
+    if let Some((property, path)) = checker.discoveries().into_iter().next() {
+        panic!("{name}: {property} fails:\n{}", told(&scene, &path.into_actions()));
+    }
+    let home = if states <= MOST {
+        let graph = graph::explore(&scene);
+        assert_eq!(graph.states, states, "both searches meet the same states");
+        if let Some(way) = graph.lost {
+            panic!("{name}: no way home after\n{}", told(&scene, &way));
+        }
+        "a way home from each"
+    } else {
+        "too many to search for the way home"
+    };
+    let (transitions, depth) = (checker.state_count(), checker.max_depth());
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{name}: {states} states, {home}; {transitions} transitions, {depth} steps deep, {seconds:.1} s"
+    );
+}
+
+/// The scene's variant must violate the property.
+fn caught(scene: Scene, property: &'static str) {
+    let only = HasDiscoveries::AnyOf(BTreeSet::from([property]));
+    let checker = scene.clone().checker().finish_when(only).spawn_bfs().join();
+    let path = checker.discovery(property).map(stateright::Path::into_actions);
+    report(&scene, &format!("{property} fails"), path);
+}
+
+/// The scene's variant must leave somebody without a way home.
+fn lost(scene: Scene) {
+    let path = graph::explore(&scene).lost;
+    report(&scene, "no way home", path);
+}
+
+fn report(scene: &Scene, what: &str, path: Option<Vec<Action>>) {
+    let variant = scene.variant.expect("a variant of the scene");
+    let Some(actions) = path else {
+        panic!("{} holds with {variant:?}, where this was foretold: {what}", scene.name);
+    };
+    println!("{} with {variant:?}: {what} after {} steps", scene.name, actions.len());
+    if std::env::var_os("STILLPOINT_MODEL_PATHS").is_some() {
+        println!("{}", told(scene, &actions));
+    }
+}
+
+/// A path, by the names of its steps.
+fn told(scene: &Scene, actions: &[Action]) -> String {
+    let mut state = scene.first_state();
+    let mut lines = Vec::new();
+    for action in actions {
+        let (next, name) = scene.perform(&state, *action).expect("it happened before");
+        let gate = &next.barriers[0];
+        let words = gate.slots.map(|slot| slot.word);
+        let how = format!("{:?}: {name} ({:?})", action.who, action.event);
+        lines.push(format!("  {how:60} generation {} words {words:?}", gate.generation));
+        state = next;
+    }
+    format!("{}\n{state:#?}", lines.join("\n"))
+}

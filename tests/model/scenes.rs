@@ -1,0 +1,231 @@
+//! The scenes: who takes part, what may happen to them, and whether time passes.
+//!
+//! Each is explored to its end. In all of them shares and pauses are asked for again and again
+//! without bound; what is bounded is how many take part, and how often somebody is killed or stopped.
+
+use crate::scene::{PLAIN, Scene};
+use crate::state::WRITERS;
+
+/// Whether the large bounds were asked for: `STILLPOINT_MODEL=full`.
+pub fn full() -> bool {
+    std::env::var("STILLPOINT_MODEL").is_ok_and(|size| size == "full")
+}
+
+/// `small` in CI, else `large`.
+fn bound(small: u8, large: u8) -> u8 {
+    if full() { large } else { small }
+}
+
+/// Two writers, two shares deep, and two tools. Anybody may be killed at any step, or stopped there
+/// and perhaps continued; waiters revoke and heal.
+pub fn base() -> Scene {
+    Scene { name: "base", nests: true, crashes: bound(1, 2), stops: bound(0, 1), ..PLAIN }
+}
+
+/// The same, with a stop in place of a kill.
+pub fn stopped() -> Scene {
+    Scene { name: "stopped", nests: true, stops: bound(1, 2), ..PLAIN }
+}
+
+/// No time passes: nobody is woken by a clock, and no limit helps anybody on.
+pub fn wake_ups() -> Scene {
+    Scene { name: "wake-ups", nests: true, ticks: false, limits: false, ..PLAIN }
+}
+
+/// The same, where a release wakes one waiter and leaves the rest to him.
+pub fn readmission() -> Scene {
+    Scene { name: "readmission", readmits_one: true, ticks: false, limits: false, ..PLAIN }
+}
+
+/// One waiter is woken, and may be killed or stopped before he wakes the next.
+pub fn readmission_with_ticks() -> Scene {
+    Scene {
+        name: "readmission with ticks",
+        readmits_one: true,
+        tools: 1,
+        crashes: bound(1, 2),
+        stops: 1,
+        ..PLAIN
+    }
+}
+
+/// A tool whose pause has no limit is killed. One writer cannot ask who lives, and the next tool is
+/// patient.
+pub fn no_limit() -> Scene {
+    Scene {
+        name: "no limit",
+        limited: [false, true],
+        paces: [false, true],
+        limits: false,
+        can_ask: [false, true, true],
+        crashes: 1,
+        writers_may_die: false,
+        tools_may_die: [true, false],
+        ..PLAIN
+    }
+}
+
+/// Nobody lives for ever with X: a tool is killed, a writer is stopped, and the other tool waits for X
+/// as long as it takes.
+pub fn healing() -> Scene {
+    Scene {
+        name: "healing",
+        writers: bound(1, 2) as usize,
+        waits_for_x: true,
+        crashes: 1,
+        writers_may_die: full(),
+        tools_may_die: [true, full()],
+        stops: 1,
+        tools_may_stop: false,
+        ..PLAIN
+    }
+}
+
+/// A command under a share: its wrapper may be killed, or end before it does.
+pub fn under_a_share() -> Scene {
+    Scene {
+        name: "under a share",
+        commands: [Some(1), None, None],
+        tools: bound(1, 2) as usize,
+        crashes: 1,
+        ..PLAIN
+    }
+}
+
+/// A command under a command under a share.
+pub fn under_a_command() -> Scene {
+    Scene {
+        name: "under a command",
+        slots: 3,
+        writers: 3,
+        tools: 1,
+        one_share: true,
+        commands: [Some(1), Some(2), None],
+        crashes: bound(0, 1),
+        ticks: full(),
+        limits: full(),
+        ..PLAIN
+    }
+}
+
+/// A command under a pause, which may outlive it, and an ordinary writer.
+pub fn under_a_pause() -> Scene {
+    Scene {
+        name: "under a pause",
+        under_pause: Some(0),
+        crashes: 1,
+        tools: bound(1, 2) as usize,
+        ..PLAIN
+    }
+}
+
+/// A command outlives a share, and others count in the slot today that its claim is for.
+pub fn old_claim() -> Scene {
+    Scene {
+        name: "old claim",
+        slots: 2,
+        old_claim: true,
+        counts: [false, true, false],
+        tools: 1,
+        ..PLAIN
+    }
+}
+
+/// One slot, and one after the other who wants it: its owner may be killed, or its thread end.
+pub fn reclaiming() -> Scene {
+    Scene {
+        name: "reclaiming",
+        slots: 1,
+        writers: bound(2, 3) as usize,
+        tools: bound(1, 2) as usize,
+        newcomers: [false, true, true],
+        ends_threads: true,
+        crashes: 2,
+        ..PLAIN
+    }
+}
+
+/// A process forks, while it joins, inside a share or outside, and the child joins anew.
+pub fn forking() -> Scene {
+    Scene {
+        name: "forking",
+        newcomers: [true, false, false],
+        child: Some(1),
+        tools: bound(1, 2) as usize,
+        crashes: 1,
+        limits: false,
+        ..PLAIN
+    }
+}
+
+/// Two threads of one process, which count in its slot.
+pub fn counting() -> Scene {
+    Scene {
+        name: "counting",
+        slots: 1,
+        counts: [true; WRITERS],
+        one_process: true,
+        nests: true,
+        tools: bound(1, 2) as usize,
+        crashes: 1,
+        ..PLAIN
+    }
+}
+
+/// The same, where no time passes.
+pub fn counting_without_time() -> Scene {
+    Scene { name: "counting without time", crashes: 0, ticks: false, limits: false, ..counting() }
+}
+
+/// A writer stays inside for good, and the limit of a drain never passes: courtesy alone keeps the
+/// others going.
+pub fn courtesy() -> Scene {
+    Scene {
+        name: "courtesy",
+        courteous: true,
+        long_share: true,
+        limits: false,
+        tools: bound(1, 2) as usize,
+        crashes: bound(0, 1),
+        ..PLAIN
+    }
+}
+
+/// Two barriers, which writers nest in the order in which tools close them. No time passes.
+pub fn two_barriers() -> Scene {
+    Scene {
+        name: "two barriers",
+        barriers: 2,
+        tools: bound(1, 2) as usize,
+        ticks: false,
+        limits: false,
+        ..PLAIN
+    }
+}
+
+/// The same with time, and a kill.
+pub fn two_barriers_with_time() -> Scene {
+    Scene { name: "two barriers with time", barriers: 2, tools: 1, crashes: 1, ..PLAIN }
+}
+
+/// Nothing is wrong in any of them.
+#[cfg(test)]
+mod tests {
+    use crate::holds;
+
+    macro_rules! hold {
+        ($($scene:ident)*) => {
+            $(#[test]
+            fn $scene() {
+                holds(super::$scene());
+            })*
+        };
+    }
+
+    hold! {
+        base stopped wake_ups readmission readmission_with_ticks no_limit healing
+        under_a_share under_a_command under_a_pause old_claim
+        reclaiming forking counting counting_without_time courtesy
+        two_barriers two_barriers_with_time
+    }
+}
