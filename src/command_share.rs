@@ -158,6 +158,6 @@ impl Drop for CommandShare {
         // Even now, so that nothing is lost; the life byte falls last.
         slot.settle(attachment.parts.dirty());
         life.unlock();
-        wait::after_leaving(attachment.gate(), self.readmitted);
+        attachment.gate().tell(self.readmitted);
     }
 }

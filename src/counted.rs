@@ -32,7 +32,7 @@ pub(crate) fn enter(barrier: &Barrier, attachment: &Attachment, wait: Wait) -> R
 pub(crate) fn leave(attachment: &Attachment, shares: u32, readmitted: bool) {
     let gate = attachment.gate();
     if is_closed(gate.leave_counted(word(attachment), shares)) || readmitted {
-        wait::after_leaving(gate, readmitted);
+        gate.tell(readmitted);
     }
 }
 

@@ -122,8 +122,7 @@ impl Gate {
         self.bump_drain();
     }
 
-    /// Leave: makes the word even and returns the generation. If that is odd, [`Gate::bump_drain`]
-    /// is owed.
+    /// Leave: makes the word even and returns the generation. If that is odd, [`Gate::tell`] is owed.
     #[inline(always)]
     pub fn leave(&self, word: &AtomicU32, even: u32) -> u32 {
         word.store(even, Ordering::Release);
@@ -208,6 +207,35 @@ impl Gate {
         self.drain.word().fetch_add(1, Ordering::Release);
         step("drain: bumped");
         self.drain.wake(ALL);
+    }
+
+    /// Counts the caller among those who wait for the gate to open, for as long as `wait` runs.
+    pub fn among_waiters<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.waiters.fetch_add(1, Ordering::Relaxed);
+        let result = wait();
+        // A hint: never below zero, whatever stands in the file.
+        let _ = self.waiters.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiters| {
+            Some(waiters.saturating_sub(1))
+        });
+        result
+    }
+
+    /// Once the gate is open: wakes the first `count` of those who wait; 0: all. Each of them wakes
+    /// one more when it leaves.
+    pub fn readmit(&self, count: u32) {
+        self.generation.wake(if count == 0 { ALL } else { count });
+    }
+
+    /// What is owed after leaving: the exclusive side is told, and a wake-up is passed on by one who
+    /// has waited.
+    pub fn tell(&self, readmitted: bool) {
+        if is_closed(self.now()) {
+            self.bump_drain();
+        }
+        step("leave: told");
+        if readmitted && self.waiters.load(Ordering::Relaxed) > 0 {
+            self.generation.wake(1);
+        }
     }
 
     /// The generation now. Acquire: what was done while a closed gate stood is visible after it.

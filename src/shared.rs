@@ -237,7 +237,7 @@ impl SharedGuard<'_> {
 #[cold]
 #[inline(never)]
 fn after_leaving(seat: &Seat) {
-    wait::after_leaving(seat.gate(), seat.take_readmitted());
+    seat.gate().tell(seat.take_readmitted());
 }
 
 /// Every way to leave but the common one. A guard whose registration is gone (inherited by a

@@ -16,7 +16,7 @@ use crate::Error;
 use crate::barrier::Barrier;
 use crate::drain::Watch;
 use crate::exclusive::Phase;
-use crate::gate::{ALL, Gate, is_closed};
+use crate::gate::Gate;
 use crate::join::{self, Attachment};
 use crate::layout::{LockByte, Slot};
 use crate::sync::{AtomicU64, Ordering, step};
@@ -86,19 +86,14 @@ pub(crate) fn for_opening(
     if attachment.exclusive_thread.load(Ordering::Relaxed) == join::thread_id() {
         return Err(Error::Deadlock { path: path.into() });
     }
-    let gate = attachment.gate();
-    gate.waiters.fetch_add(1, Ordering::Relaxed);
     if let Some(slot) = slot {
         slot.waiting_since.set(sys::monotonic_milliseconds());
     }
-    let result = wait_here(barrier, attachment, generation, wait, watch);
+    let gate = attachment.gate();
+    let result = gate.among_waiters(|| wait_here(barrier, attachment, generation, wait, watch));
     if let Some(slot) = slot {
         slot.waiting_since.set(0);
     }
-    // A hint: never below zero, whatever stands in the file.
-    let _ = gate.waiters.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiters| {
-        Some(waiters.saturating_sub(1))
-    });
     result
 }
 
@@ -181,23 +176,7 @@ pub(crate) fn open_for_all(attachment: &Attachment, generation: u32) -> bool {
         step("open: swapped");
         let stats = attachment.parts.stats();
         stats.last_opened.set(sys::monotonic_milliseconds());
-        readmit(gate, attachment.readmit);
+        gate.readmit(attachment.readmit);
     }
     opened
-}
-
-/// Wakes the first waiters; 0: all.
-fn readmit(gate: &Gate, count: u32) {
-    gate.generation.wake(if count == 0 { ALL } else { count });
-}
-
-/// What is owed after leaving: the exclusive side is told, and a wake-up is passed on.
-pub(crate) fn after_leaving(gate: &Gate, readmitted: bool) {
-    if is_closed(gate.now()) {
-        gate.bump_drain();
-    }
-    step("leave: told");
-    if readmitted && gate.waiters.load(Ordering::Relaxed) > 0 {
-        gate.generation.wake(1);
-    }
 }

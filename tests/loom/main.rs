@@ -17,6 +17,7 @@ mod exclusion;
 #[path = "../../src/gate.rs"]
 mod gate;
 mod needed;
+mod readmission;
 mod revocation;
 mod scene;
 mod sync;
