@@ -55,6 +55,44 @@ fn a_command_under_a_share() {
     });
 }
 
+/// A command whose share is counted. Its word may come and go between two looks that find it the
+/// same, and what it did is to be seen all the same.
+#[test]
+fn a_counted_command_under_a_share() {
+    check(3, || {
+        let scene = Scene::new(2);
+        scene.enter(WRAPPER, || false);
+        let held = scene.words[WRAPPER].load(Ordering::Relaxed);
+        let generation = scene.gate.close().expect("nobody else closes the gate");
+        let command = {
+            let scene = Arc::clone(&scene);
+            thread::spawn(move || {
+                let (gate, word) = (&scene.gate, &scene.words[COMMAND]);
+                let entered = gate.enter(
+                    || gate.publish_counted(word),
+                    || gate.retract_counted(word),
+                    || scene.words[WRAPPER].load(Ordering::Acquire) == held,
+                    |_| Err(()),
+                );
+                if entered.is_ok() {
+                    scene.touch();
+                    gate.leave_counted(word, 1);
+                    gate.tell(false);
+                }
+            })
+        };
+        let wrapper = {
+            let scene = Arc::clone(&scene);
+            thread::spawn(move || scene.leave(WRAPPER))
+        };
+        scene.quiesce();
+        scene.touch();
+        assert!(scene.gate.open(generation));
+        command.join().unwrap();
+        wrapper.join().unwrap();
+    });
+}
+
 /// A command under a command under a share, all begun at a closed gate. Between two looks at even
 /// words the one in the middle can come and go, and let the innermost in: its word has changed.
 ///

@@ -2,7 +2,7 @@
 //! them.
 
 use crate::gate::{ALL, Fence, Gate, is_closed};
-use crate::sync::remove;
+use crate::sync::{begin, remove};
 use loom::cell::UnsafeCell;
 use loom::model::Builder;
 use loom::sync::Arc;
@@ -36,7 +36,10 @@ pub fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     remove(fence);
     let mut builder = Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
-    builder.check(model);
+    builder.check(move || {
+        begin();
+        model();
+    });
 }
 
 /// A barrier in memory: its gate, the words of its writers, and a store that must never be touched
