@@ -194,3 +194,23 @@ impl Drop for Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a forked child finds it that joins when nobody else has the file open any more.
+    #[test]
+    fn a_file_that_was_made_anew_is_not_joined_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let attachment = barrier.inner.attachment.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        // SAFETY: it came from the barrier just made, which gets it back.
+        let uuid = unsafe { &(*attachment).parts.header().uuid };
+        let before = uuid[0].fetch_add(1, Ordering::Relaxed);
+        let joined = barrier.join();
+        uuid[0].store(before, Ordering::Relaxed);
+        barrier.inner.attachment.store(attachment, Ordering::Release);
+        assert!(joined.unwrap_err().to_string().contains("made anew"));
+    }
+}

@@ -161,3 +161,31 @@ impl Drop for CommandShare {
         attachment.gate().tell(self.readmitted);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_has_waited_owes_a_wake_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let share = || barrier.shared_for_command(&mut CommandShareOptions::default()).unwrap();
+        assert!(!share().readmitted);
+        // Nobody holds the exclusive side: the waiter opens the gate by itself.
+        barrier.inner.attached().unwrap().gate().close().unwrap();
+        assert!(share().readmitted);
+    }
+
+    #[test]
+    fn one_of_another_incarnation_is_void() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let mut share = barrier.shared_for_command(&mut CommandShareOptions::default()).unwrap();
+        share.incarnation += 1;
+        let (slot, odd) = (share.slot, share.word);
+        drop(share);
+        let slot = barrier.inner.attached().unwrap().slot(slot);
+        assert_eq!(slot.word.load(Ordering::Relaxed), odd);
+    }
+}

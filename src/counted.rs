@@ -71,3 +71,32 @@ impl Drop for OwnedShared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Ordering;
+
+    #[test]
+    fn one_that_has_waited_owes_a_wake_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        assert!(!barrier.shared_owned().unwrap().readmitted);
+        // Nobody holds the exclusive side: the waiter opens the gate by itself.
+        barrier.inner.attached().unwrap().gate().close().unwrap();
+        assert!(barrier.shared_owned().unwrap().readmitted);
+    }
+
+    #[test]
+    fn one_of_another_incarnation_is_void() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let share = barrier.shared_owned().unwrap();
+        let incarnation = share.incarnation + 1;
+        drop(OwnedShared { barrier: barrier.clone(), incarnation, readmitted: false });
+        let word = word(barrier.inner.attached().unwrap());
+        assert_eq!(word.load(Ordering::Relaxed), 1);
+        drop(share);
+        assert_eq!(word.load(Ordering::Relaxed), 0);
+    }
+}

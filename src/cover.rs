@@ -149,4 +149,33 @@ mod tests {
             assert_eq!(parse(garbage, &uuid), []);
         }
     }
+
+    #[test]
+    fn a_cover_is_one_share_or_one_pause() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = crate::Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let attachment = barrier.inner.attached().unwrap();
+        let holds = |held: &std::ffi::OsStr| {
+            let claims = parse(held.to_str().unwrap(), &barrier.uuid());
+            assert_eq!(claims.len(), 1);
+            Covered { claims, stale: AtomicU32::new(0) }.holds(&barrier.inner, attachment)
+        };
+        let share = || barrier.shared_for_command(&mut Default::default()).unwrap();
+        let first = share();
+        let held = first.cover();
+        assert_eq!(holds(&held), Some(Cover::Shared));
+        first.end();
+        let second = share();
+        let slot = |held: OsString| held.to_str().unwrap().split(':').nth(2).map(String::from);
+        assert_eq!(slot(second.cover()), slot(held.clone()), "another share in the same slot");
+        assert_eq!(holds(&held), None);
+        second.end();
+        let pause = || barrier.exclusive(&mut Default::default()).unwrap();
+        let first = pause();
+        let held = first.cover();
+        assert_eq!(holds(&held), Some(Cover::Exclusive));
+        first.release().unwrap();
+        let _second = pause();
+        assert_eq!(holds(&held), None);
+    }
 }

@@ -173,3 +173,66 @@ fn note(words: &[u32], slots: &[Slot], insiders: &mut Vec<Insider>, now: Instant
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever leaves while the gate is closed tells the exclusive side, which would else only find out
+    /// at its next tick. `share` enters, closes the gate, and leaves.
+    fn tells(share: impl FnOnce(&Barrier, &(dyn Fn() + Sync))) {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let gate = barrier.inner.attached().unwrap().gate();
+        share(&barrier, &|| assert!(gate.close().is_some()));
+        assert_ne!(gate.drain.word().load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn every_kind_of_share_tells_the_exclusive_side() {
+        tells(|barrier, close| {
+            let share = barrier.shared().unwrap();
+            close();
+            drop(share);
+        });
+        tells(|barrier, close| {
+            let share = barrier.shared_owned().unwrap();
+            close();
+            drop(share);
+        });
+        tells(|barrier, close| {
+            let share = barrier.shared_for_command(&mut Default::default()).unwrap();
+            close();
+            share.end();
+        });
+    }
+
+    #[test]
+    fn a_thread_that_ends_inside_tells_the_exclusive_side() {
+        tells(|barrier, close| {
+            std::thread::scope(|scope| {
+                let forgets = || {
+                    std::mem::forget(barrier.shared().unwrap());
+                    close();
+                };
+                // Joined by name, it has really ended.
+                scope.spawn(forgets).join().unwrap();
+            });
+        });
+    }
+
+    #[test]
+    fn the_share_after_it_in_the_same_slot_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let slots = barrier.inner.attached().unwrap().parts.slots();
+        let mut insiders = Vec::new();
+        let share = barrier.shared().unwrap();
+        let words: Vec<u32> = slots.iter().map(|slot| slot.word.load(Ordering::Relaxed)).collect();
+        note(&words, slots, &mut insiders, Instant::now());
+        assert_eq!(still_inside(&insiders, slots).count(), 1);
+        drop(share);
+        let _share = barrier.shared().unwrap();
+        assert_eq!(still_inside(&insiders, slots).count(), 0);
+    }
+}

@@ -296,3 +296,28 @@ pub(crate) fn while_made_anew<T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Barrier;
+
+    #[test]
+    fn a_file_that_was_removed_is_not_joined() {
+        let named = tempfile::NamedTempFile::new().unwrap();
+        assert!(become_member(named.as_file()).unwrap());
+        assert!(!become_member(&tempfile::tempfile().unwrap()).unwrap());
+    }
+
+    #[test]
+    fn a_file_that_was_made_anew_while_joining_is_not_joined() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let file = barrier.inner.place.open_fresh().unwrap();
+        let header = file::check(&file, barrier.path()).unwrap();
+        let before = HeaderCopy { readmit: header.readmit + 1, ..header };
+        let joined = |header| Attachment::new(&process::lock(), &barrier.inner, &file, header);
+        assert!(matches!(joined(before), Err(Error::InUse { .. })));
+        assert!(joined(header).is_ok());
+    }
+}

@@ -160,3 +160,27 @@ impl Lifeline {
         Some(descriptor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Barrier;
+
+    /// The application has got hold of the spare descriptor and locks by it. The kernel finds no
+    /// conflict of a description with itself, so the answer is wrong; what acts on it must not be.
+    #[test]
+    fn a_wrong_answer_takes_nobody_for_dead() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let (place, byte) = (&barrier.inner.place, LockByte::Life(9));
+        assert!(place.is_free(byte));
+        // SAFETY: the question has just opened it, and nothing closes it meanwhile.
+        let spare = unsafe { BorrowedFd::borrow_raw(place.spare.load(Ordering::Relaxed)) };
+        assert!(sys::try_lock_byte(&spare, byte, Mode::Exclusive).unwrap());
+        assert!(place.is_free(byte), "asked of the description that holds it");
+        let parts = barrier.inner.attached().unwrap().parts;
+        parts.slots()[9].word.store(1, Ordering::Relaxed);
+        assert!(!crate::reclaim::reclaim(&barrier.inner, parts, 9));
+        assert_eq!(barrier.dirty().epoch, 0);
+    }
+}

@@ -100,16 +100,21 @@ impl BarrierMap {
     }
 }
 
-/// A private page of zeros that a forked child finds wiped, and whether the kernel promised that.
-/// Never unmapped.
-pub(crate) fn wiped_on_fork() -> io::Result<(NonNull<u8>, bool)> {
+/// A private page of zeros, never unmapped.
+pub(crate) fn private_page() -> io::Result<NonNull<u8>> {
     let page = NonZeroUsize::new(4096).expect("4096 is not 0");
     let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: a new map at a place of the kernel's choice.
     let start = unsafe { mmap_anonymous(None, page, protection, MapFlags::MAP_PRIVATE) }?;
-    // SAFETY: the range is the map just made.
-    let promised = unsafe { madvise(start, page.get(), MmapAdvise::MADV_WIPEONFORK) }.is_ok();
-    Ok((start.cast(), promised))
+    Ok(start.cast())
+}
+
+/// The same, found wiped by a forked child. An error if the kernel does not promise that.
+pub(crate) fn wiped_on_fork() -> io::Result<NonNull<u8>> {
+    let page = private_page()?;
+    // SAFETY: the range is the page just mapped.
+    unsafe { madvise(page.cast(), 4096, MmapAdvise::MADV_WIPEONFORK) }?;
+    Ok(page)
 }
 
 /// Whether madvise(2) refuses advice that does not exist. Some emulators accept anything, and then
@@ -117,4 +122,27 @@ pub(crate) fn wiped_on_fork() -> io::Result<(NonNull<u8>, bool)> {
 pub(crate) fn rejects_unknown_advice() -> bool {
     // SAFETY: no memory is touched: the range is empty and the advice does not exist.
     unsafe { nix::libc::madvise(std::ptr::null_mut(), 0, -1) == -1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What lies where its parent had a map is the child's own.
+    #[test]
+    fn a_child_unmaps_nothing_of_its_parents() {
+        let file = tempfile::tempfile().unwrap();
+        let page = NonZeroUsize::new(4096).unwrap();
+        let _process = process::lock();
+        let mut mapping = Mapping::of_file(&file, page, false).unwrap();
+        let (start, length) = (mapping.start, mapping.length.get());
+        // SAFETY: advice of no consequence; it fails where nothing is mapped.
+        let is_mapped = || unsafe { madvise(start, length, MmapAdvise::MADV_NORMAL) }.is_ok();
+        mapping.incarnation += 1;
+        drop(mapping);
+        assert!(is_mapped());
+        let incarnation = process::incarnation();
+        drop(Mapping { start, length: page, incarnation });
+        assert!(!is_mapped());
+    }
 }

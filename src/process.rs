@@ -59,7 +59,7 @@ impl Detector {
         let asked = std::env::var_os("STILLPOINT_FORK_CHECK").is_some_and(|how| how == "pid");
         if !asked
             && mapping::rejects_unknown_advice()
-            && let Ok((page, true)) = mapping::wiped_on_fork()
+            && let Ok(page) = mapping::wiped_on_fork()
         {
             // SAFETY: the page is ours alone, aligned, and never unmapped; zero is a valid atomic.
             let word: &'static AtomicU32 = unsafe { page.cast::<AtomicU32>().as_ref() };
@@ -163,4 +163,22 @@ extern "C" fn before_fork() {
 extern "C" fn after_fork() {
     let _ = ACROSS_FORK.try_with(|held| *held.borrow_mut() = None);
     thread::forget_current_after_fork();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_blocked(signal: nix::sys::signal::Signal) -> bool {
+        SigSet::thread_get_mask().unwrap().contains(signal)
+    }
+
+    #[test]
+    fn no_handler_runs_while_the_lock_is_held() {
+        use nix::sys::signal::Signal::{SIGALRM, SIGUSR1};
+        let locked = lock();
+        assert!(is_blocked(SIGALRM) && is_blocked(SIGUSR1));
+        drop(locked);
+        assert!(!is_blocked(SIGALRM) && !is_blocked(SIGUSR1));
+    }
 }

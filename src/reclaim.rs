@@ -87,3 +87,22 @@ pub(crate) fn reclaim(inner: &Inner, parts: Parts, index: usize) -> bool {
     drop(process);
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::AtomicU32;
+
+    /// Word and epoch in one place: each step adds one to it, and the ring shows what the epoch found.
+    #[test]
+    fn the_mark_comes_before_the_word() {
+        const WORDS: usize = size_of::<DirtyRecord>() / 4;
+        let memory = [const { AtomicU32::new(0) }; WORDS];
+        // SAFETY: both are atomics only, no larger than this memory and aligned as it is.
+        let (slot, dirty) =
+            unsafe { (&*memory.as_ptr().cast::<Slot>(), &*memory.as_ptr().cast::<DirtyRecord>()) };
+        slot.word.store(5, Ordering::Relaxed);
+        slot.settle(dirty);
+        assert_eq!(memory[0].load(Ordering::Relaxed), 6, "7: the word was even before the mark");
+    }
+}

@@ -395,4 +395,24 @@ mod tests {
         assert!(!scene.seat.interrupt());
         assert_eq!(scene.words(), (2, 2, 0));
     }
+
+    #[test]
+    fn in_the_middle_of_enter_nobody_enters() {
+        let scene = scene();
+        let odd = scene.seat.next_odd();
+        scene.seat.publish(odd);
+        assert!(!scene.seat.try_enter());
+        assert_eq!(scene.words(), (1, 1, 0));
+        assert!(scene.seat.settle(odd));
+    }
+
+    #[test]
+    fn leaving_tells_whoever_has_closed_the_gate() {
+        let scene = scene();
+        assert!(scene.seat.try_enter());
+        assert!(!scene.seat.leave(), "the gate is open");
+        assert!(scene.seat.try_enter());
+        scene.gate.close().unwrap();
+        assert!(scene.seat.leave());
+    }
 }

@@ -275,3 +275,38 @@ impl Drop for SharedGuard<'_> {
         self.leave();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A signal handler that strikes between the last two stores of enter, or the first two of leave,
+    /// stands under the share that it interrupted and leaves that as it was.
+    #[test]
+    fn a_handlers_share_stands_under_the_interrupted_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let share = barrier.shared().unwrap();
+        let seat = barrier.seat().unwrap();
+        let word = &barrier.inner.attached().unwrap().slot(seat.slot()).word;
+        seat.set_depth(0);
+        let handlers = barrier.shared().unwrap();
+        assert_eq!((word.load(Ordering::Relaxed), barrier.depth()), (1, 1));
+        drop(handlers);
+        assert_eq!((word.load(Ordering::Relaxed), barrier.depth()), (1, 0));
+        seat.set_depth(1);
+        drop(share);
+        assert_eq!((word.load(Ordering::Relaxed), barrier.depth()), (2, 0));
+    }
+
+    #[test]
+    fn one_that_has_waited_owes_a_wake_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        drop(barrier.shared().unwrap());
+        // Nobody holds the exclusive side: the waiter opens the gate by itself.
+        barrier.inner.attached().unwrap().gate().close().unwrap();
+        let _share = barrier.shared().unwrap();
+        assert!(barrier.seat().unwrap().take_readmitted());
+    }
+}

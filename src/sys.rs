@@ -112,3 +112,17 @@ pub(crate) fn at_fork(
         error => Err(io::Error::from_raw_os_error(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    #[test]
+    fn a_question_that_cannot_be_asked_is_answered_no() {
+        // fcntl(2): a descriptor that only stands for a path knows no locks.
+        let path = File::options().read(true).custom_flags(libc::O_PATH).open("/").unwrap();
+        assert!(!is_byte_free(&path, LockByte::Exclusive));
+    }
+}

@@ -68,13 +68,14 @@ pub(crate) fn take(process: &mut Locked) -> Option<&'static Seat> {
 /// A seat that belongs to nobody yet.
 pub(crate) fn allocate(process: &mut Locked) -> Option<&'static Seat> {
     if process.free_seats.is_empty() {
-        let (page, _) = mapping::wiped_on_fork().ok()?;
-        let page = page.cast::<Seat>();
+        let wiped = process::wipes_seats();
+        let page = if wiped { mapping::wiped_on_fork() } else { mapping::private_page() };
+        let page = page.ok()?.cast::<Seat>();
         for index in 0..4096 / size_of::<Seat>() {
             // SAFETY: the page is ours alone, aligned, never unmapped; zeros are a valid Seat.
             let seat: &'static Seat = unsafe { page.add(index).as_ref() };
             process.free_seats.push(seat);
-            if !process::wipes_seats() {
+            if !wiped {
                 process.all_seats.push(seat);
             }
         }

@@ -180,3 +180,60 @@ pub(crate) fn open_for_all(attachment: &Attachment, generation: u32) -> bool {
     }
     opened
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_timed_from_its_first_meeting() {
+        let met = Met::default();
+        assert_eq!(met.standing(1), Duration::ZERO);
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(met.standing(1) >= Duration::from_millis(4));
+        assert_eq!(met.standing(3), Duration::ZERO, "it has another one's time");
+    }
+
+    /// A gate is closed and somebody holds X, so the waiter can do nothing for itself. Its limit only
+    /// ends the test.
+    #[test]
+    fn a_waiter_goes_on_when_the_gate_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let attachment = barrier.inner.attached().unwrap();
+        let _x = crate::held::Held::try_take(&barrier, 0, false).unwrap().unwrap();
+        let closed = attachment.gate().close().unwrap();
+        std::thread::scope(|scope| {
+            let waiter =
+                scope.spawn(|| barrier.shared_timeout(Duration::from_secs(10)).map(drop).is_ok());
+            while attachment.gate().waiters.load(Ordering::Relaxed) == 0 {
+                std::thread::yield_now();
+            }
+            assert!(open_for_all(attachment, closed));
+            assert!(waiter.join().unwrap());
+        });
+    }
+
+    /// One that sleeps without a tick: nothing but the wake-up ends that.
+    #[test]
+    fn opening_wakes_who_sleeps() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let attachment = barrier.inner.attached().unwrap();
+        let gate = attachment.gate();
+        let closed = gate.close().unwrap();
+        let woken = std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| gate.generation.wait(closed, None));
+            // Should it not sleep yet, it will not, and nothing is shown.
+            std::thread::sleep(Duration::from_millis(50));
+            open_for_all(attachment, closed);
+            let woken = (0..5000).any(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                sleeper.is_finished()
+            });
+            gate.generation.wake(crate::gate::ALL);
+            woken
+        });
+        assert!(woken);
+    }
+}

@@ -83,6 +83,16 @@ fn writers_that_come_later_find_out_as_well() {
 }
 
 #[test]
+fn writers_that_only_try_find_out_as_well() {
+    let place = Place::new();
+    let path = place.make_barrier();
+    let (mut tool, mut writer) = (Participant::at(&path), Participant::at(&path));
+    tool.expect_like("exclusive hold=none", "granted");
+    tool.kill();
+    until("the gate was healed", || writer.ask("try-shared") == "inside 1");
+}
+
+#[test]
 fn a_stopped_holder_is_revoked_in_the_pause() {
     let Scene { place, mut tool, mut waiting, .. } = scene(false, "drain=100 hold=300");
     tool.stop();

@@ -65,6 +65,23 @@ fn one_killed_while_it_is_waited_for_costs_a_tick() {
     lost_once(&place.status(), writer.pid());
 }
 
+/// Its share turned out to be long, so it is waited for with the gate open, for 20 s at most.
+#[test]
+fn one_killed_while_it_is_waited_for_in_patience_ends_that() {
+    let place = Place::new();
+    let path = place.make_barrier();
+    let (mut writer, mut tool) = (labelled(&place), Participant::at(&path));
+    writer.expect("shared", "inside 1");
+    tool.say("exclusive patience=20000 drain=20000");
+    until("it waits with the gate open", || place.status().generation == 2);
+    let killed = Instant::now();
+    writer.signal(Signal::SIGKILL);
+    let granted = tool.hear();
+    assert!(killed.elapsed() < ms(10_000), "{:?}", killed.elapsed());
+    assert_eq!(field(&granted, "closings"), "2");
+    lost_once(&place.status(), writer.pid());
+}
+
 #[test]
 fn one_killed_with_several_shares_in_its_counted_slot_is_one_loss() {
     let place = Place::new();

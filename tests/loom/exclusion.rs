@@ -3,6 +3,7 @@
 use crate::gate::is_closed;
 use crate::scene::{Scene, check};
 use loom::sync::Arc;
+use loom::sync::atomic::Ordering;
 use loom::thread;
 use std::convert::Infallible;
 
@@ -55,5 +56,22 @@ fn two_counted_shares_and_a_pause() {
         assert!(scene.gate.open(generation));
         scene.gate.generation.wake(crate::gate::ALL);
         writers.into_iter().for_each(|writer| writer.join().unwrap());
+    });
+}
+
+/// At a closed gate nobody's word moves, however often he knocks, and closing it again is nothing.
+#[test]
+fn a_gate_that_stays_closed() {
+    check(1, || {
+        let scene = Scene::new(1);
+        let (gate, word) = (&scene.gate, &scene.words[0]);
+        let generation = gate.close().expect("it is open at first");
+        assert_eq!(gate.close(), None);
+        assert_eq!(gate.now(), generation);
+        let publish = || gate.publish(word, 1);
+        let retract = || gate.retract(word, 2);
+        assert!(!gate.try_enter(publish, retract));
+        assert_eq!(gate.enter(publish, retract, || false, Err), Err(generation));
+        assert_eq!(word.load(Ordering::Relaxed), 0);
     });
 }

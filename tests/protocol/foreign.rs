@@ -86,3 +86,15 @@ fn a_script_that_is_killed_lets_go() {
         Err(error) => error.kind() != ErrorKind::NotQuiet,
     });
 }
+
+#[test]
+fn a_script_keeps_the_barrier_from_being_retired() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let Some(mut child) = script(&place) else { return };
+    assert_eq!(barrier.retire().unwrap_err().kind(), ErrorKind::InUse);
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    stillpoint::Barrier::open(place.barrier_path()).unwrap().retire().unwrap();
+    assert!(!place.barrier_path().exists());
+}

@@ -67,6 +67,16 @@ fn exclusive_inside_a_share_is_refused_at_once() {
 }
 
 #[test]
+fn exclusive_inside_ones_own_exclusive_is_refused_at_once() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let pause = barrier.exclusive(&mut at_once(100)).unwrap();
+    let error = barrier.exclusive(&mut at_once(100)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadlock);
+    pause.release().unwrap();
+}
+
+#[test]
 fn a_share_inside_ones_own_exclusive_is_refused_at_once() {
     let place = Place::new();
     let barrier = place.barrier();
