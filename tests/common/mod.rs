@@ -5,6 +5,7 @@
 mod participant;
 mod skip;
 
+#[allow(unused_imports, reason = "as above")]
 pub use participant::{Participant, field};
 pub use skip::skip;
 

@@ -5,7 +5,7 @@ use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// Nothing takes anywhere near as long; a participant that hangs fails its test.
@@ -36,7 +36,8 @@ impl Participant {
     pub fn start_as(change: impl FnOnce(&mut Command)) -> Participant {
         let mut command = Command::new(program());
         for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"STILLPOINT_") {
+            // What happens at the steps is asked for from outside, for every process of a test.
+            if name.as_encoded_bytes().starts_with(b"STILLPOINT_") && name != "STILLPOINT_STEPS" {
                 command.env_remove(name);
             }
         }
@@ -79,7 +80,12 @@ impl Participant {
     /// Sends a command, and leaves the answer for later.
     #[track_caller]
     pub fn say(&mut self, command: &str) {
-        writeln!(self.input, "{command}").unwrap();
+        self.try_say(command).unwrap();
+    }
+
+    /// The same, to one that may be dead.
+    pub fn try_say(&mut self, command: &str) -> std::io::Result<()> {
+        writeln!(self.input, "{command}")
     }
 
     /// The next answer.
@@ -89,6 +95,12 @@ impl Participant {
             Ok(answer) => answer,
             Err(error) => panic!("participant {} does not answer: {error}", self.pid()),
         }
+    }
+
+    /// The next answer, of one that may die or hang instead: [`RecvTimeoutError::Disconnected`] is a
+    /// death.
+    pub fn hear_within(&self, limit: Duration) -> Result<String, RecvTimeoutError> {
+        self.answers.recv_timeout(limit)
     }
 
     /// The next answer, if it has come.

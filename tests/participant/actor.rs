@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use stillpoint::{
     Barrier, CommandShare, CommandShareOptions, Cover, Error, ExclusiveGuard, ExclusiveOptions,
-    OwnedShared, SharedGuard,
+    OwnedShared, SharedGuard, WriteLock,
 };
 
 /// A thread's guards, and the threads and processes that it made.
@@ -18,6 +18,7 @@ pub struct Actor {
     pub barrier: Option<&'static Barrier>,
     shares: Vec<SharedGuard<'static>>,
     owned: Vec<OwnedShared>,
+    write_lock: Option<WriteLock<'static, 'static>>,
     command_share: Option<CommandShare>,
     pause: Option<ExclusiveGuard>,
     threads: HashMap<String, Worker>,
@@ -78,6 +79,16 @@ impl Actor {
         let words: Vec<&str> = line.split_whitespace().collect();
         match *words.as_slice() {
             ["open", path, ref label @ ..] => self.open(path, label.first().copied()),
+            ["create", path] => {
+                let made = Barrier::create(path)?;
+                Ok(format!("created {}", self.keep(made).uuid()))
+            }
+            ["visit", path] => {
+                let barrier = Barrier::open(path)?;
+                drop(barrier.shared()?);
+                Ok("visited".into())
+            }
+            ["retire", path] => Ok(format!("retired epoch={}", Barrier::open(path)?.retire()?.epoch)),
             ["shared"] => self.enter(|barrier| barrier.shared()),
             ["try-shared"] => self.enter(|barrier| barrier.try_shared()),
             ["timed-shared", limit] => {
@@ -99,6 +110,15 @@ impl Actor {
             ["disown"] => {
                 self.owned.pop();
                 Ok(format!("owned {}", self.owned.len()))
+            }
+            ["write-lock", path] => {
+                let file = Box::leak(Box::new(std::fs::File::create(path)?));
+                self.write_lock = Some(WriteLock::acquire(self.barrier(), file)?);
+                Ok(format!("locked {}", self.depth()))
+            }
+            ["write-unlock"] => {
+                self.write_lock = None;
+                Ok(format!("depth {}", self.depth()))
             }
             ["panic-inside"] => self.panic_inside(),
             ["join"] => Ok(self.barrier().join().map(|()| "joined".to_string())?),
@@ -157,10 +177,13 @@ impl Actor {
     fn open(&mut self, path: &str, label: Option<&str>) -> Answer {
         let options = Barrier::options().label(label.unwrap_or("participant"));
         let create = std::env::var_os("STILLPOINT_CREATE").is_some();
-        // Never closed: guards of it may be inherited by children.
-        let barrier: &Barrier = Box::leak(Box::new(options.create(create).open(path)?));
-        self.barrier = Some(barrier);
-        Ok(format!("open {}", barrier.uuid()))
+        let opened = options.create(create).open(path)?;
+        Ok(format!("open {}", self.keep(opened).uuid()))
+    }
+
+    /// Never closed: guards of it may be inherited by children.
+    fn keep(&mut self, barrier: Barrier) -> &'static Barrier {
+        self.barrier.insert(Box::leak(Box::new(barrier)))
     }
 
     fn enter(
