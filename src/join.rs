@@ -238,17 +238,23 @@ impl Drop for Attachment {
     }
 }
 
-/// The seat of this thread for the barrier, registered now if it was not.
-pub(crate) fn seat_of_this_thread(inner: &Inner, attachment: &Attachment) -> Option<&'static Seat> {
+/// The seat of this thread for the barrier, registered now if it was not. `None` while the thread's
+/// memory is being torn down.
+pub(crate) fn seat_of_this_thread(
+    inner: &Inner,
+    attachment: &Attachment,
+) -> Result<Option<&'static Seat>, Error> {
     if let Some(seat) = thread::of_this_thread(inner.id) {
-        return Some(seat);
+        return Ok(Some(seat));
     }
     let mut process = process::lock();
     // A signal handler may have been here before the signals were blocked.
     if let Some(seat) = thread::of_this_thread(inner.id) {
-        return Some(seat);
+        return Ok(Some(seat));
     }
-    let seat = thread::take(&mut process)?;
+    let seat = thread::take(&mut process)
+        .map_err(|source| Error::system("mmap", &inner.place.path, source))?;
+    let Some(seat) = seat else { return Ok(None) };
     let parts = attachment.parts;
     let claimed = claim(&process, &inner.place, parts, KIND_THREAD).ok();
     let life = claimed.map(|(index, life)| {
@@ -262,7 +268,7 @@ pub(crate) fn seat_of_this_thread(inner: &Inner, attachment: &Attachment) -> Opt
     }
     let (serial, slot) = (seat.serial(), seat.slot());
     attachment.registrations().push(Registration { seat, serial, slot, life });
-    Some(seat)
+    Ok(Some(seat))
 }
 
 /// A thread ends: its seats are given back, and a share that it is still inside is lost.

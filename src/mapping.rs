@@ -113,7 +113,12 @@ pub(crate) fn private_page() -> io::Result<NonNull<u8>> {
 pub(crate) fn wiped_on_fork() -> io::Result<NonNull<u8>> {
     let page = private_page()?;
     // SAFETY: the range is the page just mapped.
-    unsafe { madvise(page.cast(), 4096, MmapAdvise::MADV_WIPEONFORK) }?;
+    let promised = unsafe { madvise(page.cast(), 4096, MmapAdvise::MADV_WIPEONFORK) };
+    if let Err(error) = promised {
+        // SAFETY: as above, and nobody else knows of it.
+        let _ = unsafe { munmap(page.cast(), 4096) };
+        return Err(error.into());
+    }
     Ok(page)
 }
 

@@ -43,8 +43,9 @@ impl Barrier {
     /// Enters the shared side; waits at a closed gate as long as the pause lasts.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] in a forked child that cannot reach the barrier any more. A shortage of
-    /// slots is never an error.
+    /// [`Error::Unreachable`] in a forked child that cannot reach the barrier any more;
+    /// [`Error::System`] if a thread's first share finds no memory. A shortage of slots is never an
+    /// error.
     ///
     /// # Examples
     /// ```
@@ -106,7 +107,7 @@ impl Barrier {
     fn enter_slow(&self, wait: Wait) -> Result<(&'static Seat, u64), Error> {
         let inner = &*self.inner;
         let attachment = inner.attached()?;
-        let Some(seat) = join::seat_of_this_thread(inner, attachment) else {
+        let Some(seat) = join::seat_of_this_thread(inner, attachment)? else {
             return self.enter_without_seat(wait);
         };
         if seat.slot() == COUNTED {
@@ -162,9 +163,8 @@ impl Barrier {
         let attachment = self.inner.attached()?;
         let waited = counted::enter(self, attachment, wait)?;
         let seat = thread::allocate(&mut process::lock());
-        let seat = seat.ok_or_else(|| {
+        let seat = seat.map_err(|source| {
             counted::leave(attachment, 1, waited);
-            let source = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
             Error::system("mmap", self.path(), source)
         })?;
         seat.register(self.id, attachment.gate(), None);

@@ -12,6 +12,7 @@ use crate::mapping;
 use crate::process::{self, Locked};
 use crate::seat::Seat;
 use std::cell::{Cell, RefCell};
+use std::io;
 
 /// The seat of threads that have none: serves no barrier.
 static NOBODY: Seat = Seat::new();
@@ -49,28 +50,28 @@ pub(crate) fn of_this_thread(barrier: u64) -> Option<&'static Seat> {
 }
 
 /// A seat for this thread: one of its own that serves nothing any more, or a new one. `None` while
-/// the thread's memory is being torn down.
-pub(crate) fn take(process: &mut Locked) -> Option<&'static Seat> {
-    OWNED
-        .try_with(|owned| {
-            let mut owned = owned.try_borrow_mut().ok()?;
-            let idle = owned.0.iter().copied().find(|seat| seat.barrier() == 0);
-            idle.or_else(|| {
-                let seat = allocate(process)?;
-                owned.0.push(seat);
-                Some(seat)
-            })
-        })
-        .ok()
-        .flatten()
+/// the thread's memory is being torn down; an error if there is no memory for one.
+pub(crate) fn take(process: &mut Locked) -> io::Result<Option<&'static Seat>> {
+    let taken = OWNED.try_with(|owned| {
+        let Ok(mut owned) = owned.try_borrow_mut() else { return Ok(None) };
+        let idle = owned.0.iter().copied().find(|seat| seat.barrier() == 0);
+        if idle.is_some() {
+            return Ok(idle);
+        }
+        let seat = allocate(process)?;
+        owned.0.push(seat);
+        Ok(Some(seat))
+    });
+    taken.unwrap_or(Ok(None))
 }
 
-/// A seat that belongs to nobody yet.
-pub(crate) fn allocate(process: &mut Locked) -> Option<&'static Seat> {
+/// A seat that belongs to nobody yet. Where a child is told apart by the wiping of its seats, a page
+/// that will not be wiped is none: the child would follow its seats to maps that it does not have.
+pub(crate) fn allocate(process: &mut Locked) -> io::Result<&'static Seat> {
     if process.free_seats.is_empty() {
         let wiped = process::wipes_seats();
         let page = if wiped { mapping::wiped_on_fork() } else { mapping::private_page() };
-        let page = page.ok()?.cast::<Seat>();
+        let page = page?.cast::<Seat>();
         for index in 0..4096 / size_of::<Seat>() {
             // SAFETY: the page is ours alone, aligned, never unmapped; zeros are a valid Seat.
             let seat: &'static Seat = unsafe { page.add(index).as_ref() };
@@ -80,7 +81,7 @@ pub(crate) fn allocate(process: &mut Locked) -> Option<&'static Seat> {
             }
         }
     }
-    process.free_seats.pop()
+    process.free_seats.pop().ok_or_else(|| io::ErrorKind::OutOfMemory.into())
 }
 
 /// Gives a seat back that was only taken for one share of a thread that is being torn down.

@@ -56,9 +56,10 @@ fn strike(case: &Case, striking: &Striking) -> Result<(), Violation> {
         let struck: Vec<&Call> = match fault.trouble {
             Trouble::Fails(_) => calls.iter().filter(|call| call.struck).collect(),
             // The call at which it died has no end.
-            Trouble::Kills => {
-                calls.iter().filter(|call| call.name == fault.name && call.nth == fault.nth).collect()
-            }
+            Trouble::Kills => calls
+                .iter()
+                .filter(|call| call.name == fault.name && call.nth == fault.nth)
+                .collect(),
         };
         let fails = matches!(fault.trouble, Trouble::Fails(_));
         if fails && struck.iter().any(|call| errnos::of(call).is_empty()) {
@@ -96,11 +97,15 @@ impl Striking {
 fn traced() -> Vec<(&'static Scene, Vec<Call>, Usage)> {
     let found = std::sync::Mutex::new(Vec::new());
     let chosen: Vec<&Scene> = SCENES.iter().filter(|scene| is_chosen(scene.name)).collect();
-    let wrong = check(&chosen, |scene| scene.name.to_string(), |scene| {
-        let Run { calls, verdict } = play(scene, None, None)?;
-        found.lock().unwrap().push((*scene, calls, verdict?));
-        Ok(())
-    });
+    let wrong = check(
+        &chosen,
+        |scene| scene.name.to_string(),
+        |scene| {
+            let Run { calls, verdict } = play(scene, None, None)?;
+            found.lock().unwrap().push((*scene, calls, verdict?));
+            Ok(())
+        },
+    );
     assert!(wrong.is_empty(), "without any fault:\n{}", wrong.join("\n"));
     found.into_inner().unwrap()
 }
@@ -140,9 +145,10 @@ fn every_call_may_fail() {
     if !crate::strace::works() {
         return crate::common::skip("strace cannot inject faults here");
     }
-    strike_all("calls x errnos injected", cases(|call| {
-        errnos::of(call).iter().map(|errno| Trouble::Fails(errno)).collect()
-    }));
+    strike_all(
+        "calls x errnos injected",
+        cases(|call| errnos::of(call).iter().map(|errno| Trouble::Fails(errno)).collect()),
+    );
 }
 
 #[test]
@@ -150,8 +156,11 @@ fn death_at_any_call_is_survived_by_the_others() {
     if !crate::strace::works() {
         return crate::common::skip("strace cannot inject faults here");
     }
-    strike_all("deaths at system calls", cases(|call| {
-        let ends = ["exit", "exit_group", "restart_syscall"].contains(&call.name.as_str());
-        if ends { Vec::new() } else { vec![Trouble::Kills] }
-    }));
+    strike_all(
+        "deaths at system calls",
+        cases(|call| {
+            let ends = ["exit", "exit_group", "restart_syscall"].contains(&call.name.as_str());
+            if ends { Vec::new() } else { vec![Trouble::Kills] }
+        }),
+    );
 }

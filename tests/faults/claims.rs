@@ -92,7 +92,9 @@ impl Claims {
         let (mut surely, mut perhaps) = (self.inside() + self.lost, 0);
         match command.and_then(change) {
             Some(Change::Enter(key)) if self.depth(&key) == 0 => perhaps = 1,
-            Some(Change::Leave(key)) if self.depth(&key) == 1 => (surely, perhaps) = (surely - 1, 1),
+            Some(Change::Leave(key)) if self.depth(&key) == 1 => {
+                (surely, perhaps) = (surely - 1, 1)
+            }
             Some(Change::Visit) => perhaps = 1,
             _ => {}
         }

@@ -8,23 +8,37 @@
 use crate::strace::Call;
 
 const OPEN: &[&str] = &[
-    "EACCES", "EDQUOT", "EINTR", "EIO", "ELOOP", "EMFILE", "ENFILE", "ENODEV", "ENOENT", "ENOMEM",
-    "ENOSPC", "ENOSYS", "ENOTDIR", "ENXIO", "EOVERFLOW", "EPERM", "EROFS", "ETXTBSY",
+    "EACCES",
+    "EDQUOT",
+    "EINTR",
+    "EIO",
+    "ELOOP",
+    "EMFILE",
+    "ENFILE",
+    "ENODEV",
+    "ENOENT",
+    "ENOMEM",
+    "ENOSPC",
+    "ENOSYS",
+    "ENOTDIR",
+    "ENXIO",
+    "EOVERFLOW",
+    "EPERM",
+    "EROFS",
+    "ETXTBSY",
 ];
 const LOCK: &[&str] =
     &["EACCES", "EAGAIN", "EDEADLK", "EINTR", "EINVAL", "EIO", "ENOLCK", "ENOSYS", "EPERM"];
 const FLOCK: &[&str] = &["EAGAIN", "EINTR", "EINVAL", "EIO", "ENOLCK", "ENOSYS", "EPERM"];
-const MAP: &[&str] = &[
-    "EACCES", "EAGAIN", "EINVAL", "ENFILE", "ENODEV", "ENOMEM", "ENOSYS", "EOVERFLOW", "EPERM",
-];
+const MAP: &[&str] =
+    &["EACCES", "EAGAIN", "EINVAL", "ENFILE", "ENODEV", "ENOMEM", "ENOSYS", "EOVERFLOW", "EPERM"];
 const ADVISE: &[&str] = &["EAGAIN", "EINVAL", "EIO", "ENOMEM", "ENOSYS", "EPERM"];
 const FUTEX: &[&str] = &["EAGAIN", "EINTR", "EINVAL", "ENOMEM", "ENOSYS", "EPERM", "ETIMEDOUT"];
 const STAT: &[&str] = &["EACCES", "EINTR", "EIO", "ENOMEM", "ENOSYS", "EOVERFLOW", "EPERM"];
 const READ: &[&str] = &["EAGAIN", "EINTR", "EIO", "ENOMEM", "ENOSYS", "EPERM"];
 const WRITE: &[&str] = &["EDQUOT", "EFBIG", "EINTR", "EIO", "ENOMEM", "ENOSPC", "ENOSYS", "EPERM"];
-const ALLOCATE: &[&str] = &[
-    "EDQUOT", "EFBIG", "EINTR", "EIO", "ENODEV", "ENOSPC", "ENOSYS", "EOPNOTSUPP", "EPERM",
-];
+const ALLOCATE: &[&str] =
+    &["EDQUOT", "EFBIG", "EINTR", "EIO", "ENODEV", "ENOSPC", "ENOSYS", "EOPNOTSUPP", "EPERM"];
 const NAME: &[&str] = &[
     "EACCES", "EBUSY", "EDQUOT", "EEXIST", "EINVAL", "EIO", "EMLINK", "ENOENT", "ENOMEM", "ENOSPC",
     "ENOSYS", "EPERM", "EROFS", "EXDEV",
@@ -53,7 +67,9 @@ pub fn of(call: &Call) -> &'static [&'static str] {
         "flock" => FLOCK,
         // The barrier, or a page of our own; else it is the allocator's or a thread's stack.
         "mmap" if arguments.contains("MAP_SHARED") => MAP,
-        "mmap" if arguments.starts_with("NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_A") => MAP,
+        "mmap" if arguments.starts_with("NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_A") => {
+            MAP
+        }
         "madvise" if arguments.contains("FORK") => ADVISE,
         // Those of mutexes and channels are private; a barrier's are not.
         "futex" if !arguments.contains("_PRIVATE") && !arguments.contains("BITSET") => FUTEX,

@@ -11,8 +11,20 @@ use stillpoint::{Barrier, ErrorKind};
 
 /// Errors that a fault of the system may lead to.
 const KINDS: [&str; 14] = [
-    "Busy", "Create", "Denied", "Exists", "Full", "InUse", "Insecure", "Missing", "NotABarrier",
-    "Revoked", "System", "Unreachable", "Unsupported", "Version",
+    "Busy",
+    "Create",
+    "Denied",
+    "Exists",
+    "Full",
+    "InUse",
+    "Insecure",
+    "Missing",
+    "NotABarrier",
+    "Revoked",
+    "System",
+    "Unreachable",
+    "Unsupported",
+    "Version",
 ];
 
 /// What a live process has open of a barrier.

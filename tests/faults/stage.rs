@@ -125,9 +125,8 @@ impl<'s> Stage<'s> {
             match line.as_str() {
                 "probe" => self.probe()?,
                 "other dies" => self.other_dies(),
-                "until waiting" => self.until(|status| {
-                    status.writers.iter().any(|writer| writer.waiting.is_some())
-                }),
+                "until waiting" => self
+                    .until(|status| status.writers.iter().any(|writer| writer.waiting.is_some())),
                 "until reopened" => self.until(|status| status.generation >= 2 && !status.closed),
                 "hear" => self.hear(wanted, mercy)?,
                 line => match (line.strip_prefix("other "), line.strip_prefix("say ")) {
@@ -188,7 +187,9 @@ impl<'s> Stage<'s> {
                 None => (command, wanted),
             };
             self.say(&command);
-            return self.hear(wanted, Mercy::None).map_err(|text| format!("after {answer}: {text}"));
+            return self
+                .hear(wanted, Mercy::None)
+                .map_err(|text| format!("after {answer}: {text}"));
         }
         Err(format!("to {command:?}: {answer}"))
     }

@@ -1,9 +1,9 @@
 //! Death at every step of the protocol: at the places that `sync::step` names, in a build with
 //! `--cfg stillpoint_steps`.
 
-use crate::scene::is_chosen;
 use crate::many::{check, report};
 use crate::oracle;
+use crate::scene::is_chosen;
 use crate::scene::{SCENES, Scene};
 use crate::stage::{Mercy, Stage, Violation};
 use std::collections::BTreeSet;
@@ -39,13 +39,17 @@ fn abort_at(scene: &Scene, number: usize) -> Result<bool, Violation> {
 fn death_at_any_step_is_survived_by_the_others() {
     let found = Mutex::new(Vec::new());
     let chosen: Vec<&Scene> = SCENES.iter().filter(|scene| is_chosen(scene.name)).collect();
-    let wrong = check(&chosen, |scene| scene.name.to_string(), |scene| {
-        let (before, steps) = logged(scene)?;
-        let steps = steps.into_iter().enumerate();
-        let numbered = steps.map(|(index, name)| (*scene, before + index + 1, name));
-        found.lock().unwrap().extend(numbered);
-        Ok(())
-    });
+    let wrong = check(
+        &chosen,
+        |scene| scene.name.to_string(),
+        |scene| {
+            let (before, steps) = logged(scene)?;
+            let steps = steps.into_iter().enumerate();
+            let numbered = steps.map(|(index, name)| (*scene, before + index + 1, name));
+            found.lock().unwrap().extend(numbered);
+            Ok(())
+        },
+    );
     assert!(wrong.is_empty(), "without any fault:\n{}", wrong.join("\n"));
     let mut cases = found.into_inner().unwrap();
     cases.sort_by_key(|(scene, number, _)| (scene.name, *number));

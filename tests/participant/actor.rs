@@ -88,7 +88,9 @@ impl Actor {
                 drop(barrier.shared()?);
                 Ok("visited".into())
             }
-            ["retire", path] => Ok(format!("retired epoch={}", Barrier::open(path)?.retire()?.epoch)),
+            ["retire", path] => {
+                Ok(format!("retired epoch={}", Barrier::open(path)?.retire()?.epoch))
+            }
             ["shared"] => self.enter(|barrier| barrier.shared()),
             ["try-shared"] => self.enter(|barrier| barrier.try_shared()),
             ["timed-shared", limit] => {
