@@ -19,6 +19,7 @@ use crate::mapping::Mapping;
 use crate::process::Locked;
 use crate::sync::{AtomicI32, Ordering, step};
 use crate::sys::{self, Mode};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use std::fs::File;
 use std::num::NonZeroUsize;
@@ -47,7 +48,8 @@ impl Place {
     /// Whether nobody holds the byte. A question that cannot be asked is answered no.
     pub(crate) fn is_free(&self, byte: LockByte) -> bool {
         let spare = self.spare.load(Ordering::Acquire);
-        if self.is_ours(spare) {
+        let Ok(ours) = self.is_ours(spare) else { return false };
+        if ours {
             // SAFETY: it was just found open; should the application close it now, the question fails
             // or goes to another file. A wrong answer costs a certificate at worst: whoever acts on
             // a death takes the lock itself.
@@ -63,24 +65,30 @@ impl Place {
         free
     }
 
-    fn is_ours(&self, descriptor: RawFd) -> bool {
+    /// Whether the descriptor still leads to the barrier. An error leaves that open: taken for a no, it
+    /// would have the spare one replaced and never closed.
+    fn is_ours(&self, descriptor: RawFd) -> nix::Result<bool> {
         if descriptor < 0 {
-            return false;
+            return Ok(false);
         }
         // SAFETY: only fstat(2) is called with it; a closed descriptor is an error there.
         let file = unsafe { BorrowedFd::borrow_raw(descriptor) };
-        #[allow(clippy::unnecessary_cast, reason = "their widths differ between platforms")]
-        nix::sys::stat::fstat(file).is_ok_and(|found| {
-            let found = Identity { device: found.st_dev as u64, inode: found.st_ino as u64 };
-            found == self.identity
-        })
+        match nix::sys::stat::fstat(file) {
+            #[allow(clippy::unnecessary_cast, reason = "their widths differ between platforms")]
+            Ok(found) => {
+                let found = Identity { device: found.st_dev as u64, inode: found.st_ino as u64 };
+                Ok(found == self.identity)
+            }
+            Err(Errno::EBADF) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let spare = *self.spare.get_mut();
-        if self.is_ours(spare) {
+        if self.is_ours(spare) == Ok(true) {
             let _ = nix::unistd::close(spare);
         }
     }
