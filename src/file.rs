@@ -257,6 +257,16 @@ pub(crate) struct Birth {
     pub(crate) acknowledged: u32,
 }
 
+impl Birth {
+    /// The barrier's identity, new if none was given.
+    pub(crate) fn uuid(&self, path: &Path) -> Result<[u32; 4], Error> {
+        match self.uuid {
+            Some(uuid) => Ok(uuid),
+            None => sys::random().map_err(|source| Error::system("getrandom", path, source)),
+        }
+    }
+}
+
 /// Makes a barrier aside and links it into place. [`Error::Exists`] if something is there.
 pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
     check_folder(path, None)?;
@@ -272,10 +282,10 @@ pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
     // Not fs2's, which takes errno for the error that this call returns.
     posix_fallocate(aside.as_file(), 0, FILE_SIZE.into()).map_err(|error| failed(error.into()))?;
     step("create: allocated");
-    let uuid = birth.uuid.unwrap_or_else(sys::random);
+    let uuid = birth.uuid(path)?;
     let mut words = vec![MAJOR, MINOR, 0, 0, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
     words.extend(uuid);
-    words.extend(boot_id());
+    words.extend(known_boot_id(path)?);
     words.push(birth.readmit);
     let mut header = MAGIC.to_vec();
     header.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
@@ -298,15 +308,37 @@ pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
     }
 }
 
-/// The id of this boot (random(4)); zeros if it is not known.
-pub(crate) fn boot_id() -> [u32; 4] {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+/// Where the kernel says which boot this is: random(4).
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The id of this boot; `None` where that cannot be known: a chroot without /proc, say.
+///
+/// A file that is there and cannot be read is an error. Who took that for not knowing would join a
+/// barrier that another boot left, and, as its member, keep everybody from making it ready.
+pub(crate) fn boot_id(path: &Path) -> Result<Option<[u32; 4]>, Error> {
+    let text = match fs::read_to_string(BOOT_ID) {
+        Ok(text) => text,
+        Err(error) => {
+            return match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Ok(None),
+                _ => Err(Error::system("read of boot_id", path, error)),
+            };
+        }
+    };
     let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
     let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok();
-    match (word(0), word(8), word(16), word(24)) {
-        (Some(a), Some(b), Some(c), Some(d)) => [a, b, c, d],
-        _ => [0; 4],
-    }
+    Ok(match (word(0), word(8), word(16), word(24)) {
+        (Some(a), Some(b), Some(c), Some(d)) => Some([a, b, c, d]),
+        _ => None,
+    })
+}
+
+/// The same, for who makes a barrier: one of an unknown boot would look left over to everybody else.
+pub(crate) fn known_boot_id(path: &Path) -> Result<[u32; 4], Error> {
+    boot_id(path)?.ok_or_else(|| {
+        let reason = format!("{BOOT_ID} cannot be read");
+        Error::Create { path: path.into(), source: io::Error::other(reason) }
+    })
 }
 
 /// 32 hexadecimal digits.

@@ -26,10 +26,11 @@ pub(crate) fn has_right_size(file: &File) -> bool {
 /// Clears what an earlier boot left in the file, unless somebody has done so.
 pub(crate) fn after_restart(path: &Path, identity: Identity) -> Result<(), Error> {
     with_file_alone(path, identity, |file, parts| {
-        if file::check(file, path)?.boot_id != file::boot_id() {
+        let header = file::check(file, path)?;
+        if let Some(boot) = file::boot_id(path)?.filter(|boot| header.boot_id != *boot) {
             parts.dirty().raise(&Loss { pid: 0, comm: "", label: "restart" });
             clear(parts);
-            set(&parts.header().boot_id, file::boot_id());
+            set(&parts.header().boot_id, boot);
         }
         Ok(())
     })
@@ -37,6 +38,7 @@ pub(crate) fn after_restart(path: &Path, identity: Identity) -> Result<(), Error
 
 /// Makes a barrier of a file of the right size whose bytes are garbage.
 pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Result<(), Error> {
+    let (uuid, boot) = (birth.uuid(path)?, file::known_boot_id(path)?);
     with_file_alone(path, identity, |_, parts| {
         clear(parts);
         let (header, dirty) = (parts.header(), parts.dirty());
@@ -57,8 +59,8 @@ pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Re
         for (field, number) in fields.into_iter().zip(numbers) {
             field.store(number, Ordering::Relaxed);
         }
-        set(&header.uuid, birth.uuid.unwrap_or_else(sys::random));
-        set(&header.boot_id, file::boot_id());
+        set(&header.uuid, uuid);
+        set(&header.boot_id, boot);
         header.readmit.store(birth.readmit, Ordering::Relaxed);
         let half = |at: usize| {
             u32::from_ne_bytes([MAGIC[at], MAGIC[at + 1], MAGIC[at + 2], MAGIC[at + 3]])

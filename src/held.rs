@@ -103,7 +103,8 @@ impl Held {
         holder.comm.set(&join::comm());
         holder.label.set(label);
         holder.since.set_wall_clock();
-        let [high, low, ..] = sys::random();
+        // It only tells pauses apart in reports.
+        let [high, low, ..] = sys::random().unwrap_or_default();
         holder.token.set(u64::from(high) << 32 | u64::from(low));
         gate.wanted.store(1, Ordering::Relaxed);
         attachment.exclusive_thread.store(join::thread_id(), Ordering::Relaxed);

@@ -222,8 +222,7 @@ fn open_checked(path: &Path) -> Result<(File, HeaderCopy, Identity), Error> {
     file::check_file_system(&file, path)?;
     let header = file::check(&file, path)?;
     // A process that cannot tell (no /proc in its chroot) leaves that to those that can.
-    let boot = file::boot_id();
-    if boot != [0; 4] && header.boot_id != boot {
+    if file::boot_id(path)?.is_some_and(|boot| header.boot_id != boot) {
         drop(file);
         fresh_start::after_restart(path, identity)?;
         let (file, _) = file::open_fresh(path, true, Some(identity))?;

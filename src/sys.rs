@@ -83,11 +83,18 @@ pub(crate) fn is_byte_free(file: &impl AsFd, byte: LockByte) -> bool {
 }
 
 /// `getrandom(2)`: four random words.
-pub(crate) fn random() -> [u32; 4] {
+pub(crate) fn random() -> io::Result<[u32; 4]> {
     let mut words = [0u32; 4];
-    // SAFETY: the buffer is live and as long as said; 16 bytes are always given whole.
-    unsafe { libc::getrandom(words.as_mut_ptr().cast(), size_of_val(&words), 0) };
-    words
+    loop {
+        // SAFETY: the buffer is live and as long as said; 16 bytes are always given whole.
+        match unsafe { libc::getrandom(words.as_mut_ptr().cast(), size_of_val(&words), 0) } {
+            16 => return Ok(words),
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+        }
+    }
 }
 
 /// Milliseconds of the monotonic clock, at least 1.
