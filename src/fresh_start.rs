@@ -134,8 +134,13 @@ pub(crate) fn retire(barrier: Barrier) -> Result<Dirty, Error> {
         .partition(|writer| writer.pid == std::process::id());
     drop(barrier);
     let retired = with_file_alone(&path, identity, |file, parts| {
-        if fs2::FileExt::try_lock_exclusive(file).is_err() {
-            return Err(Error::InUse { path: path.clone(), writers: foreign::holders(identity) });
+        match fs2::FileExt::try_lock_exclusive(file) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let writers = foreign::holders(identity);
+                return Err(Error::InUse { path: path.clone(), writers });
+            }
+            Err(source) => return Err(Error::system("flock", &path, source)),
         }
         std::fs::remove_file(&path).map_err(|source| Error::system("unlink", &path, source))?;
         Ok(parts.dirty().now())
