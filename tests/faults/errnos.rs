@@ -5,7 +5,8 @@
 //! their work whatever they return: strace does not carry out the call that it fails, so a close(2) or
 //! munmap(2) that fails and yet has closed or unmapped cannot be shown.
 
-use crate::strace::Call;
+use crate::strace::{Call, Trouble};
+use std::collections::HashMap;
 
 const OPEN: &[&str] = &[
     "EACCES",
@@ -47,6 +48,27 @@ const OWNER: &[&str] = &["EACCES", "EDQUOT", "EINTR", "EIO", "ENOMEM", "ENOSYS",
 const SYNC: &[&str] = &["EDQUOT", "EINTR", "EIO", "ENOSPC", "EROFS"];
 const REFUSED: &[&str] = &["ENOSYS", "EPERM"];
 
+/// How many of its errors a call is tried with, unless `STILLPOINT_FAULTS=all`.
+const TRIED: usize = 2;
+
+/// Goes through the errors of each kind of call, so that every error of every kind has its turn at some
+/// place, and every place some error.
+#[derive(Default)]
+pub struct Turns(HashMap<*const &'static str, usize>);
+
+impl Turns {
+    /// The next errors for this call.
+    pub fn of(&mut self, call: &Call) -> Vec<Trouble> {
+        let errnos = of(call);
+        let next = self.0.entry(errnos.as_ptr()).or_default();
+        let first = *next;
+        let all = std::env::var("STILLPOINT_FAULTS").is_ok_and(|much| much == "all");
+        let count = if all { errnos.len() } else { errnos.len().min(TRIED) };
+        *next += count;
+        (first..*next).map(|index| Trouble::Fails(errnos[index % errnos.len()])).collect()
+    }
+}
+
 /// The errors that this call may give, if it is one of the core's.
 pub fn of(call: &Call) -> &'static [&'static str] {
     let (_, arguments) = call.text.split_once('(').unwrap_or_default();
@@ -61,6 +83,10 @@ pub fn of(call: &Call) -> &'static [&'static str] {
         return &[];
     }
     match call.name.as_str() {
+        // Who may not, or has no /proc, leaves a barrier of another boot to others.
+        "openat" if arguments.contains("/boot_id") => {
+            &["EINTR", "EIO", "EMFILE", "ENFILE", "ENOMEM"]
+        }
         "open" | "openat" => OPEN,
         "fcntl" if arguments.contains("F_OFD_") => LOCK,
         "fcntl" if arguments.contains("F_SETFD") => &["EPERM"],
@@ -74,6 +100,7 @@ pub fn of(call: &Call) -> &'static [&'static str] {
         // Those of mutexes and channels are private; a barrier's are not.
         "futex" if !arguments.contains("_PRIVATE") && !arguments.contains("BITSET") => FUTEX,
         "fstat" | "newfstatat" | "statx" | "fstatfs" | "readlink" | "readlinkat" => STAT,
+        "read" if arguments.contains("/boot_id") => &["EAGAIN", "EINTR", "EIO", "ENOMEM", "ENOSYS"],
         "pread64" | "read" => READ,
         "pwrite64" | "write" => WRITE,
         "fallocate" => ALLOCATE,

@@ -7,6 +7,8 @@ mod common;
 mod calls;
 mod claims;
 #[cfg(not(stillpoint_steps))]
+mod commands;
+#[cfg(not(stillpoint_steps))]
 mod errnos;
 mod many;
 mod oracle;

@@ -71,7 +71,7 @@ pub const SCENES: &[Scene] = &[
     Scene::new("visit", "", "visit PATH -> visited"),
     Scene::new("create", "", "create PATH -> created\nshared -> inside 1\nleave -> depth 0")
         .of(Before::Missing),
-    Scene::new("create over garbage", "", "create PATH -> created").of(Before::Garbage),
+    Scene::new("create over garbage", "", "create PATH -> created").of(Before::Garbage).losing(1),
     Scene::new("after a restart", "", "open PATH -> open\nshared -> inside 1\nleave -> depth 0")
         .of(Before::OtherBoot)
         .losing(1),

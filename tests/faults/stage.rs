@@ -16,7 +16,7 @@ pub const FILE: &str = "mailbox";
 
 /// The longest limit of any scene, and slack for a small and busy machine: who has not answered
 /// by then hangs.
-const LIMIT: Duration = Duration::from_secs(6);
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// What is wrong.
 pub type Violation = String;
@@ -152,8 +152,8 @@ impl<'s> Stage<'s> {
         let command = self.under_way.clone().unwrap_or_default();
         let began = Instant::now();
         let answer = match self.victim().hear_within(LIMIT) {
-            // The child's parent has read the end of its pipe.
-            Ok(answer) if answer.is_empty() => None,
+            // The child's parent has found the other end of a pipe closed.
+            Ok(answer) if answer.is_empty() || answer.contains("Broken pipe") => None,
             Ok(answer) => Some(answer),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => {
@@ -247,7 +247,7 @@ impl<'s> Stage<'s> {
         if self.claims.inside() > 0 {
             let mut at_once = at_once(1);
             at_once.wait = Some(Duration::ZERO);
-            if outside.exclusive(&mut at_once).is_ok() && !self.is_gone() {
+            if outside.exclusive(&mut at_once).is_ok() && !is_gone(self.target()) {
                 return Err("a tool was granted while the victim was inside".into());
             }
         }
@@ -257,28 +257,27 @@ impl<'s> Stage<'s> {
         Ok(())
     }
 
-    /// Whether the struck process is dead, though it may have answered before.
-    fn is_gone(&mut self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.target()));
-        stat.map_or(true, |stat| stat.contains(") Z "))
-    }
-
     /// What the victim was doing when it died.
     pub fn interrupted(&self) -> Option<&str> {
         self.under_way.as_deref()
     }
 
-    /// Ends the struck process if it lives, and waits until nothing is left of it.
+    /// Ends the victim and its child, and waits until nothing is left of them.
     pub fn bury(&mut self) {
         use nix::sys::signal::{Signal, kill};
         if std::mem::replace(&mut self.buried, true) {
             return;
         }
-        let target = self.target();
-        if self.scene.target == Target::Child {
-            let _ = kill(nix::unistd::Pid::from_raw(target as i32), Signal::SIGKILL);
-            crate::common::until("the child is gone", || self.is_gone());
+        if let Some(child) = self.child {
+            let _ = kill(nix::unistd::Pid::from_raw(child as i32), Signal::SIGKILL);
+            crate::common::until("the child is gone", || is_gone(child));
         }
         self.victim().kill();
     }
+}
+
+/// Whether a process is dead, though it may have answered before.
+fn is_gone(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.map_or(true, |stat| stat.contains(") Z "))
 }

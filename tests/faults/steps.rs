@@ -19,7 +19,7 @@ fn logged(scene: &Scene) -> Result<(usize, Vec<String>), Violation> {
     let before = read().lines().count();
     stage.play(scene.act, Mercy::None)?;
     let steps = read().lines().skip(before).map(String::from).collect();
-    oracle::alive(&mut stage, None)?;
+    oracle::alive(&mut stage, None, false)?;
     Ok((before, steps))
 }
 
@@ -29,7 +29,7 @@ fn abort_at(scene: &Scene, number: usize) -> Result<bool, Violation> {
     stage.play(scene.act, Mercy::Death)?;
     if !stage.dead {
         // Waiting takes as many steps as it takes ticks.
-        oracle::alive(&mut stage, None)?;
+        oracle::alive(&mut stage, None, false)?;
         return Ok(false);
     }
     oracle::dead(&mut stage).map(|()| true)
