@@ -228,6 +228,7 @@ impl Announced {
                 continue;
             }
             held.close()?;
+            step("exclusive: closed");
             let drained = drain(held, deadline, watch)?;
             insiders.push(drained.insiders);
             if !drained.quiet {

@@ -11,7 +11,7 @@ use crate::exclusive::Waiting;
 use crate::join::{self, Attachment};
 use crate::layout::{FLAG_UNWATCHED, KIND_COMMAND};
 use crate::lifeline::Lifeline;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, step};
 use crate::wait::{self, Wait};
 use crate::{cover, process};
 use std::cell::Cell;
@@ -71,6 +71,7 @@ impl Barrier {
         })?;
         let flags = if options.watched { 0 } else { FLAG_UNWATCHED };
         join::introduce(attachment.slot(slot), KIND_COMMAND, flags, &self.inner);
+        step("command share: introduced");
         let mut share = CommandShare {
             barrier: self.clone(),
             slot,
@@ -157,7 +158,9 @@ impl Drop for CommandShare {
         }
         // Even now, so that nothing is lost; the life byte falls last.
         slot.settle(attachment.parts.dirty());
+        step("command share: settled");
         life.unlock();
+        step("command share: unlocked");
         attachment.gate().tell(self.readmitted);
     }
 }

@@ -12,7 +12,7 @@ use crate::layout::{
 };
 use crate::mapping::BarrierMap;
 use crate::reclaim::Loss;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, step};
 use crate::sys::{self, Mode};
 use crate::{Dirty, Error, Writer, foreign, process};
 use std::fs::File;
@@ -29,8 +29,11 @@ pub(crate) fn after_restart(path: &Path, identity: Identity) -> Result<(), Error
         let header = file::check(file, path)?;
         if let Some(boot) = file::boot_id(path)?.filter(|boot| header.boot_id != *boot) {
             parts.dirty().raise(&Loss { pid: 0, comm: "", label: "restart" });
+            step("restart: loss recorded");
             clear(parts);
+            step("restart: cleared");
             set(&parts.header().boot_id, boot);
+            step("restart: of this boot");
         }
         Ok(())
     })
@@ -41,10 +44,12 @@ pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Re
     let (uuid, boot) = (birth.uuid(path)?, file::known_boot_id(path)?);
     with_file_alone(path, identity, |_, parts| {
         clear(parts);
+        step("anew: cleared");
         let (header, dirty) = (parts.header(), parts.dirty());
         dirty.epoch.store(birth.epoch, Ordering::Relaxed);
         dirty.acknowledged.store(birth.acknowledged, Ordering::Relaxed);
         dirty.raise(&Loss { pid: 0, comm: "", label: "overwritten" });
+        step("anew: loss recorded");
         let numbers = [MAJOR, MINOR, 0, 0, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
         let fields = [
             &header.major,
@@ -62,10 +67,12 @@ pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Re
         set(&header.uuid, uuid);
         set(&header.boot_id, boot);
         header.readmit.store(birth.readmit, Ordering::Relaxed);
+        step("anew: complete but for its first bytes");
         let half = |at: usize| {
             u32::from_ne_bytes([MAGIC[at], MAGIC[at + 1], MAGIC[at + 2], MAGIC[at + 3]])
         };
         set(&header.magic, [half(0), half(4)]);
+        step("anew: complete");
         Ok(())
     })
 }
@@ -120,6 +127,7 @@ fn with_file_alone<T>(
     if !alone {
         return Err(Error::InUse { path: path.into(), writers: Vec::new() });
     }
+    step("alone: locked");
     let map = BarrierMap::new(&file, path, true)?;
     work(&file, map.parts())
 }
@@ -143,6 +151,7 @@ pub(crate) fn retire(barrier: Barrier) -> Result<Dirty, Error> {
             Err(source) => return Err(Error::system("flock", &path, source)),
         }
         std::fs::remove_file(&path).map_err(|source| Error::system("unlink", &path, source))?;
+        step("retire: removed");
         Ok(parts.dirty().now())
     });
     match retired {

@@ -212,6 +212,7 @@ impl Gate {
     /// Counts the caller among those who wait for the gate to open, for as long as `wait` runs.
     pub fn among_waiters<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.waiters.fetch_add(1, Ordering::Relaxed);
+        step("wait: counted");
         let result = wait();
         // A hint: never below zero, whatever stands in the file.
         let _ = self.waiters.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiters| {

@@ -99,6 +99,7 @@ impl Held {
         let milliseconds =
             limit.map_or(0, |limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1));
         gate.limit.store(milliseconds, Ordering::Relaxed);
+        step("exclusive: limit set");
         holder.pid.store(std::process::id(), Ordering::Relaxed);
         holder.comm.set(&join::comm());
         holder.label.set(label);
@@ -107,6 +108,7 @@ impl Held {
         let [high, low, ..] = sys::random().unwrap_or_default();
         holder.token.set(u64::from(high) << 32 | u64::from(low));
         gate.wanted.store(1, Ordering::Relaxed);
+        step("exclusive: wanted");
         attachment.exclusive_thread.store(join::thread_id(), Ordering::Relaxed);
         step("exclusive: announced");
         Ok(())
@@ -234,7 +236,10 @@ impl Held {
 
     /// Gives the locks back.
     pub(crate) fn unlock(self) {
-        self.locks.into_iter().rev().for_each(Lifeline::unlock);
+        for lock in self.locks.into_iter().rev() {
+            lock.unlock();
+            step("exclusive: a lock given back");
+        }
     }
 
     /// Who says that he has X.

@@ -153,11 +153,13 @@ impl Attachment {
         let incarnation = process::incarnation();
         let map = BarrierMap::new(file, &place.path, true)?;
         let parts = map.parts();
+        step("join: mapped");
         let (counted, life) = claim(process, place, parts, KIND_COUNTED)?;
         // Only now that this is a member is it certain that nobody makes the file anew.
         if file::check(file, &place.path)? != header {
             return Err(Error::InUse { path: place.path.clone(), writers: Vec::new() });
         }
+        step("join: checked");
         introduce(&parts.slots()[counted as usize], KIND_COUNTED, 0, inner);
         Ok(Attachment {
             incarnation,
@@ -234,6 +236,7 @@ impl Drop for Attachment {
             self.unregister(seat);
         }
         self.slot(self.counted).settle(self.parts.dirty());
+        step("close: settled");
         drop(process);
     }
 }
@@ -261,6 +264,7 @@ pub(crate) fn seat_of_this_thread(
         let slot = &parts.slots()[index as usize];
         introduce(slot, KIND_THREAD, 0, inner);
         seat.register(inner.id, attachment.gate(), Some((index, &slot.word)));
+        step("join: registered");
         life
     });
     if life.is_none() {

@@ -155,6 +155,7 @@ fn look_after(barrier: &Barrier, attachment: &Attachment, generation: u32) -> bo
     let standing = attachment.met.standing(generation);
     if limit(gate).is_some_and(|limit| standing >= limit) {
         if open_for_all(attachment, generation) {
+            step("wait: revoked");
             attachment.parts.stats().revocations.fetch_add(1, Ordering::Relaxed);
         }
         return true;
@@ -176,7 +177,9 @@ pub(crate) fn open_for_all(attachment: &Attachment, generation: u32) -> bool {
         step("open: swapped");
         let stats = attachment.parts.stats();
         stats.last_opened.set(sys::monotonic_milliseconds());
+        step("open: recorded");
         gate.readmit(attachment.readmit);
+        step("open: woken");
     }
     opened
 }

@@ -6,6 +6,7 @@
 use crate::Error;
 use crate::barrier::Barrier;
 use crate::shared::SharedGuard;
+use crate::sync::step;
 use std::fs::File;
 use std::io::ErrorKind;
 
@@ -35,9 +36,11 @@ impl<'b, 'f> WriteLock<'b, 'f> {
     #[track_caller]
     pub fn acquire(barrier: &'b Barrier, file: &'f File) -> Result<Self, Error> {
         let share = barrier.shared()?;
+        step("write lock: inside");
         loop {
             match fs2::FileExt::lock_exclusive(file) {
                 Ok(()) => {
+                    step("write lock: locked");
                     return Ok(WriteLock { file, _share: share });
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -68,5 +71,6 @@ impl Drop for WriteLock<'_, '_> {
     fn drop(&mut self) {
         // It cannot fail for a descriptor that was locked; the share ends after it.
         let _ = fs2::FileExt::unlock(self.file);
+        step("write lock: unlocked");
     }
 }
