@@ -82,7 +82,9 @@ impl Verb {
         let calls = strace::read(&trace).into_iter();
         // The first that names the place are strace's own exec and what the loader makes of it.
         let named = |call: &Call| call.name != "execve" && call.text.contains(&folder);
-        let calls: Vec<Call> = calls.skip_while(|call| !named(call)).collect();
+        // What another program does after it has taken this one's place is not the core's.
+        let own = calls.skip_while(|call| !named(call)).take_while(|call| call.name != "execve");
+        let calls: Vec<Call> = own.collect();
         self.judge(&place, fault, &outcome)?;
         Ok(calls)
     }
