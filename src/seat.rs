@@ -111,6 +111,7 @@ impl Seat {
         self.slot.store(slot, Ordering::Relaxed);
         self.word.store(word.cast_mut(), Ordering::Relaxed);
         self.copy.store(copy, Ordering::Relaxed);
+        self.settled.store(0, Ordering::Relaxed);
         self.serial.store(NEXT_SERIAL.fetch_add(TAG + 1, Ordering::Relaxed), Ordering::Relaxed);
         self.barrier.store(barrier, Ordering::Relaxed);
         let express = if slot != COUNTED && process::wipes_seats() { barrier } else { 0 };
@@ -358,6 +359,18 @@ mod tests {
         assert!(!scene.seat.settle(odd), "enter starts over");
         assert_eq!(scene.words(), (4, 4, 0));
         assert!(scene.seat.try_enter());
+    }
+
+    #[test]
+    fn a_seat_that_serves_again_does_not_take_a_new_share_for_an_old_one() {
+        let scene = scene();
+        scene.share();
+        let word = AtomicU32::new(0);
+        scene.seat.wipe();
+        scene.seat.register(2, &scene.gate, Some((1, Box::leak(Box::new(word)))));
+        let odd = scene.seat.next_odd();
+        scene.seat.publish(odd);
+        assert!(!scene.seat.interrupt(), "the gate has not been asked");
     }
 
     #[test]
