@@ -119,8 +119,10 @@ impl Wide {
 
     /// The wall clock that was set; far futures, which only garbage names, count as the epoch.
     pub(crate) fn wall_clock(&self) -> SystemTime {
-        let since = Duration::from_millis(self.get());
-        UNIX_EPOCH.checked_add(since).filter(|_| self.get() < 1 << 45).unwrap_or(UNIX_EPOCH)
+        // Read once: somebody may be changing it.
+        let since = self.get();
+        let wall_clock = UNIX_EPOCH.checked_add(Duration::from_millis(since));
+        wall_clock.filter(|_| since < 1 << 45).unwrap_or(UNIX_EPOCH)
     }
 }
 
