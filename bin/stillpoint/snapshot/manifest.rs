@@ -201,6 +201,8 @@ impl Manifest {
 
     /// Data is removed on the word of a manifest: only what can have been made for this one.
     fn names_its_own_data(&self) -> bool {
+        // An empty name, or a way to another folder, would make every path end with it.
+        let is_plain = Path::new(&self.name).file_name() == Some(self.name.as_ref());
         let place = |path: &Option<PathBuf>, name: String| {
             path.as_ref().map(|path| {
                 (path.is_absolute() && path.ends_with(name), path.parent().map(Path::to_owned))
@@ -211,7 +213,7 @@ impl Manifest {
             place(&self.partial, format!(".{}.partial", self.name)),
         ) {
             (None, None) => true,
-            (Some((true, path)), Some((true, partial))) => path == partial,
+            (Some((true, path)), Some((true, partial))) => is_plain && path == partial,
             _ => false,
         }
     }
@@ -258,5 +260,33 @@ pub fn recordable(path: &Path) -> Result<(), String> {
             "{}: the path is not valid UTF-8 and cannot be recorded in a manifest; use another one",
             path.display()
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_believed_only_about_data_of_its_own_name() {
+        let believed = |name: &str, path: &str, partial: &str| {
+            let mut manifest = Manifest::begun(name.to_owned(), "copy", &[]);
+            manifest.path = Some(path.into());
+            manifest.partial = Some(partial.into());
+            Manifest::parse(&manifest.to_json()).is_ok()
+        };
+        assert!(believed("a", "/to/a", "/to/.a.partial"));
+        assert!(!believed("a", "/to/b", "/to/.a.partial"));
+        assert!(!believed("a", "/to/a", "/from/.a.partial"));
+        assert!(!believed("", "/srv/mail", "/srv/..partial"));
+        assert!(!believed("..", "/srv/..", "/srv/....partial"));
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        let mut manifest = Manifest::begun("a".into(), "copy", &[]);
+        manifest.presync_ms = Some(4.189025452468217e21);
+        let text = manifest.to_json();
+        assert_eq!(Manifest::parse(&text).unwrap().to_json(), text);
     }
 }
