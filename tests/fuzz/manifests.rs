@@ -1,0 +1,232 @@
+//! What is read back from disk: a snapshot's manifest, a catalogue of them, a durable state.
+//!
+//! The command's own modules are compiled into this program, where the command has them in
+//! `bin/stillpoint`. Any text may be refused and none may panic. What is accepted must be read the
+//! same again once it was written, and what a manifest calls its data, which is removed on its word,
+//! must be its own by a rule that is written down here a second time.
+
+#![no_main]
+
+#[allow(dead_code, reason = "the command uses what is not read back")]
+#[path = "../../bin/stillpoint/exit.rs"]
+mod exit;
+#[allow(dead_code, reason = "as above")]
+#[path = "../../bin/stillpoint/seconds.rs"]
+mod seconds;
+#[allow(dead_code, reason = "as above")]
+#[path = "../../bin/stillpoint/signals.rs"]
+mod signals;
+#[allow(dead_code, reason = "as above")]
+#[path = "../../bin/stillpoint/snapshot"]
+mod snapshot {
+    pub mod catalogue;
+    pub mod manifest;
+}
+#[allow(dead_code, reason = "as above")]
+#[path = "../../bin/stillpoint/state.rs"]
+mod state;
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use snapshot::catalogue::Catalogue;
+use snapshot::manifest::{BarrierRecord, DirtyRecord, Manifest, Status};
+use state::State;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use stillpoint::{Dirty, PauseReport, Writer};
+
+#[derive(Arbitrary, Debug)]
+enum Input<'a> {
+    /// A manifest as somebody else wrote it.
+    Manifest(&'a [u8]),
+    /// A durable state, likewise.
+    State(&'a [u8]),
+    /// A folder of files with these names and contents.
+    Catalogue(Vec<(&'a str, &'a [u8])>),
+    /// A manifest that is written here.
+    Own(Box<Own<'a>>),
+    /// A state that is written here.
+    OwnState { uuid: u128, boot_id: u128, epoch: u32, acknowledged: u32, retired: bool },
+}
+
+/// What a snapshot may have to record.
+#[derive(Arbitrary, Debug)]
+struct Own<'a> {
+    name: &'a str,
+    provider: &'a str,
+    folder: &'a str,
+    command: Option<Vec<String>>,
+    label: Option<String>,
+    reason: Option<String>,
+    presync: Option<Duration>,
+    times: [Duration; 4],
+    numbers: [u32; 4],
+    waited_for: Vec<Waited>,
+    certified: bool,
+    ended: bool,
+}
+
+#[derive(Arbitrary, Debug)]
+struct Waited {
+    pid: u32,
+    comm: String,
+    label: String,
+    held: Duration,
+    wait_channel: Option<String>,
+}
+
+thread_local! {
+    static FOLDER: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+}
+
+fuzz_target!(|input: Input| {
+    let folder = FOLDER.with_borrow_mut(|folder| {
+        folder.get_or_insert_with(|| hostile::folder("manifests")).clone()
+    });
+    match input {
+        Input::Manifest(bytes) => foreign_manifest(&String::from_utf8_lossy(bytes)),
+        Input::State(bytes) => foreign_state(&folder, bytes),
+        Input::Catalogue(files) => catalogue(&folder.join("catalogue"), &files),
+        Input::Own(own) => own_manifest(&own),
+        Input::OwnState { uuid, boot_id, epoch, acknowledged, retired } => {
+            let id = |number: u128| format!("{number:032x}");
+            let state = State::open(&id(uuid), &id(boot_id), Dirty { epoch, acknowledged });
+            own_state(&folder, &if retired { state.retired() } else { state });
+        }
+    }
+});
+
+fn foreign_manifest(text: &str) {
+    let Ok(manifest) = Manifest::parse(text) else { return };
+    // Whoever reads it with nothing but a JSON parser must see the same.
+    let value: Value = serde_json::from_str(text).expect("it was read");
+    assert!(value["schema"].as_u64().is_some_and(|schema| schema <= 1), "{text}");
+    assert_eq!(value["name"].as_str(), Some(manifest.name.as_str()));
+    judge(&manifest);
+}
+
+/// What holds for every manifest that is believed.
+fn judge(manifest: &Manifest) {
+    let (name, path, partial) = (&manifest.name, &manifest.path, &manifest.partial);
+    assert_eq!(path.is_some(), partial.is_some());
+    if let (Some(path), Some(partial)) = (path, partial) {
+        let folder = path.parent().expect("data stands in a folder");
+        assert!(folder.is_absolute(), "{manifest:?}");
+        assert_eq!(path.file_name(), Some(name.as_ref()), "{manifest:?}");
+        assert_eq!(*partial, folder.join(format!(".{name}.partial")), "{manifest:?}");
+    }
+    let text = manifest.to_json();
+    let again = Manifest::parse(&text).expect("we wrote it");
+    assert_eq!(again.to_json(), text);
+    assert_eq!(again.status, manifest.status);
+}
+
+fn own_manifest(own: &Own<'_>) {
+    let mut manifest = Manifest::begun(own.name.to_owned(), own.provider, &[own.folder.into()]);
+    manifest.label.clone_from(&own.label);
+    manifest.command.clone_from(&own.command);
+    manifest.presync_ms = own.presync.map(seconds::milliseconds);
+    let plain = Path::new(own.name).file_name() == Some(own.name.as_ref());
+    if plain {
+        let folder = Path::new("/").join(own.folder);
+        manifest.path = Some(folder.join(own.name));
+        manifest.partial = Some(folder.join(format!(".{}.partial", own.name)));
+    }
+    let [drain, hold, pause, quiet_at] = own.times;
+    let [generation, epoch, acknowledged, closings] = own.numbers;
+    let dirty = Dirty { epoch, acknowledged };
+    manifest.barriers = vec![BarrierRecord {
+        barrier: own.folder.into(),
+        uuid: format!("{generation:032x}"),
+        boot_id: format!("{epoch:032x}"),
+        durable: own.certified,
+        generation: None,
+        at_grant: None,
+        at_release: None,
+    }];
+    manifest.record_pause(&PauseReport {
+        drain,
+        hold,
+        pause,
+        closings,
+        writers: own.waited_for.len(),
+        waited_for: own.waited_for.iter().map(Waited::writer).collect(),
+        dirty_at_grant: vec![dirty],
+        dirty_at_release: vec![dirty],
+        generations: vec![generation],
+        quiet_at: SystemTime::UNIX_EPOCH.checked_add(quiet_at).unwrap_or(SystemTime::UNIX_EPOCH),
+    });
+    manifest.certificate = own.certified;
+    if own.ended {
+        let status = if own.certified { Status::Complete } else { Status::Failed };
+        manifest.end(status, own.reason.clone());
+    }
+    assert_eq!(manifest.barriers[0].at_grant, Some(DirtyRecord { epoch, acknowledged }));
+    judge(&manifest);
+}
+
+impl Waited {
+    fn writer(&self) -> Writer {
+        Writer {
+            slot: None,
+            pid: self.pid,
+            tid: self.pid,
+            comm: self.comm.clone(),
+            label: self.label.clone(),
+            held: self.held,
+            wait_channel: self.wait_channel.clone(),
+        }
+    }
+}
+
+fn foreign_state(folder: &Path, bytes: &[u8]) {
+    let path = folder.join("foreign.state");
+    std::fs::write(&path, bytes).expect("it is written");
+    let Ok(state) = State::load(&path) else { return };
+    let state = state.expect("there is a file");
+    let value: Value = serde_json::from_slice(bytes).expect("it was read");
+    let is_id = |id: &str| id.len() == 32 && u128::from_str_radix(id, 16).is_ok();
+    assert!(value["schema"] == 1 && is_id(&state.uuid) && is_id(&state.boot_id), "{state:?}");
+    assert_eq!(value["state"] == "open", state.is_open());
+    own_state(folder, &state);
+}
+
+fn own_state(folder: &Path, state: &State) {
+    let path = folder.join("own.state");
+    assert!(state.store(&path).is_ok());
+    assert_eq!(State::load(&path).ok().flatten().as_ref(), Some(state));
+}
+
+/// Reads a folder, but removes no data: what may be removed is judged by [`judge`].
+fn catalogue(folder: &Path, files: &[(&str, &[u8])]) {
+    let _ = std::fs::remove_dir_all(folder);
+    let catalogue = Catalogue::locate(Some(folder));
+    catalogue.create().expect("a folder of our own");
+    for (name, bytes) in files.iter().take(8) {
+        // What is no name of a file cannot be there; a folder can.
+        let path = folder.join(name.replace(['/', '\0'], "_"));
+        let _ = if bytes.is_empty() {
+            std::fs::create_dir(&path)
+        } else {
+            std::fs::write(&path, bytes)
+        };
+    }
+    let manifests = catalogue.manifests().expect("the folder is read");
+    for (path, manifest) in &manifests {
+        if let Ok(manifest) = manifest {
+            judge(manifest);
+            let _ = catalogue.is_taken(&manifest.name);
+        }
+        assert_eq!(path.parent(), Some(folder));
+    }
+    catalogue.remove_leftovers().expect("the folder is read");
+    for (mut entry, mut manifest) in catalogue.abandoned().expect("the folder is read") {
+        let path = entry.path();
+        assert!(manifests.iter().any(|(known, _)| *known == path), "{}", path.display());
+        manifest.end(Status::Failed, None);
+        entry.write(&manifest).expect("it is written");
+    }
+    assert!(catalogue.abandoned().expect("the folder is read").is_empty());
+}
