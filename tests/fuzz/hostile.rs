@@ -50,8 +50,7 @@ pub enum Region {
     Dirty,
     /// Counters, and what pacing believes.
     Stats,
-    /// One of the slots that are most likely owned: the first of the threads, then the first of the
-    /// processes.
+    /// One of the slots that are most likely owned: the first ones of threads and of processes.
     Owned(u8),
     /// Any slot.
     Slot(u16),
@@ -97,7 +96,9 @@ impl Edit {
             Region::Stats => STATS + at % 36,
             Region::Owned(slot) => {
                 let first = if slot & 1 == 0 { 0 } else { COUNTED };
-                slot_at(first + u32::from(slot >> 1) % 8) + at % SLOT_SIZE
+                // Mostly what is at the beginning: the word, the kind, the flags.
+                let at = if slot & 0xc0 == 0 { at % SLOT_SIZE } else { at % 12 };
+                slot_at(first + u32::from(slot >> 1) % 4) + at
             }
             Region::Slot(slot) => slot_at(slot.into()) + at % SLOT_SIZE,
             Region::Word(slot) => slot_at(slot.into()),

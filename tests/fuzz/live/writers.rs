@@ -17,10 +17,10 @@ use stillpoint::{Barrier, ErrorKind};
 
 /// Writers: a process, then threads.
 pub const WRITERS: usize = 3;
-/// Between two shares, so that there is a processor left for the edits.
-const REST: Duration = Duration::from_micros(50);
-/// Loads that a share lasts.
-const WORK: u32 = 2000;
+/// How long a share lasts, and how long a writer rests between two. Both asleep, so that there is a
+/// processor left for the edits; about equal, so that nearly always somebody is inside.
+const WORK: Duration = Duration::from_micros(50);
+const REST: Duration = Duration::from_micros(20);
 
 /// One writer, as it sees itself.
 #[derive(Default)]
@@ -113,9 +113,7 @@ fn write_for_ever(barrier: &Barrier, mark: &Mark) -> ! {
         match barrier.shared_timeout(LIMIT) {
             Ok(share) => {
                 mark.inside.fetch_add(1, Ordering::SeqCst);
-                for _ in 0..WORK {
-                    std::hint::black_box(mark.inside.load(Ordering::Relaxed));
-                }
+                std::thread::sleep(WORK);
                 mark.inside.fetch_add(1, Ordering::SeqCst);
                 drop(share);
             }
