@@ -224,7 +224,7 @@ impl Gate {
     /// Once the gate is open: wakes the first `count` of those who wait; 0: all. Each of them wakes
     /// one more when it leaves.
     pub fn readmit(&self, count: u32) {
-        self.generation.wake(if count == 0 { ALL } else { count });
+        self.generation.wake(if count == 0 { ALL } else { count.min(ALL) });
     }
 
     /// What is owed after leaving: the exclusive side is told, and a wake-up is passed on by one who
