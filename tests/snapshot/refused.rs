@@ -1,6 +1,8 @@
 //! What is refused before the gate closes, and the dry run, which goes no further.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -47,6 +49,16 @@ fn arguments_that_make_no_sense_are_usage_errors() {
         let done = scene.snapshot(arguments);
         assert_eq!(done.code, Some(64), "{arguments:?}: {done:#?}");
     }
+    assert_eq!(scene.manifests().len(), 0);
+}
+
+#[test]
+fn a_barrier_whose_path_no_manifest_can_hold_is_refused() {
+    let scene = Scene::new();
+    let path = scene.path("").join(OsStr::from_bytes(b"\xff.barrier"));
+    drop(stillpoint::Barrier::create(&path).unwrap());
+    let arguments = [path.as_os_str(), "--".as_ref(), "true".as_ref()];
+    scene.snapshot(arguments).assert_refused(64, "not valid UTF-8");
     assert_eq!(scene.manifests().len(), 0);
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use stillpoint::{Barrier, Dirty};
 
-use super::manifest::BarrierRecord;
+use super::manifest::{BarrierRecord, recordable};
 use super::{Arguments, OnDirty, say};
 use crate::exit::{Exit, Failure};
 use crate::state::{self, State};
@@ -33,6 +33,7 @@ pub fn open(arguments: &Arguments) -> anyhow::Result<Vec<Member>> {
     for name in &arguments.barriers {
         let label = arguments.label.as_deref().unwrap_or("snapshot");
         let barrier = Barrier::options().user(arguments.user).label(label).open(name)?;
+        recordable(barrier.path()).map_err(Failure::usage)?;
         let file = std::fs::metadata(barrier.path())
             .map_err(|error| Failure::system(barrier.path().display(), error))?;
         let identity = (file.dev(), file.ino());
