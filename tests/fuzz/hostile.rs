@@ -67,6 +67,8 @@ pub enum Value {
     Byte(u8),
     /// A word.
     Word(u32),
+    /// A word that may have a meaning: a kind, a flag, a count.
+    Small(u8),
     /// What stands there, and a little more or less.
     Step(i8),
     /// The word with every bit set, or none.
@@ -127,6 +129,7 @@ impl Edit {
         match self.value {
             Value::Byte(byte) => file.write_all_at(&[byte], at),
             Value::Word(word) => file.write_all_at(&word.to_ne_bytes(), at),
+            Value::Small(word) => file.write_all_at(&u32::from(word % 5).to_ne_bytes(), at),
             Value::Extreme(set) => file.write_all_at(&[if set { 0xff } else { 0 }; 4], at),
             Value::Step(step) => {
                 let word = read_word(file, range.start).wrapping_add_signed(step.into());

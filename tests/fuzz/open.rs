@@ -78,7 +78,7 @@ struct Scene {
 }
 
 /// Nothing takes anywhere near as long, but the machine does other things.
-const LIMIT: Duration = Duration::from_secs(25);
+const LIMIT: Duration = Duration::from_secs(50);
 /// How often a run may go to sleep. Nobody is there to be waited for, but the kernel's own locks are
 /// shared with all the machine. A wait of some seconds that polls sleeps more often than this, and,
 /// unlike the time that it takes, that does not depend on what else the machine does.

@@ -11,7 +11,7 @@ use stillpoint::{Barrier, ExclusiveOptions, Kind};
 /// Bytes of the header that mean something.
 pub const HEADER: usize = 76;
 /// Nothing may take longer. Nothing takes anywhere near as long, but the machine does other things.
-pub const LIMIT: Duration = Duration::from_secs(25);
+pub const LIMIT: Duration = Duration::from_secs(50);
 
 pub struct Scene {
     pub path: PathBuf,

@@ -17,9 +17,11 @@ use stillpoint::{Barrier, ErrorKind};
 
 /// Writers: a process, then threads.
 pub const WRITERS: usize = 3;
-/// How long a share lasts, and how long a writer rests between two. Both asleep, so that there is a
-/// processor left for the edits; about equal, so that nearly always somebody is inside.
-const WORK: Duration = Duration::from_micros(50);
+/// How long the shares of each last: one is so brief that it always moves, one outlasts the two looks
+/// of a tool that does not see it. Asleep, so that there is a processor left for the edits.
+const WORK: [Duration; WRITERS] =
+    [Duration::from_micros(400), Duration::from_micros(10), Duration::from_micros(100)];
+/// Between two shares.
 const REST: Duration = Duration::from_micros(20);
 
 /// One writer, as it sees itself.
@@ -93,7 +95,7 @@ pub fn start_process(path: &Path) -> &'static Board {
             // SAFETY: an option of this process, without pointers.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
             let barrier = Barrier::open(path).expect("a barrier");
-            write_for_ever(&barrier, &board.marks[0])
+            write_for_ever(&barrier, board, 0)
         }
     }
     board
@@ -101,19 +103,20 @@ pub fn start_process(path: &Path) -> &'static Board {
 
 /// Starts the threads of the other marks.
 pub fn start_threads(barrier: &Barrier, board: &'static Board) {
-    for mark in &board.marks[1..] {
+    for number in 1..WRITERS {
         let barrier = barrier.clone();
-        std::thread::spawn(move || write_for_ever(&barrier, mark));
+        std::thread::spawn(move || write_for_ever(&barrier, board, number));
     }
 }
 
-fn write_for_ever(barrier: &Barrier, mark: &Mark) -> ! {
+fn write_for_ever(barrier: &Barrier, board: &Board, number: usize) -> ! {
+    let mark = &board.marks[number];
     loop {
         mark.asked.fetch_add(1, Ordering::SeqCst);
         match barrier.shared_timeout(LIMIT) {
             Ok(share) => {
                 mark.inside.fetch_add(1, Ordering::SeqCst);
-                std::thread::sleep(WORK);
+                std::thread::sleep(WORK[number]);
                 mark.inside.fetch_add(1, Ordering::SeqCst);
                 drop(share);
             }
