@@ -85,8 +85,7 @@ pub(crate) fn claim(
     let can_count = kind == KIND_THREAD;
     let reserved = if can_count { 0..0 } else { THREAD_SLOTS..SLOTS };
     let range = reserved.clone().chain(0..THREAD_SLOTS);
-    let (first, most) =
-        if can_count { (sys::random()[0] % THREAD_SLOTS, SWEEP) } else { (0, SLOTS as usize) };
+    let (first, most) = if can_count { (chance(), SWEEP) } else { (0, SLOTS as usize) };
     let sweep = reserved.chain(first..THREAD_SLOTS).chain(0..first).take(most);
     let keep_descriptor = kind == KIND_COMMAND;
     let looks_free = |index: &u32| slots[*index as usize].kind.load(Ordering::Relaxed) == KIND_FREE;
@@ -115,6 +114,11 @@ pub(crate) fn claim(
         Some((_, Err(()))) => Err(Error::Full { path: place.path.clone() }),
         None => Err(Error::InUse { path: place.path.clone(), writers: Vec::new() }),
     }
+}
+
+/// Any of the threads' slots; the first, where the kernel has no chance to give.
+fn chance() -> u32 {
+    sys::random().map_or(0, |words| words[0] % THREAD_SLOTS)
 }
 
 /// Writes into the slot who owns it. Whoever sees the owner's word later sees all of this too.
