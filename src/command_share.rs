@@ -20,6 +20,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+/// Marks the words of a command's share. The next owner of its slot may count there, from 0 again, and
+/// a claim on this share must fit none of those words: a counted word is odd also while somebody only
+/// knocks at a closed gate.
+const OF_A_COMMAND: u32 = 1 << 31;
+
 /// How a command's share is asked for.
 pub struct CommandShareOptions<'a> {
     /// How long to wait at most; `None`: as long as it takes; zero: not at all. `None` by default.
@@ -96,7 +101,7 @@ impl CommandShare {
         let inner = &*barrier.inner;
         let gate = attachment.gate();
         let slot = attachment.slot(self.slot);
-        let odd = Cell::new(slot.word.load(Ordering::Relaxed) | 1);
+        let odd = Cell::new(slot.word.load(Ordering::Relaxed) | OF_A_COMMAND | 1);
         let readmitted = &mut self.readmitted;
         gate.enter(
             || gate.publish(&slot.word, odd.get()),

@@ -86,6 +86,22 @@ fn the_cover_of_a_killed_wrapper_is_stale() {
     assert_eq!(place.epoch(), 1, "the share was a loss, the pause was not");
 }
 
+/// A grandchild that stays behind may start new processes years later, with the claim of then.
+#[test]
+fn who_counts_in_the_slot_of_a_share_that_ended_covers_nobody() {
+    let place = Place::new();
+    let mut wrapper = Participant::at(&place.make_barrier());
+    wrapper.expect("command-share watched", "inside");
+    let held = wrapper.ask("cover").replace("cover ", "");
+    wrapper.expect("end-command-share", "ended");
+    let mut next = Participant::at(&place.barrier_path());
+    next.expect("owned", "owned 1");
+    let slot = held.split(':').nth(2).map(|slot| slot.parse().unwrap());
+    let writers = place.status().writers;
+    assert!(writers.iter().any(|writer| Some(writer.slot) == slot && writer.inside));
+    told(&place, &held).expect("is-covered", "covered no");
+}
+
 #[test]
 fn a_claim_that_was_never_true_counts_for_nothing() {
     let place = Place::new();
