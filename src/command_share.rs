@@ -11,7 +11,8 @@ use crate::exclusive::Waiting;
 use crate::join::{self, Attachment};
 use crate::layout::{FLAG_UNWATCHED, KIND_COMMAND};
 use crate::lifeline::Lifeline;
-use crate::sync::{Ordering, step};
+use crate::sync::step;
+use crate::sys;
 use crate::wait::{self, Wait};
 use crate::{cover, process};
 use std::cell::Cell;
@@ -20,10 +21,12 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Marks the words of a command's share. The next owner of its slot may count there, from 0 again, and
-/// a claim on this share must fit none of those words: a counted word is odd also while somebody only
-/// knocks at a closed gate.
+/// Marks the words of a command's share, below which there are numbers drawn by chance. The next owner
+/// of its slot may count there, from 0 again, and the one after that may be a command: a claim on this
+/// share must fit none of their words, which are odd also while somebody only knocks at a closed gate.
 const OF_A_COMMAND: u32 = 1 << 31;
+/// The numbers that are drawn; as many again are left for coming and going at a closed gate.
+const DRAWN: u32 = (1 << 30) - 1;
 
 /// How a command's share is asked for.
 pub struct CommandShareOptions<'a> {
@@ -101,7 +104,9 @@ impl CommandShare {
         let inner = &*barrier.inner;
         let gate = attachment.gate();
         let slot = attachment.slot(self.slot);
-        let odd = Cell::new(slot.word.load(Ordering::Relaxed) | OF_A_COMMAND | 1);
+        let drawn =
+            sys::random().map_err(|source| Error::system("getrandom", barrier.path(), source))?;
+        let odd = Cell::new((drawn[0] & DRAWN) | OF_A_COMMAND | 1);
         let readmitted = &mut self.readmitted;
         gate.enter(
             || gate.publish(&slot.word, odd.get()),
@@ -173,6 +178,7 @@ impl Drop for CommandShare {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::Ordering;
 
     #[test]
     fn one_that_has_waited_owes_a_wake_up() {
@@ -183,6 +189,22 @@ mod tests {
         // Nobody holds the exclusive side: the waiter opens the gate by itself.
         barrier.inner.attached().unwrap().gate().close().unwrap();
         assert!(share().readmitted);
+    }
+
+    #[test]
+    fn what_follows_in_the_slot_fits_no_claim_on_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let share = || barrier.shared_for_command(&mut CommandShareOptions::default()).unwrap();
+        let first = share();
+        let (slot, claimed) = (first.slot, first.word);
+        drop(first);
+        // Somebody counted there meanwhile.
+        barrier.inner.attached().unwrap().slot(slot).word.store(0, Ordering::Relaxed);
+        let second = share();
+        assert_eq!(second.slot, slot);
+        assert_ne!(second.word, claimed);
+        assert!(second.word > 1 << 31, "a count may come to it");
     }
 
     #[test]

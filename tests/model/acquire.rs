@@ -81,7 +81,7 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
         }
         (Pc::GrantCheck, Event::Step) => {
             let pc = match () {
-                () if gate.generation != t.generation[b] => me.from_first(Pc::Reopen),
+                () if gate.generation != t.generation[b] => me.restart_at(Pc::Reopen),
                 () if !last => me.each(last, Pc::GrantCheck, Pc::Paused),
                 () => {
                     me.at = 0;

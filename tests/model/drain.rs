@@ -66,7 +66,7 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
             } else {
                 me.forget();
             }
-            (me.from_first(Pc::Reopen), "drain: its limit has passed")
+            (me.restart_at(Pc::Reopen), "drain: its limit has passed")
         }
         (Pc::StillInside, Event::Step) => {
             let still = t.seen[slot] == Some(gate.slots[slot].word);

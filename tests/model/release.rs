@@ -52,7 +52,7 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
                 me.clean = !t.dirty;
             }
             let pc = if scene.is(Variant::WakeBeforeOpening) { Pc::Wake } else { Pc::Open };
-            (me.from_first(pc), "Barrier::dirty: epoch")
+            (me.restart_at(pc), "Barrier::dirty: epoch")
         }
         (Pc::Open, Event::Step) => {
             let opened = s.open(b, t.generation[b]);

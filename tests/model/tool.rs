@@ -181,7 +181,7 @@ impl Tool {
         if last { then } else { same }
     }
 
-    pub fn from_first(&mut self, pc: Pc) -> Pc {
+    pub fn restart_at(&mut self, pc: Pc) -> Pc {
         self.at = 0;
         pc
     }
