@@ -182,11 +182,10 @@ impl Drop for Group {
 /// Where a hierarchy is mounted, by its type and, for version 1, its controller.
 fn mounted(kind: &str, controller: &str) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").ok()?;
-    let found = mounts.lines().find_map(|line| {
+    mounts.lines().find_map(|line| {
         let mut words = line.split_whitespace().skip(1);
         let (folder, found, options) = (words.next()?, words.next()?, words.next()?);
         let has = controller.is_empty() || options.split(',').any(|option| option == controller);
         (found == kind && has).then(|| PathBuf::from(folder))
-    });
-    found
+    })
 }
