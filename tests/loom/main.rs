@@ -8,7 +8,7 @@
 //! documentation of that fence or step predicts.
 //!
 //! ```sh
-//! cargo test --release --test loom
+//! cargo test --profile quick --test loom
 //! ```
 
 mod covered;

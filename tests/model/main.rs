@@ -45,8 +45,8 @@
 //! | nobody who waits can ask whether the holder lives | `NobodyAsks`; the scene `no_limit` has one such writer |
 //!
 //! ```sh
-//! cargo test --release --test model
-//! STILLPOINT_MODEL=full cargo test --release --test model -- --nocapture --test-threads=1
+//! cargo test --profile quick --test model
+//! STILLPOINT_MODEL=full cargo test --profile quick --test model -- --nocapture --test-threads=1
 //! ```
 //!
 //! `STILLPOINT_MODEL_PATHS=1` prints the steps that lead to each counterexample of a variant.
