@@ -2,7 +2,7 @@
 //!
 //! * A map of counters, of one record per process and of one per writer, which says whether it is
 //!   inside.
-//! * Two files with one number per writer, which belong together.
+//! * Two tables with one number per writer, which belong together.
 //! * A file of which each process keeps one byte locked, in the old way (`F_SETLK`): not inherited by
 //!   a child, gone at exit and at exec. That tells the living from the dead.
 //!
@@ -12,13 +12,14 @@
 use crate::figures::{DEEDS, Deed};
 use crate::state::{Ledger, State};
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
+use nix::libc::{self, c_void};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use stillpoint::Barrier;
@@ -74,9 +75,9 @@ pub struct Arena {
     counters: &'static Counters,
     processes: &'static [ProcessRecord],
     records: &'static [Record],
-    /// Two files with a number for each writer, which belong together.
-    pub index: File,
-    pub counter: File,
+    /// Two tables with a number for each writer, which belong together.
+    pub index: &'static [AtomicU32],
+    pub counter: &'static [AtomicU32],
     lives: File,
     /// Kept by the one who made it.
     _owner: Option<tempfile::TempDir>,
@@ -95,11 +96,15 @@ impl Arena {
         let owner = owner.expect("a temporary folder");
         let capacity = 40_000 + 4_000 * seconds;
         let each = size_of::<Record>() + size_of::<ProcessRecord>();
-        let map = File::create_new(owner.path().join("map")).expect("the map is made");
-        map.set_len(FIRST_PAGE as u64 + capacity * each as u64).expect("the map grows");
-        for name in ["index", "counter", "lives"] {
+        let sizes = [
+            ("map", FIRST_PAGE as u64 + capacity * each as u64),
+            ("index", capacity * 4),
+            ("counter", capacity * 4),
+            ("lives", 0),
+        ];
+        for (name, size) in sizes {
             let file = File::create_new(owner.path().join(name)).expect("a file is made");
-            file.set_len(capacity * 4).expect("it grows");
+            file.set_len(size).expect("it grows");
         }
         let mut arena = Arena::at(owner.path().into());
         arena.counters.capacity.store(u32::try_from(capacity).expect("hours"), SeqCst);
@@ -124,13 +129,7 @@ impl Arena {
             let file = OpenOptions::new().read(true).write(true).open(folder.join(name));
             file.expect("the arena's files are there")
         };
-        let map = file("map");
-        let length = map.metadata().expect("it has a size").len() as usize;
-        let size = NonZeroUsize::new(length).expect("not empty");
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new map at a place of the kernel's choice; it is never unmapped.
-        let start = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, &map, 0) };
-        let start = start.expect("the arena is mapped");
+        let (start, length) = map(&file("map"));
         // SAFETY: the file is longer than its first page, which holds the counters; atomics only.
         let counters: &Counters = unsafe { start.cast().as_ref() };
         let room = (length - FIRST_PAGE) / (size_of::<Record>() + size_of::<ProcessRecord>());
@@ -144,7 +143,12 @@ impl Arena {
                 std::slice::from_raw_parts(second.cast().as_ptr(), room),
             )
         };
-        let (index, counter, lives) = (file("index"), file("counter"), file("lives"));
+        let table = |name| {
+            let (start, length) = map(&file(name));
+            // SAFETY: all of the file; atomics only.
+            unsafe { std::slice::from_raw_parts(start.cast().as_ptr(), length / 4) }
+        };
+        let (index, counter, lives) = (table("index"), table("counter"), file("lives"));
         Arena { folder, counters, processes, records, index, counter, lives, _owner: None }
     }
 
@@ -288,20 +292,10 @@ impl Arena {
         writers.filter(inside).map(name).collect()
     }
 
-    /// The numbers of both files from one writer to another.
-    pub fn numbers(file: &File, writers: std::ops::Range<u32>) -> Vec<u32> {
-        let mut bytes = vec![0; 4 * writers.len()];
-        file.read_exact_at(&mut bytes, 4 * u64::from(writers.start)).expect("the file is whole");
-        bytes
-            .chunks_exact(4)
-            .map(|four| u32::from_ne_bytes([four[0], four[1], four[2], four[3]]))
-            .collect()
-    }
-
     /// Shares that were taken and changed something.
     pub fn shares(&self) -> u64 {
-        let numbers = Arena::numbers(&self.counter, 0..self.writers());
-        numbers.into_iter().map(u64::from).sum()
+        let numbers = self.counter.iter().take(self.writers() as usize);
+        numbers.map(|number| u64::from(number.load(SeqCst))).sum()
     }
 
     /// Reports a violation. The first is told at once.
@@ -324,6 +318,16 @@ impl Arena {
     pub fn complaints(&self) -> String {
         std::fs::read_to_string(self.folder.join("complaints")).unwrap_or_default()
     }
+}
+
+/// Maps all of a file, for good: where, and how much.
+fn map(file: &File) -> (NonNull<c_void>, usize) {
+    let length = file.metadata().expect("it has a size").len() as usize;
+    let size = NonZeroUsize::new(length).expect("not empty");
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new map at a place of the kernel's choice; it is never unmapped.
+    let start = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, file, 0) };
+    (start.expect("the arena is mapped"), length)
 }
 
 fn now() -> u64 {

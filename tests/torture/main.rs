@@ -3,7 +3,7 @@
 //! Hundreds of processes of several threads take shares of one barrier in every way there is; threads
 //! and processes take the exclusive side of it. All the while trouble of many kinds (`trouble`, one
 //! file each) strikes at random. Each certified pause is judged: no living writer was inside, nobody's
-//! two files disagreed, nothing moved from the grant to the release, and for each writer that died
+//! two numbers disagreed, nothing moved from the grant to the release, and for each writer that died
 //! inside the dirty epoch had risen. The judge (`oracle`) knows who is inside and who lives from bytes
 //! and locks of its own (`arena`), not from the barrier's.
 //!
@@ -181,7 +181,7 @@ impl Lost {
         self.named.extend(status.lost.into_iter().map(|lost| (lost.label, lost.pid)));
     }
 
-    /// Everybody has ended. The barrier becomes quiet, the files are as they should be, and each writer
+    /// Everybody has ended. The barrier becomes quiet, the tables are as they should be, and each writer
     /// that died inside is among the lost.
     fn judge(mut self, arena: &Arena) {
         let barrier = Barrier::open(arena.barrier()).expect("the barrier is there");

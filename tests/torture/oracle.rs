@@ -1,6 +1,6 @@
 //! The oracle: judges one pause, from the grant to the release.
 //!
-//! At the grant everybody's record and both files are read. Whoever is marked inside must be dead, or
+//! At the grant everybody's record and both tables are read. Whoever is marked inside must be dead, or
 //! must have ended inside on purpose, and all of these must be covered by the dirty epoch; everybody
 //! else's two numbers must be equal. Until the release nothing may have moved.
 //!
@@ -12,7 +12,8 @@
 use crate::arena::Arena;
 use crate::state::{Ledger, State};
 use std::ops::Range;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, SeqCst};
 use std::time::{Duration, Instant};
 
 /// How long a dying process may take, on one busy CPU.
@@ -137,9 +138,14 @@ impl Sight {
 fn look(arena: &Arena, range: Range<u32>) -> Sight {
     Sight {
         states: range.clone().map(|writer| State::of(arena.record(writer))).collect(),
-        index: Arena::numbers(&arena.index, range.clone()),
-        counter: Arena::numbers(&arena.counter, range),
+        index: numbers(arena.index, range.clone()),
+        counter: numbers(arena.counter, range),
     }
+}
+
+fn numbers(table: &[AtomicU32], writers: Range<u32>) -> Vec<u32> {
+    let numbers = &table[writers.start as usize..writers.end as usize];
+    numbers.iter().map(|number| number.load(Acquire)).collect()
 }
 
 /// Whether a writer that was seen inside is dead or soon will be, without having moved.

@@ -6,8 +6,7 @@ use crate::chance::Chance;
 use crate::role::Role;
 use crate::state::{Doing, State};
 use std::io::ErrorKind;
-use std::os::unix::fs::FileExt;
-use std::sync::atomic::Ordering::{Release, SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::time::{Duration, Instant};
 use stillpoint::Barrier;
 
@@ -140,10 +139,10 @@ impl<'a> Writer<'a> {
     pub fn change_as(&mut self, inside: Doing) {
         self.mark(inside);
         self.shares += 1;
-        let (number, place) = (self.shares.to_ne_bytes(), 4 * u64::from(self.number));
-        self.arena.index.write_all_at(&number, place).expect("the file is written");
+        let (shares, place) = (self.shares, self.number as usize);
+        self.arena.index[place].store(shares, Relaxed);
         self.chance.jitter();
-        self.arena.counter.write_all_at(&number, place).expect("the file is written");
+        self.arena.counter[place].store(shares, Relaxed);
         self.mark(Doing::Outside);
     }
 }
