@@ -2,6 +2,7 @@
 
 use crate::arena::{Arena, STATIONS};
 use crate::{crowd, foreman, runs, tool, trouble, writer};
+use nix::sys::prctl::set_pdeathsig;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -86,6 +87,11 @@ impl Role {
             // The kernel spares the foreman when memory is short, and only him.
             let score = if self == Role::Foreman { "-1000" } else { "0" };
             let _ = std::fs::write("/proc/self/oom_score_adj", score);
+            // A thread that executed this program has lost what its process was started with. Commands
+            // outlive whoever ran them.
+            if !matches!(self, Role::Covered | Role::JudgeUnderRun | Role::Foreman) {
+                set_pdeathsig(nix::sys::signal::Signal::SIGKILL).expect("prctl(2)");
+            }
             let process = arena.new_process(None);
             match self {
                 Role::Writer | Role::Calm | Role::Tight => writer::run(arena, process, self),
