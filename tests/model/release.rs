@@ -4,7 +4,7 @@ use crate::cover::Claim;
 use crate::join;
 use crate::model::Event;
 use crate::scene::Scene;
-use crate::state::{State, Who, is_inside};
+use crate::state::{Life, State, Who, is_inside};
 use crate::tool::{Pc, Phase, Tool, Verdict, wake};
 use crate::variants::Variant;
 
@@ -83,7 +83,11 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
             for writer in &mut s.writers {
                 writer.under = if writer.under == i as u8 + 1 { 0 } else { writer.under };
             }
-            (s.tools[i].rest(), "acquire or release returns")
+            let pc = s.tools[i].rest();
+            if scene.one_pause {
+                s.tools[i].life = Life::Dead;
+            }
+            (pc, "acquire or release returns")
         }
         _ => return None,
     })

@@ -17,6 +17,8 @@ pub struct Scene {
     pub nests: bool,
     /// Each writer takes one share and is gone.
     pub one_share: bool,
+    /// Each tool makes one pause and is gone.
+    pub one_pause: bool,
     /// Those that count in one slot; the first.
     pub counts: [bool; WRITERS],
     /// All writers are threads of one process, and die together.
@@ -70,6 +72,7 @@ pub const PLAIN: Scene = Scene {
     tools: 2,
     nests: false,
     one_share: false,
+    one_pause: false,
     counts: [false; WRITERS],
     one_process: false,
     ends_threads: false,

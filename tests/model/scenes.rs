@@ -32,7 +32,12 @@ pub fn wake_ups() -> Scene {
     Scene { name: "wake-ups", nests: true, ticks: false, limits: false, ..PLAIN }
 }
 
-/// The same, where a release wakes one waiter and leaves the rest to him.
+/// The same with one pause: no later one makes good what it has missed.
+pub fn one_wake_up() -> Scene {
+    Scene { name: "one wake-up", one_pause: true, tools: 1, ..wake_ups() }
+}
+
+/// Where a release wakes one waiter and leaves the rest to him.
 pub fn readmission() -> Scene {
     Scene { name: "readmission", readmits_one: true, ticks: false, limits: false, ..PLAIN }
 }
@@ -81,18 +86,19 @@ pub fn healing() -> Scene {
     }
 }
 
-/// A command under a share: its wrapper may be killed, or end before it does.
+/// A command under a share: its wrapper may be killed, or end before it does. A look comes to its slot
+/// first.
 pub fn under_a_share() -> Scene {
     Scene {
         name: "under a share",
-        commands: [Some(1), None, None],
+        commands: [None, Some(0), None],
         tools: bound(1, 2) as usize,
         crashes: 1,
         ..PLAIN
     }
 }
 
-/// A command under a command under a share.
+/// A command under a command under a share. A look comes to the innermost first.
 pub fn under_a_command() -> Scene {
     Scene {
         name: "under a command",
@@ -100,7 +106,7 @@ pub fn under_a_command() -> Scene {
         writers: 3,
         tools: 1,
         one_share: true,
-        commands: [Some(1), Some(2), None],
+        commands: [None, Some(0), Some(1)],
         crashes: bound(0, 1),
         ticks: full(),
         limits: full(),
@@ -223,7 +229,7 @@ mod tests {
     }
 
     hold! {
-        base stopped wake_ups readmission readmission_with_ticks no_limit healing
+        base stopped wake_ups one_wake_up readmission readmission_with_ticks no_limit healing
         under_a_share under_a_command under_a_pause old_claim
         reclaiming forking counting counting_without_time courtesy
         two_barriers two_barriers_with_time

@@ -99,7 +99,7 @@ fn probe_then_clear() {
 
 #[test]
 fn wake_before_opening() {
-    caught(with(WakeBeforeOpening, scenes::wake_ups()), NOT_STUCK);
+    caught(with(WakeBeforeOpening, scenes::one_wake_up()), NOT_STUCK);
 }
 
 #[test]
