@@ -24,7 +24,8 @@ pub fn base() -> Scene {
 
 /// The same, with a stop in place of a kill.
 pub fn stopped() -> Scene {
-    Scene { name: "stopped", nests: full(), stops: bound(1, 2), ..PLAIN }
+    let tools = bound(1, 2) as usize;
+    Scene { name: "stopped", nests: true, tools, stops: bound(1, 2), ..PLAIN }
 }
 
 /// No time passes: nobody is woken by a clock, and no limit helps anybody on.
