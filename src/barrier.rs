@@ -161,7 +161,7 @@ impl Inner {
     #[cold]
     fn attach_again(&self) -> Result<&Attachment, Error> {
         let attach = || {
-            let process = process::lock();
+            let mut process = process::lock();
             if let Some(attachment) = self.attachment_of_this_process() {
                 return Ok(attachment);
             }
@@ -173,7 +173,9 @@ impl Inner {
             }
             let attachment = Box::new(Attachment::new(&process, self, &file, header)?);
             let attachment = Box::into_raw(attachment);
-            self.attachment.store(attachment, Ordering::Release);
+            let inherited = self.attachment.swap(attachment, Ordering::AcqRel);
+            // SAFETY: null or a box that this process never frees.
+            process.inherited.extend(unsafe { inherited.as_ref() });
             // SAFETY: it was just made from a box, and is kept as said above.
             Ok(unsafe { &*attachment })
         };
@@ -191,6 +193,9 @@ impl Drop for Inner {
             // SAFETY: it came from a box, and this was the last way to it. One of another process
             // is left alone: what it holds is not this process's to give back.
             drop(unsafe { Box::from_raw(attachment) });
+        } else {
+            // SAFETY: null or a box that this process never frees.
+            process::lock().inherited.extend(unsafe { attachment.as_ref() });
         }
     }
 }

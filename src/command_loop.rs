@@ -6,6 +6,7 @@
 
 use crate::barrier::Barrier;
 use crate::gate::is_inside;
+use crate::layout::Slot;
 use crate::seat::Seat;
 use crate::sync::Ordering;
 
@@ -25,9 +26,17 @@ impl Barrier {
     #[inline]
     #[track_caller]
     pub fn assert_not_held(&self) {
-        if cfg!(debug_assertions) && self.depth() > 0 {
-            panic!("{}", self.leaked(self.seat()));
+        if cfg!(debug_assertions)
+            && let Some(leak) = self.leaked_share()
+        {
+            panic!("{leak}");
         }
+    }
+
+    /// What [`Barrier::assert_not_held`] would say of this thread, in any build: the share that it
+    /// holds, and where it was taken if that was kept. `None`: it holds none.
+    pub fn leaked_share(&self) -> Option<String> {
+        (self.depth() > 0).then(|| self.leaked(self.seat()))
     }
 
     /// Asserts that no thread of this process holds a share, for servers whose work moves between
@@ -38,17 +47,20 @@ impl Barrier {
     #[inline]
     #[track_caller]
     pub fn assert_process_idle(&self) {
-        if !cfg!(debug_assertions) {
-            return;
+        if cfg!(debug_assertions)
+            && let Some(leak) = self.leaked_share_of_process()
+        {
+            panic!("{leak}");
         }
-        let Some(attachment) = self.inner.attachment_of_this_process() else {
-            return;
-        };
-        let inside = |slot: &crate::layout::Slot| is_inside(slot.word.load(Ordering::Acquire));
+    }
+
+    /// What [`Barrier::assert_process_idle`] would say, in any build.
+    pub fn leaked_share_of_process(&self) -> Option<String> {
+        let attachment = self.inner.attachment_of_this_process()?;
+        let inside = |slot: &Slot| is_inside(slot.word.load(Ordering::Acquire));
         let held = attachment.seats().into_iter().find(|seat| inside(attachment.slot_of(seat)));
-        if held.is_some() || inside(attachment.slot(attachment.counted)) {
-            panic!("{}", self.leaked(held));
-        }
+        let counted = || inside(attachment.slot(attachment.counted));
+        (held.is_some() || counted()).then(|| self.leaked(held))
     }
 
     fn leaked(&self, seat: Option<&'static Seat>) -> String {

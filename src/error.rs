@@ -126,6 +126,11 @@ pub enum Error {
         /// Which barrier.
         path: PathBuf,
     },
+    /// This thread does not hold what it was to give back.
+    NotHeld {
+        /// Which barrier.
+        path: PathBuf,
+    },
     /// The pause did not last until its release: throw away what was made in it.
     Revoked {
         /// Which barrier.
@@ -167,6 +172,7 @@ pub enum ErrorKind {
     NotQuiet,
     Busy,
     Deadlock,
+    NotHeld,
     Revoked,
     Cancelled,
     Unreachable,
@@ -193,6 +199,7 @@ impl Error {
             Error::NotQuiet { .. } => ErrorKind::NotQuiet,
             Error::Busy { .. } => ErrorKind::Busy,
             Error::Deadlock { .. } => ErrorKind::Deadlock,
+            Error::NotHeld { .. } => ErrorKind::NotHeld,
             Error::Revoked { .. } => ErrorKind::Revoked,
             Error::Cancelled => ErrorKind::Cancelled,
             Error::Unreachable { .. } => ErrorKind::Unreachable,
@@ -303,6 +310,13 @@ impl Display for Error {
                 write!(
                     f,
                     "{}: the exclusive side and a share exclude each other, and this caller has one of them: give it back first",
+                    path.display()
+                )
+            }
+            Error::NotHeld { path } => {
+                write!(
+                    f,
+                    "{}: this thread does not hold it: give back where it was taken, in the same thread and process",
                     path.display()
                 )
             }

@@ -31,11 +31,12 @@
 //! |---|---|
 //! | `layout` | the bytes of the barrier file |
 //! | `gate` | how writers and the exclusive side exclude each other |
-//! | `seat`, `thread`, `shared`, `counted`, `wait` | the shared side: the fast path, and everything else |
+//! | `seat`, `thread`, `current`, `shared`, `bare`, `counted`, `wait` | the shared side: the fast path, and everything else |
 //! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
 //! | `file`, `options`, `barrier`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
 //! | `reclaim` | writers that die |
 //! | `cover`, `command_share` | commands that run under a share or a pause |
+//! | `wrapped`, `file_lock`, `write_lock` | a share around every write lock of a program |
 //!
 //! # What it does not do
 //!
@@ -46,15 +47,18 @@
 compile_error!("stillpoint needs Linux: futexes, open-file-description locks and MADV_WIPEONFORK");
 
 mod acquire;
+mod bare;
 mod barrier;
 mod command_loop;
 mod command_share;
 mod counted;
 mod cover;
+mod current;
 mod drain;
 mod error;
 mod exclusive;
 mod file;
+mod file_lock;
 mod foreign;
 mod fresh_start;
 mod gate;
@@ -77,6 +81,7 @@ mod sync;
 mod sys;
 mod thread;
 mod wait;
+mod wrapped;
 mod write_lock;
 
 pub use {
@@ -90,11 +95,13 @@ pub use {
         Dirty, ExclusiveGuard, ExclusiveOptions, PauseReport, Phase, Waiting, exclusive_all,
     },
     file::{barrier_folder, barrier_path},
+    file_lock::{FileLock, LockKind},
     options::{Founding, Options},
     pacing::Pacing,
     report::Writer,
     shared::SharedGuard,
     status::{Holder, Kind, Lost, Stats, Status, WriterStatus},
+    wrapped::LockRequest,
     write_lock::WriteLock,
 };
 

@@ -12,6 +12,7 @@
 //! is held, so that no handler waits for the thread that it interrupted.
 
 use crate::barrier::Inner;
+use crate::join::Attachment;
 use crate::mapping;
 use crate::seat::Seat;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -30,6 +31,9 @@ pub(crate) struct Process {
     pub(crate) free_seats: Vec<&'static Seat>,
     /// All seats, where the kernel does not wipe them for us.
     pub(crate) all_seats: Vec<&'static Seat>,
+    /// What a forked child found attached: not the child's to give back. It stands here so that
+    /// leak checkers, which look for memory that nothing leads to, do not take it for lost.
+    pub(crate) inherited: Vec<&'static Attachment>,
 }
 
 impl Process {
@@ -40,8 +44,12 @@ impl Process {
     }
 }
 
-static PROCESS: Mutex<Process> =
-    Mutex::new(Process { barriers: Vec::new(), free_seats: Vec::new(), all_seats: Vec::new() });
+static PROCESS: Mutex<Process> = Mutex::new(Process {
+    barriers: Vec::new(),
+    free_seats: Vec::new(),
+    all_seats: Vec::new(),
+    inherited: Vec::new(),
+});
 
 static INCARNATION: AtomicU64 = AtomicU64::new(1);
 

@@ -31,6 +31,8 @@
 use crate::gate::{Gate, is_inside};
 use crate::process;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, step};
+use std::ffi::{CStr, c_char};
+use std::fmt::{self, Display, Formatter};
 use std::panic::Location;
 use std::ptr;
 
@@ -60,8 +62,41 @@ pub(crate) struct Seat {
     slot: AtomicU32,
     /// Shares of signal handlers that stand under an interrupted one.
     interrupting: AtomicU32,
-    /// Where the outermost share was taken; only kept by debug builds and by the C interface.
-    place: AtomicPtr<Location<'static>>,
+    /// Where the outermost share was taken: a line of a file, whose name ends with a zero byte. Only
+    /// kept by debug builds and by the C interface.
+    file: AtomicPtr<c_char>,
+    line: AtomicU32,
+}
+
+/// A line of source code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    file: *const c_char,
+    line: u32,
+}
+
+impl Place {
+    /// A line of a C program.
+    ///
+    /// # Safety
+    /// `file` is null or leads to a string that ends with a zero byte and is never freed.
+    pub(crate) unsafe fn new(file: *const c_char, line: u32) -> Place {
+        Place { file, line }
+    }
+}
+
+impl From<&'static Location<'static>> for Place {
+    fn from(location: &'static Location<'static>) -> Place {
+        Place { file: location.file_as_c_str().as_ptr(), line: location.line() }
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // SAFETY: not null (see `Seat::place`); a string that is never freed, by construction.
+        let file = unsafe { CStr::from_ptr(self.file) };
+        write!(f, "{}:{}", file.to_string_lossy(), self.line)
+    }
 }
 
 /// Serial numbers end in a tag that says what a guard has to do when it leaves.
@@ -94,7 +129,8 @@ impl Seat {
             barrier: AtomicU64::new(0),
             slot: AtomicU32::new(0),
             interrupting: AtomicU32::new(0),
-            place: AtomicPtr::new(ptr::null_mut()),
+            file: AtomicPtr::new(ptr::null_mut()),
+            line: AtomicU32::new(0),
         }
     }
 
@@ -215,9 +251,10 @@ impl Seat {
         unsafe { &*self.word.load(Ordering::Relaxed) }
     }
 
-    /// Enters, if nested or if the gate is open. Otherwise nothing has happened.
+    /// Enters, if nested or if the gate is open. Otherwise nothing has happened. `outermost` is called
+    /// if the share is the first.
     #[inline(always)]
-    pub(crate) fn try_enter(&self) -> bool {
+    pub(crate) fn try_enter(&self, outermost: impl FnOnce(&Seat)) -> bool {
         let depth = self.depth();
         if depth > 0 {
             self.depth.store(depth + 1, Ordering::Relaxed);
@@ -229,7 +266,12 @@ impl Seat {
             return false;
         }
         let odd = copy.wrapping_add(1);
-        self.gate().try_enter(|| self.publish(odd), || self.retract(odd)) && self.settle(odd)
+        let entered =
+            self.gate().try_enter(|| self.publish(odd), || self.retract(odd)) && self.settle(odd);
+        if entered {
+            outermost(self);
+        }
+        entered
     }
 
     /// The odd word that comes next.
@@ -303,15 +345,15 @@ impl Seat {
     }
 
     #[inline(always)]
-    pub(crate) fn set_place(&self, place: &'static Location<'static>) {
-        self.place.store(ptr::from_ref(place).cast_mut(), Ordering::Relaxed);
+    pub(crate) fn set_place(&self, place: Place) {
+        self.file.store(place.file.cast_mut(), Ordering::Relaxed);
+        self.line.store(place.line, Ordering::Relaxed);
     }
 
     /// Where the outermost share was taken, if that was kept.
-    pub(crate) fn place(&self) -> Option<&'static Location<'static>> {
-        let place = self.place.load(Ordering::Relaxed);
-        // SAFETY: null or a pointer that `set_place` got from a static reference.
-        unsafe { place.as_ref() }
+    pub(crate) fn place(&self) -> Option<Place> {
+        let file = self.file.load(Ordering::Relaxed).cast_const();
+        (!file.is_null()).then(|| Place { file, line: self.line.load(Ordering::Relaxed) })
     }
 }
 
@@ -342,7 +384,7 @@ mod tests {
 
         /// A whole share of a handler that did not find an interrupted one standing.
         fn share(&self) {
-            assert!(self.seat.try_enter());
+            assert!(self.seat.try_enter(|_| {}));
             assert!(is_inside(self.word.load(Ordering::Relaxed)));
             self.seat.leave();
         }
@@ -358,7 +400,7 @@ mod tests {
         scene.share();
         assert!(!scene.seat.settle(odd), "enter starts over");
         assert_eq!(scene.words(), (4, 4, 0));
-        assert!(scene.seat.try_enter());
+        assert!(scene.seat.try_enter(|_| {}));
     }
 
     #[test]
@@ -402,7 +444,7 @@ mod tests {
     #[test]
     fn in_leave_the_word_is_even_before_a_handler_waits() {
         let scene = scene();
-        assert!(scene.seat.try_enter());
+        assert!(scene.seat.try_enter(|_| {}));
         scene.seat.set_depth(0);
         scene.seat.copy.store(2, Ordering::Relaxed);
         assert!(!scene.seat.interrupt());
@@ -414,7 +456,7 @@ mod tests {
         let scene = scene();
         let odd = scene.seat.next_odd();
         scene.seat.publish(odd);
-        assert!(!scene.seat.try_enter());
+        assert!(!scene.seat.try_enter(|_| {}));
         assert_eq!(scene.words(), (1, 1, 0));
         assert!(scene.seat.settle(odd));
     }
@@ -422,9 +464,9 @@ mod tests {
     #[test]
     fn leaving_tells_whoever_has_closed_the_gate() {
         let scene = scene();
-        assert!(scene.seat.try_enter());
+        assert!(scene.seat.try_enter(|_| {}));
         assert!(!scene.seat.leave(), "the gate is open");
-        assert!(scene.seat.try_enter());
+        assert!(scene.seat.try_enter(|_| {}));
         scene.gate.close().unwrap();
         assert!(scene.seat.leave());
     }

@@ -13,11 +13,13 @@
 use crate::Error;
 use crate::barrier::Barrier;
 use crate::layout::LockByte;
-use crate::seat::{COUNTED, Seat, TAG, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING, TAG_OWN, VOID};
+use crate::seat::{
+    COUNTED, Place, Seat, TAG, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING, TAG_OWN, VOID,
+};
 use crate::sync::Ordering;
 use crate::thread;
 use crate::wait::{self, Wait};
-use crate::{counted, join, process};
+use crate::{counted, current, join, process};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -84,14 +86,17 @@ impl Barrier {
     #[inline(always)]
     #[track_caller]
     fn enter(&self, wait: impl FnOnce() -> Wait) -> Result<SharedGuard<'_>, Error> {
-        let seat = thread::current();
-        if seat.serves(self.id) && seat.try_enter() {
-            if cfg!(debug_assertions) && seat.depth() == 1 {
-                seat.set_place(Location::caller());
+        let seat = current::get();
+        let place = Location::caller();
+        let note = |seat: &Seat| {
+            if cfg!(debug_assertions) {
+                seat.set_place(place.into());
             }
+        };
+        if seat.serves(self.id) && seat.try_enter(note) {
             return Ok(self.guard(seat, seat.serial() | TAG_OWN));
         }
-        let (seat, serial) = self.enter_slow(wait())?;
+        let (seat, serial) = self.enter_slow(wait(), || place.into())?;
         Ok(self.guard(seat, serial))
     }
 
@@ -103,8 +108,11 @@ impl Barrier {
     /// Every way to enter but the common one. Gives a guard's seat and serial number.
     #[cold]
     #[inline(never)]
-    #[track_caller]
-    fn enter_slow(&self, wait: Wait) -> Result<(&'static Seat, u64), Error> {
+    pub(crate) fn enter_slow(
+        &self,
+        wait: Wait,
+        place: impl Fn() -> Place,
+    ) -> Result<(&'static Seat, u64), Error> {
         let inner = &*self.inner;
         let attachment = inner.attached()?;
         let Some(seat) = join::seat_of_this_thread(inner, attachment)? else {
@@ -115,13 +123,13 @@ impl Barrier {
                 if counted::enter(self, attachment, wait)? {
                     seat.set_readmitted();
                 }
-                seat.set_place(Location::caller());
+                seat.set_place(place());
             }
             seat.set_depth(seat.depth() + 1);
             return Ok((seat, seat.serial() | TAG_COUNTED));
         }
         let tag = if process::wipes_seats() {
-            thread::make_current(seat);
+            current::set(seat);
             TAG_OWN
         } else {
             TAG_CHECKED
@@ -154,7 +162,7 @@ impl Barrier {
                 break;
             }
         }
-        seat.set_place(Location::caller());
+        seat.set_place(place());
         Ok((seat, seat.serial() | tag))
     }
 
@@ -181,7 +189,12 @@ impl Barrier {
     }
 
     /// The seat of this thread, if it has one in this incarnation.
+    #[inline]
     pub(crate) fn seat(&self) -> Option<&'static Seat> {
+        let seat = current::get();
+        if seat.serves(self.id) {
+            return Some(seat);
+        }
         let _ = process::incarnation();
         thread::of_this_thread(self.id)
     }
@@ -191,9 +204,7 @@ impl Barrier {
     /// One load, so it may stand in an inner loop.
     #[inline]
     pub fn should_yield(&self) -> bool {
-        let seat = thread::current();
-        let seat = if seat.serves(self.id) { Some(seat) } else { self.seat() };
-        seat.is_some_and(|seat| seat.gate().wanted.load(Ordering::Relaxed) != 0)
+        self.seat().is_some_and(|seat| seat.gate().wanted.load(Ordering::Relaxed) != 0)
     }
 }
 
@@ -236,7 +247,7 @@ impl SharedGuard<'_> {
 
 #[cold]
 #[inline(never)]
-fn after_leaving(seat: &Seat) {
+pub(crate) fn after_leaving(seat: &Seat) {
     seat.gate().tell(seat.take_readmitted());
 }
 
@@ -244,7 +255,7 @@ fn after_leaving(seat: &Seat) {
 /// child, or given up) is void.
 #[cold]
 #[inline(never)]
-fn leave_slow(barrier: &Barrier, seat: &'static Seat, serial: u64) {
+pub(crate) fn leave_slow(barrier: &Barrier, seat: &'static Seat, serial: u64) {
     let _ = process::incarnation();
     if !seat.matches(serial & !TAG) {
         return;

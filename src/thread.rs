@@ -8,18 +8,14 @@
 //! Seats lie in pages that are never unmapped, so a reference to one is valid for ever; whether it
 //! serves a barrier is the seat's own business.
 
+use crate::current;
 use crate::mapping;
 use crate::process::{self, Locked};
 use crate::seat::Seat;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 
-/// The seat of threads that have none: serves no barrier.
-static NOBODY: Seat = Seat::new();
-
 thread_local! {
-    /// The seat that this thread used last.
-    static CURRENT: Cell<*const Seat> = const { Cell::new(&raw const NOBODY) };
     /// All seats of this thread.
     static OWNED: RefCell<Owned> = const { RefCell::new(Owned(Vec::new())) };
 }
@@ -28,16 +24,9 @@ struct Owned(Vec<&'static Seat>);
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        CURRENT.set(&raw const NOBODY);
+        current::set(&current::NOBODY);
         crate::join::thread_ended(&self.0);
     }
-}
-
-/// The seat that this thread used last.
-#[inline(always)]
-pub(crate) fn current() -> &'static Seat {
-    // SAFETY: CURRENT leads to NOBODY or to a seat of the arena, which is never unmapped.
-    unsafe { &*CURRENT.get() }
 }
 
 /// The seat of this thread for a barrier, if it has one.
@@ -94,15 +83,7 @@ pub(crate) fn give_back_if_nobodys(seat: &'static Seat) {
 
 /// In a new child: its only thread has no seat yet.
 pub(crate) fn forget_current_after_fork() {
-    let _ = CURRENT.try_with(|current| {
-        // SAFETY: as in `current`.
-        if unsafe { &*current.get() }.serial() == 0 {
-            current.set(&raw const NOBODY);
-        }
-    });
-}
-
-/// Makes a seat of this thread the one that the fast path tries first.
-pub(crate) fn make_current(seat: &'static Seat) {
-    let _ = CURRENT.try_with(|current| current.set(seat));
+    if current::get().serial() == 0 {
+        current::set(&current::NOBODY);
+    }
 }

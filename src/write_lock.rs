@@ -1,28 +1,35 @@
 //! Write locks: a share, then the file's lock.
 //!
-//! The one-line way to wrap every write lock of a program. The share comes first and goes last, so it
-//! is the outermost lock, and an attempt that fails leaves nothing held.
+//! The one-line way to wrap every write lock of a program, by the rules of `wrapped`.
 
 use crate::Error;
 use crate::barrier::Barrier;
-use crate::shared::SharedGuard;
-use crate::sync::step;
+use crate::file_lock::{FileLock, LockKind};
+use crate::process;
+use crate::wrapped::LockRequest;
+use nix::libc::EINTR;
 use std::fs::File;
-use std::io::ErrorKind;
+use std::marker::PhantomData;
+use std::os::fd::AsRawFd;
+use std::panic::Location;
 
 /// A share of a barrier and flock(2) `LOCK_EX` on a file, given back in the opposite order.
 #[derive(Debug)]
 #[must_use = "the lock is given back when this is dropped"]
 pub struct WriteLock<'b, 'f> {
+    barrier: &'b Barrier,
     file: &'f File,
-    _share: SharedGuard<'b>,
+    incarnation: u64,
+    /// It belongs to its thread, as its share does.
+    not_send: PhantomData<*const ()>,
 }
 
 impl<'b, 'f> WriteLock<'b, 'f> {
     /// Waits for both.
     ///
     /// # Errors
-    /// [`Error::System`] from flock(2); else as [`Barrier::shared`].
+    /// [`Error::System`] from flock(2); [`Error::NotHeld`] if another thread holds one by this very
+    /// file; else as [`Barrier::shared`].
     ///
     /// # Examples
     /// ```
@@ -35,16 +42,10 @@ impl<'b, 'f> WriteLock<'b, 'f> {
     /// ```
     #[track_caller]
     pub fn acquire(barrier: &'b Barrier, file: &'f File) -> Result<Self, Error> {
-        let share = barrier.shared()?;
-        step("write lock: inside");
         loop {
-            match fs2::FileExt::lock_exclusive(file) {
-                Ok(()) => {
-                    step("write lock: locked");
-                    return Ok(WriteLock { file, _share: share });
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(source) => return Err(Error::system("flock", barrier.path(), source)),
+            match WriteLock::lock(barrier, file, true) {
+                Err(Error::System { source, .. }) if source.raw_os_error() == Some(EINTR) => {}
+                result => return result,
             }
         }
     }
@@ -56,21 +57,28 @@ impl<'b, 'f> WriteLock<'b, 'f> {
     /// [`WriteLock::acquire`].
     #[track_caller]
     pub fn try_acquire(barrier: &'b Barrier, file: &'f File) -> Result<Self, Error> {
-        let share = barrier.try_shared()?;
-        match fs2::FileExt::try_lock_exclusive(file) {
-            Ok(()) => Ok(WriteLock { file, _share: share }),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                Err(Error::WouldBlock { path: barrier.path().into() })
-            }
-            Err(source) => Err(Error::system("flock", barrier.path(), source)),
-        }
+        WriteLock::lock(barrier, file, false)
     }
+
+    #[track_caller]
+    fn lock(barrier: &'b Barrier, file: &'f File, wait: bool) -> Result<Self, Error> {
+        let place = Location::caller().into();
+        barrier.lock_file_at(flock(file), LockRequest::Write, wait, place)?;
+        let incarnation = process::incarnation();
+        Ok(WriteLock { barrier, file, incarnation, not_send: PhantomData })
+    }
+}
+
+fn flock(file: &File) -> FileLock {
+    FileLock { descriptor: file.as_raw_fd(), kind: LockKind::Flock }
 }
 
 impl Drop for WriteLock<'_, '_> {
     fn drop(&mut self) {
-        // It cannot fail for a descriptor that was locked; the share ends after it.
-        let _ = fs2::FileExt::unlock(self.file);
-        step("write lock: unlocked");
+        // A child shares the description, and with it the lock, but that is its parent's.
+        if process::is_current(self.incarnation) {
+            // It cannot fail for a descriptor that was locked in this thread.
+            let _ = self.barrier.unlock_file(flock(self.file));
+        }
     }
 }

@@ -168,7 +168,7 @@ fn from_kind(kind: ErrorKind, conflict: Exit) -> Exit {
         ErrorKind::Insecure | ErrorKind::Denied => Exit::DENIED,
         ErrorKind::Exists | ErrorKind::Create => Exit::CANNOT_CREATE,
         ErrorKind::Full | ErrorKind::System => Exit::SYSTEM,
-        ErrorKind::BadName | ErrorKind::Deadlock => Exit::USAGE,
+        ErrorKind::BadName | ErrorKind::Deadlock | ErrorKind::NotHeld => Exit::USAGE,
         ErrorKind::WouldBlock
         | ErrorKind::TimedOut
         | ErrorKind::NotQuiet

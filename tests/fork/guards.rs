@@ -112,6 +112,32 @@ fn counted_shares_and_those_of_commands_are_not_inherited_either() {
     }
 }
 
+/// A child shares its parent's open file, and with it the lock, which is not the child's to give back.
+#[test]
+fn a_childs_inherited_write_lock_is_its_parents() {
+    for detector in DETECTORS {
+        let (place, mut parent, mut tool) = scene(detector);
+        let pid = parent.pid().to_string();
+        let mailbox = place.path("mailbox");
+        let lock = format!("try-write-lock {}", mailbox.display());
+        parent.expect(&lock, "locked 1");
+        parent.expect_like("fork c", "forked");
+        parent.expect(">c write-unlock", "depth 0");
+        parent.expect_like(&format!(">c {lock}"), "error WouldBlock");
+        tool.expect_like(&lock, "error WouldBlock");
+        is_held_by(&mut tool, &pid);
+        parent.expect("write-unlock", "depth 0");
+        is_quiet(&mut tool);
+        parent.expect(&format!(">c {lock}"), "locked 1");
+        tool.expect_like(&lock, "error WouldBlock");
+        parent.expect(">c write-unlock", "depth 0");
+        tool.expect(&lock, "locked 1");
+        tool.expect("write-unlock", "depth 0");
+        is_quiet(&mut tool);
+        assert_eq!(place.epoch(), 0, "{detector}");
+    }
+}
+
 #[test]
 fn a_pause_is_not_inherited() {
     for detector in DETECTORS {

@@ -3,6 +3,7 @@
 use crate::{processes, signals, storm};
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{BufRead, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -18,7 +19,7 @@ pub struct Actor {
     pub barrier: Option<&'static Barrier>,
     shares: Vec<SharedGuard<'static>>,
     owned: Vec<OwnedShared>,
-    write_lock: Option<WriteLock<'static, 'static>>,
+    write_locks: Vec<WriteLock<'static, 'static>>,
     command_share: Option<CommandShare>,
     pause: Option<ExclusiveGuard>,
     threads: HashMap<String, Worker>,
@@ -75,6 +76,17 @@ impl Actor {
         answer.unwrap_or_else(|Failure(text)| text.replace('\n', " "))
     }
 
+    fn lock_to_write(
+        &mut self,
+        path: &str,
+        lock: fn(&'static Barrier, &'static File) -> Result<WriteLock<'static, 'static>, Error>,
+    ) -> Answer {
+        // Never closed: locks by it may be inherited by children.
+        let file: &'static File = Box::leak(Box::new(File::create(path)?));
+        self.write_locks.push(lock(self.barrier(), file)?);
+        Ok(format!("locked {}", self.depth()))
+    }
+
     fn act(&mut self, line: &str) -> Answer {
         let words: Vec<&str> = line.split_whitespace().collect();
         match *words.as_slice() {
@@ -113,13 +125,10 @@ impl Actor {
                 self.owned.pop();
                 Ok(format!("owned {}", self.owned.len()))
             }
-            ["write-lock", path] => {
-                let file = Box::leak(Box::new(std::fs::File::create(path)?));
-                self.write_lock = Some(WriteLock::acquire(self.barrier(), file)?);
-                Ok(format!("locked {}", self.depth()))
-            }
+            ["write-lock", path] => self.lock_to_write(path, WriteLock::acquire),
+            ["try-write-lock", path] => self.lock_to_write(path, WriteLock::try_acquire),
             ["write-unlock"] => {
-                self.write_lock = None;
+                self.write_locks.pop();
                 Ok(format!("depth {}", self.depth()))
             }
             ["panic-inside"] => self.panic_inside(),

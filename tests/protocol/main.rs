@@ -4,6 +4,7 @@
 mod common;
 
 mod assertions;
+mod bare;
 mod counted;
 mod courtesy;
 mod cover;

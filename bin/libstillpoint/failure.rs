@@ -1,0 +1,84 @@
+//! What goes wrong, as an errno, and what each errno means here.
+
+use barrier::{Error, ErrorKind};
+use nix::errno::Errno;
+use std::ffi::{CStr, c_char, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The errno of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure(Errno);
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Failure {
+        Failure(errno)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let told = match &error {
+            Error::System { source, .. } | Error::Create { source, .. } => source.raw_os_error(),
+            _ => None,
+        };
+        Failure(match error.kind() {
+            ErrorKind::Missing => Errno::ENOENT,
+            ErrorKind::NotABarrier => Errno::EBADMSG,
+            ErrorKind::Version => Errno::EPROTO,
+            ErrorKind::Unsupported => Errno::EOPNOTSUPP,
+            ErrorKind::Insecure | ErrorKind::Denied => Errno::EACCES,
+            ErrorKind::Exists => Errno::EEXIST,
+            ErrorKind::InUse => Errno::EBUSY,
+            ErrorKind::Full => Errno::EUSERS,
+            ErrorKind::BadName => Errno::EINVAL,
+            ErrorKind::WouldBlock => Errno::EAGAIN,
+            ErrorKind::TimedOut | ErrorKind::NotQuiet | ErrorKind::Busy => Errno::ETIMEDOUT,
+            ErrorKind::Deadlock => Errno::EDEADLK,
+            ErrorKind::NotHeld => Errno::EPERM,
+            ErrorKind::Revoked => Errno::ECANCELED,
+            ErrorKind::Cancelled => Errno::EINTR,
+            ErrorKind::Unreachable => Errno::ENOTCONN,
+            _ => told.map_or(Errno::EIO, Errno::from_raw),
+        })
+    }
+}
+
+/// What a function returns to C. A panic is an error of ours: it stops here.
+#[inline(always)]
+pub fn answer(function: impl FnOnce() -> Result<c_int, Failure>) -> c_int {
+    match catch_unwind(AssertUnwindSafe(function)) {
+        Ok(Ok(value)) => value,
+        Ok(Err(Failure(errno))) => -(errno as c_int),
+        Err(_) => -(Errno::ENOTRECOVERABLE as c_int),
+    }
+}
+
+/// What a returned value means for a user of the library.
+#[unsafe(no_mangle)]
+pub extern "C" fn stillpoint_strerror(negative_errno: c_int) -> *const c_char {
+    let text: &CStr = match Errno::from_raw(negative_errno.saturating_neg()) {
+        Errno::UnknownErrno if negative_errno >= 0 => c"success",
+        Errno::ENOENT => c"no such barrier: make it with stillpoint create",
+        Errno::EBADMSG => c"not a barrier",
+        Errno::EPROTO => c"a barrier of a version that this library does not know",
+        Errno::EPROTONOSUPPORT => c"the header's interface is not this library's: compile again",
+        Errno::EOPNOTSUPP => c"the file system cannot carry a barrier, or the lock is not of a whole file",
+        Errno::EACCES => c"no permission: writers need to be in the barrier's group",
+        Errno::EEXIST => c"the barrier exists already",
+        Errno::EBUSY => c"the barrier is being made anew or retired",
+        Errno::EUSERS => c"all slots are owned by live processes",
+        Errno::EAGAIN => c"the gate is closed, or somebody else holds the lock",
+        Errno::ETIMEDOUT => c"not within the limit",
+        Errno::EDEADLK => c"this thread would wait for itself",
+        Errno::EPERM => c"not held by this thread",
+        Errno::ECANCELED => c"the pause did not last: throw away what was made in it",
+        Errno::ENOTCONN => c"this forked process cannot reach the barrier: call stillpoint_join before chroot or setuid",
+        Errno::EBADF => c"not an open handle, or not an open descriptor",
+        Errno::EINVAL => c"invalid argument",
+        Errno::EMFILE => c"too many open handles or descriptors",
+        Errno::ENOTRECOVERABLE => c"internal error of the library",
+        // SAFETY: any number is allowed; what it gives for a known one is never freed.
+        _ => return unsafe { nix::libc::strerror(negative_errno.saturating_neg()) },
+    };
+    text.as_ptr()
+}

@@ -1,0 +1,109 @@
+//! Shares without guards, for interfaces to other languages.
+//!
+//! A C program enters in one function and leaves in another; what a guard would remember is asked of
+//! the thread's seat instead. Everything else is as in `shared`: the same fast path, and the same ways
+//! around it.
+
+use crate::barrier::Barrier;
+use crate::seat::{COUNTED, Place, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING};
+use crate::wait::Wait;
+use crate::{Error, current, shared};
+use std::ffi::c_char;
+use std::time::Duration;
+
+/// [`Barrier::enter_shared_at_once`], for those who have the place.
+#[inline(always)]
+pub(crate) fn enter_at_once(number: u64, place: Place) -> bool {
+    let seat = current::get();
+    seat.serves(number) && seat.try_enter(|seat| seat.set_place(place))
+}
+
+impl Barrier {
+    /// What this process knows the barrier by, for the two functions that do all in the common case:
+    /// neither 0 nor `u64::MAX`, and never another one's.
+    pub fn number(&self) -> u64 {
+        self.id
+    }
+
+    /// Enters the shared side without a guard, if that can be done at once: the share ends with
+    /// [`Barrier::leave_shared`]. False: nothing has happened, and [`Barrier::enter_shared`] is to be
+    /// asked. The caller says where the share is taken, for [`Barrier::leaked_share`].
+    ///
+    /// # Safety
+    /// `file` is null or leads to a string that ends with a zero byte and is never freed.
+    #[inline(always)]
+    pub unsafe fn enter_shared_at_once(number: u64, file: *const c_char, line: u32) -> bool {
+        // SAFETY: the caller's promise.
+        enter_at_once(number, unsafe { Place::new(file, line) })
+    }
+
+    /// Enters the shared side without a guard. It waits for the gate at most `limit` (zero: not at
+    /// all), or as long as it takes.
+    ///
+    /// # Errors
+    /// As [`Barrier::shared_timeout`]; [`Error::System`] in a thread that has all but ended.
+    ///
+    /// # Safety
+    /// As [`Barrier::enter_shared_at_once`].
+    pub unsafe fn enter_shared(
+        &self,
+        limit: Option<Duration>,
+        file: *const c_char,
+        line: u32,
+    ) -> Result<(), Error> {
+        let wait = limit.map_or(Wait::Forever, Wait::at_most);
+        // SAFETY: the caller's promise.
+        self.enter_bare(wait, unsafe { Place::new(file, line) })
+    }
+
+    #[inline]
+    pub(crate) fn enter_bare(&self, wait: Wait, place: Place) -> Result<(), Error> {
+        if enter_at_once(self.id, place) {
+            return Ok(());
+        }
+        let (seat, serial) = self.enter_slow(wait, || place)?;
+        if self.seat().is_none() {
+            // Nobody would find it when it is to leave.
+            shared::leave_slow(self, seat, serial);
+            let ended = std::io::Error::from_raw_os_error(nix::libc::ESRCH);
+            return Err(Error::system("thread", self.path(), ended));
+        }
+        Ok(())
+    }
+
+    /// Leaves a share of this thread that has no guard, in the common case. False: nothing has
+    /// happened, and [`Barrier::leave_shared`] is to be asked.
+    #[inline(always)]
+    pub fn leave_shared_at_once(number: u64) -> bool {
+        let seat = current::get();
+        if !seat.serves(number) || seat.depth() == 0 {
+            return false;
+        }
+        if seat.leave() {
+            shared::after_leaving(seat);
+        }
+        true
+    }
+
+    /// Leaves the innermost share of this thread that has no guard. It must not be used to end a
+    /// guard's share.
+    ///
+    /// # Errors
+    /// [`Error::NotHeld`] if this thread holds none: it was taken by another, or before a fork.
+    pub fn leave_shared(&self) -> Result<(), Error> {
+        if Barrier::leave_shared_at_once(self.id) {
+            return Ok(());
+        }
+        let seat = self.seat().filter(|seat| seat.shares() > 0);
+        let seat = seat.ok_or_else(|| Error::NotHeld { path: self.path().into() })?;
+        let tag = if seat.depth() == 0 {
+            TAG_INTERRUPTING
+        } else if seat.slot() == COUNTED {
+            TAG_COUNTED
+        } else {
+            TAG_CHECKED
+        };
+        shared::leave_slow(self, seat, seat.serial() | tag);
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Shares without guards, as other languages take them.
+
+use crate::common::{Place, at_once, ms};
+use std::ffi::c_char;
+use std::time::Duration;
+use stillpoint::{Barrier, Error, ErrorKind};
+
+const FILE: *const c_char = c"append.c".as_ptr();
+
+fn enter(barrier: &Barrier, limit: Option<Duration>) -> Result<(), Error> {
+    // SAFETY: a string that is never freed.
+    unsafe { barrier.enter_shared(limit, FILE, 212) }
+}
+
+fn enter_at_once(number: u64) -> bool {
+    // SAFETY: as above.
+    unsafe { Barrier::enter_shared_at_once(number, FILE, 7) }
+}
+
+#[test]
+fn they_nest_among_each_other_and_with_guards() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    enter(&barrier, None).unwrap();
+    let guard = barrier.shared().unwrap();
+    enter(&barrier, Some(Duration::ZERO)).unwrap();
+    assert_eq!(barrier.depth(), 3);
+    barrier.leave_shared().unwrap();
+    drop(guard);
+    assert_eq!(barrier.depth(), 1);
+    assert_eq!(place.status().writers.iter().filter(|writer| writer.inside).count(), 1);
+    barrier.leave_shared().unwrap();
+    assert_eq!(barrier.depth(), 0);
+    barrier.exclusive(&mut at_once(1000)).unwrap().release().unwrap();
+}
+
+#[test]
+fn leaving_what_is_not_held_is_an_error() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let refused = |error: Error| {
+        assert_eq!(error.kind(), ErrorKind::NotHeld);
+        assert!(error.to_string().contains("mail.barrier"), "{error}");
+    };
+    refused(barrier.leave_shared().unwrap_err());
+    enter(&barrier, None).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| refused(barrier.leave_shared().unwrap_err()));
+    });
+    assert_eq!(barrier.depth(), 1);
+    barrier.leave_shared().unwrap();
+    refused(barrier.leave_shared().unwrap_err());
+}
+
+#[test]
+fn a_closed_gate_is_waited_for_within_the_limit() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let pause = barrier.exclusive(&mut at_once(1000)).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let kind = |limit| enter(&barrier, limit).unwrap_err().kind();
+            assert_eq!(kind(Some(Duration::ZERO)), ErrorKind::WouldBlock);
+            assert_eq!(kind(Some(ms(20))), ErrorKind::TimedOut);
+            assert_eq!(barrier.depth(), 0);
+        });
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            enter(&barrier, None).unwrap();
+            barrier.leave_shared().unwrap();
+        });
+        pause.release().unwrap();
+    });
+}
+
+/// What they cannot do at once, they do not begin.
+#[test]
+fn the_fast_way_is_for_this_threads_barrier_at_an_open_gate() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let number = barrier.number();
+    assert!(!enter_at_once(number), "this thread has not joined");
+    enter(&barrier, None).unwrap();
+    barrier.leave_shared().unwrap();
+    assert!(!Barrier::leave_shared_at_once(number), "nothing is held");
+    assert!(enter_at_once(number));
+    assert!(enter_at_once(number));
+    assert_eq!(barrier.depth(), 2);
+    for other in [0, u64::MAX, number + 1] {
+        assert!(!Barrier::leave_shared_at_once(other));
+        assert!(!enter_at_once(other));
+    }
+    assert!(Barrier::leave_shared_at_once(number));
+    assert!(Barrier::leave_shared_at_once(number));
+    assert!(!Barrier::leave_shared_at_once(number));
+    let pause = barrier.exclusive(&mut at_once(1000)).unwrap();
+    assert!(!enter_at_once(number), "the gate is closed");
+    assert_eq!(barrier.depth(), 0);
+    pause.release().unwrap();
+}
+
+#[test]
+fn a_leak_names_the_line_that_the_caller_gave() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    assert_eq!(barrier.leaked_share(), None);
+    enter(&barrier, None).unwrap();
+    assert!(enter_at_once(barrier.number()));
+    let leak = barrier.leaked_share().unwrap();
+    assert!(leak.ends_with("a share is held here (depth 2), taken at append.c:212"), "{leak}");
+    assert_eq!(barrier.leaked_share_of_process(), Some(leak));
+    barrier.leave_shared().unwrap();
+    barrier.leave_shared().unwrap();
+    assert!(enter_at_once(barrier.number()));
+    let leak = barrier.leaked_share().unwrap();
+    assert!(leak.ends_with("taken at append.c:7"), "{leak}");
+    barrier.leave_shared().unwrap();
+    assert_eq!(barrier.leaked_share_of_process(), None);
+}
