@@ -1,0 +1,173 @@
+//! scripts/install, and programs that find what it has installed.
+
+use crate::common::Place;
+use crate::harness::{WARNINGS, library, root, succeeds};
+use crate::manual;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+fn install(arguments: &[&str]) -> Command {
+    let mut install = Command::new(root().join("scripts/install"));
+    install.args(arguments).arg("--built").arg(library().parent().unwrap()).env_remove("DESTDIR");
+    install
+}
+
+/// An installation below a folder of its own.
+struct Installed {
+    folder: TempDir,
+}
+
+impl Installed {
+    fn new() -> Installed {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let prefix = folder.path().join("prefix");
+        succeeds(&mut install(&["--prefix", prefix.to_str().unwrap()]));
+        Installed { folder }
+    }
+
+    fn prefix(&self) -> PathBuf {
+        self.folder.path().join("prefix")
+    }
+
+    /// What `pkg-config` says, as arguments.
+    fn flags(&self) -> Vec<String> {
+        let mut ask = Command::new("pkg-config");
+        ask.args(["--cflags", "--libs", "stillpoint"]);
+        ask.env("PKG_CONFIG_PATH", self.prefix().join("lib/pkgconfig")).current_dir("/");
+        let answer = String::from_utf8(succeeds(&mut ask).stdout).unwrap();
+        answer.split_whitespace().map(str::to_string).collect()
+    }
+}
+
+/// All files and links below a folder.
+fn files(folder: &Path, found: &mut Vec<String>, top: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.is_symlink() {
+            files(&path, found, top);
+        } else {
+            found.push(path.strip_prefix(top).unwrap().display().to_string());
+        }
+    }
+}
+
+#[test]
+fn everything_has_its_place() {
+    let folder = TempDir::new().unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    let destdir = folder.path().join("package");
+    let ways: [(&[&str], bool); 2] =
+        [(&["--prefix", "/usr", "--destdir"], true), (&["--prefix=/usr"], false)];
+    for (arguments, by_option) in ways {
+        let _ = fs::remove_dir_all(&destdir);
+        let mut command = install(arguments);
+        if by_option {
+            let mut all = arguments.to_vec();
+            all.push(destdir.to_str().unwrap());
+            command = install(&all);
+        } else {
+            command.env("DESTDIR", &destdir);
+        }
+        succeeds(&mut command);
+        let mut found = Vec::new();
+        files(&destdir, &mut found, &destdir);
+        found.sort();
+        let mut wanted = [
+            "bin/stillpoint",
+            "include/stillpoint.h",
+            "lib/libstillpoint.so",
+            "lib/libstillpoint.so.0",
+            &format!("lib/libstillpoint.so.{version}"),
+            "lib/pkgconfig/stillpoint.pc",
+            "share/bash-completion/completions/stillpoint",
+            "share/doc/stillpoint/CHANGELOG.md",
+            "share/doc/stillpoint/LICENSE-APACHE",
+            "share/doc/stillpoint/LICENSE-MIT",
+            "share/doc/stillpoint/README.md",
+            "share/fish/vendor_completions.d/stillpoint.fish",
+            "share/man/man1/stillpoint.1",
+            "share/man/man3/libstillpoint.3",
+            "share/man/man7/stillpoint.7",
+            "share/zsh/site-functions/_stillpoint",
+        ]
+        .map(|file| format!("usr/{file}"));
+        wanted.sort();
+        assert_eq!(found, wanted);
+        let description = fs::read_to_string(destdir.join("usr/lib/pkgconfig/stillpoint.pc"));
+        let description = description.unwrap();
+        assert!(description.contains("libdir=/usr/lib\n"), "{description}");
+        assert!(description.contains(&format!("Version: {version}\n")), "{description}");
+        assert!(!description.contains('@'), "{description}");
+    }
+}
+
+#[test]
+fn bad_arguments_are_refused() {
+    let bad: [&[&str]; 6] = [
+        &["--bogus"],
+        &["somewhere"],
+        &["--prefix", "relative"],
+        &["--destdir=relative"],
+        &["--prefix", "/a folder"],
+        &["--destdir"],
+    ];
+    for arguments in bad {
+        let output = Command::new(root().join("scripts/install")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {output:?}");
+        assert!(output.stdout.is_empty());
+    }
+    let nothing = TempDir::new().unwrap();
+    let mut unbuilt = Command::new(root().join("scripts/install"));
+    unbuilt.arg("--built").arg(nothing.path()).arg("--destdir").arg(nothing.path());
+    assert_eq!(unbuilt.output().unwrap().status.code(), Some(66));
+}
+
+#[test]
+fn the_installed_command_and_pages_work() {
+    let installed = Installed::new();
+    let version = succeeds(Command::new(installed.prefix().join("bin/stillpoint")).arg("-V"));
+    assert!(String::from_utf8(version.stdout).unwrap().contains(env!("CARGO_PKG_VERSION")));
+    let page = installed.prefix().join("share/man/man3/libstillpoint.3");
+    let text = succeeds(Command::new("mandoc").args(["-T", "ascii"]).arg(page)).stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("take part in a consistency barrier from C"), "{text}");
+}
+
+/// The program in libstillpoint(3).
+fn example() -> String {
+    let page = manual::page();
+    let (_, examples) = page.split_once(".Sh EXAMPLES").unwrap();
+    let (_, literal) = examples.split_once(".Bd -literal -offset indent\n").unwrap();
+    literal.split_once(".Ed").unwrap().0.replace("\\e", "\\")
+}
+
+#[test]
+fn the_example_is_built_with_pkg_config_and_delivers() {
+    let installed = Installed::new();
+    let clean = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    fs::write(clean.path().join("deliver.c"), example()).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(WARNINGS).args(["-o", "deliver", "deliver.c"]).args(installed.flags());
+    succeeds(compiler.current_dir(clean.path()));
+    let place = Place::new();
+    let (barrier, mailbox) = (place.make_barrier(), place.path("mailbox"));
+    let run = |barrier: &Path| {
+        let mut deliver = Command::new(clean.path().join("deliver"));
+        deliver.env("LD_LIBRARY_PATH", installed.prefix().join("lib"));
+        deliver.arg(barrier).arg(&mailbox).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut deliver = deliver.stderr(Stdio::piped()).spawn().unwrap();
+        use std::io::Write;
+        let _ = deliver.stdin.take().unwrap().write_all(b"one\ntwo\n");
+        deliver.wait_with_output().unwrap()
+    };
+    let delivered = run(&barrier);
+    assert!(delivered.status.success(), "{delivered:?}");
+    assert_eq!(delivered.stdout, b"250 delivered\n250 delivered\n");
+    assert_eq!(fs::read(&mailbox).unwrap(), b"one\ntwo\n");
+    assert_eq!(place.epoch(), 0);
+    let missing = run(&place.path("missing.barrier"));
+    assert_eq!(missing.status.code(), Some(75));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("stillpoint create"), "{missing:?}");
+}

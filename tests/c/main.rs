@@ -1,0 +1,18 @@
+//! The C library, used by real C programs that are compiled here against its header.
+//!
+//! Most programs beside this file are small suites of their own (see `check.h`): each is run as it is,
+//! under valgrind, and compiled with gcc's sanitizers.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod harness;
+#[path = "../snapshot/image.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod image;
+
+mod assertions;
+mod daemon;
+mod header;
+mod install;
+mod manual;
+mod programs;

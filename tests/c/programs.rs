@@ -1,0 +1,52 @@
+//! The suites in C, in each variant, and a program in another language.
+
+use crate::harness::{Variant, Workshop, root, succeeds};
+use std::path::Path;
+
+fn passes(name: &str, variant: Variant) {
+    let workshop = Workshop::new();
+    if let Some(mut suite) = workshop.suite(name, variant) {
+        succeeds(&mut suite);
+    }
+}
+
+macro_rules! suites {
+    ($($name:ident),*) => {
+        $(mod $name {
+            use super::*;
+
+            #[test]
+            fn plain() {
+                passes(stringify!($name), Variant::Plain);
+            }
+
+            #[test]
+            fn sanitized() {
+                passes(stringify!($name), Variant::Sanitized);
+            }
+
+            #[test]
+            fn under_valgrind() {
+                passes(stringify!($name), Variant::Valgrind);
+            }
+        })*
+    };
+}
+
+suites!(forks, handles, locks, order, shares, signals, speed);
+
+/// Not linked with the library: it loads it, and goes on after it has unloaded it.
+#[test]
+fn plugin() {
+    let workshop = Workshop::new();
+    let program = workshop.compile("plugin", &["-Wl,--as-needed"]);
+    succeeds(workshop.command(&program).arg(workshop.place.folder()));
+}
+
+#[test]
+fn python_binds_it_without_the_header() {
+    let workshop = Workshop::new();
+    let mut python = workshop.command(Path::new("python3"));
+    python.arg(root().join("tests/c/binding.py")).arg(workshop.place.folder());
+    succeeds(&mut python);
+}
