@@ -19,13 +19,13 @@ fn bound(small: u8, large: u8) -> u8 {
 /// Two writers, two shares deep, and two tools. Anybody may be killed at any step, or stopped there
 /// and perhaps continued; waiters revoke and heal.
 pub fn base() -> Scene {
-    Scene { name: "base", nests: true, crashes: bound(1, 2), stops: bound(0, 1), ..PLAIN }
+    Scene { name: "base", nests: true, crashes: bound(1, 2), ..PLAIN }
 }
 
-/// The same, with a stop in place of a kill.
+/// The same, with a stop in place of a kill; in the large one both.
 pub fn stopped() -> Scene {
     let tools = bound(1, 2) as usize;
-    Scene { name: "stopped", nests: true, tools, stops: bound(1, 2), ..PLAIN }
+    Scene { name: "stopped", nests: true, tools, crashes: bound(0, 1), stops: 1, ..PLAIN }
 }
 
 /// No time passes: nobody is woken by a clock, and no limit helps anybody on.
