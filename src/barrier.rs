@@ -193,9 +193,9 @@ impl Drop for Inner {
             // SAFETY: it came from a box, and this was the last way to it. One of another process
             // is left alone: what it holds is not this process's to give back.
             drop(unsafe { Box::from_raw(attachment) });
-        } else {
-            // SAFETY: null or a box that this process never frees.
-            process::lock().inherited.extend(unsafe { attachment.as_ref() });
+        // SAFETY: null, in a barrier that could not be joined, or a box that this process never frees.
+        } else if let Some(inherited) = unsafe { attachment.as_ref() } {
+            process::lock().inherited.push(inherited);
         }
     }
 }

@@ -13,6 +13,7 @@
 //!
 //! Processes are this program again, with `--worker` (see `worker`).
 
+mod c_library;
 mod commands;
 mod contenders;
 mod figures;

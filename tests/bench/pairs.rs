@@ -1,9 +1,11 @@
 //! What one enter and leave costs a thread that has the lock to itself.
 
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use stillpoint::Barrier;
 
+use crate::c_library::{Library, WriteLock};
 use crate::contenders::{self, Contender};
 use crate::measure::{Effort, file_system, pair_costs};
 use crate::report::{Report, Row, Target, Time};
@@ -61,6 +63,29 @@ pub fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
         measured: Time::Took(costs[0]),
         peer: Some(("the outer one".into(), Time::Took(costs[1]))),
         target: Target::Ratio(0.3),
+        note: String::new(),
+    });
+
+    let library = Library::open(&memory.join("c.barrier"))?;
+    let costs = pair_costs(&[&library, &barrier], rounds, STRETCH);
+    report.add(Row {
+        what: "enter+leave, from C".into(),
+        measured: Time::Took(costs[0]),
+        peer: Some(("the Rust interface".into(), Time::Took(costs[1]))),
+        target: Target::Ratio(1.5),
+        note: String::new(),
+    });
+
+    let mailbox = std::fs::File::create(memory.join("mailbox"))?;
+    let descriptor = mailbox.as_raw_fd();
+    let wrapped = WriteLock { descriptor, library: Some(&library) };
+    let bare = WriteLock { descriptor, library: None };
+    let costs = pair_costs(&[&wrapped, &bare], rounds, STRETCH);
+    report.add(Row {
+        what: "a write lock that brings a share, from C".into(),
+        measured: Time::Took(costs[0]),
+        peer: Some(("flock alone".into(), Time::Took(costs[1]))),
+        target: Target::Ratio(1.05),
         note: String::new(),
     });
     Ok(())
