@@ -176,11 +176,26 @@ impl Barrier {
             LockRequest::Read => self.lock_to_read(lock, wait),
             LockRequest::Unlock => self.unlock(lock),
         };
-        result.map_err(|refused| self.error(lock.kind.call(), refused))
+        result.map_err(|refused| match refused {
+            Refused::System(Errno::EAGAIN) if !wait => {
+                Error::WouldBlock { path: self.path().into() }
+            }
+            refused => self.error(lock.kind.call(), refused),
+        })
     }
 
-    pub(crate) fn unlock_file(&self, lock: FileLock) -> Result<(), Error> {
-        self.unlock(lock).map_err(|refused| self.error(lock.kind.call(), refused))
+    /// Unlocks for a guard that will not be there to try again: whatever the system call says, the
+    /// share ends.
+    pub(crate) fn end_lock(&self, lock: FileLock) {
+        let brought = self.brought(lock.descriptor).unwrap_or(0) & lock.kind.bit();
+        let unlocked = lock.unlock();
+        if unlocked == Err(Errno::EINTR) {
+            let _ = lock.unlock();
+        }
+        step("write lock: unlocked");
+        if brought != 0 {
+            let _ = self.give_back(lock.descriptor, brought);
+        }
     }
 
     fn lock_to_write(&self, lock: FileLock, wait: bool, place: Place) -> Result<(), Refused> {
@@ -324,7 +339,6 @@ impl Barrier {
 
     fn error(&self, call: &'static str, refused: Refused) -> Error {
         match refused {
-            Refused::System(Errno::EAGAIN) => Error::WouldBlock { path: self.path().into() },
             Refused::System(error) => Error::system(call, self.path(), error),
             Refused::Barrier(error) => error,
         }

@@ -77,8 +77,7 @@ impl Drop for WriteLock<'_, '_> {
     fn drop(&mut self) {
         // A child shares the description, and with it the lock, but that is its parent's.
         if process::is_current(self.incarnation) {
-            // It cannot fail for a descriptor that was locked in this thread.
-            let _ = self.barrier.unlock_file(flock(self.file));
+            self.barrier.end_lock(flock(self.file));
         }
     }
 }
