@@ -5,7 +5,8 @@
 //! around it.
 
 use crate::barrier::Barrier;
-use crate::seat::{COUNTED, Place, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING};
+use crate::seat::{COUNTED, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING};
+use crate::source_line::SourceLine;
 use crate::wait::Wait;
 use crate::{Error, current, shared};
 use std::ffi::c_char;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 /// [`Barrier::enter_shared_at_once`], for those who have the place.
 #[inline(always)]
-pub(crate) fn enter_at_once(number: u64, place: Place) -> bool {
+pub(crate) fn enter_at_once(number: u64, place: SourceLine) -> bool {
     let seat = current::get();
     seat.serves(number) && seat.try_enter(|seat| seat.set_place(place))
 }
@@ -34,7 +35,7 @@ impl Barrier {
     #[inline(always)]
     pub unsafe fn enter_shared_at_once(number: u64, file: *const c_char, line: u32) -> bool {
         // SAFETY: the caller's promise.
-        enter_at_once(number, unsafe { Place::new(file, line) })
+        enter_at_once(number, unsafe { SourceLine::new(file, line) })
     }
 
     /// Enters the shared side without a guard. It waits for the gate at most `limit` (zero: not at
@@ -53,11 +54,11 @@ impl Barrier {
     ) -> Result<(), Error> {
         let wait = limit.map_or(Wait::Forever, Wait::at_most);
         // SAFETY: the caller's promise.
-        self.enter_bare(wait, unsafe { Place::new(file, line) })
+        self.enter_bare(wait, unsafe { SourceLine::new(file, line) })
     }
 
     #[inline]
-    pub(crate) fn enter_bare(&self, wait: Wait, place: Place) -> Result<(), Error> {
+    pub(crate) fn enter_bare(&self, wait: Wait, place: SourceLine) -> Result<(), Error> {
         if enter_at_once(self.id, place) {
             return Ok(());
         }

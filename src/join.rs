@@ -24,6 +24,7 @@ use crate::sys::{self, Mode};
 use crate::thread;
 use crate::wait::Met;
 use std::fs::File;
+use std::iter::once_with;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -85,15 +86,18 @@ pub(crate) fn claim(
     let can_count = kind == KIND_THREAD;
     let reserved = if can_count { 0..0 } else { THREAD_SLOTS..SLOTS };
     let range = reserved.clone().chain(0..THREAD_SLOTS);
-    let (first, most) = if can_count { (chance(), SWEEP) } else { (0, SLOTS as usize) };
-    let sweep = reserved.chain(first..THREAD_SLOTS).chain(0..first).take(most);
+    let sweep = || {
+        let (first, most) = if can_count { (chance(), SWEEP) } else { (0, SLOTS as usize) };
+        reserved.chain(first..THREAD_SLOTS).chain(0..first).take(most)
+    };
     let keep_descriptor = kind == KIND_COMMAND;
     let looks_free = |index: &u32| slots[*index as usize].kind.load(Ordering::Relaxed) == KIND_FREE;
     let held = Lifeline::hold(process, place, keep_descriptor, |file| {
         if !become_member(file)? {
             return Ok(None);
         }
-        for index in range.filter(looks_free).chain(sweep) {
+        // The sweep is only begun when nothing that looks free can be had.
+        for index in range.filter(looks_free).chain(once_with(sweep).flatten()) {
             if sys::try_lock_byte(file, LockByte::Life(index), Mode::Exclusive)? {
                 return Ok(Some(Ok(index)));
             }

@@ -37,6 +37,7 @@
 //! | `reclaim` | writers that die |
 //! | `cover`, `command_share` | commands that run under a share or a pause |
 //! | `wrapped`, `file_lock`, `write_lock` | a share around every write lock of a program |
+//! | `command_loop`, `source_line` | shares that leak, and where they were taken |
 //!
 //! # What it does not do
 //!
@@ -74,6 +75,7 @@ mod reclaim;
 mod report;
 mod seat;
 mod shared;
+mod source_line;
 mod status;
 #[cfg(stillpoint_steps)]
 mod steps;

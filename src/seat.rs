@@ -30,10 +30,9 @@
 
 use crate::gate::{Gate, is_inside};
 use crate::process;
+use crate::source_line::SourceLine;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, step};
-use std::ffi::{CStr, c_char};
-use std::fmt::{self, Display, Formatter};
-use std::panic::Location;
+use std::ffi::c_char;
 use std::ptr;
 
 /// The slot number of a seat that has no slot of its own.
@@ -66,37 +65,6 @@ pub(crate) struct Seat {
     /// kept by debug builds and by the C interface.
     file: AtomicPtr<c_char>,
     line: AtomicU32,
-}
-
-/// A line of source code.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    file: *const c_char,
-    line: u32,
-}
-
-impl Place {
-    /// A line of a C program.
-    ///
-    /// # Safety
-    /// `file` is null or leads to a string that ends with a zero byte and is never freed.
-    pub(crate) unsafe fn new(file: *const c_char, line: u32) -> Place {
-        Place { file, line }
-    }
-}
-
-impl From<&'static Location<'static>> for Place {
-    fn from(location: &'static Location<'static>) -> Place {
-        Place { file: location.file_as_c_str().as_ptr(), line: location.line() }
-    }
-}
-
-impl Display for Place {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // SAFETY: not null (see `Seat::place`); a string that is never freed, by construction.
-        let file = unsafe { CStr::from_ptr(self.file) };
-        write!(f, "{}:{}", file.to_string_lossy(), self.line)
-    }
 }
 
 /// Serial numbers end in a tag that says what a guard has to do when it leaves.
@@ -345,15 +313,18 @@ impl Seat {
     }
 
     #[inline(always)]
-    pub(crate) fn set_place(&self, place: Place) {
-        self.file.store(place.file.cast_mut(), Ordering::Relaxed);
-        self.line.store(place.line, Ordering::Relaxed);
+    pub(crate) fn set_place(&self, place: SourceLine) {
+        let (file, line) = place.parts();
+        self.file.store(file.cast_mut(), Ordering::Relaxed);
+        self.line.store(line, Ordering::Relaxed);
     }
 
     /// Where the outermost share was taken, if that was kept.
-    pub(crate) fn place(&self) -> Option<Place> {
+    pub(crate) fn place(&self) -> Option<SourceLine> {
         let file = self.file.load(Ordering::Relaxed).cast_const();
-        (!file.is_null()).then(|| Place { file, line: self.line.load(Ordering::Relaxed) })
+        // SAFETY: the parts of the one that was set.
+        (!file.is_null())
+            .then(|| unsafe { SourceLine::new(file, self.line.load(Ordering::Relaxed)) })
     }
 }
 

@@ -13,9 +13,8 @@
 use crate::Error;
 use crate::barrier::Barrier;
 use crate::layout::LockByte;
-use crate::seat::{
-    COUNTED, Place, Seat, TAG, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING, TAG_OWN, VOID,
-};
+use crate::seat::{COUNTED, Seat, TAG, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING, TAG_OWN, VOID};
+use crate::source_line::SourceLine;
 use crate::sync::Ordering;
 use crate::thread;
 use crate::wait::{self, Wait};
@@ -111,7 +110,7 @@ impl Barrier {
     pub(crate) fn enter_slow(
         &self,
         wait: Wait,
-        place: impl Fn() -> Place,
+        place: impl Fn() -> SourceLine,
     ) -> Result<(&'static Seat, u64), Error> {
         let inner = &*self.inner;
         let attachment = inner.attached()?;

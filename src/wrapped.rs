@@ -19,7 +19,7 @@
 
 use crate::barrier::Barrier;
 use crate::file_lock::{self, FileLock, Identity, LockKind};
-use crate::seat::Place;
+use crate::source_line::SourceLine;
 use crate::sync::{AtomicI32, AtomicPtr, AtomicU64, Ordering, step};
 use crate::wait::Wait;
 use crate::{Error, current, process};
@@ -109,7 +109,7 @@ impl Barrier {
         let (seat, entry) = (current::get(), entry(lock.descriptor)?);
         let (before, bit) = (entry.load(Ordering::Relaxed), lock.kind.bit());
         // SAFETY: the caller's promise.
-        let place = unsafe { Place::new(file, line) };
+        let place = unsafe { SourceLine::new(file, line) };
         match request {
             LockRequest::Write
                 if before & KINDS == 0 && lock.descriptor <= HIGHEST.load(Ordering::Relaxed) =>
@@ -160,7 +160,7 @@ impl Barrier {
         line: u32,
     ) -> Result<(), Error> {
         // SAFETY: the caller's promise.
-        let place = unsafe { Place::new(file, line) };
+        let place = unsafe { SourceLine::new(file, line) };
         self.lock_file_at(lock, request, wait, place)
     }
 
@@ -169,7 +169,7 @@ impl Barrier {
         lock: FileLock,
         request: LockRequest,
         wait: bool,
-        place: Place,
+        place: SourceLine,
     ) -> Result<(), Error> {
         let result = match request {
             LockRequest::Write => self.lock_to_write(lock, wait, place),
@@ -188,8 +188,7 @@ impl Barrier {
     /// share ends.
     pub(crate) fn end_lock(&self, lock: FileLock) {
         let brought = self.brought(lock.descriptor).unwrap_or(0) & lock.kind.bit();
-        let unlocked = lock.unlock();
-        if unlocked == Err(Errno::EINTR) {
+        if lock.unlock() == Err(Errno::EINTR) {
             let _ = lock.unlock();
         }
         step("write lock: unlocked");
@@ -198,7 +197,7 @@ impl Barrier {
         }
     }
 
-    fn lock_to_write(&self, lock: FileLock, wait: bool, place: Place) -> Result<(), Refused> {
+    fn lock_to_write(&self, lock: FileLock, wait: bool, place: SourceLine) -> Result<(), Refused> {
         if self.brought(lock.descriptor)? & lock.kind.bit() != 0 {
             return Ok(lock.write(wait)?);
         }
@@ -215,7 +214,7 @@ impl Barrier {
     }
 
     /// Enters for a lock that is to be taken.
-    fn enter_for(&self, lock: FileLock, wait: bool, place: Place) -> Result<(), Refused> {
+    fn enter_for(&self, lock: FileLock, wait: bool, place: SourceLine) -> Result<(), Refused> {
         match self.enter_bare(Wait::No, place) {
             Err(Error::WouldBlock { .. }) if wait => {}
             result => return Ok(result?),

@@ -1,9 +1,9 @@
 //! The exclusive side: one drain, no patience.
 
-use crate::failure::{Failure, answer};
+use crate::failure::answer;
 use crate::handle::Handle;
+use crate::milliseconds;
 use barrier::ExclusiveOptions;
-use nix::errno::Errno;
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::ptr;
 use std::time::Duration;
@@ -42,10 +42,6 @@ pub unsafe extern "C" fn stillpoint_lock_exclusive_at(
         Handle::set_pause(b, pause)?;
         Ok(0)
     })
-}
-
-fn milliseconds(limit: c_int) -> Result<Duration, Failure> {
-    u64::try_from(limit).map(Duration::from_millis).map_err(|_| Errno::EINVAL.into())
 }
 
 /// The same for those who do not say where.

@@ -17,3 +17,9 @@ mod handle;
 mod lifecycle;
 mod locks;
 mod shared;
+
+/// A duration as C gives it; a negative one is none.
+fn milliseconds(count: std::ffi::c_int) -> Result<std::time::Duration, failure::Failure> {
+    let count = u64::try_from(count).map_err(|_| nix::errno::Errno::EINVAL)?;
+    Ok(std::time::Duration::from_millis(count))
+}

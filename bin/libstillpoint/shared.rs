@@ -2,6 +2,7 @@
 
 use crate::failure::answer;
 use crate::handle::Handle;
+use crate::milliseconds;
 use barrier::Barrier;
 use nix::errno::Errno;
 use std::ffi::{c_char, c_int, c_uint};
@@ -97,7 +98,7 @@ pub unsafe extern "C" fn stillpoint_timedlock_shared_at(
     file: *const c_char,
     line: c_uint,
 ) -> c_int {
-    let Ok(limit) = u64::try_from(timeout_ms).map(Duration::from_millis) else {
+    let Ok(limit) = milliseconds(timeout_ms) else {
         return -(Errno::EINVAL as c_int);
     };
     // SAFETY: the caller's promise.

@@ -61,9 +61,9 @@ pub fn open(name: &str, folder: &Path) -> anyhow::Result<Box<dyn Contender>> {
     Ok(match name {
         "stillpoint" => Box::new(Barrier::options().create(true).open(barrier(folder))?),
         "flock" => Box::new(Flock(file()?)),
-        "OFD" => Box::new(OpenFileDescription(file()?)),
+        "OFD" => Box::new(Fcntl::<false>(file()?)),
         "Cyrus" => Box::new(Cyrus(folder.join(name))),
-        "fcntl" => Box::new(OfProcess(file()?)),
+        "fcntl" => Box::new(Fcntl::<true>(file()?)),
         "pthread" => Box::new(ReaderWriter::new(&file()?, Kind::ReadersFirst)?),
         "pthread-writers" => Box::new(ReaderWriter::new(&file()?, Kind::WritersFirst)?),
         "mutex" => Box::new(Mutex::new(&file()?)?),
@@ -141,39 +141,19 @@ fn whole_file(kind: i32) -> libc::flock {
     }
 }
 
-/// An open-file-description lock on an open file.
-struct OpenFileDescription(File);
+/// fcntl(2) on an open file: a classic lock, which belongs to the process, or one that belongs to the
+/// open file description.
+struct Fcntl<const CLASSIC: bool>(File);
 
-impl OpenFileDescription {
+impl<const CLASSIC: bool> Fcntl<CLASSIC> {
     fn set(&self, kind: i32) {
-        fcntl(&self.0, FcntlArg::F_OFD_SETLKW(&whole_file(kind))).expect("fcntl");
+        let lock = whole_file(kind);
+        let how = if CLASSIC { FcntlArg::F_SETLKW(&lock) } else { FcntlArg::F_OFD_SETLKW(&lock) };
+        fcntl(&self.0, how).expect("fcntl");
     }
 }
 
-impl Lock for OpenFileDescription {
-    fn shared(&self, mut inside: impl FnMut()) {
-        self.set(libc::F_RDLCK);
-        inside();
-        self.set(libc::F_UNLCK);
-    }
-
-    fn alone(&self, mut inside: impl FnMut()) {
-        self.set(libc::F_WRLCK);
-        inside();
-        self.set(libc::F_UNLCK);
-    }
-}
-
-/// A classic lock of fcntl(2), which belongs to the process, on an open file.
-struct OfProcess(File);
-
-impl OfProcess {
-    fn set(&self, kind: i32) {
-        fcntl(&self.0, FcntlArg::F_SETLKW(&whole_file(kind))).expect("fcntl");
-    }
-}
-
-impl Lock for OfProcess {
+impl<const CLASSIC: bool> Lock for Fcntl<CLASSIC> {
     fn shared(&self, mut inside: impl FnMut()) {
         self.set(libc::F_RDLCK);
         inside();
