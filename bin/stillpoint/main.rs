@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use deferred::Deferred;
 use exit::Exit;
 
+mod catalogue;
 mod child;
 mod completions;
 mod create;
@@ -21,6 +22,7 @@ mod signals;
 mod snapshot;
 mod state;
 mod status;
+mod tool;
 mod waiting;
 
 /// A consistency barrier: writers share it, a snapshot tool quiesces them for milliseconds.

@@ -8,6 +8,9 @@
 #![no_main]
 
 #[allow(dead_code, reason = "the command uses what is not read back")]
+#[path = "../../bin/stillpoint/catalogue/mod.rs"]
+mod catalogue;
+#[allow(dead_code, reason = "as above")]
 #[path = "../../bin/stillpoint/exit.rs"]
 mod exit;
 #[allow(dead_code, reason = "as above")]
@@ -17,20 +20,14 @@ mod seconds;
 #[path = "../../bin/stillpoint/signals.rs"]
 mod signals;
 #[allow(dead_code, reason = "as above")]
-#[path = "../../bin/stillpoint/snapshot"]
-mod snapshot {
-    pub mod catalogue;
-    pub mod manifest;
-}
-#[allow(dead_code, reason = "as above")]
 #[path = "../../bin/stillpoint/state.rs"]
 mod state;
 
 use arbitrary::Arbitrary;
+use catalogue::Catalogue;
+use catalogue::manifest::{BarrierRecord, DirtyRecord, Manifest, Status};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use snapshot::catalogue::Catalogue;
-use snapshot::manifest::{BarrierRecord, DirtyRecord, Manifest, Status};
 use state::State;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};

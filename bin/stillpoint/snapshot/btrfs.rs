@@ -20,8 +20,8 @@ use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
 use super::mounts::Mounts;
 use super::plan::{check_target, enough_space, known_folder};
 use super::provider::{Provider, Target};
-use super::tool;
 use crate::exit::{Exit, Failure};
+use crate::tool;
 
 pub const NAME: &str = "btrfs";
 

@@ -10,8 +10,8 @@ use std::process::Command;
 use super::mounts::Mounts;
 use super::plan::known_path;
 use super::provider::{Provider, Target};
-use super::tool::{self, Lookup};
 use crate::exit::{Exit, Failure};
+use crate::tool::{self, Lookup};
 
 pub const NAME: &str = "command";
 

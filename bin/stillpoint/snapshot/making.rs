@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use stillpoint::ExclusiveGuard;
 
-use super::catalogue::{Entry, rename_to_free};
-use super::manifest::{Manifest, Status};
 use super::members::Member;
 use super::plan::Plan;
 use super::{Arguments, OnDirty, provider, say, sweep};
+use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::{Entry, rename_to_free};
 use crate::exit::{Exit, Failure, reason};
 use crate::signals::Signals;
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use stillpoint::{Barrier, Dirty};
 
-use super::manifest::{BarrierRecord, recordable};
 use super::{Arguments, OnDirty, say};
+use crate::catalogue::manifest::{BarrierRecord, recordable};
 use crate::exit::{Exit, Failure};
 use crate::state::{self, State};
 

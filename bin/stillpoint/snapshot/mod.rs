@@ -8,11 +8,9 @@
 //! SIGKILL, leaves an open gate and nothing that looks like a snapshot.
 
 mod btrfs;
-mod catalogue;
 mod command;
 mod copy;
 mod making;
-mod manifest;
 mod members;
 mod mounts;
 mod pause;
@@ -21,7 +19,6 @@ mod provider;
 mod reflink;
 mod report;
 mod sweep;
-mod tool;
 mod tree;
 
 use std::ffi::OsString;
@@ -31,9 +28,9 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use self::making::Making;
-use self::manifest::Manifest;
 use self::members::Member;
 use self::plan::Plan;
+use crate::catalogue::manifest::Manifest;
 use crate::exit::{Exit, Failure};
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;

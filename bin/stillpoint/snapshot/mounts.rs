@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::tool;
 use crate::exit::{Exit, Failure};
+use crate::tool;
 
 /// The mounts of this mount namespace, in the order in which they were made.
 pub struct Mounts {

@@ -9,12 +9,13 @@ use stillpoint::{
 };
 
 use super::making::Making;
-use super::manifest::WriterRecord;
 use super::plan::sync_file_system;
-use super::{command, say, tool};
+use super::{command, say};
+use crate::catalogue::manifest::WriterRecord;
 use crate::child::{self, Bounds, Ended, Terms};
 use crate::exit::{Exit, Failure};
 use crate::seconds;
+use crate::tool;
 use crate::waiting::Progress;
 
 /// A sync that took this long left others the time to make new dirty data.

@@ -10,13 +10,13 @@ use nix::unistd::{AccessFlags, access, syncfs};
 
 use super::Arguments;
 use super::btrfs::Btrfs;
-use super::catalogue::Catalogue;
 use super::command::UserCommand;
 use super::copy::Copy;
-use super::manifest::recordable;
 use super::mounts::Mounts;
 use super::provider::{Provider, Target};
 use super::reflink::Reflink;
+use crate::catalogue::Catalogue;
+use crate::catalogue::manifest::recordable;
 use crate::exit::{Exit, Failure, reason};
 
 /// Longest name: the file names made from it must fit in 255 bytes.

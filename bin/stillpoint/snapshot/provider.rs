@@ -9,9 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::manifest::Manifest;
 use super::mounts::Mounts;
 use super::{btrfs, tree};
+use crate::catalogue::manifest::Manifest;
 use crate::exit::Failure;
 
 /// A way to make a snapshot.

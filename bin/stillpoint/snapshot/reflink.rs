@@ -11,8 +11,9 @@ use std::process::Command;
 use super::mounts::Mounts;
 use super::plan::{enough_space, known_folder};
 use super::provider::{Provider, Target};
-use super::{tool, tree};
+use super::tree;
 use crate::exit::{Exit, Failure};
+use crate::tool;
 
 pub const NAME: &str = "reflink";
 

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::manifest::{Manifest, SCHEMA};
 use super::{Arguments, say};
+use crate::catalogue::manifest::{Manifest, SCHEMA};
 use crate::exit::{Exit, from_error};
 
 pub fn print(

@@ -6,9 +6,9 @@
 
 use std::io;
 
-use super::catalogue::{Catalogue, Entry, rename_to_free, sync_folder};
-use super::manifest::{Manifest, Status};
 use super::{provider, say};
+use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::{Catalogue, Entry, rename_to_free, sync_folder};
 
 /// Cleans up; what cannot be cleaned up is left for the next run, with a warning.
 pub fn sweep(catalogue: &Catalogue) {

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use super::plan::{check_target, sync_file_system};
 use super::provider::Target;
-use super::tool;
 use crate::exit::{Exit, Failure};
+use crate::tool;
 
 /// The copy of one folder under its temporary name.
 pub fn cp(source: &Path, target: Option<&Target>, reflink: &str) -> Vec<Command> {

@@ -10,6 +10,8 @@
 //! new file is locked before it takes the name over, and whoever was granted a lock looks again
 //! whether the name still leads to the file that he locked.
 
+pub mod manifest;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::{AccessFlags, access};
 
-use super::manifest::{Manifest, Status};
+use self::manifest::{Manifest, Status};
 
 /// Where manifests are kept unless something else is asked for.
 pub const STANDARD: &str = "/var/lib/stillpoint/catalog";
