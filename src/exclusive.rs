@@ -160,6 +160,8 @@ pub struct ExclusiveGuard {
     report: PauseReport,
     incarnation: u64,
     over: bool,
+    /// A keeper's, which was asked to end it: others wait to learn whether it held.
+    pub(crate) thawing: bool,
 }
 
 impl Barrier {
@@ -202,6 +204,7 @@ impl ExclusiveGuard {
             report,
             incarnation,
             over: false,
+            thawing: false,
         }
     }
 
@@ -213,6 +216,14 @@ impl ExclusiveGuard {
     /// Whether the pause is over already, because somebody opened a gate.
     pub fn is_revoked(&self) -> bool {
         !process::is_current(self.incarnation) || self.held.iter().any(|held| !held.is_closed())
+    }
+
+    /// The barrier and the generation, if it is one barrier and not granted under an ancestor's pause.
+    pub(crate) fn only(&self) -> Option<(Barrier, u32)> {
+        match self.held.as_slice() {
+            [held] if !held.is_covered() => Some((held.barrier.clone(), held.generation)),
+            _ => None,
+        }
     }
 
     /// Whether all of it was granted under an ancestor's pause.
@@ -278,24 +289,28 @@ impl ExclusiveGuard {
         let opened: Vec<bool> = self.held.iter().map(Held::open).collect();
         step("release: opened");
         self.report.pause = self.closed.elapsed();
-        for held in self.held.drain(..).rev() {
-            held.give_back(self.report.pause);
-        }
         // All is open; what remains is to say whether it lasted.
-        for (index, inside) in still_inside.into_iter().enumerate() {
-            if !opened[index] {
-                return revoked(index, "somebody opened the gate before its time".into());
-            }
-            if let Some(writer) = inside {
-                return revoked(index, format!("{writer} is inside"));
-            }
-        }
-        match self.hold {
+        let mut verdict = match self.hold {
             Some(limit) if hold > limit => {
                 revoked(0, format!("its limit of {:.3} s has passed", limit.as_secs_f64()))
             }
             _ => Ok(()),
+        };
+        for (index, inside) in still_inside.into_iter().enumerate().rev() {
+            if let Some(writer) = inside {
+                verdict = revoked(index, format!("{writer} is inside"));
+            }
+            if !opened[index] {
+                verdict = revoked(index, "somebody opened the gate before its time".into());
+            }
         }
+        for held in self.held.drain(..).rev() {
+            if self.thawing && verdict.is_ok() {
+                held.record_thaw();
+            }
+            held.give_back(self.report.pause);
+        }
+        verdict
     }
 }
 

@@ -83,7 +83,7 @@ fn set<const N: usize>(fields: &[AtomicU32; N], values: [u32; N]) {
     }
 }
 
-/// Empties gate, holder, pacing and slots. The words stay even and the generation goes on.
+/// Empties gate, holder, pacing, freeze and slots. The words stay even and the generation goes on.
 fn clear(parts: Parts) {
     for slot in parts.slots() {
         let word = slot.word.load(Ordering::Relaxed);
@@ -97,6 +97,11 @@ fn clear(parts: Parts) {
     let generation = gate.now();
     gate.generation.word().store(generation.wrapping_add(generation & 1), Ordering::Release);
     for field in [&gate.wanted, &gate.waiters, &gate.limit, &parts.holder().pid] {
+        field.store(0, Ordering::Relaxed);
+    }
+    let freeze = parts.freeze();
+    let words = [&freeze.frozen, freeze.asked.word(), &freeze.thawed];
+    for field in words.into_iter().chain(&freeze.token) {
         field.store(0, Ordering::Relaxed);
     }
     let stats = parts.stats();

@@ -6,6 +6,7 @@
 //!    4224  holder   who closed the gate (diagnostic)                              128 bytes
 //!    4352  dirty    epoch | acknowledged | ring of the last 32 lost writers      2112 bytes
 //!    8192  stats    counters, the last pause
+//!   12288  freeze   what a keeper and `thaw` say to each other
 //!   16384  slots    4096 x 128 bytes
 //!  540672  end of the file
 //!
@@ -18,7 +19,7 @@
 //! a process id. Whatever stands in the diagnostic fields decides nothing.
 
 use crate::gate::Gate;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Futex, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The first eight bytes of every barrier.
@@ -43,6 +44,7 @@ const GATE_OFFSET: u32 = 4096;
 const HOLDER_OFFSET: u32 = 4224;
 pub(crate) const DIRTY_OFFSET: u32 = 4352;
 const STATS_OFFSET: u32 = 8192;
+const FREEZE_OFFSET: u32 = 12288;
 
 /// A byte of the file that is only ever locked. Beyond the data and below 2^31, for 32-bit processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +198,19 @@ pub(crate) struct StatsRecord {
     pub(crate) last_opened: Wide,
 }
 
+/// A pause that one process keeps and another ends: see `freeze`.
+#[repr(C)]
+pub(crate) struct FreezeRecord {
+    /// The generation that the last keeper closed; 0: there was none.
+    pub(crate) frozen: AtomicU32,
+    /// A number drawn for that pause, which tells it from every other one, of any boot.
+    pub(crate) token: [AtomicU32; 4],
+    /// The generation that somebody asks the keeper to open. The keeper sleeps on it.
+    pub(crate) asked: Futex,
+    /// The last generation that a keeper opened because it was asked to, with its certificate.
+    pub(crate) thawed: AtomicU32,
+}
+
 /// A slot that nobody owns.
 pub(crate) const KIND_FREE: u32 = 0;
 /// A slot of one thread: its word grows by one at each enter and each leave.
@@ -281,6 +296,11 @@ impl Parts {
         unsafe { self.at(STATS_OFFSET) }
     }
 
+    pub(crate) fn freeze<'map>(self) -> &'map FreezeRecord {
+        // SAFETY: as for the gate.
+        unsafe { self.at(FREEZE_OFFSET) }
+    }
+
     /// All slots.
     pub(crate) fn slots<'map>(self) -> &'map [Slot; SLOTS as usize] {
         // SAFETY: the slots fill the file from their offset to its end; atomics only.
@@ -303,7 +323,8 @@ const _: () = {
     assert!(size_of::<HolderRecord>() == 68 && HOLDER_OFFSET + 128 == DIRTY_OFFSET);
     assert!(size_of::<LostRecord>() == 64 && offset_of!(DirtyRecord, ring) == 64);
     assert!(DIRTY_OFFSET as usize + size_of::<DirtyRecord>() <= STATS_OFFSET as usize);
-    assert!(STATS_OFFSET as usize + size_of::<StatsRecord>() <= SLOTS_OFFSET as usize);
+    assert!(STATS_OFFSET as usize + size_of::<StatsRecord>() <= FREEZE_OFFSET as usize);
+    assert!(FREEZE_OFFSET as usize + size_of::<FreezeRecord>() <= SLOTS_OFFSET as usize);
     assert!(size_of::<Slot>() == SLOT_SIZE as usize);
     assert!(FILE_SIZE.is_multiple_of(4096));
 };

@@ -33,6 +33,7 @@
 //! | `gate` | how writers and the exclusive side exclude each other |
 //! | `seat`, `thread`, `current`, `shared`, `bare`, `counted`, `wait` | the shared side: the fast path, and everything else |
 //! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
+//! | `freeze` | a pause that one process keeps and another ends |
 //! | `file`, `options`, `barrier`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
 //! | `reclaim` | writers that die |
 //! | `cover`, `command_share` | commands that run under a share or a pause |
@@ -61,6 +62,7 @@ mod exclusive;
 mod file;
 mod file_lock;
 mod foreign;
+mod freeze;
 mod fresh_start;
 mod gate;
 mod held;
@@ -98,6 +100,7 @@ pub use {
     },
     file::{barrier_folder, barrier_path},
     file_lock::{FileLock, LockKind},
+    freeze::{Keeper, Thawed, Token},
     options::{Founding, Options},
     pacing::Pacing,
     report::Writer,

@@ -154,10 +154,7 @@ fn look_after(barrier: &Barrier, attachment: &Attachment, generation: u32) -> bo
     let gate = attachment.gate();
     let standing = attachment.met.standing(generation);
     if limit(gate).is_some_and(|limit| standing >= limit) {
-        if open_for_all(attachment, generation) {
-            step("wait: revoked");
-            attachment.parts.stats().revocations.fetch_add(1, Ordering::Relaxed);
-        }
+        revoke(attachment, generation);
         return true;
     }
     if standing >= TICK && barrier.inner.place.is_free(LockByte::Exclusive) {
@@ -165,6 +162,14 @@ fn look_after(barrier: &Barrier, attachment: &Attachment, generation: u32) -> bo
         return true;
     }
     false
+}
+
+/// Ends somebody else's pause, unless it is over.
+pub(crate) fn revoke(attachment: &Attachment, generation: u32) {
+    if open_for_all(attachment, generation) {
+        step("wait: revoked");
+        attachment.parts.stats().revocations.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Opens the gate that was closed as this generation and lets the waiters in, as the barrier says.

@@ -1,4 +1,4 @@
-//! The exclusive side for a command: how `run -x` and `recover` wait for it and use it.
+//! The exclusive side for a command: how `run -x`, `recover` and `freeze` wait for it and use it.
 //!
 //! The wait may be without end, but the gate is closed for bounded drains only and opened in
 //! between: no writer is stalled longer at a time by somebody else's wait. The command inherits a
@@ -20,8 +20,8 @@ use crate::seconds::{self, FOREVER, Limit};
 use crate::signals::Signals;
 use crate::waiting::{self, Progress};
 
-/// No writer shall wait longer at one closed gate because of our waiting.
-const DRAIN: Duration = Duration::from_secs(2);
+/// No writer shall wait longer at one closed gate because of our waiting, unless told otherwise.
+pub const DRAIN: Duration = Duration::from_secs(2);
 /// How long the command may run, unless told otherwise.
 pub const HOLD: Limit = Limit::After(Duration::from_secs(60));
 
@@ -56,6 +56,8 @@ pub struct Exclusive<'a> {
     pub barrier: &'a Barrier,
     pub label: &'a str,
     pub patience: &'a Patience,
+    /// How long the gate may be closed at a time before it is quiet.
+    pub drain: Duration,
     pub hold: Limit,
     /// Whether the command inherits the descriptor of the lock.
     pub inherited: bool,
@@ -79,7 +81,7 @@ impl Exclusive<'_> {
             };
             let attempt = self.barrier.exclusive(&mut ExclusiveOptions {
                 patience: bound,
-                drain: bound.min(DRAIN),
+                drain: bound.min(self.drain),
                 hold: self.hold.duration(),
                 wait: Some(bound),
                 pacing: Pacing::Minimal,

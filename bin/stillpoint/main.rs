@@ -14,6 +14,7 @@ mod create;
 mod deferred;
 mod exclusive;
 mod exit;
+mod freeze;
 mod recover;
 mod retire;
 mod run;
@@ -22,6 +23,7 @@ mod signals;
 mod snapshot;
 mod state;
 mod status;
+mod thaw;
 mod tool;
 mod waiting;
 
@@ -71,6 +73,19 @@ enum Verb {
     /// Prints its path, and nothing else, on standard output. A snapshot that failed, was
     /// interrupted, or whose pause did not last is removed and never counts as one.
     Snapshot(Deferred<Box<snapshot::Arguments>>),
+
+    /// Close the gate until somebody thaws it, or a limit is reached
+    ///
+    /// For hosts that take the snapshot themselves and call a hook before and one after. Prints a
+    /// token once no writer is inside, and returns; a process that stays behind, the keeper, holds
+    /// the pause. It opens the gate by itself at the limit.
+    Freeze(Deferred<freeze::Arguments>),
+
+    /// End the pause of freeze
+    ///
+    /// Succeeds only if the pause held until now, or until it was thawed before. If it did not,
+    /// what was made in it is not to be trusted. With nothing frozen there is nothing to do.
+    Thaw(Deferred<thaw::Arguments>),
 
     /// Check or repair the store after a writer was lost, and acknowledge that
     ///
@@ -124,6 +139,8 @@ fn main() -> ExitCode {
         Verb::Retire(Deferred(arguments)) => retire::run(arguments),
         Verb::Run(Deferred(arguments)) => run::run(arguments),
         Verb::Snapshot(Deferred(arguments)) => snapshot::run(*arguments),
+        Verb::Freeze(Deferred(arguments)) => freeze::run(arguments),
+        Verb::Thaw(Deferred(arguments)) => thaw::run(arguments),
         Verb::Recover(Deferred(arguments)) => recover::run(arguments),
         Verb::Status(Deferred(arguments)) => status::run(arguments),
         Verb::Completions(Deferred(arguments)) => completions::run(arguments),

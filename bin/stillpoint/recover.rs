@@ -18,7 +18,7 @@ use clap::ArgGroup;
 use stillpoint::{Barrier, Dirty, ExclusiveGuard};
 
 use crate::child::Ended;
-use crate::exclusive::{Exclusive, HOLD, Patience};
+use crate::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::exit::{self, Exit, Failure};
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
@@ -74,6 +74,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         barrier: &barrier,
         label: "recover",
         patience: &patience,
+        drain: DRAIN,
         hold: arguments.hold.unwrap_or(HOLD),
         inherited: true,
     };

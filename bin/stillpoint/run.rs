@@ -14,7 +14,7 @@ use nix::unistd::alarm;
 use stillpoint::{Barrier, CommandShareOptions, ExclusiveGuard, HELD, Waiting};
 
 use crate::child::{self, Bounds, Ended, Terms};
-use crate::exclusive::{Exclusive, HOLD, Patience};
+use crate::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::exit::{self, Exit, Failure};
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
@@ -179,6 +179,7 @@ impl Run<'_> {
             barrier: self.barrier,
             label: &self.label,
             patience: &self.patience,
+            drain: DRAIN,
             hold: self.arguments.hold.unwrap_or(HOLD),
             inherited: !self.arguments.close,
         };

@@ -9,7 +9,7 @@
 //! ignored, for us and for the command.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -77,6 +77,15 @@ impl Signals {
 
     /// Waits for the next signals, at most `limit`; what has come meanwhile, which may be nothing.
     pub fn wait(&mut self, limit: Option<Duration>) -> io::Result<Vec<Received>> {
+        self.wait_beside(&[], limit)
+    }
+
+    /// The same, but returns too when one of these descriptors can be read.
+    pub fn wait_beside(
+        &mut self,
+        others: &[BorrowedFd<'_>],
+        limit: Option<Duration>,
+    ) -> io::Result<Vec<Received>> {
         // Rounded up, lest the last millisecond be a busy loop.
         let timeout = match limit {
             None => PollTimeout::NONE,
@@ -84,7 +93,8 @@ impl Signals {
                 PollTimeout::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)
             }
         };
-        let mut ready = [PollFd::new(self.delivery.get_read().as_fd(), PollFlags::POLLIN)];
+        let all = std::iter::once(self.delivery.get_read().as_fd()).chain(others.iter().copied());
+        let mut ready: Vec<PollFd> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         match poll(&mut ready, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),

@@ -3,6 +3,7 @@
 
 mod bad_days;
 mod create;
+mod freeze;
 mod harness;
 mod lifetime;
 mod nesting;

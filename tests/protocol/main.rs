@@ -10,6 +10,7 @@ mod courtesy;
 mod cover;
 mod exclusion;
 mod foreign;
+mod freeze;
 mod lifecycle;
 mod limits;
 mod nesting;
