@@ -259,3 +259,35 @@ impl Barrier {
 fn revoked(barrier: &Barrier, reason: &str) -> Error {
     Error::Revoked { path: barrier.path().into(), reason: reason.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A keeper that sleeps without a tick: nothing but the wake-up ends that. It lives, so that the
+    /// gate is not healed, and answers as late as it is allowed to.
+    #[test]
+    fn asking_wakes_the_keeper() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let attachment = barrier.inner.attached().unwrap();
+        let record = attachment.parts.freeze();
+        let _x = Held::try_take(&barrier, 0, false).unwrap().unwrap();
+        let closed = attachment.gate().close().unwrap();
+        record.frozen.store(closed, Ordering::Release);
+        std::thread::scope(|scope| {
+            let keeper = scope.spawn(|| record.asked.wait(0, None));
+            // Should it not sleep yet, it will not, and nothing is shown.
+            std::thread::sleep(Duration::from_millis(50));
+            let thaw = scope.spawn(|| barrier.thaw(None));
+            let woken = (0..2000).any(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                keeper.is_finished()
+            });
+            record.asked.wake(ALL);
+            record.thawed.store(closed, Ordering::Release);
+            assert_eq!(thaw.join().unwrap().unwrap(), Thawed::Now);
+            assert!(woken);
+        });
+    }
+}

@@ -8,9 +8,7 @@
 
 use crate::barrier::Inner;
 use crate::gate::is_inside;
-use crate::layout::{
-    DirtyRecord, FLAG_UNWATCHED, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts, Slot,
-};
+use crate::layout::{DirtyRecord, FLAG_UNWATCHED, KIND_FREE, LOST, LockByte, Parts, Slot};
 use crate::process::{self, Locked};
 use crate::sync::{Ordering, step};
 use crate::sys::{self, Mode};
@@ -49,9 +47,6 @@ impl Slot {
             }
             step("reclaim: loss recorded");
             self.word.store(word.wrapping_add(1), Ordering::Release);
-        }
-        if self.kind.load(Ordering::Relaxed) == KIND_COUNTED {
-            self.word.store(0, Ordering::Release);
         }
         step("reclaim: word even");
         self.flags.store(0, Ordering::Relaxed);

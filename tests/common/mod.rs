@@ -9,8 +9,8 @@ mod skip;
 pub use participant::{Participant, field};
 pub use skip::skip;
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -63,6 +63,19 @@ impl Place {
         self.barrier_path()
     }
 
+    /// A word of the barrier file, as the layout has it.
+    pub fn word(&self, offset: u64) -> u32 {
+        let mut word = [0; 4];
+        File::open(self.barrier_path()).unwrap().read_exact_at(&mut word, offset).unwrap();
+        u32::from_ne_bytes(word)
+    }
+
+    /// Overwrites it, behind everybody's back.
+    pub fn set_word(&self, offset: u64, value: u32) {
+        let file = File::options().write(true).open(self.barrier_path()).unwrap();
+        file.write_all_at(&value.to_ne_bytes(), offset).unwrap();
+    }
+
     pub fn status(&self) -> Status {
         Status::read(self.barrier_path()).unwrap()
     }
@@ -71,6 +84,17 @@ impl Place {
     pub fn epoch(&self) -> u32 {
         self.status().dirty.epoch
     }
+}
+
+/// Where the barrier file has the gate's generation.
+pub const GENERATION: u64 = 4096;
+
+/// Where it has the words of freeze: frozen, token (4), asked, thawed.
+pub const FREEZE: u64 = 12288;
+
+/// Where it has the word of a slot.
+pub fn slot_word(slot: u32) -> u64 {
+    16384 + 128 * u64::from(slot)
 }
 
 /// One closing only, with this drain limit and no limit on the hold.

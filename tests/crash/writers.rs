@@ -95,6 +95,8 @@ fn one_killed_with_several_shares_in_its_counted_slot_is_one_loss() {
     lost_once(&place.status(), writer.pid());
     // The slot is as good as new.
     let mut next = Participant::at(&path);
+    let shares: u32 = place.status().writers.iter().map(|writer| writer.shares).sum();
+    assert_eq!(shares, 0, "a new owner counts from nothing");
     tool.expect("release", "released grown=0");
     next.expect("owned", "owned 1");
     tool.expect_like("exclusive patience=0 drain=20", "error NotQuiet");

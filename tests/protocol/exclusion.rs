@@ -1,6 +1,6 @@
 //! The exclusive side excludes: shown by what the writers write, not by time.
 
-use crate::common::{Over, Participant, Place, at_once};
+use crate::common::{Over, Participant, Place, at_once, slot_word};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::scope;
 
@@ -84,6 +84,22 @@ fn writers_that_knock_do_not_spoil_the_certificate() {
         let failed: Vec<_> = verdicts.into_iter().filter_map(Result::err).collect();
         assert!(failed.is_empty(), "{} of 2000: {}", failed.len(), failed[0]);
     });
+}
+
+/// It may even be stopped at that moment.
+#[test]
+fn a_writer_that_is_stopped_while_it_knocks_does_not_spoil_the_certificate() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut writer = Participant::at(&place.barrier_path());
+    writer.expect("shared", "inside 1");
+    let slot = place.status().writers.iter().find(|writer| writer.inside).unwrap().slot;
+    writer.expect("leave", "depth 0");
+    let pause = barrier.exclusive(&mut at_once(5000)).unwrap();
+    let even = place.word(slot_word(slot));
+    place.set_word(slot_word(slot), even + 1);
+    pause.release().unwrap();
+    place.set_word(slot_word(slot), even + 2);
 }
 
 #[test]

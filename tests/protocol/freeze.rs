@@ -1,13 +1,11 @@
 //! A pause that one process keeps and another one ends: what the two tell each other, and when.
 
-use crate::common::{Over, Place, at_once, ms, until};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use crate::common::{FREEZE, Over, Place, at_once, ms, until};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use stillpoint::{Barrier, Error, ErrorKind, ExclusiveOptions, Keeper, PauseReport, Thawed};
 
-/// Where the layout has the words of freeze: frozen, token (4), asked, thawed.
-const FREEZE: u64 = 12288;
+const ASKED: u64 = FREEZE + 20;
+const THAWED: u64 = FREEZE + 24;
 
 fn keeper(barrier: &Barrier, hold: u64) -> Keeper {
     let mut options = ExclusiveOptions { hold: Some(ms(hold)), ..Default::default() };
@@ -86,7 +84,7 @@ fn a_request_that_comes_after_the_limit_is_refused_on_both_sides() {
     // The keeper has not looked at its limit yet, and the gate is closed as it was.
     let verdicts = std::thread::scope(|scope| {
         let thaw = scope.spawn(|| barrier.thaw(None).map(drop));
-        until("somebody asks", || place.freeze_word(5) != 0);
+        until("somebody asks", || place.word(ASKED) != 0);
         [serve(keeper).map(drop), thaw.join().unwrap()]
     });
     for verdict in verdicts {
@@ -101,7 +99,7 @@ fn what_was_asked_of_another_pause_ends_no_later_one() {
     let place = Place::new();
     let barrier = place.barrier();
     // The generation that is going to be frozen, asked for long ago by a slot of garbage.
-    place.set_freeze_word(5, 1);
+    place.set_word(ASKED, 1);
     let keeper = keeper(&barrier, 20_000);
     let over = AtomicBool::new(true);
     assert_eq!(keeper.serve(&over).unwrap_err().kind(), ErrorKind::Cancelled);
@@ -113,9 +111,9 @@ fn garbage_in_the_words_of_freeze_costs_an_error() {
     let barrier = place.barrier();
     for garbage in [1, 2, u32::MAX] {
         for word in 0..7 {
-            place.set_freeze_word(word, garbage);
+            place.set_word(FREEZE + 4 * word, garbage);
         }
-        place.set_freeze_word(6, !garbage);
+        place.set_word(THAWED, !garbage);
         assert_eq!(barrier.thaw(None).unwrap_err().kind(), ErrorKind::Revoked);
         assert!(!barrier.is_frozen());
         // And the next one finds everything in order.
@@ -138,19 +136,5 @@ fn a_token_is_32_digits() {
         ["", "0", &text[1..], "00112233445566778899aabbccddeefg", "é0112233445566778899aabbccddeef"]
     {
         assert!(garbage.parse::<stillpoint::Token>().is_err(), "{garbage}");
-    }
-}
-
-impl Place {
-    fn freeze_word(&self, index: u64) -> u32 {
-        let mut word = [0; 4];
-        let file = File::open(self.barrier_path()).unwrap();
-        file.read_exact_at(&mut word, FREEZE + 4 * index).unwrap();
-        u32::from_ne_bytes(word)
-    }
-
-    fn set_freeze_word(&self, index: u64, value: u32) {
-        let file = File::options().write(true).open(self.barrier_path()).unwrap();
-        file.write_all_at(&value.to_ne_bytes(), FREEZE + 4 * index).unwrap();
     }
 }

@@ -1,8 +1,6 @@
 //! The pause's limit: a waiter ends a pause that lasts too long, and its holder learns of it.
 
-use crate::common::{Participant, Place, SLACK, at_once, ms};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use crate::common::{GENERATION, Participant, Place, SLACK, at_once, ms};
 use std::time::{Duration, Instant};
 use stillpoint::{ErrorKind, ExclusiveOptions};
 
@@ -65,8 +63,7 @@ fn a_pause_whose_gate_was_moved_has_no_certificate() {
         let barrier = place.barrier();
         let pause = barrier.exclusive(&mut at_once(100)).unwrap();
         assert_eq!(pause.report().generations, [1]);
-        let file = File::options().write(true).open(place.barrier_path()).unwrap();
-        file.write_all_at(&moved.to_ne_bytes(), 4096).unwrap();
+        place.set_word(GENERATION, moved);
         assert!(pause.is_revoked());
         assert_eq!(pause.release().unwrap_err().kind(), ErrorKind::Revoked);
         // What somebody else closed is his to open, or is healed when he is dead.

@@ -28,6 +28,20 @@ fn a_long_holder_gives_way_when_asked() {
     drop(share);
 }
 
+/// Also for one who does not give way: who does takes back what a dead tool left.
+#[test]
+fn the_wish_ends_with_the_pause() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut tool = Participant::at(&place.barrier_path());
+    // This thread's seat is where the wish is seen.
+    drop(barrier.shared().unwrap());
+    tool.expect_like("exclusive", "granted");
+    assert!(barrier.should_yield());
+    tool.expect("release", "released grown=0");
+    assert!(!barrier.should_yield());
+}
+
 #[test]
 fn only_the_outermost_share_gives_way() {
     let place = Place::new();
