@@ -158,6 +158,7 @@ fn a_keeper_that_was_killed_blocks_nobody_and_did_not_hold() {
     let frozen = freeze(&place, &[]);
     kill(frozen.keeper, Signal::SIGKILL).unwrap();
     thaw(&place, &[]).assert_complaint(124, &["keeper was killed"]);
+    assert_eq!(place.status()["gate"], "open", "also where no writer comes");
     assert_writers_go_on(&place);
 
     let frozen = freeze(&place, &[]);
