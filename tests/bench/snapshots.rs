@@ -1,4 +1,5 @@
-//! The pause for a real btrfs snapshot with 100 MB of dirty data.
+//! The pause for a real btrfs snapshot with 100 MB of dirty data, and what the command adds to the
+//! bare tool: inside the pause, where writers wait for it, and outside, where nobody does.
 //!
 //! A snapshot commits a transaction, and that writes the dirty data out first. `stillpoint snapshot`
 //! syncs before it closes the gate, so that the writers do not stand still meanwhile.
@@ -7,7 +8,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stillpoint::{Barrier, ExclusiveOptions};
 
@@ -35,7 +36,7 @@ pub fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     for round in 0..effort.pick(5, 20) {
         let name = format!("with-{round}");
         make_dirty(&mut file)?;
-        with.push(by_command(&path, &place, &folder, &name)?);
+        with.push(by_command(&path, &place, &folder, &name)?.pause);
         place.remove(&name)?;
 
         let name = format!("without-{round}");
@@ -53,7 +54,57 @@ pub fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
         target: Target::AtMost(20e6),
         note: format!("`stillpoint snapshot --btrfs`, longest {}", Time::Took(longest)),
     });
+    overhead(effort, report, &place, &folder, &path)
+}
+
+/// With nothing dirty, so that the tool itself takes as little as it can.
+fn overhead(
+    effort: &Effort,
+    report: &mut Report,
+    place: &Mounted,
+    folder: &Path,
+    barrier: &Path,
+) -> anyhow::Result<()> {
+    let (mut bare, mut inside, mut outside) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..effort.pick(5, 20) {
+        let name = format!("bare-{round}");
+        let since = Instant::now();
+        place.snapshot(&name)?;
+        let tool = since.elapsed().as_nanos() as f64;
+        place.remove(&name)?;
+
+        let name = format!("command-{round}");
+        let command = by_command(barrier, place, folder, &name)?;
+        place.remove(&name)?;
+        bare.push(tool);
+        inside.push((command.pause - tool).max(0.0));
+        outside.push(command.total - command.pause);
+    }
+    let peer = ("`btrfs subvolume snapshot` alone".to_string(), Time::Took(median(bare)));
+    for (what, measured, target, note) in [
+        ("inside the pause", inside, 1e6, "the pause less the bare tool"),
+        (
+            "outside the pause",
+            outside,
+            10e6,
+            "the checks, three durable manifests, a durable rename",
+        ),
+    ] {
+        report.add(Row {
+            what: format!("what `stillpoint snapshot --btrfs` adds, {what}"),
+            measured: Time::Took(median(measured)),
+            peer: Some(peer.clone()),
+            target: Target::AtMost(target),
+            note: note.into(),
+        });
+    }
     Ok(())
+}
+
+/// How long the command took, in nanoseconds.
+struct Taken {
+    pause: f64,
+    total: f64,
 }
 
 fn make_dirty(file: &mut File) -> std::io::Result<()> {
@@ -75,18 +126,21 @@ fn make_dirty(file: &mut File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The pause that the command itself reports, in nanoseconds.
-fn by_command(barrier: &Path, place: &Mounted, folder: &Path, name: &str) -> anyhow::Result<f64> {
+/// The pause is what the command itself reports.
+fn by_command(barrier: &Path, place: &Mounted, folder: &Path, name: &str) -> anyhow::Result<Taken> {
     let mut command = Command::new(STILLPOINT);
     command
         .args(["snapshot", "--json", "--min-open", "0", "--name", name, "--catalog"])
         .arg(folder.join("catalog"));
     command.arg(barrier).arg("--btrfs").arg(place.store()).arg("--to").arg(place.snapshots());
+    let since = Instant::now();
     let output = succeed(&mut command)?;
+    let total = since.elapsed().as_nanos() as f64;
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let pause = report.pointer("/pause/pause_ms").or_else(|| report.get("pause_ms"));
     let pause = pause.and_then(serde_json::Value::as_f64);
-    Ok(pause.ok_or_else(|| anyhow::anyhow!("no pause in the report: {report}"))? * 1e6)
+    let pause = pause.ok_or_else(|| anyhow::anyhow!("no pause in the report: {report}"))? * 1e6;
+    Ok(Taken { pause, total })
 }
 
 /// A btrfs of our own in an image on a loop device; gone when dropped.
