@@ -26,7 +26,7 @@ use crate::file::hex;
 use crate::gate::{ALL, is_closed};
 use crate::held::Held;
 use crate::join::Attachment;
-use crate::layout::LockByte;
+use crate::layout::{FreezeRecord, LockByte};
 use crate::sync::{Ordering, step};
 use crate::{Error, sys, wait};
 use std::fmt::{self, Display, Formatter};
@@ -185,6 +185,15 @@ impl Held {
     }
 }
 
+impl FreezeRecord {
+    /// Whether the keeper of this pause has nothing more to say, and whether it has said that it held.
+    fn heard(&self, generation: u32, now: u32, x_is_free: impl FnOnce() -> bool) -> (bool, bool) {
+        let is_over = now != generation && is_closed(now) || x_is_free();
+        // Read after that: a keeper whose pause held says so before it gives its lock back.
+        (is_over, self.thawed.load(Ordering::Acquire) == generation)
+    }
+}
+
 impl Barrier {
     /// Whether a keeper holds the gate closed now.
     pub fn is_frozen(&self) -> bool {
@@ -224,10 +233,9 @@ impl Barrier {
         let mut open = None;
         loop {
             let now = gate.now();
-            let is_over = now != generation && is_closed(now)
-                || self.inner.place.is_free(LockByte::Exclusive);
-            // Read after that: a keeper that held said so before it gave its lock back.
-            if record.thawed.load(Ordering::Acquire) == generation {
+            let x_is_free = || self.inner.place.is_free(LockByte::Exclusive);
+            let (is_over, held) = record.heard(generation, now, x_is_free);
+            if held {
                 return Ok(());
             }
             if now == generation {
@@ -263,6 +271,22 @@ fn revoked(barrier: &Barrier, reason: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A keeper may say its word and be gone while somebody looks whether it is gone.
+    #[test]
+    fn the_last_word_of_a_keeper_is_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let record = barrier.inner.attached().unwrap().parts.freeze();
+        let goes = || {
+            record.thawed.store(7, Ordering::Release);
+            true
+        };
+        assert_eq!(record.heard(7, 8, goes), (true, true));
+        assert_eq!(record.heard(9, 9, || true), (true, false), "killed");
+        assert_eq!(record.heard(9, 10, || false), (false, false), "about to say it");
+        assert_eq!(record.heard(9, 11, || false), (true, false), "another tool's turn");
+    }
 
     /// A keeper that sleeps without a tick: nothing but the wake-up ends that. It lives, so that the
     /// gate is not healed, and answers as late as it is allowed to.
