@@ -15,7 +15,9 @@
 
 use crate::barrier::Barrier;
 use crate::drain::{Insider, Watch, drain, still_inside};
-use crate::exclusive::{ExclusiveGuard, ExclusiveOptions, PauseReport, Phase, in_callers_order};
+use crate::exclusive::{
+    ExclusiveGuard, ExclusiveOptions, GateChange, PauseReport, Phase, in_callers_order,
+};
 use crate::held::Held;
 use crate::layout::{KIND_FREE, Slot};
 use crate::reclaim::reclaim;
@@ -159,6 +161,11 @@ fn poll<T>(
     }
 }
 
+fn tell(options: &mut ExclusiveOptions<'_>, change: GateChange) -> Result<(), Error> {
+    let goes_on = options.around_closing.as_mut().is_none_or(|around| around(change));
+    if goes_on { Ok(()) } else { Err(Error::Cancelled) }
+}
+
 /// Barriers that this process has announced to pause: dropping it opens their gates and takes the
 /// announcement back.
 struct Announced {
@@ -188,11 +195,14 @@ impl Announced {
         let mut closings = 1;
         let courteous = !options.patience.is_zero() && options.drain > COURTESY;
         let limit = if courteous { COURTESY } else { options.drain };
+        tell(options, GateChange::AboutToClose)?;
         let mut closing = self.close(limit, watch)?;
         if !closing.quiet && courteous {
             self.open();
             step("exclusive: reopened");
+            tell(options, GateChange::Reopened)?;
             self.outlast(&closing, options.patience, watch)?;
+            tell(options, GateChange::AboutToClose)?;
             closings += 1;
             closing = self.close(options.drain, watch)?;
         }

@@ -47,6 +47,10 @@ pub struct ExclusiveOptions<'a> {
     pub pacing: Pacing,
     /// What the tool calls itself in reports.
     pub label: Option<String>,
+    /// Told before the gate closes and when it has been opened again without a grant, for locks of
+    /// other programs that are to be held with it: who waits long shall not hold them. False gives up
+    /// with [`Error::Cancelled`].
+    pub around_closing: Option<&'a mut dyn FnMut(GateChange) -> bool>,
     /// Asked once the barrier is quiet, until it is true or the drain limit has passed.
     pub predicate: Option<&'a mut dyn FnMut() -> bool>,
     /// Called at least every 100 ms or so while waiting.
@@ -66,12 +70,23 @@ impl Default for ExclusiveOptions<'_> {
             wait: None,
             pacing: Pacing::Minimal,
             label: None,
+            around_closing: None,
             predicate: None,
             progress: None,
             cancel: None,
             keep_descriptor: false,
         }
     }
+}
+
+/// What happens to the gates on the way to a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GateChange {
+    /// They are going to be closed.
+    AboutToClose,
+    /// They were opened again: shares that turned out to be long are waited for.
+    Reopened,
 }
 
 /// What the exclusive side waits for.

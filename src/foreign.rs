@@ -1,31 +1,101 @@
-//! Shell scripts that hold the barrier with `flock -s FILE command`.
+//! Who holds the kernel's locks on a file: flock(2), fcntl(2) of a process, fcntl(2) of a description.
 //!
-//! The exclusive side takes flock(2) on the barrier file, with the gate still open, so such a script
-//! counts as a share: best effort, because flock lets readers starve it, and a script that dies leaves
-//! no mark. The kernel's list of locks, proc_locks(5), names who holds it.
+//! The exclusive side takes flock(2) on the barrier file, with the gate still open, so a shell script
+//! under `flock -s FILE command` counts as a share: best effort, because flock lets readers starve it,
+//! and a script that dies leaves no mark. Tools that take part in another program's locking want to
+//! know whom they wait for.
+//!
+//! The kernel's list of locks, proc_locks(5), names the holder's process, but not for locks of an open
+//! file description, which may have several: those are looked for in the open files of all processes
+//! that may be seen, proc_pid_fdinfo(5).
 
 use crate::file::Identity;
 use crate::report::Writer;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 
 /// Who holds flock(2) on the file, as far as this process may see.
 pub(crate) fn holders(file: Identity) -> Vec<Writer> {
-    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    locks.lines().filter_map(|line| holder(line, file)).map(Writer::of_process).collect()
+    listed(file).filter(|lock| lock.kind == "FLOCK").filter_map(|lock| lock.holder()).collect()
 }
 
-/// `1: FLOCK  ADVISORY  READ 1234 08:02:5678 0 EOF`; waiters have an arrow after the number.
-fn holder(line: &str, file: Identity) -> Option<u32> {
-    let mut fields = line.split_whitespace();
-    let (_, kind) = (fields.next()?, fields.next()?);
-    let pid = fields.nth(2)?;
-    let mut place = fields.next()?.split(':');
-    let number = |text: &str| u64::from_str_radix(text, 16).ok();
-    let (major, minor) = (number(place.next()?)?, number(place.next()?)?);
-    let inode: u64 = place.next()?.parse().ok()?;
-    let device = nix::sys::stat::makedev(major, minor);
-    #[allow(clippy::unnecessary_cast, reason = "its width differs between platforms")]
-    let same = device as u64 == file.device && inode == file.inode;
-    (kind == "FLOCK" && same).then(|| pid.parse().ok()).flatten()
+/// Who holds a lock of any kind on the file, as far as this process may see. For messages: a process
+/// may have given its lock back, and its number to another one, before this returns.
+///
+/// # Examples
+/// ```
+/// let file = tempfile::tempfile()?;
+/// assert!(stillpoint::lock_holders(&file).is_empty());
+/// file.lock()?;
+/// assert_eq!(stillpoint::lock_holders(&file)[0].pid, std::process::id());
+/// # std::io::Result::Ok(())
+/// ```
+pub fn lock_holders(file: &File) -> Vec<Writer> {
+    let Ok(metadata) = file.metadata() else {
+        return Vec::new();
+    };
+    let file = Identity { device: metadata.dev(), inode: metadata.ino() };
+    let mut holders = Vec::new();
+    let mut of_descriptions = false;
+    for lock in listed(file) {
+        match lock.holder() {
+            Some(holder) => holders.push(holder),
+            None => of_descriptions = true,
+        }
+    }
+    if of_descriptions {
+        holders.extend(with_description(file));
+    }
+    holders.dedup_by_key(|holder| holder.pid);
+    holders
+}
+
+/// One lock of the kernel's list.
+struct Lock {
+    kind: String,
+    pid: Option<u32>,
+}
+
+impl Lock {
+    /// `1: FLOCK  ADVISORY  READ 1234 08:02:5678 0 EOF`; waiters have an arrow after the number.
+    fn parse(line: &str, file: Identity) -> Option<Lock> {
+        let mut fields = line.split_whitespace();
+        let (_, kind) = (fields.next()?, fields.next()?);
+        let pid = fields.nth(2)?;
+        let mut place = fields.next()?.split(':');
+        let number = |text: &str| u64::from_str_radix(text, 16).ok();
+        let (major, minor) = (number(place.next()?)?, number(place.next()?)?);
+        let inode: u64 = place.next()?.parse().ok()?;
+        let device = nix::sys::stat::makedev(major, minor);
+        #[allow(clippy::unnecessary_cast, reason = "its width differs between platforms")]
+        let same = device as u64 == file.device && inode == file.inode;
+        (kind != "->" && same).then(|| Lock { kind: kind.into(), pid: pid.parse().ok() })
+    }
+
+    fn holder(&self) -> Option<Writer> {
+        self.pid.map(Writer::of_process)
+    }
+}
+
+fn listed(file: Identity) -> impl Iterator<Item = Lock> {
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let found: Vec<Lock> = locks.lines().filter_map(|line| Lock::parse(line, file)).collect();
+    found.into_iter()
+}
+
+/// The processes with a description that has a lock on the file.
+fn with_description(file: Identity) -> Vec<Writer> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let holds = |pid: &u32| {
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fdinfo"));
+        descriptors.into_iter().flatten().flatten().any(|entry| {
+            let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            let locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
+            locks.filter_map(|line| Lock::parse(line, file)).any(|lock| lock.pid.is_none())
+        })
+    };
+    pids.filter(holds).map(Writer::of_process).collect()
 }
 
 #[cfg(test)]
@@ -36,10 +106,29 @@ mod tests {
     fn lines_of_proc_locks() {
         let device = nix::sys::stat::makedev(0xfe, 0x01);
         let file = Identity { device, inode: 77 };
-        assert_eq!(holder("1: FLOCK  ADVISORY  READ 1234 fe:01:77 0 EOF", file), Some(1234));
-        assert_eq!(holder("1: FLOCK  ADVISORY  READ 1234 fe:01:78 0 EOF", file), None);
-        assert_eq!(holder("2: OFDLCK ADVISORY  READ -1 fe:01:77 0 EOF", file), None);
-        assert_eq!(holder("2: -> FLOCK  ADVISORY  WRITE 9 fe:01:77 0 EOF", file), None);
-        assert_eq!(holder("garbage", file), None);
+        let parse = |line| Lock::parse(line, file).map(|lock| (lock.kind, lock.pid));
+        let flock = Some(("FLOCK".to_string(), Some(1234)));
+        assert_eq!(parse("1: FLOCK  ADVISORY  READ 1234 fe:01:77 0 EOF"), flock);
+        assert_eq!(parse("1: FLOCK  ADVISORY  READ 1234 fe:01:78 0 EOF"), None);
+        let description = Some(("OFDLCK".to_string(), None));
+        assert_eq!(parse("2: OFDLCK ADVISORY  READ -1 fe:01:77 0 EOF"), description);
+        assert_eq!(parse("2: -> FLOCK  ADVISORY  WRITE 9 fe:01:77 0 EOF"), None);
+        assert_eq!(parse("garbage"), None);
+    }
+
+    #[test]
+    fn who_holds_the_lock_of_a_description_is_found() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(lock_holders(&file).is_empty());
+        assert!(
+            crate::sys::try_lock_byte(
+                &file,
+                crate::layout::LockByte::Exclusive,
+                crate::sys::Mode::Exclusive
+            )
+            .unwrap()
+        );
+        let pids: Vec<u32> = lock_holders(&file).iter().map(|holder| holder.pid).collect();
+        assert_eq!(pids, [std::process::id()]);
     }
 }

@@ -96,10 +96,12 @@ pub use {
     cover::{Cover, HELD},
     error::{Error, ErrorKind},
     exclusive::{
-        Dirty, ExclusiveGuard, ExclusiveOptions, PauseReport, Phase, Waiting, exclusive_all,
+        Dirty, ExclusiveGuard, ExclusiveOptions, GateChange, PauseReport, Phase, Waiting,
+        exclusive_all,
     },
     file::{barrier_folder, barrier_path},
     file_lock::{FileLock, LockKind},
+    foreign::lock_holders,
     freeze::{Keeper, Thawed, Token},
     options::{Founding, Options},
     pacing::Pacing,

@@ -37,6 +37,14 @@ impl Progress {
         }
     }
 
+    /// The same for the lock of another program; who holds it is only asked when it is shown.
+    pub fn show_lock(&mut self, path: &Path, since: Duration, holders: impl FnOnce() -> String) {
+        if self.is_due(since) {
+            let (waited, path) = (seconds::display(since), path.display());
+            self.line(&format!("waiting {waited} for {path}, locked by {}", holders()));
+        }
+    }
+
     fn is_due(&self, since: Duration) -> bool {
         self.terminal && since >= QUIET && self.shown.is_none_or(|shown| shown.elapsed() >= REFRESH)
     }

@@ -8,6 +8,7 @@ mod catalogue;
 mod command;
 mod copy;
 mod dirty;
+mod foreign;
 mod image;
 mod interrupted;
 mod limits;

@@ -54,6 +54,9 @@ pub struct Manifest {
     /// Where the data of a failed one was kept when that was asked for.
     pub kept: Option<PathBuf>,
     pub barriers: Vec<BarrierRecord>,
+    /// Locks of other programs that were held too.
+    #[serde(default)]
+    pub foreign: Vec<ForeignRecord>,
     pub began: String,
     /// When no writer was inside any more.
     pub quiet: Option<String>,
@@ -80,6 +83,16 @@ pub struct BarrierRecord {
     pub generation: Option<u32>,
     pub at_grant: Option<DirtyRecord>,
     pub at_release: Option<DirtyRecord>,
+}
+
+/// A lock of another program.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ForeignRecord {
+    /// `cyrus`, `fcntl` or `flock`.
+    pub kind: String,
+    pub path: PathBuf,
+    /// How long it was waited for in the last attempt; `null`: it was not had.
+    pub waited_ms: Option<f64>,
 }
 
 /// The dirty epoch at one moment.
@@ -131,6 +144,7 @@ impl Manifest {
             partial: None,
             kept: None,
             barriers: Vec::new(),
+            foreign: Vec::new(),
             began: timestamp(SystemTime::now()),
             quiet: None,
             ended: None,

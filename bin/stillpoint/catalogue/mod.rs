@@ -263,7 +263,7 @@ fn try_lock(file: &File) -> io::Result<bool> {
 }
 
 /// Does the name still lead to this file?
-fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
+pub fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs::symlink_metadata(path) {
         Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use stillpoint::ExclusiveGuard;
 
+use super::foreign::HeldLocks;
 use super::members::Member;
 use super::plan::Plan;
 use super::{Arguments, OnDirty, provider, say, sweep};
@@ -49,8 +50,9 @@ impl Making<'_> {
             Failure::new(Exit::CANNOT_CREATE, message)
         })?;
         let commands = self.plan.provider.commands(target);
-        let guard = self.pause()?;
+        let (guard, foreign) = self.pause()?;
         let made = self.refuse_dirty(&guard).and_then(|()| self.run(commands, &guard));
+        let made = made.and_then(|()| self.check_foreign(&foreign));
         let so_far = guard.report().clone();
         if let Err(error) = made {
             // Opens the gate first of all.
@@ -59,11 +61,20 @@ impl Making<'_> {
             return Err(error);
         }
         let released = guard.release();
+        // Our own writers first: they count in milliseconds.
+        drop(foreign);
         self.revoked = released.is_err();
         self.manifest.record_pause(released.as_ref().unwrap_or(&so_far));
         self.manifest.certificate = released.is_ok();
         released?;
         Ok(())
+    }
+
+    /// Others were kept out all the time.
+    fn check_foreign(&mut self, foreign: &HeldLocks) -> anyhow::Result<()> {
+        let checked = foreign.check();
+        self.revoked |= checked.is_err();
+        Ok(checked?)
     }
 
     /// The drain itself may have met a writer that died.

@@ -10,6 +10,7 @@
 mod btrfs;
 mod command;
 mod copy;
+mod foreign;
 mod making;
 mod members;
 mod mounts;
@@ -25,8 +26,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgGroup, Args, ValueEnum};
 
+use self::foreign::Also;
 use self::making::Making;
 use self::members::Member;
 use self::plan::Plan;
@@ -96,6 +99,14 @@ pub struct Arguments {
     /// Write out the dirty data of this path's file system first; for a command
     #[arg(long, value_name = "PATH", conflicts_with_all = ["btrfs", "reflink", "copy"])]
     sync: Option<PathBuf>,
+
+    /// Lock Cyrus IMAP too, as its configuration says [default: /etc/imapd.conf]
+    #[arg(long, value_name = "IMAPD.CONF", num_args = 0..=1, default_missing_value = "/etc/imapd.conf")]
+    cyrus: Option<PathBuf>,
+
+    /// Lock this file of another program too
+    #[arg(long, value_name = "fcntl|flock:PATH", value_parser = also_parser())]
+    also: Vec<Also>,
 
     /// What to do when a writer was lost inside the barrier
     #[arg(long, value_name = "ACTION", default_value = "warn")]
@@ -193,6 +204,10 @@ fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
     .make()
 }
 
+fn also_parser() -> impl TypedValueParser<Value = Also> {
+    OsStringValueParser::new().try_map(|text| foreign::parse_also(&text))
+}
+
 fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Manifest {
     let mut manifest =
         Manifest::begun(plan.name.clone(), plan.provider.name(), plan.provider.sources());
@@ -200,6 +215,7 @@ fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Man
     manifest.path = plan.target.as_ref().map(|target| target.path());
     manifest.partial = plan.target.as_ref().map(|target| target.partial());
     manifest.barriers = members.iter().map(Member::record).collect();
+    manifest.foreign = plan.foreign.records();
     if !arguments.command.is_empty() {
         manifest.command = Some(
             arguments.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),

@@ -5,15 +5,16 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use stillpoint::{
-    Barrier, ErrorKind, ExclusiveGuard, ExclusiveOptions, HELD, Pacing, Waiting, exclusive_all,
+    Barrier, ExclusiveGuard, ExclusiveOptions, GateChange, HELD, Pacing, Waiting, exclusive_all,
 };
 
+use super::foreign::HeldLocks;
 use super::making::Making;
 use super::plan::sync_file_system;
 use super::{command, say};
 use crate::catalogue::manifest::WriterRecord;
 use crate::child::{self, Bounds, Ended, Terms};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, from_error};
 use crate::seconds;
 use crate::tool;
 use crate::waiting::Progress;
@@ -42,41 +43,63 @@ impl Making<'_> {
         Ok(())
     }
 
-    /// Closes all gates; each attempt that fails opens them again.
-    pub fn pause(&mut self) -> anyhow::Result<ExclusiveGuard> {
-        let barriers: Vec<&Barrier> = self.members.iter().map(|member| &member.barrier).collect();
-        let mut progress = Progress::new();
+    /// Closes all gates, with the locks of others taken before each closing; an attempt that fails gives
+    /// back what it had.
+    pub fn pause(&mut self) -> anyhow::Result<(ExclusiveGuard, HeldLocks)> {
         loop {
             self.manifest.attempts += 1;
             let attempt = self.manifest.attempts;
-            let mut show = |waiting: &Waiting<'_>| progress.show(waiting);
-            let mut options = ExclusiveOptions {
-                patience: self.arguments.patience,
-                drain: self.arguments.drain,
-                hold: self.arguments.hold(),
-                pacing: self.arguments.min_open.map_or(Pacing::Tenth, Pacing::Open),
-                label: Some(self.arguments.label.clone().unwrap_or_else(|| self.plan.name.clone())),
-                progress: Some(&mut show),
-                cancel: Some(self.signals.cancel()),
-                ..ExclusiveOptions::default()
-            };
-            let error = match exclusive_all(&barriers, &mut options) {
-                Ok(guard) => {
+            let error = match self.attempt() {
+                Ok(paused) => {
                     self.manifest.inside.clear();
-                    return Ok(guard);
+                    return Ok(paused);
                 }
                 Err(error) => error,
             };
-            progress.clear();
-            if let stillpoint::Error::NotQuiet { writers, .. } = &error {
+            if let Some(stillpoint::Error::NotQuiet { writers, .. }) = error.downcast_ref() {
                 self.manifest.inside = writers.iter().map(WriterRecord::from).collect();
             }
-            if !matches!(error.kind(), ErrorKind::NotQuiet | ErrorKind::Busy)
+            if from_error(&error, Exit::CONFLICT) != Exit::CONFLICT
                 || attempt >= self.arguments.attempts
             {
-                return Err(error.into());
+                return Err(error);
             }
             say(&format!("attempt {attempt} of {}: {error}", self.arguments.attempts));
+        }
+    }
+
+    fn attempt(&mut self) -> anyhow::Result<(ExclusiveGuard, HeldLocks)> {
+        let barriers: Vec<&Barrier> = self.members.iter().map(|member| &member.barrier).collect();
+        let (plan, signals, drain) = (self.plan, &*self.signals, self.arguments.drain);
+        let records = &mut self.manifest.foreign;
+        let (mut held, mut refused) = (HeldLocks::default(), None);
+        let mut around = |change| {
+            held = HeldLocks::default();
+            if change == GateChange::AboutToClose {
+                match plan.foreign.take(drain, signals, records) {
+                    Ok(taken) => held = taken,
+                    Err(error) => refused = Some(error),
+                }
+            }
+            refused.is_none()
+        };
+        let mut progress = Progress::new();
+        let mut show = |waiting: &Waiting<'_>| progress.show(waiting);
+        let mut options = ExclusiveOptions {
+            patience: self.arguments.patience,
+            drain,
+            hold: self.arguments.hold(),
+            pacing: self.arguments.min_open.map_or(Pacing::Tenth, Pacing::Open),
+            label: Some(self.arguments.label.clone().unwrap_or_else(|| plan.name.clone())),
+            around_closing: Some(&mut around),
+            progress: Some(&mut show),
+            cancel: Some(signals.cancel()),
+            ..ExclusiveOptions::default()
+        };
+        let granted = exclusive_all(&barriers, &mut options);
+        match refused {
+            Some(error) => Err(error),
+            None => Ok((granted?, held)),
         }
     }
 
@@ -89,7 +112,7 @@ impl Making<'_> {
                 Some(left) => Bounds::Until(Instant::now() + left),
                 None => Bounds::None,
             };
-            command.env(HELD, &cover);
+            command.env(HELD, &cover).envs(self.plan.foreign.environment());
             let users = self.plan.provider.name() == command::NAME;
             let ended = if users {
                 // Standard output is for the name of the snapshot.

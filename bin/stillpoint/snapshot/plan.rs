@@ -12,6 +12,7 @@ use super::Arguments;
 use super::btrfs::Btrfs;
 use super::command::UserCommand;
 use super::copy::Copy;
+use super::foreign::ForeignLocks;
 use super::mounts::Mounts;
 use super::provider::{Provider, Target};
 use super::reflink::Reflink;
@@ -28,6 +29,7 @@ pub struct Plan {
     pub provider: Box<dyn Provider>,
     pub target: Option<Target>,
     pub catalogue: Catalogue,
+    pub foreign: ForeignLocks,
 }
 
 impl Plan {
@@ -48,7 +50,8 @@ impl Plan {
                 Box::new(UserCommand::new(command, sync.as_deref(), &name, barriers)?)
             }
         };
-        Ok(Plan { name, provider, target, catalogue })
+        let foreign = ForeignLocks::find(arguments)?;
+        Ok(Plan { name, provider, target, catalogue, foreign })
     }
 
     /// Can it succeed?

@@ -1,0 +1,319 @@
+//! Locks of other programs: Cyrus's own, by a program that locks as it does, and those of `--also`.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use serde_json::json;
+
+use crate::image::{is_root, must};
+use crate::scene::{Running, Scene, run, start, wait_for};
+
+/// imapd.conf beyond `configdirectory`, and where Cyrus then locks.
+const LAYOUTS: [(&str, &str); 6] = [
+    ("", "conf/lock/$GLOBAL.lock"),
+    ("hashimapspool: yes\n", "conf/lock/q/$GLOBAL.lock"),
+    ("hashimapspool: yes\nfulldirhash: yes\n", "conf/lock/W/$GLOBAL.lock"),
+    ("mboxname_lockpath: {configdirectory}/../run\n", "conf/../run/$GLOBAL.lock"),
+    ("mboxname_lockpath: {configdirectory}/run\nhashimapspool: 1\n", "conf/run/q/$GLOBAL.lock"),
+    (
+        "mboxname_lockpath: {configdirectory}/run\nhashimapspool: on\nfulldirhash: t\n",
+        "conf/run/W/$GLOBAL.lock",
+    ),
+];
+
+struct Cyrus {
+    scene: Scene,
+    program: PathBuf,
+    lock: PathBuf,
+}
+
+impl Cyrus {
+    fn new(layout: (&str, &str)) -> Cyrus {
+        let scene = Scene::new();
+        fs::create_dir(scene.path("conf")).unwrap();
+        let text = format!("configdirectory: {}\n{}", scene.path("conf").display(), layout.0);
+        fs::write(scene.path("imapd.conf"), text).unwrap();
+        let program = scene.path("cyrus_writer");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshot/cyrus_writer.c");
+        must(
+            Command::new("gcc")
+                .args(["-Wall", "-Werror", "-D_GNU_SOURCE", "-o"])
+                .arg(&program)
+                .arg(source),
+        );
+        let lock = scene.path(layout.1);
+        Cyrus { scene, program, lock }
+    }
+
+    fn writing(&self) -> Running {
+        let (a, b) = (self.scene.path("store/a"), self.scene.path("store/b"));
+        let mut writer = Command::new(&self.program);
+        let writer = start(writer.arg("write").arg(&self.lock).args([&a, &b]));
+        wait_for("the first numbers", || b.exists());
+        writer
+    }
+
+    /// Holds Cyrus's lock shared until it is dropped.
+    fn holding(&self, lock: &Path) -> Running {
+        let said = self.scene.path("said");
+        let mut holder = Command::new(&self.program);
+        holder.arg("hold").arg(lock).stdin(std::process::Stdio::piped());
+        let holder = start(holder.stdout(File::create(&said).unwrap()));
+        wait_for("lock", || fs::read(&said).is_ok_and(|said| said == b"locked\n"));
+        holder
+    }
+
+    fn flag(&self) -> OsString {
+        let mut flag = OsString::from("--cyrus=");
+        flag.push(self.scene.path("imapd.conf"));
+        flag
+    }
+
+    /// A copy under these options.
+    fn copy(&self, name: &str, options: &[&str]) -> Command {
+        let mut copy = self.scene.copy(&["--hold", "10", "--min-open", "0", "--name", name]);
+        copy.args(options);
+        copy
+    }
+
+    /// Whether the two files of a snapshot disagree.
+    fn is_torn(&self, name: &str) -> bool {
+        let read =
+            |file: &str| fs::read(self.scene.path("snapshots").join(name).join(file)).unwrap();
+        read("a") != read("b")
+    }
+
+    /// Whether somebody keeps a Cyrus process out.
+    fn is_locked(&self) -> bool {
+        let file = File::open(&self.lock).unwrap();
+        !stillpoint::lock_holders(&file).is_empty()
+    }
+}
+
+#[test]
+fn cyrus_is_at_rest_in_every_layout() {
+    for layout in LAYOUTS {
+        let cyrus = Cyrus::new(layout);
+        let writer = cyrus.writing();
+        for round in 0..5 {
+            let name = format!("with-{round}");
+            run(cyrus.copy(&name, &[]).arg(cyrus.flag())).assert_code(0);
+            assert!(!cyrus.is_torn(&name), "{layout:?}: {name}");
+        }
+        let manifest = &cyrus.scene.manifests()[0];
+        let foreign = &manifest["foreign"][0];
+        assert_eq!(foreign["kind"], "cyrus");
+        assert_eq!(foreign["path"].as_str().map(Path::new), Some(cyrus.lock.as_path()));
+        assert!(foreign["waited_ms"].is_number());
+        drop(writer);
+    }
+}
+
+/// The same writer, not waited for: this is what the lock is worth.
+#[test]
+fn without_the_lock_the_same_writer_is_torn() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let _writer = cyrus.writing();
+    let torn = (0..20).filter(|round| {
+        let name = format!("without-{round}");
+        run(&mut cyrus.copy(&name, &[])).assert_code(0);
+        cyrus.is_torn(&name)
+    });
+    assert!(torn.count() > 0);
+}
+
+#[test]
+fn a_lock_file_that_is_missing_is_made_as_cyrus_makes_it() {
+    if !is_root("the owner of a lock file") {
+        return;
+    }
+    let cyrus = Cyrus::new(LAYOUTS[2]);
+    let folder = cyrus.scene.path("conf");
+    std::os::unix::fs::chown(&folder, Some(1234), Some(1235)).unwrap();
+    run(cyrus.copy("x", &[]).arg(cyrus.flag())).assert_code(0);
+    let made = fs::metadata(&cyrus.lock).unwrap();
+    assert_eq!((made.uid(), made.gid(), made.mode() & 0o777), (1234, 1235, 0o600));
+    let folder = fs::metadata(cyrus.lock.parent().unwrap()).unwrap();
+    assert_eq!((folder.uid(), folder.gid(), folder.mode() & 0o777), (1234, 1235, 0o700));
+    assert!(!cyrus.is_locked());
+}
+
+#[test]
+fn a_dry_run_names_the_lock_and_touches_nothing() {
+    let cyrus = Cyrus::new(LAYOUTS[1]);
+    let done = run(cyrus.copy("x", &["--dry-run", "--json"]).arg(cyrus.flag()));
+    done.assert_code(0);
+    let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    let expected = json!([{ "kind": "cyrus", "path": cyrus.lock, "waited_ms": null }]);
+    assert_eq!(report["foreign"], expected);
+    assert!(!cyrus.lock.parent().unwrap().exists());
+}
+
+/// Who holds it is named, the gate never closes, and whatever was locked before is given back.
+#[test]
+fn a_holder_that_stays_is_named() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let holder = cyrus.holding(&cyrus.lock);
+    let first = cyrus.scene.path("first");
+    File::create(&first).unwrap();
+    let before = cyrus.scene.generation();
+    let also = format!("flock:{}", first.display());
+    let options = ["--drain", "0.1", "--attempts", "2", "--also", &also];
+    // Cyrus's is the first in order, whatever the arguments say.
+    let done = run(cyrus.copy("x", &options).arg(cyrus.flag()));
+    done.assert_refused(75, "attempt 1 of 2");
+    let who = format!("$GLOBAL.lock: still locked by cyrus_writer[{}] after", holder.pid());
+    assert_eq!(done.stderr.matches(&who).count(), 2, "{done:#?}");
+    assert_eq!(cyrus.scene.generation(), before, "no writer of ours had to wait");
+    assert_eq!(cyrus.scene.manifest()["status"], "failed");
+    assert_eq!(cyrus.scene.snapshots(), [""; 0]);
+    drop(holder);
+    run(&mut cyrus.copy("y", &options)).assert_code(0);
+}
+
+/// A user of each kind of lock, by flock(1) and by a description's lock.
+#[test]
+fn files_of_any_program_can_be_locked() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let (a, b) = (cyrus.scene.path("a.lock"), cyrus.scene.path("b.lock"));
+    for file in [&a, &b] {
+        File::create(file).unwrap();
+    }
+    let also = [format!("flock:{}", a.display()), format!("fcntl:{}", b.display())];
+    let options = ["--drain", "0.1", "--attempts", "1", "--also", &also[0], "--also", &also[1]];
+    let refused = |name: &str, path: &Path, who: &str| {
+        let done = run(&mut cyrus.copy(name, &options));
+        done.assert_refused(75, &format!("{}: still locked by {who}", path.display()));
+    };
+    let mut flock = Command::new("flock");
+    let held = start(flock.args(["-s"]).arg(&a).args(["sleep", "600"]).process_group(0));
+    wait_for("flock", || !stillpoint::lock_holders(&File::open(&a).unwrap()).is_empty());
+    refused("x", &a, &format!("flock[{}]", held.pid()));
+    killpg(Pid::from_raw(held.pid() as i32), Signal::SIGKILL).unwrap();
+    drop(held.wait());
+    let held = cyrus.holding(&b);
+    refused("y", &b, &format!("cyrus_writer[{}]", held.pid()));
+    // The first one was locked, and is free again.
+    must(Command::new("flock").args(["-n"]).arg(&a).arg("true"));
+    drop(held);
+
+    // Both at once, seen from inside.
+    let script = r#"flock -n "$1" true && exit 3; exec grep -c OFDLCK /proc/locks"#;
+    let mut command = cyrus.scene.stillpoint();
+    command.args([
+        "snapshot", "mail", "--also", &also[0], "--also", &also[1], "--", "sh", "-c", script, "sh",
+    ]);
+    run(command.arg(&a)).assert_code(0);
+    must(Command::new("flock").args(["-n"]).arg(&a).arg("true"));
+}
+
+#[test]
+fn a_long_writer_of_ours_does_not_keep_the_others_locked() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let lock = cyrus.scene.path("other.lock");
+    File::create(&lock).unwrap();
+    let also = format!("flock:{}", lock.display());
+    let long = cyrus.scene.holder();
+    let waiting = start(&mut cyrus.copy("x", &["--patience", "60", "--also", &also]));
+    // The first closing is over: long shares are waited for with the gate open.
+    wait_for("the gate was opened again", || cyrus.scene.generation() == 2);
+    must(Command::new("flock").args(["-w", "5"]).arg(&lock).arg("true"));
+    assert_eq!(cyrus.scene.generation(), 2);
+    drop(long);
+    waiting.wait().assert_code(0);
+}
+
+#[test]
+fn a_tool_that_is_killed_keeps_nobody_out() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let script = r#"echo $$ > "$1"; exec sleep 600"#;
+    let mut command = cyrus.scene.stillpoint();
+    command.arg("snapshot").arg(cyrus.flag()).args(["mail", "--", "sh", "-c", script, "sh"]);
+    let tool = start(command.arg(cyrus.scene.path("pid")));
+    let pid = || fs::read_to_string(cyrus.scene.path("pid")).unwrap_or_default();
+    wait_for("pause", || pid().ends_with('\n'));
+    assert!(cyrus.is_locked());
+    tool.signal(Signal::SIGKILL);
+    // The command lives, but it has not inherited the lock.
+    wait_for("unlocking", || !cyrus.is_locked());
+    kill(Pid::from_raw(pid().trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    tool.wait();
+}
+
+#[test]
+fn a_lock_file_that_was_replaced_meanwhile_spoils_the_snapshot() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let writer = cyrus.writing();
+    cyrus.scene.stand_in(
+        "cp",
+        &format!(
+            r#"case "$1" in -a) mv '{0}' '{0}.old'; touch '{0}';; esac; exec "$REAL" "$@""#,
+            cyrus.lock.display()
+        ),
+    );
+    let done = run(cyrus.copy("x", &[]).arg(cyrus.flag()));
+    done.assert_refused(124, "was replaced while it was locked");
+    assert_eq!(cyrus.scene.manifest()["status"], "revoked");
+    assert_eq!(cyrus.scene.snapshots(), [""; 0]);
+    drop(writer);
+}
+
+#[test]
+fn cyruss_own_tools_are_told() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let script = r#"[ "$CYRUS_HAVELOCK_GLOBAL" = 1 ]"#;
+    for (flag, code) in [(Some(cyrus.flag()), 0), (None, 1)] {
+        let mut command = cyrus.scene.stillpoint();
+        command.args(["snapshot", "--min-open", "0"]).args(flag);
+        run(command.args(["mail", "--", "sh", "-c", script])).assert_code(code);
+    }
+}
+
+#[test]
+fn a_configuration_that_is_no_use_is_refused_before_the_gate_closes() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let file = cyrus.scene.path("imapd.conf");
+    let loops = format!("@include: {}\n", file.display());
+    for (text, code, said) in [
+        ("configdirectory: /c\nglobal_lock: no\n", 69, "global_lock is off"),
+        ("hashimapspool: yes\n", 65, "no configdirectory"),
+        ("configdirectory: conf\n", 65, "no absolute path"),
+        ("configdirectory: /c\nhashimapspool: perhaps\n", 65, "neither yes nor no"),
+        ("\u{0}garbage\n", 65, "imapd.conf:1: expected `option: value`"),
+        (&loops, 65, "include each other"),
+        ("@include: /nowhere/x.conf\n", 66, "/nowhere/x.conf"),
+    ] {
+        fs::write(&file, text).unwrap();
+        run(cyrus.copy("x", &[]).arg(cyrus.flag())).assert_refused(code, said);
+    }
+    let other = cyrus.scene.path("other.conf");
+    fs::write(&other, format!("configdirectory: {}\n", cyrus.scene.path("conf").display()))
+        .unwrap();
+    fs::write(&file, format!("@include: {}\n", other.display())).unwrap();
+    run(cyrus.copy("x", &[]).arg(cyrus.flag())).assert_code(0);
+    fs::remove_file(&file).unwrap();
+    run(cyrus.copy("y", &[]).arg(cyrus.flag())).assert_refused(66, "imapd.conf: no such file");
+    for also in ["lockf:/a", "flock:", ""] {
+        run(&mut cyrus.copy("y", &["--also", also])).assert_code(64);
+    }
+    run(&mut cyrus.copy("y", &["--also", "flock:/nowhere/x"])).assert_refused(66, "/nowhere/x");
+    assert_eq!(cyrus.scene.generation(), 2, "one snapshot only");
+}
+
+#[test]
+fn what_a_lock_file_says_stays() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let lock = cyrus.scene.path("a.lock");
+    fs::write(&lock, "1234").unwrap();
+    for kind in ["fcntl", "flock"] {
+        let also = format!("{kind}:{}", lock.display());
+        run(&mut cyrus.copy(kind, &["--also", &also])).assert_code(0);
+    }
+    assert_eq!(fs::read(&lock).unwrap(), b"1234");
+}
