@@ -62,7 +62,7 @@ fn flags_in_man(verb: &str) -> BTreeSet<String> {
     let lines = lines.take_while(|line| !line.starts_with(".Ss ") && !line.starts_with(".Sh "));
     let mut flags = BTreeSet::new();
     for names in lines.filter_map(|line| line.strip_prefix(".It Fl ")) {
-        let names = names.split_whitespace().take_while(|word| *word != "Ar" && *word != "Cm");
+        let names = names.split_whitespace().take_while(|word| !["Ar", "Cm", "Op"].contains(word));
         let names = names.filter(|word| *word != "," && *word != "-");
         flags.extend(names.map(|name| format!("-{name}")));
     }
