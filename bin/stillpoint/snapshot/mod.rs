@@ -17,8 +17,9 @@ mod pause;
 mod plan;
 mod provider;
 mod reflink;
+pub mod removal;
 mod report;
-mod sweep;
+pub mod sweep;
 mod tree;
 
 use std::ffi::OsString;

@@ -1,12 +1,12 @@
 //! What a run that died has left: found by its manifest, which is neither ended nor locked.
 //!
 //! *Begun* means that there is no certificate: the data, if there is any, goes. *Certified* means
-//! that only the last rename was missing: it is done now. Nothing is ever removed under a
-//! snapshot's final name.
+//! that only the last rename was missing: it is done now. *Pruning* means that the rest of the data
+//! goes as well, and then the manifest. Nothing else is ever removed under a snapshot's final name.
 
 use std::io;
 
-use super::{provider, say};
+use super::{provider, removal, say};
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Catalogue, Entry, rename_to_free, sync_folder};
 
@@ -36,6 +36,10 @@ pub fn sweep(catalogue: &Catalogue) {
 }
 
 fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<&'static str> {
+    if !matches!(manifest.status, Status::Begun | Status::Certified) {
+        removal::remove(entry, manifest)?;
+        return Ok("was being pruned; the rest of it is removed");
+    }
     let published = match manifest.status {
         Status::Certified => publish(manifest),
         _ => Err(io::ErrorKind::NotFound.into()),
