@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::retention::{Keep, expendable};
-use crate::catalogue::{Catalogue, Claim};
+use crate::catalogue::{Catalogue, Claim, Contents};
 use crate::exit::{Exit, Failure, reason, say};
 use crate::records::Selection;
 use crate::seconds;
@@ -59,11 +59,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     if !arguments.dry_run && catalogue.folder().is_dir() {
         sweep::sweep(&catalogue);
     }
-    let manifests = arguments.selection.read()?.manifests;
+    let Contents { manifests, damaged } = arguments.selection.read()?;
     let keep =
         Keep { count: arguments.keep.map(|count| count as usize), within: arguments.keep_within };
     let mut report = Vec::new();
-    let mut exit = Exit::SUCCESS;
+    // What cannot be read may be one that should have gone.
+    let mut exit = if damaged.is_empty() { Exit::SUCCESS } else { Exit::DATA };
     for manifest in expendable(&manifests, keep, Timestamp::now()) {
         let what = subject(manifest);
         let outcome = match arguments.dry_run {
@@ -73,7 +74,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         if let Outcome::Failed(error) = &outcome {
             let failure = failure(manifest, error);
             say(&failure.to_string());
-            if exit == Exit::SUCCESS {
+            if matches!(exit, Exit::SUCCESS | Exit::DATA) {
                 exit = failure.exit;
             }
         }

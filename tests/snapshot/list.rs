@@ -156,7 +156,7 @@ fn what_is_no_manifest_is_reported_and_nothing_else_happens_to_it() {
     scene.take("later-one");
     assert_ne!(run(&mut scene.copy(&["--hold", "10", "--name", "pipe"])).code, Some(0));
     assert_ne!(run(&mut scene.copy(&["--hold", "10", "--name", "cut"])).code, Some(0));
-    scene.verb(["prune", "--keep", "1"]).assert_code(0);
+    scene.verb(["prune", "--keep", "1"]).assert_code(65);
     assert_eq!(scene.latest(&[]).as_deref(), Some("later-one"));
     let mut expected: Vec<String> =
         before.into_iter().map(|name| name.replace("good.json", "later-one.json")).collect();

@@ -8,6 +8,7 @@ mod catalogue;
 mod command;
 mod copy;
 mod dirty;
+mod every_step;
 mod image;
 mod interrupted;
 mod latest;
@@ -19,3 +20,11 @@ mod reflink;
 mod refused;
 mod scene;
 mod writers;
+
+#[path = "../faults/many.rs"]
+mod many;
+#[path = "../common/skip.rs"]
+mod skip;
+#[allow(dead_code, reason = "nothing is attached to here")]
+#[path = "../faults/strace.rs"]
+mod strace;

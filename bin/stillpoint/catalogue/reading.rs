@@ -118,7 +118,8 @@ fn irregular() -> io::Error {
 
 /// The text of a file that was opened just now.
 pub fn text(file: &File) -> io::Result<String> {
-    let mut text = String::new();
+    // Room for one of the usual length, so that it is read at once.
+    let mut text = String::with_capacity(4096);
     if file.take(LONGEST + 1).read_to_string(&mut text)? as u64 > LONGEST {
         return Err(io::Error::other("it is too long for a manifest"));
     }

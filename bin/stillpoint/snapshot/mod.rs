@@ -32,7 +32,7 @@ use self::making::Making;
 use self::members::Member;
 use self::plan::Plan;
 use crate::catalogue::manifest::Manifest;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, say};
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
 
@@ -207,9 +207,4 @@ fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Man
         );
     }
     manifest
-}
-
-/// A line on standard error that is no error.
-fn say(text: &str) {
-    eprintln!("stillpoint: {text}");
 }

@@ -5,6 +5,7 @@
 //! goes as well, and then the manifest. Nothing else is ever removed under a snapshot's final name.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::{provider, removal, say};
 use crate::catalogue::manifest::{Manifest, Status};
@@ -61,6 +62,14 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<&'static str
     };
     entry.write(manifest)?;
     Ok(what)
+}
+
+/// Has the data its final name already? It may be that this could not be undone.
+pub fn is_published(manifest: &Manifest) -> bool {
+    let is_there = |place: &Option<PathBuf>| {
+        place.as_ref().is_some_and(|place| place.symlink_metadata().is_ok())
+    };
+    manifest.status == Status::Certified && is_there(&manifest.path) && !is_there(&manifest.partial)
 }
 
 /// Gives the data its final name, which it may have already. `NotFound` when the data is gone.
