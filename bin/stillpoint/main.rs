@@ -15,6 +15,10 @@ mod deferred;
 mod exclusive;
 mod exit;
 mod freeze;
+mod latest;
+mod list;
+mod prune;
+mod records;
 mod recover;
 mod retire;
 mod run;
@@ -25,6 +29,7 @@ mod state;
 mod status;
 mod thaw;
 mod tool;
+mod r#use;
 mod waiting;
 
 /// A consistency barrier: writers share it, a snapshot tool quiesces them for milliseconds.
@@ -100,6 +105,31 @@ enum Verb {
     /// barriers in the folder of names.
     Status(Deferred<status::Arguments>),
 
+    /// List the snapshots of a catalogue
+    ///
+    /// The oldest first. Files that are no manifests are reported and left alone; the status is 65
+    /// then.
+    List(Deferred<list::Arguments>),
+
+    /// Print the path of the newest clean snapshot
+    ///
+    /// Or its name, if a command made it. The newest is the one that was begun last, whatever the
+    /// clock said. A snapshot whose data was removed is not named.
+    Latest(Deferred<latest::Arguments>),
+
+    /// Remove snapshots that need not be kept
+    ///
+    /// Goes by series: same sources, provider, folder and barriers. Never removes the newest clean
+    /// one of a series, nor one that `use` reads, nor one under way. What failed or is not clean
+    /// never counts against what is clean. With both rules, removes only what neither keeps.
+    Prune(Deferred<prune::Arguments>),
+
+    /// Run a command that reads a snapshot, and keep it meanwhile
+    ///
+    /// The command finds it at $STILLPOINT_SNAPSHOT_PATH. `prune` leaves it alone until the command,
+    /// and all that it started, has ended. Needs permission to read the manifest only.
+    Use(Deferred<r#use::Arguments>),
+
     /// Print a completion script for a shell
     ///
     /// For bash: stillpoint completions bash > /usr/share/bash-completion/completions/stillpoint
@@ -110,8 +140,8 @@ const EXIT_STATUS: &str = "\
 Exit status:
   the command's own, or 128 + n if signal n ended it
    64  usage, or an exclusive asked for inside a share
-   65  dirty barrier and --on-dirty fail, or a damaged state
-   66  no such barrier
+   65  dirty barrier and --on-dirty fail, or a damaged state or manifest
+   66  no such barrier, catalogue or snapshot
    69  not available here: file system, provider or privilege
    70  internal error
    71  a system call failed
@@ -143,6 +173,10 @@ fn main() -> ExitCode {
         Verb::Thaw(Deferred(arguments)) => thaw::run(arguments),
         Verb::Recover(Deferred(arguments)) => recover::run(arguments),
         Verb::Status(Deferred(arguments)) => status::run(arguments),
+        Verb::List(Deferred(arguments)) => list::run(arguments),
+        Verb::Latest(Deferred(arguments)) => latest::run(arguments),
+        Verb::Prune(Deferred(arguments)) => prune::run(arguments),
+        Verb::Use(Deferred(arguments)) => r#use::run(arguments),
         Verb::Completions(Deferred(arguments)) => completions::run(arguments),
     };
     let exit = done.unwrap_or_else(|error| {

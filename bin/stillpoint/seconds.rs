@@ -2,25 +2,28 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 
 /// The largest duration taken: ten years, so that adding it to a clock cannot overflow.
 pub const FOREVER: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 
 /// A duration as an argument: seconds with or without a fraction (`2`, `0.25`), or with units
-/// (`1m30s`, `250ms`).
+/// (`1m30s`, `250ms`, `14d`; a day has 24 hours).
 pub fn parse(text: &str) -> Result<Duration, String> {
     let duration = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        Err(_) => text
-            .parse::<SignedDuration>()
-            .ok()
-            .and_then(|duration| Duration::try_from(duration).ok()),
+        Err(_) => with_units(text),
     };
     match duration {
         Some(duration) if duration <= FOREVER => Ok(duration),
         _ => Err("expected seconds, as 2 or 0.25, or a time with units, as 1m30s".to_string()),
     }
+}
+
+fn with_units(text: &str) -> Option<Duration> {
+    let span: Span = text.parse().ok()?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(duration).ok()
 }
 
 /// A limit that can be lifted.
@@ -51,7 +54,7 @@ pub fn parse_limit(text: &str) -> Result<Limit, String> {
     }
 }
 
-/// For people: `850 us`, `12.3 ms`, `2.5 s`, `3 min 20 s`, `2 h 5 min`.
+/// For people: `850 us`, `12.3 ms`, `2.5 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
 pub fn display(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match seconds {
@@ -59,7 +62,10 @@ pub fn display(duration: Duration) -> String {
         ..1.0 => format!("{:.1} ms", seconds * 1e3),
         ..60.0 => format!("{seconds:.1} s"),
         ..3600.0 => format!("{} min {} s", duration.as_secs() / 60, duration.as_secs() % 60),
-        _ => format!("{} h {} min", duration.as_secs() / 3600, duration.as_secs() / 60 % 60),
+        ..86400.0 => {
+            format!("{} h {} min", duration.as_secs() / 3600, duration.as_secs() / 60 % 60)
+        }
+        _ => format!("{} d {} h", duration.as_secs() / 86400, duration.as_secs() / 3600 % 24),
     }
 }
 

@@ -8,11 +8,24 @@ mod catalogue;
 mod command;
 mod copy;
 mod dirty;
+mod every_step;
 mod foreign;
 mod image;
 mod interrupted;
+mod latest;
 mod limits;
+mod list;
+mod pins;
+mod prune;
 mod reflink;
 mod refused;
 mod scene;
 mod writers;
+
+#[path = "../faults/many.rs"]
+mod many;
+#[path = "../common/skip.rs"]
+mod skip;
+#[allow(dead_code, reason = "nothing is attached to here")]
+#[path = "../faults/strace.rs"]
+mod strace;

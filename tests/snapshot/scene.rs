@@ -118,6 +118,38 @@ impl Scene {
         );
     }
 
+    /// Any verb, run to its end.
+    pub fn verb<A: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = A>) -> Done {
+        run(self.stillpoint().args(words))
+    }
+
+    /// A whole, clean snapshot of the store in the folder of snapshots.
+    pub fn take(&self, name: &str) -> PathBuf {
+        run(&mut self.copy(&["--hold", "10", "--min-open", "0", "--name", name])).assert_code(0);
+        self.path("snapshots").join(name)
+    }
+
+    /// Writes a manifest as somebody else, or an earlier run, would have left it.
+    pub fn edit(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let file = self.path("catalog").join(format!("{name}.json"));
+        let mut manifest = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        change(&mut manifest);
+        fs::write(file, manifest.to_string()).unwrap();
+    }
+
+    /// What `latest` prints, without the folder; `None` if there is none.
+    pub fn latest(&self, words: &[&str]) -> Option<String> {
+        let done = self.verb([&["latest"], words].concat());
+        match done.code {
+            Some(66) => None,
+            _ => {
+                done.assert_code(0);
+                let line = done.stdout.strip_suffix('\n').expect("a line").to_owned();
+                Some(line.rsplit('/').next().unwrap().to_owned())
+            }
+        }
+    }
+
     pub fn status(&self, barrier: &str) -> Value {
         let done = run(self.stillpoint().args(["status", "--json", barrier]));
         assert_eq!(done.code, Some(0), "{done:?}");

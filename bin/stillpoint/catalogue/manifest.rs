@@ -2,13 +2,19 @@
 //! be trusted.
 //!
 //! It is written before the gate closes (*begun*), once the certificate is there (*certified*) and
-//! once the data stands under its final name (*complete*); or it ends as *failed* or *revoked*.
+//! once the data stands under its final name (*complete*); or it ends as *failed* or *revoked*. One
+//! whose data is being removed on purpose says so (*pruning*) before the first byte goes.
+//!
+//! The order of snapshots is that of their sequence numbers, never that of their times: a clock that
+//! jumps makes no old one the newest.
 //! A reader needs nothing but a JSON parser: every field is always present, with `null` for what
 //! is not known, times are RFC 3339 in UTC and lengths are milliseconds.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stillpoint::{Barrier, Dirty, PauseReport, Writer};
 
@@ -31,6 +37,8 @@ pub enum Status {
     Failed,
     /// The gate was opened before the data was whole; the data is removed.
     Revoked,
+    /// Its data is being removed; this record goes last.
+    Pruning,
 }
 
 /// What one snapshot is and how it came about.
@@ -38,6 +46,9 @@ pub enum Status {
 pub struct Manifest {
     pub schema: u32,
     pub name: String,
+    /// Larger than those of all that were begun before; 0 if nobody gave it one.
+    #[serde(default)]
+    pub sequence: u64,
     pub status: Status,
     /// Complete, made while no writer was lost, and nothing was left to recover.
     pub clean: bool,
@@ -133,6 +144,7 @@ impl Manifest {
         Manifest {
             schema: SCHEMA,
             name,
+            sequence: 0,
             status: Status::Begun,
             clean: false,
             reason: None,
@@ -189,6 +201,48 @@ impl Manifest {
         }
     }
 
+    /// Is its data there? `None` if that cannot be seen, or if the data is not ours.
+    pub fn is_present(&self) -> Option<bool> {
+        self.path.as_deref().and_then(is_there)
+    }
+
+    /// May a reader be sent to it?
+    pub fn is_usable(&self) -> bool {
+        self.status == Status::Complete && self.is_present() != Some(false)
+    }
+
+    /// Was it taken under this barrier?
+    pub fn concerns(&self, barrier: &Path) -> bool {
+        self.barriers.iter().any(|record| record.barrier == barrier)
+    }
+
+    /// The moment that its data is of, as the clock told it then.
+    pub fn taken_at(&self) -> Option<Timestamp> {
+        self.quiet.as_ref().unwrap_or(&self.began).parse().ok()
+    }
+
+    /// Where its data stands for good, if any is left on purpose.
+    pub fn stands_at(&self) -> Option<&Path> {
+        match self.status {
+            Status::Failed | Status::Revoked => self.kept.as_deref(),
+            _ => self.kept.as_deref().or(self.path.as_deref()),
+        }
+    }
+
+    /// Nobody works on it, so somebody died over it: it waits to be ended, or to be removed.
+    pub fn is_unfinished(&self) -> bool {
+        match self.status {
+            Status::Begun | Status::Certified | Status::Pruning => true,
+            Status::Complete | Status::Failed | Status::Revoked => self.is_half_removed(),
+        }
+    }
+
+    /// Its data has lost its name already: it was being removed where no mark could be written.
+    fn is_half_removed(&self) -> bool {
+        let gone = self.stands_at().and_then(is_there) == Some(false);
+        gone && self.partial.as_deref().and_then(is_there) == Some(true)
+    }
+
     /// The file's content.
     pub fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).expect("a manifest has only string keys");
@@ -222,12 +276,19 @@ impl Manifest {
                 (path.is_absolute() && path.ends_with(name), path.parent().map(Path::to_owned))
             })
         };
+        let is_kept = |path: &Path| {
+            let names = ["failed", "revoked"]
+                .map(|how| path.with_file_name(format!("{}.{how}", self.name)));
+            self.kept.as_ref().is_none_or(|kept| names.contains(kept))
+        };
         match (
             place(&self.path, self.name.clone()),
             place(&self.partial, format!(".{}.partial", self.name)),
         ) {
-            (None, None) => true,
-            (Some((true, path)), Some((true, partial))) => is_plain && path == partial,
+            (None, None) => self.kept.is_none(),
+            (Some((true, path)), Some((true, partial))) => {
+                is_plain && path == partial && self.path.as_deref().is_some_and(is_kept)
+            }
             _ => false,
         }
     }
@@ -266,6 +327,17 @@ impl From<&Writer> for WriterRecord {
     }
 }
 
+/// `None` if it cannot be told: a folder that may not be searched, a disk that does not answer.
+fn is_there(path: &Path) -> Option<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Some(true),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Some(false),
+            _ => None,
+        },
+    }
+}
+
 /// A path that can stand in a manifest: JSON holds text only.
 pub fn recordable(path: &Path) -> Result<(), String> {
     match path.to_str() {
@@ -294,6 +366,19 @@ mod tests {
         assert!(!believed("a", "/to/a", "/from/.a.partial"));
         assert!(!believed("", "/srv/mail", "/srv/..partial"));
         assert!(!believed("..", "/srv/..", "/srv/....partial"));
+    }
+
+    #[test]
+    fn what_was_kept_of_a_failed_one_is_believed_only_beside_its_place() {
+        let believed = |kept: &str| {
+            let mut manifest = Manifest::begun("a".into(), "copy", &[]);
+            manifest.path = Some("/to/a".into());
+            manifest.partial = Some("/to/.a.partial".into());
+            manifest.kept = Some(kept.into());
+            Manifest::parse(&manifest.to_json()).is_ok()
+        };
+        assert!(believed("/to/a.failed") && believed("/to/a.revoked"));
+        assert!(!believed("/to/b.failed") && !believed("/srv/mail") && !believed("/srv/a.failed"));
     }
 
     #[test]

@@ -8,12 +8,16 @@
 //! that lock when the process ends, however it ends, so *begun and not locked* means that nobody
 //! works on it any more; no pid is asked. The lock belongs to the file, not to the name, so every
 //! new file is locked before it takes the name over, and whoever was granted a lock looks again
-//! whether the name still leads to the file that he locked.
+//! whether the name still leads to the file that he locked. Readers of the data hold the same lock,
+//! shared ([`pin`]).
 
 pub mod manifest;
+pub mod pin;
+mod reading;
+pub mod retention;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -23,6 +27,8 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::{AccessFlags, access};
 
 use self::manifest::{Manifest, Status};
+pub use self::reading::Contents;
+use self::reading::{open_record, require_regular, text};
 
 /// Where manifests are kept unless something else is asked for.
 pub const STANDARD: &str = "/var/lib/stillpoint/catalog";
@@ -35,6 +41,15 @@ const BUSY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     folder: PathBuf,
+}
+
+/// What came of asking for a manifest's lock.
+pub enum Claim {
+    Ours(Entry, Box<Manifest>),
+    /// Somebody makes, removes or reads that snapshot.
+    Busy,
+    /// It is not what it was any more.
+    Changed,
 }
 
 /// One manifest, locked by this process.
@@ -85,7 +100,7 @@ impl Catalogue {
 
     /// Is the name given away? One that failed and left nothing may have its name used again.
     pub fn is_taken(&self, name: &str) -> bool {
-        let text = fs::read_to_string(manifest_path(&self.folder, name));
+        let text = open_record(&manifest_path(&self.folder, name)).and_then(|file| text(&file));
         match text.map(|text| Manifest::parse(&text)) {
             Ok(Ok(manifest)) => {
                 !matches!(manifest.status, Status::Failed | Status::Revoked)
@@ -96,72 +111,59 @@ impl Catalogue {
         }
     }
 
-    /// Writes the first manifest of a snapshot. `AlreadyExists` when the name is taken.
-    pub fn begin(&self, manifest: &Manifest) -> io::Result<Entry> {
+    /// Writes the first manifest of a snapshot, and gives it its place in the order of all.
+    /// `AlreadyExists` when the name is taken.
+    pub fn begin(&self, manifest: &mut Manifest) -> io::Result<Entry> {
         let name = manifest.name.clone();
         let mut aside = lock_aside(&self.folder, &name)?;
-        if self.is_taken(&name) {
-            let _ = fs::remove_file(aside_path(&self.folder, &name));
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        publish(&mut aside, &self.folder, &name, manifest)?;
-        Ok(Entry { folder: self.folder.clone(), name, file: aside })
-    }
-
-    /// Every manifest that can be read, with its path, and what is wrong with the others.
-    pub fn manifests(&self) -> io::Result<Vec<(PathBuf, Result<Manifest, String>)>> {
-        let mut found = Vec::new();
-        for item in fs::read_dir(&self.folder)? {
-            let path = item?.path();
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-            if let Some(name) = name
-                && name.ends_with(".json")
-                && !name.starts_with('.')
-            {
-                let manifest = fs::read_to_string(&path)
-                    .map_err(|error| error.to_string())
-                    .and_then(|text| Manifest::parse(&text));
-                found.push((path, manifest));
+        let begun = (|| {
+            if self.is_taken(&name) {
+                return Err(io::ErrorKind::AlreadyExists.into());
             }
+            let _turn = take_turn(&self.folder)?;
+            manifest.sequence = self.read()?.next_sequence();
+            publish(&mut aside, &self.folder, &name, manifest)
+        })();
+        if let Err(error) = begun {
+            let _ = fs::remove_file(aside_path(&self.folder, &name));
+            return Err(error);
         }
-        found.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(found)
+        Ok(Entry { folder: self.folder.clone(), name, file: aside })
     }
 
     /// The snapshots whose tool ended without finishing them, locked by us now.
     pub fn abandoned(&self) -> io::Result<Vec<(Entry, Manifest)>> {
         let mut abandoned = Vec::new();
-        for (path, manifest) in self.manifests()? {
-            if let Ok(manifest) = manifest
-                && is_unfinished(&manifest)
-                && let Some(entry) = self.claim(&path)?
+        for manifest in self.read()?.manifests {
+            if manifest.is_unfinished()
+                && let Claim::Ours(entry, manifest) =
+                    self.claim(&manifest.name, Manifest::is_unfinished)?
             {
-                abandoned.push(entry);
+                abandoned.push((entry, *manifest));
             }
         }
         Ok(abandoned)
     }
 
-    /// Locks the manifest of an unfinished snapshot; `None` when somebody works on it, or when it
-    /// was finished in the meantime.
-    fn claim(&self, path: &Path) -> io::Result<Option<(Entry, Manifest)>> {
-        let mut file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+    /// Locks a manifest that is still as it is wanted.
+    pub fn claim(&self, name: &str, wanted: impl Fn(&Manifest) -> bool) -> io::Result<Claim> {
+        let path = manifest_path(&self.folder, name);
+        let file = match open_record(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claim::Changed),
             opened => opened?,
         };
-        if !try_lock(&file)? || !leads_to(path, &file)? {
-            return Ok(None);
+        if !try_lock(&file)? {
+            return Ok(Claim::Busy);
         }
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        match Manifest::parse(&text) {
-            Ok(manifest) if is_unfinished(&manifest) => {
-                let name = manifest.name.clone();
-                let right = manifest_path(&self.folder, &name) == path;
-                let entry = Entry { folder: self.folder.clone(), name, file };
-                Ok(right.then_some((entry, manifest)))
+        if !leads_to(&path, &file)? {
+            return Ok(Claim::Changed);
+        }
+        match Manifest::parse(&text(&file)?) {
+            Ok(manifest) if manifest.name == name && wanted(&manifest) => {
+                let entry = Entry { folder: self.folder.clone(), name: name.to_owned(), file };
+                Ok(Claim::Ours(entry, Box::new(manifest)))
             }
-            _ => Ok(None),
+            _ => Ok(Claim::Changed),
         }
     }
 
@@ -172,7 +174,7 @@ impl Catalogue {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with('.')
                 && name.ends_with(ASIDE)
-                && let Ok(file) = File::open(&path)
+                && let Ok(file) = open_record(&path)
                 && try_lock(&file)?
                 && leads_to(&path, &file)?
             {
@@ -190,6 +192,12 @@ impl Entry {
         publish(&mut aside, &self.folder, &self.name, manifest)?;
         self.file = aside;
         Ok(())
+    }
+
+    /// Takes the manifest out of the catalogue, for good when this returns.
+    pub fn remove(&self) -> io::Result<()> {
+        fs::remove_file(self.path())?;
+        sync_folder(&self.folder)
     }
 
     /// What holds the lock; a child that inherits it keeps the manifest locked.
@@ -212,8 +220,15 @@ fn aside_path(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!(".{name}{ASIDE}"))
 }
 
-fn is_unfinished(manifest: &Manifest) -> bool {
-    matches!(manifest.status, Status::Begun | Status::Certified)
+/// The right to give out the next sequence number. Whoever may read the folder could keep it for
+/// ever, so it is not waited for without end: two that begin at one moment may then get one number.
+fn take_turn(folder: &Path) -> io::Result<File> {
+    let turn = File::open(folder)?;
+    let started = Instant::now();
+    while !try_lock(&turn)? && started.elapsed() < BUSY {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(turn)
 }
 
 /// Opens the file that the next text of this name is written to, and locks it.
@@ -226,8 +241,9 @@ fn lock_aside(folder: &Path, name: &str) -> io::Result<File> {
             .create(true)
             .truncate(false)
             .mode(0o644)
-            .custom_flags(nix::libc::O_NOFOLLOW)
+            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
             .open(&path)?;
+        require_regular(&file)?;
         if try_lock(&file)? && leads_to(&path, &file)? {
             return Ok(file);
         }

@@ -128,8 +128,13 @@ impl Making<'_> {
     }
 
     /// Takes the data away and says why in the manifest. Data that cannot be removed leaves the
-    /// manifest *begun*: the next run tries again.
+    /// manifest *begun*: the next run tries again. Data that could not be given its name for good,
+    /// and has it for now, leaves it *certified*: the next run tries that again.
     fn fail(&mut self, error: &anyhow::Error) {
+        if sweep::is_published(self.manifest) {
+            let name = &self.manifest.name;
+            return say(&format!("warning: {name} is whole; the next snapshot completes it"));
+        }
         let status = if self.revoked { Status::Revoked } else { Status::Failed };
         self.manifest.end(status, Some(format!("{error:#}")));
         if is_a_child_left() {

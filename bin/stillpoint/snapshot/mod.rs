@@ -18,8 +18,9 @@ mod pause;
 mod plan;
 mod provider;
 mod reflink;
+pub mod removal;
 mod report;
-mod sweep;
+pub mod sweep;
 mod tree;
 
 use std::ffi::OsString;
@@ -34,7 +35,7 @@ use self::making::Making;
 use self::members::Member;
 use self::plan::Plan;
 use crate::catalogue::manifest::Manifest;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, say};
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
 
@@ -222,9 +223,4 @@ fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Man
         );
     }
     manifest
-}
-
-/// A line on standard error that is no error.
-fn say(text: &str) {
-    eprintln!("stillpoint: {text}");
 }

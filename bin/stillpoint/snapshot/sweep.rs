@@ -1,12 +1,13 @@
 //! What a run that died has left: found by its manifest, which is neither ended nor locked.
 //!
 //! *Begun* means that there is no certificate: the data, if there is any, goes. *Certified* means
-//! that only the last rename was missing: it is done now. Nothing is ever removed under a
-//! snapshot's final name.
+//! that only the last rename was missing: it is done now. *Pruning* means that the rest of the data
+//! goes as well, and then the manifest. Nothing else is ever removed under a snapshot's final name.
 
 use std::io;
+use std::path::PathBuf;
 
-use super::{provider, say};
+use super::{provider, removal, say};
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Catalogue, Entry, rename_to_free, sync_folder};
 
@@ -36,6 +37,10 @@ pub fn sweep(catalogue: &Catalogue) {
 }
 
 fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<&'static str> {
+    if !matches!(manifest.status, Status::Begun | Status::Certified) {
+        removal::remove(entry, manifest)?;
+        return Ok("was being pruned; the rest of it is removed");
+    }
     let published = match manifest.status {
         Status::Certified => publish(manifest),
         _ => Err(io::ErrorKind::NotFound.into()),
@@ -57,6 +62,14 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<&'static str
     };
     entry.write(manifest)?;
     Ok(what)
+}
+
+/// Has the data its final name already? It may be that this could not be undone.
+pub fn is_published(manifest: &Manifest) -> bool {
+    let is_there = |place: &Option<PathBuf>| {
+        place.as_ref().is_some_and(|place| place.symlink_metadata().is_ok())
+    };
+    manifest.status == Status::Certified && is_there(&manifest.path) && !is_there(&manifest.partial)
 }
 
 /// Gives the data its final name, which it may have already. `NotFound` when the data is gone.

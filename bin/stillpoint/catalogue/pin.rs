@@ -1,0 +1,76 @@
+//! Pins: a snapshot that is being read stays.
+//!
+//! A reader locks the manifest (`flock`, shared), and whoever wants to remove the snapshot has to
+//! lock it exclusively before he as much as marks it. The lock goes with the last descriptor of its
+//! open file, however the processes that had one came to their end, so a pin is never left behind.
+//! Nothing is written: who may read the manifest may pin the snapshot.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::manifest::Manifest;
+use super::reading::{open_record, text};
+use super::{Catalogue, leads_to, manifest_path, try_lock};
+
+/// A complete snapshot that stays as long as this, or a copy of its descriptor, is open.
+pub struct Pin {
+    pub manifest: Manifest,
+    file: File,
+}
+
+/// What came of trying to pin a snapshot.
+pub enum Pinning {
+    Held(Box<Pin>),
+    /// Somebody is about to complete or to remove it: ask again.
+    Changing,
+    /// There is nothing to read.
+    Unusable(Box<Manifest>),
+}
+
+impl Catalogue {
+    /// Pins a snapshot if it is complete and its data is there. `NotFound` when there is no such
+    /// manifest, another error when it cannot be read.
+    pub fn pin(&self, name: &str) -> io::Result<Pinning> {
+        let path = manifest_path(self.folder(), name);
+        let file = open_record(&path)?;
+        let shared = try_shared(&file)?;
+        // Read under the lock: what is in the file, and where its data is, stays so.
+        let manifest = Manifest::parse(&text(&file)?).map_err(io::Error::other)?;
+        if manifest.name != name {
+            return Err(io::Error::other("it is the manifest of another snapshot"));
+        }
+        if !leads_to(&path, &file)? {
+            return Ok(Pinning::Changing);
+        }
+        if !manifest.is_usable() {
+            return Ok(Pinning::Unusable(Box::new(manifest)));
+        }
+        Ok(match shared {
+            true => Pinning::Held(Box::new(Pin { manifest, file })),
+            false => Pinning::Changing,
+        })
+    }
+
+    /// Does somebody make, remove or read it now? `None` if that cannot be told.
+    pub fn is_locked(&self, name: &str) -> Option<bool> {
+        // Only the attempt tells; the lock goes again at once, with the file.
+        let file = open_record(&manifest_path(self.folder(), name)).ok()?;
+        try_lock(&file).map(|free| !free).ok()
+    }
+}
+
+impl Pin {
+    /// What holds the lock; a child that inherits it keeps the snapshot pinned.
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+fn try_shared(file: &File) -> io::Result<bool> {
+    match fs2::FileExt::try_lock_shared(file) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,77 @@
+//! `stillpoint latest`: the newest snapshot that may be trusted. Reads only.
+//!
+//! The newest is the one that was begun last, by the sequence numbers of the manifests. It is named
+//! only if its data is there.
+
+use std::io::{Write, stdout};
+
+use crate::catalogue::Contents;
+use crate::catalogue::manifest::{Manifest, Status};
+use crate::exit::{Exit, Failure};
+use crate::records::{Now, Selection, line};
+
+#[derive(clap::Args)]
+#[command(after_help = crate::EXIT_STATUS)]
+pub struct Arguments {
+    /// The newest complete one, clean or not
+    #[arg(long)]
+    any: bool,
+
+    /// Print its manifest as JSON instead of its path
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    selection: Selection,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let contents = arguments.selection.read()?;
+    let Some(newest) = contents.newest(arguments.any) else {
+        return Err(none(&contents, arguments.any, &arguments.selection.describe()).into());
+    };
+    let catalogue = arguments.selection.place.catalogue();
+    let text = match arguments.json {
+        true => serde_json::to_string_pretty(&Now::of(&catalogue, newest).json(newest))?,
+        false => line(newest),
+    };
+    let mut out = stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(Exit::SUCCESS)
+}
+
+/// There is none, but maybe something else.
+pub fn none(contents: &Contents, any: bool, place: &str) -> Failure {
+    let count = |what: &str, is: &dyn Fn(&Manifest) -> bool| {
+        let count = contents.manifests.iter().filter(|manifest| is(manifest)).count();
+        (count > 0).then(|| format!("{count} {what}"))
+    };
+    let found: Vec<String> = [
+        count("complete but not clean, which --any would take", &|manifest| {
+            manifest.is_usable() && !manifest.clean
+        }),
+        count("whose data is gone", &|manifest| {
+            manifest.status == Status::Complete && !manifest.is_usable()
+        }),
+        count("failed or revoked", &|manifest| {
+            matches!(manifest.status, Status::Failed | Status::Revoked)
+        }),
+        count("under way or interrupted", &|manifest| {
+            matches!(manifest.status, Status::Begun | Status::Certified | Status::Pruning)
+        }),
+        match contents.damaged.len() {
+            0 => None,
+            damaged => Some(format!("{damaged} that cannot be read")),
+        },
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let wanted = if any { "complete" } else { "clean" };
+    let instead = match found.is_empty() {
+        true => "nothing else either; take one with `stillpoint snapshot`".to_owned(),
+        false => format!("only {}; see `stillpoint list`", found.join(", ")),
+    };
+    Failure::new(Exit::MISSING, format!("{place}: there is no {wanted} snapshot, {instead}"))
+}

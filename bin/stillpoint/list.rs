@@ -1,0 +1,132 @@
+//! `stillpoint list`: what is in the catalogue. Reads only.
+//!
+//! A damaged manifest is reported and makes the status 65, so that whoever watches a catalogue
+//! notices; the others are shown all the same.
+
+use std::fmt::Write as _;
+use std::io::{Write, stdout};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::catalogue::Catalogue;
+use crate::catalogue::manifest::{Manifest, Status};
+use crate::exit::Exit;
+use crate::records::{Now, Selection};
+use crate::seconds;
+
+#[derive(clap::Args)]
+#[command(after_help = crate::EXIT_STATUS)]
+pub struct Arguments {
+    /// Print a JSON array of the manifests instead of a table
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    selection: Selection,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let contents = arguments.selection.read()?;
+    let catalogue = arguments.selection.place.catalogue();
+    let text = match arguments.json {
+        true => json(&catalogue, &contents.manifests)?,
+        false => table(&catalogue, &contents.manifests)?,
+    };
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(match contents.damaged.is_empty() {
+        true => Exit::SUCCESS,
+        false => Exit::DATA,
+    })
+}
+
+fn json(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String> {
+    let shown = |manifest| Now::of(catalogue, manifest).json(manifest);
+    let shown: Vec<_> = manifests.iter().map(shown).collect();
+    Ok(serde_json::to_string_pretty(&shown)? + "\n")
+}
+
+const HEAD: [&str; 10] =
+    ["NAME", "STATUS", "CLEAN", "PROVIDER", "TAKEN", "AGE", "PAUSE", "PINNED", "PATH", "REASON"];
+
+/// For people: one line each, the newest at the end, where it is seen.
+fn table(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String> {
+    if manifests.is_empty() {
+        return Ok(String::new());
+    }
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    for manifest in manifests {
+        rows.push(row(manifest, &Now::of(catalogue, manifest)).map(printable));
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..HEAD.len()).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            write!(line, "{cell:<width$}  ")?;
+        }
+        writeln!(text, "{}", line.trim_end())?;
+    }
+    Ok(text)
+}
+
+fn row(manifest: &Manifest, now: &Now) -> [String; 10] {
+    let none = || "-".to_owned();
+    let path = match (&manifest.kept, &manifest.path, now.present) {
+        (Some(kept), ..) => kept.display().to_string(),
+        (None, Some(_), _) if manifest.status != Status::Complete => none(),
+        (None, Some(path), Some(false)) => format!("{} (gone)", path.display()),
+        (None, Some(path), _) => path.display().to_string(),
+        (None, None, _) => none(),
+    };
+    let pause = manifest.pause.as_ref().and_then(|pause| pause.pause_ms);
+    let pause = pause.and_then(|pause| Duration::try_from_secs_f64(pause / 1e3).ok());
+    [
+        manifest.name.clone(),
+        status(manifest, now).to_owned(),
+        if manifest.clean { "yes" } else { "no" }.to_owned(),
+        manifest.provider.clone(),
+        manifest.taken_at().map_or_else(none, |at| format!("{at:.0}")),
+        manifest.taken_at().map_or_else(none, age),
+        pause.map_or_else(none, seconds::display),
+        match now.pinned(manifest) {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "?",
+        }
+        .to_owned(),
+        path,
+        manifest.reason.clone().unwrap_or_else(none),
+    ]
+}
+
+/// What it is now, in more words than the manifest has.
+fn status(manifest: &Manifest, now: &Now) -> &'static str {
+    match (manifest.status, now.locked) {
+        (Status::Begun | Status::Certified, Some(false)) => "interrupted",
+        (Status::Begun | Status::Certified, _) => "under way",
+        (Status::Pruning, _) => "pruning",
+        (Status::Complete, _) => "complete",
+        (Status::Failed, _) => "failed",
+        (Status::Revoked, _) => "revoked",
+    }
+}
+
+/// By today's clock, which may be wrong, or may have been.
+fn age(taken: Timestamp) -> String {
+    match Duration::try_from(Timestamp::now().duration_since(taken)) {
+        Ok(age) => seconds::display(age),
+        Err(_) => "in the future".to_owned(),
+    }
+}
+
+/// One line, whatever a command or a writer called itself.
+fn printable(cell: String) -> String {
+    match cell.chars().any(char::is_control) {
+        true => cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect(),
+        false => cell,
+    }
+}

@@ -1,0 +1,167 @@
+//! `stillpoint prune`: removes snapshots that need not be kept, and records of those that failed.
+//!
+//! What need not be kept is decided in [`retention`](crate::catalogue::retention); how a snapshot goes, in
+//! [`removal`](crate::snapshot::removal). In between stands the lock: a snapshot that is read, made or
+//! removed by somebody else cannot be had and is left alone.
+
+use std::io::{self, Write, stdout};
+use std::time::Duration;
+
+use clap::ArgGroup;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::retention::{Keep, expendable};
+use crate::catalogue::{Catalogue, Claim, Contents};
+use crate::exit::{Exit, Failure, reason, say};
+use crate::records::Selection;
+use crate::seconds;
+use crate::snapshot::{removal, sweep};
+
+/// `list` takes the lock for a moment, to see whether it is free.
+const TRIES: u32 = 5;
+
+#[derive(clap::Args)]
+#[command(after_help = crate::EXIT_STATUS)]
+#[command(group(ArgGroup::new("rule").required(true).multiple(true).args(["keep", "keep_within"])))]
+pub struct Arguments {
+    /// Keep the newest N clean ones of each series
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+
+    /// Keep those taken within this time before the newest clean one of their series
+    #[arg(long, value_name = "TIME", value_parser = seconds::parse)]
+    keep_within: Option<Duration>,
+
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print what was done as a JSON array
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// What became of one that need not be kept.
+enum Outcome {
+    Removed,
+    Planned,
+    InUse,
+    Failed(io::Error),
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let catalogue = arguments.selection.place.catalogue();
+    if !arguments.dry_run && catalogue.folder().is_dir() {
+        sweep::sweep(&catalogue);
+    }
+    let Contents { manifests, damaged } = arguments.selection.read()?;
+    let keep =
+        Keep { count: arguments.keep.map(|count| count as usize), within: arguments.keep_within };
+    let mut report = Vec::new();
+    // What cannot be read may be one that should have gone.
+    let mut exit = if damaged.is_empty() { Exit::SUCCESS } else { Exit::DATA };
+    for manifest in expendable(&manifests, keep, Timestamp::now()) {
+        let what = subject(manifest);
+        let outcome = match arguments.dry_run {
+            true => planned(&catalogue, manifest),
+            false => remove(&catalogue, manifest).unwrap_or_else(Outcome::Failed),
+        };
+        if let Outcome::Failed(error) = &outcome {
+            let failure = failure(manifest, error);
+            say(&failure.to_string());
+            if matches!(exit, Exit::SUCCESS | Exit::DATA) {
+                exit = failure.exit;
+            }
+        }
+        match arguments.json {
+            true => report.push(json(manifest, &outcome)),
+            false => tell(&what, &outcome)?,
+        }
+    }
+    if arguments.json {
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(exit)
+}
+
+fn planned(catalogue: &Catalogue, manifest: &Manifest) -> Outcome {
+    match catalogue.is_locked(&manifest.name) {
+        Some(true) => Outcome::InUse,
+        _ => Outcome::Planned,
+    }
+}
+
+fn remove(catalogue: &Catalogue, manifest: &Manifest) -> io::Result<Outcome> {
+    let unchanged =
+        |found: &Manifest| found.status == manifest.status && found.sequence == manifest.sequence;
+    for _ in 0..TRIES {
+        match catalogue.claim(&manifest.name, unchanged)? {
+            Claim::Ours(mut entry, mut manifest) => {
+                removal::remove(&mut entry, &mut manifest)?;
+                return Ok(Outcome::Removed);
+            }
+            // Somebody else removed it.
+            Claim::Changed => return Ok(Outcome::Removed),
+            Claim::Busy => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+    Ok(Outcome::InUse)
+}
+
+fn failure(manifest: &Manifest, error: &io::Error) -> Failure {
+    Failure::system(
+        format!("{}: cannot be removed, the next run tries again", manifest.name),
+        io::Error::new(error.kind(), reason(error)),
+    )
+}
+
+/// What goes, in words.
+fn subject(manifest: &Manifest) -> String {
+    let name = &manifest.name;
+    match (manifest.status, &manifest.path, manifest.is_present()) {
+        (Status::Complete, Some(_), Some(false)) => {
+            format!("the record of {name}, whose data was gone")
+        }
+        (Status::Complete, Some(path), _) => path.display().to_string(),
+        (Status::Complete, None, _) => {
+            format!("the record of {name}; what its command made is left")
+        }
+        _ => format!("the record of {name}, which failed"),
+    }
+}
+
+/// For people: what went, on standard output; what did not, on standard error.
+fn tell(what: &str, outcome: &Outcome) -> io::Result<()> {
+    match outcome {
+        Outcome::Removed => writeln!(stdout(), "removed {what}"),
+        Outcome::Planned => writeln!(stdout(), "would remove {what}"),
+        Outcome::InUse => {
+            say(&format!("{what} is in use; left alone"));
+            Ok(())
+        }
+        Outcome::Failed(_) => Ok(()),
+    }
+}
+
+fn json(manifest: &Manifest, outcome: &Outcome) -> Value {
+    let (word, error) = match outcome {
+        Outcome::Removed => ("removed", None),
+        Outcome::Planned => ("would remove", None),
+        Outcome::InUse => ("in use", None),
+        Outcome::Failed(error) => ("failed", Some(reason(error))),
+    };
+    json!({
+        "name": manifest.name,
+        "status": manifest.status,
+        "clean": manifest.clean,
+        "provider": manifest.provider,
+        "path": manifest.path,
+        "outcome": word,
+        "error": error,
+    })
+}

@@ -1,0 +1,138 @@
+//! What `list`, `latest`, `prune` and `use` have in common: which manifests they are about, and how
+//! one is shown.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::{Catalogue, Contents};
+use crate::exit::{self, Exit, Failure, reason};
+
+/// The catalogue, and the barrier of whose snapshots it shall be.
+#[derive(clap::Args)]
+pub struct Selection {
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Only snapshots taken under this barrier, by name or path [default: all]
+    barrier: Option<OsString>,
+}
+
+/// Where the manifests are.
+#[derive(clap::Args)]
+pub struct Place {
+    /// The folder of the manifests [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog]
+    #[arg(long, value_name = "DIR")]
+    catalog: Option<PathBuf>,
+
+    /// Look for the barrier's name in $XDG_RUNTIME_DIR/stillpoint
+    #[arg(long)]
+    user: bool,
+}
+
+impl Selection {
+    pub fn read(&self) -> anyhow::Result<Contents> {
+        self.place.read(self.barrier.as_deref())
+    }
+
+    /// For messages: where was looked, and for what.
+    pub fn describe(&self) -> String {
+        self.place.describe(self.barrier.as_deref())
+    }
+}
+
+impl Place {
+    /// What is there of this barrier, or of all. What is damaged is reported.
+    pub fn read(&self, barrier: Option<&OsStr>) -> anyhow::Result<Contents> {
+        let catalogue = self.catalogue();
+        let contents = catalogue.read().map_err(|error| unreadable(catalogue.folder(), &error))?;
+        for (path, what) in &contents.damaged {
+            exit::say(&format!("{}: {what}; left alone and not counted", path.display()));
+        }
+        Ok(match barrier {
+            Some(barrier) => contents.under(&self.barrier(barrier)?),
+            None => contents,
+        })
+    }
+
+    pub fn catalogue(&self) -> Catalogue {
+        Catalogue::locate(self.catalog.as_deref())
+    }
+
+    pub fn describe(&self, barrier: Option<&OsStr>) -> String {
+        let folder = self.catalogue().folder().display().to_string();
+        match barrier {
+            Some(barrier) => format!("{folder}: of {}", barrier.display()),
+            None => folder,
+        }
+    }
+
+    /// The barrier as manifests name it: the folder without symbolic links. It need not exist any
+    /// more.
+    fn barrier(&self, barrier: &OsStr) -> anyhow::Result<PathBuf> {
+        let path = std::path::absolute(stillpoint::barrier_path(barrier, self.user)?)?;
+        let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+        Ok(match (folder, path.file_name()) {
+            (Some(folder), Some(name)) => folder.join(name),
+            _ => path,
+        })
+    }
+}
+
+fn unreadable(folder: &Path, error: &io::Error) -> Failure {
+    let exit = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Exit::MISSING,
+        io::ErrorKind::PermissionDenied => Exit::DENIED,
+        _ => Exit::SYSTEM,
+    };
+    let message = format!(
+        "{}: the catalogue cannot be read: {}; name another folder with --catalog",
+        folder.display(),
+        reason(error)
+    );
+    Failure::new(exit, message)
+}
+
+/// What can be seen of a snapshot at this moment.
+pub struct Now {
+    /// Somebody makes, removes or reads it.
+    pub locked: Option<bool>,
+    pub present: Option<bool>,
+}
+
+impl Now {
+    pub fn of(catalogue: &Catalogue, manifest: &Manifest) -> Now {
+        Now { locked: catalogue.is_locked(&manifest.name), present: manifest.is_present() }
+    }
+
+    /// Somebody reads it, so that it is not pruned.
+    pub fn pinned(&self, manifest: &Manifest) -> Option<bool> {
+        match manifest.status {
+            Status::Begun | Status::Certified | Status::Pruning => Some(false),
+            Status::Complete | Status::Failed | Status::Revoked => self.locked,
+        }
+    }
+
+    /// For programs: the manifest, and what is so now.
+    pub fn json(&self, manifest: &Manifest) -> Value {
+        let mut value = json!(manifest);
+        value["pinned"] = json!(self.pinned(manifest));
+        value["present"] = json!(self.present);
+        value["under_way"] = match manifest.status {
+            Status::Begun | Status::Certified | Status::Pruning => json!(self.locked),
+            Status::Complete | Status::Failed | Status::Revoked => json!(false),
+        };
+        value
+    }
+}
+
+/// What stands for a snapshot on standard output: its path, or its name if it has none.
+pub fn line(manifest: &Manifest) -> String {
+    match &manifest.path {
+        Some(path) => path.display().to_string(),
+        None => manifest.name.clone(),
+    }
+}

@@ -1,0 +1,60 @@
+//! Removing a snapshot on purpose, so that whatever happens half of one is never taken for a whole.
+//!
+//! The manifest is marked first, durably; then the data loses the name that readers look for, durably;
+//! then it goes; and the manifest goes last. Who dies in between leaves a mark and a lock that is
+//! free, and the next run of `snapshot` or `prune` goes on from there.
+//!
+//! A full disk is the very reason to remove snapshots, and a mark takes space. Where there is none
+//! for it, the lost name has to do: a snapshot that is complete without data under its name is
+//! offered to nobody, and if its data is found under the temporary name, it was being removed.
+
+use std::io;
+use std::path::Path;
+
+use super::provider;
+use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::{Entry, rename_to_free, sync_folder};
+
+/// Removes the data, if there is any, and then the manifest, which is locked by us.
+pub fn remove(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
+    if let (Some(place), Some(partial)) =
+        (manifest.stands_at().map(Path::to_owned), manifest.partial.clone())
+    {
+        mark(entry, manifest)?;
+        // What an earlier run has left of it.
+        provider::discard(manifest, &partial)?;
+        take_name(&place, &partial)?;
+        provider::discard(manifest, &partial)?;
+    }
+    entry.remove()
+}
+
+fn mark(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
+    if manifest.status == Status::Pruning {
+        return Ok(());
+    }
+    let mut marked = manifest.clone();
+    marked.status = Status::Pruning;
+    marked.clean = false;
+    match entry.write(&marked) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) => {}
+        written => {
+            written?;
+            *manifest = marked;
+        }
+    }
+    Ok(())
+}
+
+/// From now on, and after a power cut too, nobody finds it. That it is gone already is no error.
+fn take_name(place: &Path, partial: &Path) -> io::Result<()> {
+    match rename_to_free(place, partial) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        renamed => renamed?,
+    }
+    partial.parent().map_or(Ok(()), sync_folder)
+}

@@ -1,0 +1,135 @@
+//! `stillpoint use`: a command that reads a snapshot, which stays as long as it is read.
+//!
+//! The lock on the manifest is the pin, and the command inherits its descriptor: neither the end of
+//! this process nor that of the command frees what a child of the command still reads. Nothing is
+//! left behind by any death, as the kernel counts the descriptors.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::catalogue::Catalogue;
+use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::pin::{Pin, Pinning};
+use crate::child::{self, Bounds, Terms};
+use crate::exit::{self, Exit, Failure, reason};
+use crate::latest;
+use crate::records::Place;
+use crate::signals::Signals;
+
+/// How long somebody else may need to complete a snapshot, or to find that he cannot remove it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const USAGE: &str = "\
+stillpoint use [OPTIONS] NAME -- COMMAND...
+       stillpoint use [OPTIONS] --latest [BARRIER] -- COMMAND...";
+
+#[derive(clap::Args)]
+#[command(after_help = crate::EXIT_STATUS, override_usage = USAGE)]
+pub struct Arguments {
+    /// The newest clean snapshot, of BARRIER if one is given
+    #[arg(long)]
+    latest: bool,
+
+    /// With --latest, the newest complete one, clean or not
+    #[arg(long, requires = "latest")]
+    any: bool,
+
+    #[command(flatten)]
+    place: Place,
+
+    /// Name of the snapshot; with --latest, name or path of a barrier
+    #[arg(value_name = "NAME|BARRIER", required_unless_present = "latest")]
+    word: Option<OsString>,
+
+    /// Reads the snapshot at $STILLPOINT_SNAPSHOT_PATH
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let mut signals =
+        Signals::watch().map_err(|error| Failure::system("cannot watch for signals", error))?;
+    let pin = arguments.pin(&signals)?;
+    let mut command = Command::new(&arguments.command[0]);
+    command.args(&arguments.command[1..]);
+    command.env("STILLPOINT_SNAPSHOT_NAME", &pin.manifest.name);
+    match &pin.manifest.path {
+        Some(path) => command.env("STILLPOINT_SNAPSHOT_PATH", path),
+        // What a command made is known to it alone.
+        None => command.env_remove("STILLPOINT_SNAPSHOT_PATH"),
+    };
+    let inherited = &[pin.lock()];
+    let terms = Terms { bounds: Bounds::None, inherited, prints_errors_only: false };
+    Ok(child::run(&mut command, terms, &mut signals)?.exit())
+}
+
+impl Arguments {
+    /// Tries until the snapshot is held, or cannot be.
+    fn pin(&self, signals: &Signals) -> anyhow::Result<Pin> {
+        let catalogue = self.place.catalogue();
+        let started = Instant::now();
+        loop {
+            let name = self.choose()?;
+            match catalogue.pin(&name) {
+                Ok(Pinning::Held(pin)) => {
+                    self.warn(&pin.manifest);
+                    return Ok(*pin);
+                }
+                Ok(Pinning::Changing) => {}
+                // Chosen a moment ago: the next choice is another one.
+                _ if self.latest && started.elapsed() < PATIENCE => {}
+                Ok(Pinning::Unusable(manifest)) => return Err(unusable(&manifest).into()),
+                Err(error) => return Err(cannot(&catalogue, &name, &error).into()),
+            }
+            if started.elapsed() > PATIENCE {
+                let message = format!("{name}: is being completed or removed; try again");
+                return Err(Failure::new(Exit::CONFLICT, message).into());
+            }
+            signals.check()?;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn choose(&self) -> anyhow::Result<String> {
+        let word = self.word.as_deref();
+        if !self.latest {
+            return Ok(word.unwrap_or_default().to_string_lossy().into_owned());
+        }
+        let contents = self.place.read(word)?;
+        match contents.newest(self.any) {
+            Some(manifest) => Ok(manifest.name.clone()),
+            None => Err(latest::none(&contents, self.any, &self.place.describe(word)).into()),
+        }
+    }
+
+    /// Who names one gets that one, but shall know.
+    fn warn(&self, manifest: &Manifest) {
+        if !self.any && !manifest.clean {
+            let reason = manifest.reason.as_deref().unwrap_or("its manifest does not say why");
+            exit::say(&format!("warning: {} is not clean: {reason}", manifest.name));
+        }
+    }
+}
+
+fn unusable(manifest: &Manifest) -> Failure {
+    let what = match manifest.status {
+        Status::Begun | Status::Certified => "is not complete",
+        Status::Complete => "its data is gone",
+        Status::Failed | Status::Revoked => "failed",
+        Status::Pruning => "is being removed",
+    };
+    let message = format!("{}: {what}; see `stillpoint list`", manifest.name);
+    Failure::new(Exit::MISSING, message)
+}
+
+fn cannot(catalogue: &Catalogue, name: &str, error: &io::Error) -> Failure {
+    let folder = catalogue.folder().display();
+    let (exit, what) = match error.kind() {
+        io::ErrorKind::NotFound => (Exit::MISSING, "there is no such snapshot".to_owned()),
+        io::ErrorKind::PermissionDenied => (Exit::DENIED, reason(error)),
+        _ => (Exit::DATA, reason(error)),
+    };
+    Failure::new(exit, format!("{folder}: {name}: {what}; see `stillpoint list`"))
+}

@@ -1,0 +1,429 @@
+//! Death and a full disk at every step of `snapshot`, `prune` and `use`.
+//!
+//! A verb is run once under strace(1) to learn which system calls it makes. Then, for each call that
+//! can change something, from the first one that has to do with the catalogue on, it is run again in
+//! a scene of its own and killed when it enters that call; and for each call that a disk without
+//! space can refuse, again with that call failing, and with that call and all later ones of its kind
+//! failing. What is left is judged from outside:
+//!
+//! * writers go on;
+//! * `latest` names a snapshot, and what it names is whole: the earlier one, or the new one;
+//! * nothing that is not whole stands under the name of a snapshot, and `use` reads nothing else;
+//! * the next run cleans up: no data under a temporary name, no text written aside, every manifest
+//!   complete with whole data, or failed without.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::image::{Image, must, subvolume};
+use crate::many::{check, report};
+use crate::scene::{Done, Scene, names, run, wait_for};
+use crate::strace::{self, Call};
+
+/// Calls that leave everything as it is, here and on disk: death at one is death at the next other.
+const IDLE: &[&str] = &[
+    "access",
+    "arch_prctl",
+    "brk",
+    "close",
+    "exit_group",
+    "fstat",
+    "fstatfs",
+    "getdents64",
+    "getpid",
+    "getrandom",
+    "gettid",
+    "ioctl",
+    "lseek",
+    "madvise",
+    "mmap",
+    "mprotect",
+    "munmap",
+    "newfstatat",
+    "pipe2",
+    "prctl",
+    "pread64",
+    "prlimit64",
+    "read",
+    "readlink",
+    "recvfrom",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sendto",
+    "sigaltstack",
+    "statfs",
+    "statx",
+];
+
+/// Calls that take space.
+const TAKING: &[&str] =
+    &["fsync", "ftruncate", "mkdir", "openat", "rename", "renameat2", "syncfs", "write"];
+
+/// The same that read or open for reading too: those that fail once stay so only by themselves.
+const ONCE: &str = "openat";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Blow {
+    Killed,
+    Full,
+    FullFromThenOn,
+}
+
+/// One blow at one call.
+struct Case {
+    call: Call,
+    blow: Blow,
+    number: usize,
+}
+
+impl Case {
+    fn name(&self) -> String {
+        format!(
+            "{:?} at {} number {}: {}",
+            self.blow, self.call.name, self.call.nth, self.call.text
+        )
+    }
+
+    fn injection(&self) -> String {
+        let Call { name, nth, .. } = &self.call;
+        match self.blow {
+            Blow::Killed => format!("inject={name}:signal=SIGKILL:when={nth}"),
+            Blow::Full => format!("inject={name}:error=ENOSPC:when={nth}"),
+            Blow::FullFromThenOn => format!("inject={name}:error=ENOSPC:when={nth}+"),
+        }
+    }
+}
+
+/// What is played: a scene with an earlier snapshot, `good`, and a verb in it.
+trait Play: Sync {
+    fn scene(&self, number: usize) -> Scene;
+    fn verb(&self, scene: &Scene, number: usize) -> Command;
+    fn judge(&self, scene: &Scene, number: usize, done: &Done) -> Result<(), String>;
+}
+
+/// Runs the verb under strace, with one fault or none.
+fn play(play: &dyn Play, number: usize, injection: Option<&str>) -> (Scene, Done, Vec<Call>) {
+    let scene = play.scene(number);
+    let verb = play.verb(&scene, number);
+    let trace = scene.path("trace");
+    let mut command = scene.environment(Command::new("strace"));
+    strace::options(&mut command, &trace, None);
+    if let Some(injection) = injection {
+        command.args(["-e", injection]);
+    }
+    command.arg(verb.get_program()).args(verb.get_args());
+    let done = run(&mut command);
+    let calls = strace::read(&trace);
+    (scene, done, calls)
+}
+
+/// Every blow at every call of the verb, each judged.
+fn strike_all(what: &str, act: &dyn Play) {
+    if !strace::works() {
+        return crate::skip::skip("strace cannot inject faults here");
+    }
+    let (scene, done, calls) = play(act, 0, None);
+    done.assert_code(0);
+    act.judge(&scene, 0, &done).expect("without any fault");
+    let catalogue = scene.path("catalog").display().to_string();
+    let cases = cases(&calls, &catalogue);
+    assert!(!cases.is_empty(), "{what}: nothing is tried");
+    let struck = std::sync::atomic::AtomicUsize::new(0);
+    let strike = |case: &Case| {
+        let (scene, done, calls) = play(act, case.number, Some(&case.injection()));
+        let hit = match case.blow {
+            Blow::Killed => done.signal == Some(9),
+            Blow::Full | Blow::FullFromThenOn => calls.iter().any(|call| call.struck),
+        };
+        struck.fetch_add(usize::from(hit), std::sync::atomic::Ordering::Relaxed);
+        if case.blow != Blow::Killed && !matches!(done.code, Some(0 | 64..=77 | 126)) {
+            return Err(format!("it neither succeeded nor failed in good order: {done:#?}"));
+        }
+        act.judge(&scene, case.number, &done).map_err(|what| format!("{what}\n{done:#?}"))
+    };
+    let violations = check(&cases, Case::name, strike);
+    let struck = struck.into_inner();
+    report(
+        &format!("{what}: {struck} of {} deaths and full disks struck", cases.len()),
+        &violations,
+    );
+    assert!(struck * 10 >= cases.len() * 9, "only {struck} of {} struck", cases.len());
+}
+
+fn cases(calls: &[Call], catalogue: &str) -> Vec<Case> {
+    let mut known = BTreeSet::new();
+    for call in calls.iter().skip_while(|call| !call.text.contains(catalogue)) {
+        let name = call.name.as_str();
+        let locks = name != "fcntl" || call.text.contains("F_OFD_SETLK");
+        if !IDLE.contains(&name) && locks {
+            known.insert((Blow::Killed, name, call.nth));
+        }
+        if TAKING.contains(&name) {
+            known.insert((Blow::Full, name, call.nth));
+        }
+        if TAKING.contains(&name) && name != ONCE {
+            known.insert((Blow::FullFromThenOn, name, call.nth));
+        }
+    }
+    let find = |name: &str, nth| {
+        calls.iter().find(|call| call.name == name && call.nth == nth).expect("it is one of them")
+    };
+    let cases = known.into_iter().zip(1..);
+    cases
+        .map(|((blow, name, nth), number)| Case { call: find(name, nth).clone(), blow, number })
+        .collect()
+}
+
+fn ensure(so: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if so { Ok(()) } else { Err(what()) }
+}
+
+/// Nobody works on anything any more: what the victim had started may outlive it.
+fn settle(scene: &Scene) {
+    wait_for("end of what is under way", || {
+        rows(scene).iter().all(|row| row["under_way"] != true && row["pinned"] != true)
+    });
+}
+
+fn rows(scene: &Scene) -> Vec<Value> {
+    serde_json::from_str(&scene.verb(["list", "--json"]).stdout).unwrap()
+}
+
+const FILES: usize = 3;
+
+fn fill(store: &Path) {
+    for file in 0..FILES {
+        fs::write(store.join(format!("letter-{file}")), format!("text {file}")).unwrap();
+    }
+}
+
+/// Is this all of the store?
+fn is_whole(place: &Path) -> bool {
+    let text = |file| fs::read_to_string(place.join(format!("letter-{file}")));
+    (0..FILES).all(|file| text(file).is_ok_and(|text| text == format!("text {file}")))
+}
+
+/// What holds of every snapshot whatever happened to `victim`, of which there may be nothing.
+fn nothing_is_half(scene: &Scene, to: &Path) -> Result<(), String> {
+    for name in names(to).iter().filter(|name| !name.starts_with('.')) {
+        ensure(is_whole(&to.join(name)), || format!("{name} is not whole"))?;
+    }
+    for row in rows(scene).iter().filter(|row| row["path"].is_string()) {
+        let name = row["name"].as_str().unwrap();
+        let read = scene.verb(["use", name, "--", "printenv", "STILLPOINT_SNAPSHOT_PATH"]);
+        let place = read.stdout.trim_end();
+        let right = match read.code {
+            Some(0) => is_whole(Path::new(place)),
+            code => code == Some(66),
+        };
+        ensure(right, || format!("use of {name}: {read:#?}"))?;
+    }
+    Ok(())
+}
+
+/// After the next run.
+fn is_clean(scene: &Scene, to: &Path) -> Result<(), String> {
+    let left = |folder: &Path| names(folder).into_iter().find(|name| name.starts_with('.'));
+    for folder in [to.to_owned(), scene.path("catalog")] {
+        ensure(left(&folder).is_none(), || {
+            format!("left in {}: {:?}", folder.display(), names(&folder))
+        })?;
+    }
+    for row in rows(scene) {
+        let data = row["path"].as_str().map(PathBuf::from);
+        let right = match row["status"].as_str() {
+            Some("complete") => data.is_none_or(|data| is_whole(&data)),
+            Some("failed") => data.is_none_or(|data| !data.exists()),
+            _ => false,
+        };
+        ensure(right, || format!("a manifest is wrong: {row:#}"))?;
+    }
+    Ok(())
+}
+
+/// `snapshot`, by copy or btrfs.
+struct Taking {
+    btrfs: Option<Image>,
+}
+
+impl Taking {
+    fn to(&self, scene: &Scene, number: usize) -> PathBuf {
+        match &self.btrfs {
+            Some(image) => image.path().join(format!("snapshots-{number}")),
+            None => scene.path("snapshots"),
+        }
+    }
+
+    fn take(&self, scene: &Scene, number: usize, name: &str) -> Command {
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--min-open", "0", "--hold", "10", "--name", name]);
+        match &self.btrfs {
+            Some(image) => command.arg("--btrfs").arg(image.path().join("store")),
+            None => command.arg("--copy").arg(scene.path("store")),
+        };
+        command.arg("--to").arg(self.to(scene, number));
+        command
+    }
+}
+
+impl Play for Taking {
+    fn scene(&self, number: usize) -> Scene {
+        let scene = Scene::new();
+        fill(&scene.path("store"));
+        if self.btrfs.is_some() {
+            let _ = fs::create_dir(self.to(&scene, number));
+        }
+        run(&mut self.take(&scene, number, "good")).assert_code(0);
+        scene
+    }
+
+    fn verb(&self, scene: &Scene, number: usize) -> Command {
+        self.take(scene, number, "new")
+    }
+
+    fn judge(&self, scene: &Scene, number: usize, done: &Done) -> Result<(), String> {
+        let to = self.to(scene, number);
+        settle(scene);
+        scene.assert_writers_go_on();
+        let newest = if done.code == Some(0) { &["new"][..] } else { &["good", "new"] };
+        for words in [&[][..], &["--any"]] {
+            let named = scene.latest(words);
+            let right = named
+                .as_deref()
+                .is_some_and(|name| newest.contains(&name) && is_whole(&to.join(name)));
+            ensure(right, || format!("latest names {named:?}"))?;
+        }
+        nothing_is_half(scene, &to)?;
+        scene.snapshot(["mail", "--min-open", "0", "--name", "next", "--", "true"]).assert_code(0);
+        nothing_is_half(scene, &to)?;
+        is_clean(scene, &to)
+    }
+}
+
+#[test]
+fn of_a_snapshot_by_copy() {
+    strike_all("snapshot --copy", &Taking { btrfs: None });
+}
+
+/// Two things go wrong: the name cannot be made durable, and it cannot be taken back either. Then
+/// the data is whole under it, and must not be called failed.
+#[test]
+fn of_a_name_that_can_neither_be_kept_nor_taken_back() {
+    if !strace::works() {
+        return crate::skip::skip("strace cannot inject faults here");
+    }
+    let act = Taking { btrfs: None };
+    let (.., calls) = play(&act, 0, None);
+    let durable =
+        calls.iter().find(|call| call.name == "fsync" && call.text.contains("/snapshots>"));
+    let nth = durable.expect("the folder is synced").nth;
+    let scene = act.scene(1);
+    let mut command = scene.environment(Command::new("strace"));
+    strace::options(&mut command, &scene.path("trace"), None);
+    command.args(["-e", &format!("inject=fsync:error=ENOSPC:when={nth}+")]);
+    command.args(["-e", "inject=renameat2:error=ENOSPC:when=2+"]);
+    let verb = act.verb(&scene, 1);
+    let done = run(command.arg(verb.get_program()).args(verb.get_args()));
+    done.assert_refused(73, "new is whole; the next snapshot completes it");
+    assert_eq!(scene.latest(&[]).as_deref(), Some("good"));
+    act.judge(&scene, 1, &done).unwrap();
+    assert_eq!(scene.latest(&[]).as_deref(), Some("next"));
+    scene.verb(["use", "new", "--", "true"]).assert_code(0);
+}
+
+#[test]
+fn of_a_snapshot_of_a_subvolume() {
+    let Some(image) = Image::btrfs() else { return };
+    subvolume(&image.path().join("store"));
+    fill(&image.path().join("store"));
+    must(Command::new("sync").arg("-f").arg(image.path()));
+    strike_all("snapshot --btrfs", &Taking { btrfs: Some(image) });
+}
+
+/// `prune`, with two snapshots to remove, and the record of one that failed.
+struct Pruning;
+
+impl Play for Pruning {
+    fn scene(&self, _number: usize) -> Scene {
+        let scene = Scene::new();
+        fill(&scene.path("store"));
+        scene
+            .snapshot(["mail", "--min-open", "0", "--name", "failed", "--", "false"])
+            .assert_code(1);
+        for name in ["old", "older", "good"] {
+            scene.take(name);
+        }
+        scene
+    }
+
+    fn verb(&self, scene: &Scene, _number: usize) -> Command {
+        let mut command = scene.stillpoint();
+        command.args(["prune", "--keep", "1"]);
+        command
+    }
+
+    fn judge(&self, scene: &Scene, _number: usize, done: &Done) -> Result<(), String> {
+        let to = scene.path("snapshots");
+        settle(scene);
+        scene.assert_writers_go_on();
+        for words in [&[][..], &["--any"]] {
+            let named = scene.latest(words);
+            ensure(named.as_deref() == Some("good"), || format!("latest names {named:?}"))?;
+        }
+        nothing_is_half(scene, &to)?;
+        if done.code == Some(0) {
+            ensure(names(&to) == ["good"], || format!("not removed: {:?}", names(&to)))?;
+        }
+        // The next run of either verb goes on with what was begun.
+        scene.snapshot(["mail", "--min-open", "0", "--name", "next", "--", "true"]).assert_code(0);
+        is_clean(scene, &to)?;
+        scene.verb(["prune", "--keep", "1"]).assert_code(0);
+        ensure(names(&to) == ["good"], || format!("not removed: {:?}", names(&to)))?;
+        is_clean(scene, &to)
+    }
+}
+
+#[test]
+fn of_pruning() {
+    strike_all("prune", &Pruning);
+}
+
+/// `use` of a snapshot that is then pruned.
+struct Using;
+
+impl Play for Using {
+    fn scene(&self, _number: usize) -> Scene {
+        let scene = Scene::new();
+        fill(&scene.path("store"));
+        scene.take("old");
+        scene.take("good");
+        scene
+    }
+
+    fn verb(&self, scene: &Scene, _number: usize) -> Command {
+        let mut command = scene.stillpoint();
+        let read = r#"test -e "$STILLPOINT_SNAPSHOT_PATH/letter-0""#;
+        command.args(["use", "old", "--", "sh", "-c", read]);
+        command
+    }
+
+    fn judge(&self, scene: &Scene, _number: usize, _done: &Done) -> Result<(), String> {
+        let to = scene.path("snapshots");
+        settle(scene);
+        ensure(names(&to) == ["good", "old"], || format!("{:?}", names(&to)))?;
+        nothing_is_half(scene, &to)?;
+        scene.verb(["prune", "--keep", "1"]).assert_code(0);
+        ensure(names(&to) == ["good"], || format!("a pin was left behind: {:?}", names(&to)))?;
+        is_clean(scene, &to)
+    }
+}
+
+#[test]
+fn of_using() {
+    strike_all("use", &Using);
+}

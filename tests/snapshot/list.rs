@@ -1,0 +1,212 @@
+//! `stillpoint list`, and what may lie about in a catalogue.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use serde_json::Value;
+
+use crate::image::is_root;
+use crate::scene::{Scene, run, start, wait_for};
+
+fn listed(scene: &Scene) -> Vec<Value> {
+    let done = scene.verb(["list", "--json"]);
+    done.assert_code(0);
+    serde_json::from_str(&done.stdout).unwrap()
+}
+
+#[test]
+fn the_list_shows_what_is_and_what_was() {
+    let scene = Scene::new();
+    assert_eq!(scene.verb(["list"]).stdout, "");
+    assert_eq!(listed(&scene), [Value::Null; 0]);
+    let first = scene.take("zz-first");
+    scene.take("gone");
+    fs::remove_dir_all(scene.path("snapshots/gone")).unwrap();
+    assert_ne!(scene.snapshot(["mail", "--name", "bad", "--", "false"]).code, Some(0));
+    scene.snapshot(["mail", "--name", "of-a-tool", "--", "true"]).assert_code(0);
+    scene.take("broken-off");
+    scene.edit("broken-off", |manifest| manifest["status"] = "begun".into());
+
+    let shown: Vec<String> = listed(&scene)
+        .iter()
+        .map(|row| {
+            ["name", "status", "clean", "present", "pinned", "under_way"]
+                .map(|key| row[key].to_string())
+                .join(" ")
+        })
+        .collect();
+    let expected = [
+        r#""zz-first" "complete" true true false false"#,
+        r#""gone" "complete" true false false false"#,
+        r#""bad" "failed" false null false false"#,
+        r#""of-a-tool" "complete" true null false false"#,
+        r#""broken-off" "begun" true true false false"#,
+    ];
+    assert_eq!(shown, expected);
+
+    let table = scene.verb(["list"]);
+    table.assert_code(0);
+    assert_eq!(table.stderr, "");
+    let lines: Vec<&str> = table.stdout.lines().collect();
+    let said = [
+        (0, "NAME"),
+        (1, first.to_str().unwrap()),
+        (2, "snapshots/gone (gone)"),
+        (3, "false ended with status 1"),
+        (4, "of-a-tool"),
+        (5, "interrupted"),
+    ];
+    assert_eq!(lines.len(), said.len(), "{}", table.stdout);
+    for (line, words) in said {
+        assert!(lines[line].contains(words), "{words:?} is not in {:?}", lines[line]);
+    }
+}
+
+#[test]
+fn one_under_way_is_no_interrupted_one() {
+    let scene = Scene::new();
+    let snapshot =
+        start(scene.stillpoint().args(["snapshot", "mail", "--name", "x", "--", "sleep", "600"]));
+    wait_for("manifest", || !listed(&scene).is_empty());
+    assert_eq!(listed(&scene)[0]["under_way"], true);
+    assert!(scene.verb(["list"]).stdout.contains("under way"));
+    drop(snapshot);
+    assert_eq!(listed(&scene)[0]["under_way"], false);
+}
+
+#[test]
+fn only_the_barrier_that_was_asked_for() {
+    let scene = Scene::new();
+    scene.create("news");
+    scene.take("of-mail");
+    scene.snapshot(["news", "--name", "of-news", "--", "true"]).assert_code(0);
+    scene
+        .snapshot(["mail", "news", "--min-open", "0", "--name", "of-both", "--", "true"])
+        .assert_code(0);
+    let names = |barrier: &str| {
+        let done = scene.verb(["list", "--json", barrier]);
+        let rows: Vec<Value> = serde_json::from_str(&done.stdout).unwrap();
+        rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("mail"), ["of-mail", "of-both"]);
+    assert_eq!(names(scene.barrier_file("news").to_str().unwrap()), ["of-news", "of-both"]);
+    assert_eq!(scene.latest(&["news"]).as_deref(), Some("of-both"));
+    assert_eq!(scene.latest(&["other"]), None);
+    // A barrier that is no more has snapshots all the same.
+    scene.verb(["retire", "news"]).assert_code(0);
+    assert_eq!(names("news"), ["of-news", "of-both"]);
+    scene.verb(["list", "a\u{1}b"]).assert_refused(64, "control characters");
+}
+
+#[test]
+fn a_missing_catalogue_is_not_an_empty_one() {
+    let scene = Scene::new();
+    let nowhere = scene.path("nowhere");
+    let nowhere = nowhere.to_str().unwrap();
+    for verb in ["list", "latest"] {
+        scene.verb([verb, "--catalog", nowhere]).assert_refused(66, "--catalog");
+    }
+    scene.verb(["prune", "--keep", "1", "--catalog", nowhere]).assert_refused(66, "--catalog");
+    scene
+        .verb(["use", "--catalog", nowhere, "x", "--", "true"])
+        .assert_refused(66, "no such snapshot");
+}
+
+/// Every verb that reads the catalogue, and `snapshot`, among things that are no manifests.
+#[test]
+fn what_is_no_manifest_is_reported_and_nothing_else_happens_to_it() {
+    let scene = Scene::new();
+    scene.take("good");
+    let catalog = scene.path("catalog");
+    let whole = fs::read_to_string(catalog.join("good.json")).unwrap();
+    fs::write(catalog.join("cut.json"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(catalog.join("copy.json"), &whole).unwrap();
+    fs::write(catalog.join("zeros.json"), [0; 512]).unwrap();
+    fs::write(catalog.join("later.json"), r#"{"schema":99}"#).unwrap();
+    fs::File::create(catalog.join("huge.json")).unwrap().set_len(1 << 40).unwrap();
+    mkfifo(&catalog.join("pipe.json"), Mode::S_IRWXU).unwrap();
+    mkfifo(&catalog.join(".pipe.json.new"), Mode::S_IRWXU).unwrap();
+    let _listener = UnixListener::bind(catalog.join("socket.json")).unwrap();
+    fs::create_dir(catalog.join("folder.json")).unwrap();
+    symlink(catalog.join("good.json"), catalog.join("link.json")).unwrap();
+    symlink("/dev/zero", catalog.join("device.json")).unwrap();
+    let before = crate::scene::names(&catalog);
+
+    let done = scene.verb(["list"]);
+    done.assert_code(65);
+    assert_eq!(done.stdout.lines().count(), 2, "{done:#?}");
+    let damaged =
+        ["copy", "cut", "device", "folder", "huge", "later", "link", "pipe", "socket", "zeros"];
+    let complaints: Vec<&str> = done.stderr.lines().collect();
+    assert_eq!(complaints.len(), damaged.len(), "{complaints:#?}");
+    for (complaint, name) in complaints.iter().zip(damaged) {
+        assert!(complaint.contains(&format!("{name}.json: ")), "{name}: {complaint}");
+    }
+
+    assert_eq!(scene.latest(&[]).as_deref(), Some("good"));
+    scene.verb(["use", "--latest", "--", "true"]).assert_code(0);
+    for name in damaged {
+        let done = scene.verb(["use", name, "--", "true"]);
+        assert!(matches!(done.code, Some(65 | 66)), "{name}: {done:?}");
+    }
+    scene.take("later-one");
+    assert_ne!(run(&mut scene.copy(&["--hold", "10", "--name", "pipe"])).code, Some(0));
+    assert_ne!(run(&mut scene.copy(&["--hold", "10", "--name", "cut"])).code, Some(0));
+    scene.verb(["prune", "--keep", "1"]).assert_code(65);
+    assert_eq!(scene.latest(&[]).as_deref(), Some("later-one"));
+    let mut expected: Vec<String> =
+        before.into_iter().map(|name| name.replace("good.json", "later-one.json")).collect();
+    expected.sort();
+    assert_eq!(crate::scene::names(&catalog), expected);
+}
+
+#[test]
+fn whoever_may_read_the_catalogue_may_list_and_use_it() {
+    if !is_root("another user reads a catalogue") {
+        return;
+    }
+    let scene = Scene::new();
+    fs::write(scene.path("store/letter"), "text").unwrap();
+    scene.take("x");
+    let place = scene.path("");
+    for folder in [
+        place.as_path(),
+        &scene.path("store"),
+        &scene.path("snapshots"),
+        &scene.path("catalog"),
+        &scene.path("snapshots/x"),
+    ] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let nobody = |words: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        command.arg(scene.path("bin/stillpoint")).args(words);
+        run(&mut scene.environment(command))
+    };
+    // Where this was built, others may not look.
+    fs::copy(env!("CARGO_BIN_EXE_stillpoint"), scene.path("bin/stillpoint")).unwrap();
+    nobody(&["list"]).assert_code(0);
+    assert_eq!(nobody(&["latest"]).stdout, format!("{}\n", scene.path("snapshots/x").display()));
+    let read = r#"cat "$STILLPOINT_SNAPSHOT_PATH/letter""#;
+    let done = nobody(&["use", "x", "--", "sh", "-c", read]);
+    done.assert_code(0);
+    assert_eq!(done.stdout, "text");
+    scene.take("y");
+    nobody(&["prune", "--keep", "1"]).assert_code(77);
+    assert_eq!(scene.snapshots(), ["x", "y"]);
+    assert_eq!(scene.manifests().len(), 2);
+
+    fs::set_permissions(scene.path("catalog"), fs::Permissions::from_mode(0o700)).unwrap();
+    for words in [&["list"][..], &["latest"], &["use", "x", "--", "true"]] {
+        nobody(words).assert_code(77);
+    }
+    // Data that may not be looked at is not taken for gone.
+    fs::set_permissions(scene.path("catalog"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(scene.path("snapshots"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(nobody(&["latest"]).stdout.ends_with("snapshots/y\n"));
+}
