@@ -75,12 +75,11 @@ fn table(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String
 
 fn row(manifest: &Manifest, now: &Now) -> [String; 10] {
     let none = || "-".to_owned();
-    let path = match (&manifest.kept, &manifest.path, now.present) {
-        (Some(kept), ..) => kept.display().to_string(),
-        (None, Some(_), _) if manifest.status != Status::Complete => none(),
-        (None, Some(path), Some(false)) => format!("{} (gone)", path.display()),
-        (None, Some(path), _) => path.display().to_string(),
-        (None, None, _) => none(),
+    let path = match (manifest.kept_at(), manifest.places(), now.present) {
+        (kept, ..) if !kept.is_empty() => kept.join(" "),
+        (_, places, _) if places.is_empty() || manifest.status != Status::Complete => none(),
+        (_, places, Some(false)) => format!("{} (gone)", places.join(" ")),
+        (_, places, _) => places.join(" "),
     };
     let pause = manifest.pause.as_ref().and_then(|pause| pause.pause_ms);
     let pause = pause.and_then(|pause| Duration::try_from_secs_f64(pause / 1e3).ok());

@@ -123,12 +123,12 @@ fn failure(manifest: &Manifest, error: &io::Error) -> Failure {
 /// What goes, in words.
 fn subject(manifest: &Manifest) -> String {
     let name = &manifest.name;
-    match (manifest.status, &manifest.path, manifest.is_present()) {
-        (Status::Complete, Some(_), Some(false)) => {
+    match (manifest.status, manifest.has_data(), manifest.is_present()) {
+        (Status::Complete, true, Some(false)) => {
             format!("the record of {name}, whose data was gone")
         }
-        (Status::Complete, Some(path), _) => path.display().to_string(),
-        (Status::Complete, None, _) => {
+        (Status::Complete, true, _) => manifest.places().join(", "),
+        (Status::Complete, false, _) => {
             format!("the record of {name}; what its command made is left")
         }
         _ => format!("the record of {name}, which failed"),
@@ -161,6 +161,7 @@ fn json(manifest: &Manifest, outcome: &Outcome) -> Value {
         "clean": manifest.clean,
         "provider": manifest.provider,
         "path": manifest.path,
+        "volumes": manifest.volumes,
         "outcome": word,
         "error": error,
     })

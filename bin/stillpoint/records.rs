@@ -129,10 +129,10 @@ impl Now {
     }
 }
 
-/// What stands for a snapshot on standard output: its path, or its name if it has none.
+/// What stands for a snapshot on standard output: where it is, or its name if only its command knows.
 pub fn line(manifest: &Manifest) -> String {
-    match &manifest.path {
-        Some(path) => path.display().to_string(),
-        None => manifest.name.clone(),
+    match manifest.places() {
+        places if places.is_empty() => manifest.name.clone(),
+        places => places.join("\n"),
     }
 }

@@ -55,10 +55,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let mut command = Command::new(&arguments.command[0]);
     command.args(&arguments.command[1..]);
     command.env("STILLPOINT_SNAPSHOT_NAME", &pin.manifest.name);
-    match &pin.manifest.path {
-        Some(path) => command.env("STILLPOINT_SNAPSHOT_PATH", path),
+    match pin.manifest.places() {
         // What a command made is known to it alone.
-        None => command.env_remove("STILLPOINT_SNAPSHOT_PATH"),
+        places if places.is_empty() => command.env_remove("STILLPOINT_SNAPSHOT_PATH"),
+        places => command.env("STILLPOINT_SNAPSHOT_PATH", places.join(" ")),
     };
     let inherited = &[pin.lock()];
     let terms = Terms { bounds: Bounds::None, inherited, prints_errors_only: false };

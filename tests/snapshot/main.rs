@@ -20,6 +20,7 @@ mod prune;
 mod reflink;
 mod refused;
 mod scene;
+mod volumes;
 mod writers;
 
 #[path = "../faults/many.rs"]

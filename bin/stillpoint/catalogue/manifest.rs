@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stillpoint::{Barrier, Dirty, PauseReport, Writer};
 
+use super::volume::{System, Volume};
 use crate::seconds::{milliseconds, timestamp};
 
 /// The version of the format; a reader leaves manifests of a later one alone.
@@ -64,6 +65,9 @@ pub struct Manifest {
     pub partial: Option<PathBuf>,
     /// Where the data of a failed one was kept when that was asked for.
     pub kept: Option<PathBuf>,
+    /// What it is instead of a folder.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
     pub barriers: Vec<BarrierRecord>,
     /// Locks of other programs that were held too.
     #[serde(default)]
@@ -155,6 +159,7 @@ impl Manifest {
             path: None,
             partial: None,
             kept: None,
+            volumes: Vec::new(),
             barriers: Vec::new(),
             foreign: Vec::new(),
             began: timestamp(SystemTime::now()),
@@ -201,9 +206,37 @@ impl Manifest {
         }
     }
 
-    /// Is its data there? `None` if that cannot be seen, or if the data is not ours.
+    /// Is its data there, all of it? `None` if that cannot be seen, or if the data is not ours.
     pub fn is_present(&self) -> Option<bool> {
-        self.path.as_deref().and_then(is_there)
+        let system = System::of_provider(&self.provider);
+        let volume = |volume: &Volume| volume.device(system?).as_deref().and_then(is_there);
+        let mut pieces: Vec<Option<bool>> = self.volumes.iter().map(volume).collect();
+        pieces.extend(self.path.as_deref().map(is_there));
+        if pieces.contains(&Some(false)) {
+            return Some(false);
+        }
+        (!pieces.is_empty() && !pieces.contains(&None)).then_some(true)
+    }
+
+    /// Where a program finds it; nothing if only its command knows.
+    pub fn places(&self) -> Vec<String> {
+        let path = self.path.iter().map(|path| path.display().to_string());
+        let system = System::of_provider(&self.provider);
+        let volumes = system
+            .into_iter()
+            .flat_map(|system| self.volumes.iter().map(move |volume| volume.shown(system)));
+        path.chain(volumes).collect()
+    }
+
+    /// Where what there is of a failed one was kept.
+    pub fn kept_at(&self) -> Vec<String> {
+        let folder = self.kept.iter().map(|kept| kept.display().to_string());
+        folder.chain(self.volumes.iter().filter_map(|volume| volume.kept.clone())).collect()
+    }
+
+    /// Has it data of its own, which is removed with it?
+    pub fn has_data(&self) -> bool {
+        self.path.is_some() || !self.volumes.is_empty()
     }
 
     /// May a reader be sent to it?
@@ -281,6 +314,13 @@ impl Manifest {
                 .map(|how| path.with_file_name(format!("{}.{how}", self.name)));
             self.kept.as_ref().is_none_or(|kept| names.contains(kept))
         };
+        if !self.volumes.is_empty() {
+            let system = System::of_provider(&self.provider);
+            let ours = |system| {
+                self.volumes.iter().all(|volume: &Volume| volume.belongs_to(system, &self.name))
+            };
+            return self.path.is_none() && self.partial.is_none() && system.is_some_and(ours);
+        }
         match (
             place(&self.path, self.name.clone()),
             place(&self.partial, format!(".{}.partial", self.name)),

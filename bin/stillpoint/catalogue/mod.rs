@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod pin;
 mod reading;
 pub mod retention;
+pub mod volume;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -72,6 +72,8 @@ fn worth(manifest: &Manifest) -> Option<Worth> {
     match manifest.status {
         Status::Failed | Status::Revoked => Some(Worth::Failed),
         Status::Complete if manifest.path.is_some() && manifest.is_present() != Some(true) => None,
+        // Of a ZFS snapshot nobody can tell without its tool.
+        Status::Complete if manifest.is_present() == Some(false) => None,
         Status::Complete if manifest.clean => Some(Worth::Clean),
         Status::Complete => Some(Worth::Complete),
         Status::Begun | Status::Certified | Status::Pruning => None,

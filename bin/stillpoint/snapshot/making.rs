@@ -1,7 +1,7 @@
 //! One snapshot from its first manifest to its last.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use stillpoint::ExclusiveGuard;
@@ -9,7 +9,7 @@ use stillpoint::ExclusiveGuard;
 use super::foreign::HeldLocks;
 use super::members::Member;
 use super::plan::Plan;
-use super::{Arguments, OnDirty, provider, say, sweep};
+use super::{Arguments, OnDirty, provider, say, sweep, volumes};
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Entry, rename_to_free};
 use crate::exit::{Exit, Failure, reason};
@@ -109,7 +109,7 @@ impl Making<'_> {
         let settled = self.plan.provider.settle(self.plan.target.as_ref());
         settled.map_err(|error| Failure::system("writing the snapshot out", error))?;
         self.signals.check()?;
-        if self.manifest.partial.is_some() {
+        if self.manifest.has_data() {
             self.manifest.status = Status::Certified;
             self.entry.write(self.manifest).map_err(|error| self.plan.catalogue_failure(&error))?;
             sweep::publish(self.manifest).map_err(|error| self.cannot_publish(&error))?;
@@ -145,7 +145,8 @@ impl Making<'_> {
         let removed = match &self.manifest.partial {
             Some(partial) if self.arguments.keep_failed => self.keep(partial.clone()),
             Some(partial) => provider::discard(self.manifest, partial),
-            None => Ok(()),
+            None if self.arguments.keep_failed => self.keep_volumes(),
+            None => volumes::discard(self.manifest),
         };
         let written = removed.and_then(|()| self.entry.write(self.manifest));
         if let Err(error) = written {
@@ -162,8 +163,7 @@ impl Making<'_> {
         let Some(path) = &self.manifest.path else {
             return Ok(());
         };
-        let suffix = if self.revoked { "revoked" } else { "failed" };
-        let kept = path.with_file_name(format!("{}.{suffix}", self.manifest.name));
+        let kept = path.with_file_name(format!("{}.{}", self.manifest.name, self.how()));
         match rename_to_free(&partial, &kept) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
@@ -175,9 +175,22 @@ impl Making<'_> {
         }
     }
 
+    fn keep_volumes(&mut self) -> io::Result<()> {
+        let how = self.how();
+        for kept in volumes::keep(self.manifest, how)? {
+            say(&format!("kept what there is of it as {kept}"));
+        }
+        Ok(())
+    }
+
+    /// How it ended, as the name of what is kept says.
+    fn how(&self) -> &'static str {
+        if self.revoked { "revoked" } else { "failed" }
+    }
+
     fn cannot_publish(&self, error: &io::Error) -> Failure {
-        let path = self.manifest.path.as_deref().unwrap_or(Path::new("")).display();
-        let message = format!("{path}: cannot give the snapshot its name: {}", reason(error));
+        let places = self.manifest.places().join(", ");
+        let message = format!("{places}: cannot give the snapshot its name: {}", reason(error));
         Failure::new(Exit::CANNOT_CREATE, message)
     }
 }

@@ -108,18 +108,28 @@ impl Member {
         )
     }
 
-    /// The providers so far do not freeze, so it works, but it is one step from waiting forever.
-    pub fn warn_of_same_file_system(&self, sources: &[PathBuf]) {
+    /// A barrier that is snapshotted with the store works, but is one step from waiting forever; on a
+    /// file system that is frozen, it would.
+    pub fn check_file_systems(&self, sources: &[PathBuf], freezes: bool) -> Result<(), Failure> {
         let device = self.barrier.device();
         let on_it = |source: &&PathBuf| {
             std::fs::metadata(source).is_ok_and(|source| source.dev() == device)
         };
-        if let Some(source) = sources.iter().find(on_it) {
-            say(&format!(
-                "warning: {} lies on the file system of {}, which is being snapshotted; keep it on another one, such as /run",
-                self.barrier.path().display(),
-                source.display()
-            ));
+        let Some(source) = sources.iter().find(on_it) else {
+            return Ok(());
+        };
+        let what = if freezes { "frozen for it" } else { "being snapshotted" };
+        let message = format!(
+            "{} lies on the file system of {}, which is {what}; keep it on another one, such as /run",
+            self.barrier.path().display(),
+            source.display()
+        );
+        match freezes {
+            true => Err(Failure::new(Exit::UNAVAILABLE, message)),
+            false => {
+                say(&format!("warning: {message}"));
+                Ok(())
+            }
         }
     }
 }

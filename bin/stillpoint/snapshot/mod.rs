@@ -11,6 +11,7 @@ mod btrfs;
 mod command;
 mod copy;
 mod foreign;
+mod lvm;
 mod making;
 mod members;
 mod mounts;
@@ -22,6 +23,8 @@ pub mod removal;
 mod report;
 pub mod sweep;
 mod tree;
+mod volumes;
+mod zfs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -46,12 +49,14 @@ const USAGE: &str = "\
 stillpoint snapshot [OPTIONS] BARRIER... --btrfs SUBVOL... --to DIR
        stillpoint snapshot [OPTIONS] BARRIER... --reflink DIR --to DIR
        stillpoint snapshot [OPTIONS] BARRIER... --copy DIR --to DIR --hold SECS
+       stillpoint snapshot [OPTIONS] BARRIER... --zfs DATASET...
+       stillpoint snapshot [OPTIONS] BARRIER... --lvm VG/LV... [--size SIZE]
        stillpoint snapshot [OPTIONS] BARRIER... -- COMMAND...";
 
 /// Take a snapshot while no writer is inside
 #[derive(Args, Debug)]
 #[command(override_usage = USAGE)]
-#[command(group(ArgGroup::new("provider").required(true).args(["btrfs", "reflink", "copy", "command"])))]
+#[command(group(ArgGroup::new("provider").required(true).args(["btrfs", "reflink", "copy", "zfs", "lvm", "command"])))]
 pub struct Arguments {
     /// The barriers to close, all of them at one moment
     #[arg(value_name = "BARRIER", required = true)]
@@ -69,8 +74,20 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", requires_all = ["to", "hold"])]
     copy: Option<PathBuf>,
 
+    /// Snapshot these ZFS datasets, as DATASET@NAME
+    #[arg(long, value_name = "DATASET", num_args = 1..)]
+    zfs: Vec<String>,
+
+    /// Snapshot these LVM volumes, as VG/LV-NAME
+    #[arg(long, value_name = "VG/LV", num_args = 1..)]
+    lvm: Vec<String>,
+
+    /// With --lvm: what may change while the snapshot lives, such as 10G; not for thin pools
+    #[arg(long, value_name = "SIZE", value_parser = lvm::parse_size, requires = "lvm")]
+    size: Option<u64>,
+
     /// The folder that gets the snapshot, as DIR/NAME
-    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["zfs", "lvm", "command"])]
     to: Option<PathBuf>,
 
     /// Run this command in the pause
@@ -98,7 +115,7 @@ pub struct Arguments {
     min_open: Option<Duration>,
 
     /// Write out the dirty data of this path's file system first; for a command
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["btrfs", "reflink", "copy"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["btrfs", "reflink", "copy", "zfs", "lvm"])]
     sync: Option<PathBuf>,
 
     /// Lock Cyrus IMAP too, as its configuration says [default: /etc/imapd.conf]
@@ -183,7 +200,7 @@ fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
     checked?;
     let manifest = record.insert(first_manifest(arguments, &plan, &members));
     for member in &members {
-        member.warn_of_same_file_system(plan.provider.sources());
+        member.check_file_systems(&plan.provider.file_systems(), plan.provider.freezes())?;
         // No writer need wait for a snapshot that will not be kept.
         member.refuse_dirty(arguments.on_dirty, member.barrier.dirty())?;
     }
@@ -213,6 +230,7 @@ fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Man
     let mut manifest =
         Manifest::begun(plan.name.clone(), plan.provider.name(), plan.provider.sources());
     manifest.label = arguments.label.clone();
+    manifest.volumes = plan.provider.volumes().to_vec();
     manifest.path = plan.target.as_ref().map(|target| target.path());
     manifest.partial = plan.target.as_ref().map(|target| target.partial());
     manifest.barriers = members.iter().map(Member::record).collect();

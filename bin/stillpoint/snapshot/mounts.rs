@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::sys::stat::{major, minor};
 use serde::Deserialize;
 
 use crate::exit::{Exit, Failure};
@@ -43,6 +44,13 @@ impl Mounts {
     pub fn of(&self, path: &Path) -> Option<&Mount> {
         let above = self.all.iter().filter(|mount| path.starts_with(&mount.target));
         above.max_by_key(|mount| mount.target.components().count())
+    }
+
+    /// Where the file system on this device is mounted.
+    pub fn of_device(&self, device: u64) -> Vec<PathBuf> {
+        let device = format!("{}:{}", major(device), minor(device));
+        let on_it = self.all.iter().filter(|mount| mount.device == device);
+        on_it.map(|mount| mount.target.clone()).collect()
     }
 
     pub fn same_file_system(&self, a: &Path, b: &Path) -> bool {

@@ -27,7 +27,7 @@ impl Making<'_> {
     /// Data that was made during a long sync is caught by another one.
     pub fn sync(&mut self) -> anyhow::Result<()> {
         let started = Instant::now();
-        for path in self.plan.provider.to_sync() {
+        for path in self.plan.provider.file_systems() {
             for _ in 0..2 {
                 self.signals.check()?;
                 let once = Instant::now();

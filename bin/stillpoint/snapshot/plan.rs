@@ -13,9 +13,11 @@ use super::btrfs::Btrfs;
 use super::command::UserCommand;
 use super::copy::Copy;
 use super::foreign::ForeignLocks;
+use super::lvm::Lvm;
 use super::mounts::Mounts;
 use super::provider::{Provider, Target};
 use super::reflink::Reflink;
+use super::zfs::Zfs;
 use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::recordable;
 use crate::exit::{Exit, Failure, reason};
@@ -46,6 +48,10 @@ impl Plan {
             Arguments { reflink: Some(source), .. } => Box::new(Reflink::new(source)?),
             Arguments { copy: Some(source), .. } => Box::new(Copy::new(source)?),
             Arguments { btrfs, .. } if !btrfs.is_empty() => Box::new(Btrfs::new(btrfs)?),
+            Arguments { zfs, .. } if !zfs.is_empty() => Box::new(Zfs::new(zfs, &name)?),
+            Arguments { lvm, size, .. } if !lvm.is_empty() => {
+                Box::new(Lvm::new(lvm, *size, &name, &Mounts::read()?)?)
+            }
             Arguments { command, sync, .. } => {
                 Box::new(UserCommand::new(command, sync.as_deref(), &name, barriers)?)
             }

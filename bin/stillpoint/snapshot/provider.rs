@@ -12,6 +12,7 @@ use std::process::Command;
 use super::mounts::Mounts;
 use super::{btrfs, tree};
 use crate::catalogue::manifest::Manifest;
+use crate::catalogue::volume::Volume;
 use crate::exit::Failure;
 
 /// A way to make a snapshot.
@@ -22,9 +23,19 @@ pub trait Provider {
     /// What is read, as absolute paths.
     fn sources(&self) -> &[PathBuf];
 
-    /// The file systems that are synced before the gate closes.
-    fn to_sync(&self) -> Vec<PathBuf> {
+    /// Paths on the file systems that are read: they are synced before the gate closes.
+    fn file_systems(&self) -> Vec<PathBuf> {
         self.sources().to_vec()
+    }
+
+    /// What is made that is no folder.
+    fn volumes(&self) -> &[Volume] {
+        &[]
+    }
+
+    /// Are those file systems frozen for a moment, so that nobody can write to them?
+    fn freezes(&self) -> bool {
+        false
     }
 
     /// Can it succeed? Called before the gate closes; leaves nothing behind.
@@ -64,7 +75,7 @@ impl Target {
     }
 }
 
-/// Removes what a provider made at this place. Nothing there is no error.
+/// Removes what a provider made in this folder. Nothing there is no error.
 pub fn discard(manifest: &Manifest, place: &Path) -> io::Result<()> {
     if let Err(error) = place.symlink_metadata()
         && error.kind() == io::ErrorKind::NotFound

@@ -11,12 +11,16 @@
 use std::io;
 use std::path::Path;
 
-use super::provider;
+use super::{provider, volumes};
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Entry, rename_to_free, sync_folder};
 
 /// Removes the data, if there is any, and then the manifest, which is locked by us.
 pub fn remove(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
+    if !manifest.volumes.is_empty() {
+        mark(entry, manifest)?;
+        volumes::remove(manifest)?;
+    }
     if let (Some(place), Some(partial)) =
         (manifest.stands_at().map(Path::to_owned), manifest.partial.clone())
     {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Arguments, say};
 use crate::catalogue::manifest::{Manifest, SCHEMA};
 use crate::exit::{Exit, from_error};
+use crate::records;
 
 pub fn print(
     arguments: &Arguments,
@@ -22,10 +23,7 @@ pub fn print(
             say(&format!("would {}", intention(manifest)));
             Ok(())
         }
-        (Some(manifest), None) => match &manifest.path {
-            Some(path) => line(&path.display().to_string()),
-            None => line(&manifest.name),
-        },
+        (Some(manifest), None) => line(&records::line(manifest)),
         _ => Ok(()),
     }
 }
@@ -59,19 +57,18 @@ fn report(
 fn intention(manifest: &Manifest) -> String {
     let barriers: Vec<String> =
         manifest.barriers.iter().map(|barrier| barrier.barrier.display().to_string()).collect();
-    let work = match (&manifest.path, &manifest.command) {
-        (Some(path), _) => {
+    let work = match &manifest.command {
+        None => {
             let sources: Vec<String> =
                 manifest.sources.iter().map(|source| source.display().to_string()).collect();
             format!(
                 "make {} from {} by --{}",
-                path.display(),
+                manifest.places().join(", "),
                 sources.join(", "),
                 manifest.provider
             )
         }
-        (None, Some(command)) => format!("run {}", command.join(" ")),
-        (None, None) => "do nothing".to_owned(),
+        Some(command) => format!("run {}", command.join(" ")),
     };
     format!("close {} and {work}", barriers.join(", "))
 }

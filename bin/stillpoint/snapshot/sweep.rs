@@ -7,7 +7,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{provider, removal, say};
+use super::{provider, removal, say, volumes};
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Catalogue, Entry, rename_to_free, sync_folder};
 
@@ -52,6 +52,7 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<&'static str
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Err(_) => {
+            volumes::discard(manifest)?;
             if let Some(partial) = &manifest.partial {
                 provider::discard(manifest, partial)?;
             }
@@ -75,7 +76,7 @@ pub fn is_published(manifest: &Manifest) -> bool {
 /// Gives the data its final name, which it may have already. `NotFound` when the data is gone.
 pub fn publish(manifest: &Manifest) -> io::Result<()> {
     let (Some(partial), Some(path)) = (&manifest.partial, &manifest.path) else {
-        return Ok(());
+        return volumes::publish(manifest);
     };
     match rename_to_free(partial, path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => return Ok(()),

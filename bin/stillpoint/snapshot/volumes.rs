@@ -1,0 +1,110 @@
+//! Giving and taking the names of snapshots that are no folders, by their tools.
+//!
+//! The counterparts of renaming and removing a folder. Each can be done again after a run that died in
+//! the middle: what has its new name already, or is gone already, is left alone.
+
+use std::io;
+
+use crate::catalogue::manifest::Manifest;
+use crate::catalogue::volume::{System, Volume};
+use crate::exit::Failure;
+use crate::tool;
+
+/// The snapshot's volumes, and the tool for them; `None` if it is a folder, or nothing of ours.
+fn of(manifest: &Manifest) -> Option<(System, &[Volume])> {
+    let system = System::of_provider(&manifest.provider)?;
+    (!manifest.volumes.is_empty()).then_some((system, &manifest.volumes))
+}
+
+/// Gives each volume the name that readers look for. `NotFound` when one is gone.
+pub fn publish(manifest: &Manifest) -> io::Result<()> {
+    for_each(manifest, |system, volume| match exists(system, &volume.partial)? {
+        true => rename(system, &volume.partial, &volume.name),
+        false if exists(system, &volume.name)? => Ok(()),
+        false => Err(io::ErrorKind::NotFound.into()),
+    })
+}
+
+/// Destroys what has not got its name yet.
+pub fn discard(manifest: &Manifest) -> io::Result<()> {
+    for_each(manifest, |system, volume| destroy(system, &volume.partial))
+}
+
+/// Destroys all there is. Each loses the name that readers look for first.
+pub fn remove(manifest: &Manifest) -> io::Result<()> {
+    for_each(manifest, |system, volume| {
+        destroy(system, &volume.partial)?;
+        let place = volume.kept.as_ref().unwrap_or(&volume.name);
+        if exists(system, place)? {
+            rename(system, place, &volume.partial)?;
+        }
+        destroy(system, &volume.partial)
+    })
+}
+
+/// Gives what there is names that cannot be taken for a snapshot's, and says which.
+pub fn keep(manifest: &mut Manifest, how: &str) -> io::Result<Vec<String>> {
+    let Some((system, volumes)) = of(manifest) else {
+        return Ok(Vec::new());
+    };
+    let (mut volumes, mut kept) = (volumes.to_vec(), Vec::new());
+    for volume in &mut volumes {
+        if exists(system, &volume.partial)? {
+            rename(system, &volume.partial, &volume.failed(how))?;
+            volume.kept = Some(volume.failed(how));
+            kept.extend(volume.kept.clone());
+        }
+    }
+    manifest.volumes = volumes;
+    Ok(kept)
+}
+
+fn for_each(
+    manifest: &Manifest,
+    work: impl Fn(System, &Volume) -> io::Result<()>,
+) -> io::Result<()> {
+    let Some((system, volumes)) = of(manifest) else {
+        return Ok(());
+    };
+    volumes.iter().try_for_each(|volume| work(system, volume))
+}
+
+/// Is there a snapshot of this name?
+pub fn exists(system: System, name: &str) -> io::Result<bool> {
+    let (program, arguments, unknown): (_, &[&str], _) = match system {
+        System::Zfs => {
+            ("zfs", &["list", "-H", "-t", "snapshot", "-o", "name", name], "does not exist")
+        }
+        System::Lvm => {
+            ("lvs", &["--noheadings", "-o", "lv_name", name], "Failed to find logical volume")
+        }
+    };
+    match tool::ask(program, arguments) {
+        Ok(_) => Ok(true),
+        Err(failure) if failure.to_string().contains(unknown) => Ok(false),
+        Err(failure) => Err(other(&failure)),
+    }
+}
+
+fn rename(system: System, from: &str, to: &str) -> io::Result<()> {
+    let done = match system {
+        System::Zfs => tool::ask("zfs", &["rename", from, to]),
+        System::Lvm => tool::ask("lvrename", &[from, to]),
+    };
+    done.map(drop).map_err(|failure| other(&failure))
+}
+
+fn destroy(system: System, name: &str) -> io::Result<()> {
+    if !exists(system, name)? {
+        return Ok(());
+    }
+    let done = match system {
+        System::Zfs => tool::ask("zfs", &["destroy", name]),
+        System::Lvm => tool::ask("lvremove", &["-f", "-y", name]),
+    };
+    done.map(drop).map_err(|failure| other(&failure))
+}
+
+fn other(failure: &Failure) -> io::Error {
+    io::Error::other(failure.to_string())
+}
