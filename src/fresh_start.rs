@@ -104,18 +104,7 @@ fn clear(parts: Parts) {
     for field in words.into_iter().chain(&freeze.token) {
         field.store(0, Ordering::Relaxed);
     }
-    let stats = parts.stats();
-    for field in [
-        &stats.pauses,
-        &stats.revocations,
-        &stats.drain_timeouts,
-        &stats.last_failed,
-        &stats.last_length,
-        &stats.last_pause,
-    ] {
-        field.store(0, Ordering::Relaxed);
-    }
-    stats.last_opened.set(0);
+    parts.stats().clear();
 }
 
 /// Runs `work` on the mapped file while nobody else has it open. [`Error::InUse`] if somebody has.

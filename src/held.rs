@@ -224,9 +224,7 @@ impl Held {
             && let Ok(attachment) = self.attachment()
         {
             let stats = attachment.parts.stats();
-            stats.pauses.fetch_add(1, Ordering::Relaxed);
-            let microseconds = u32::try_from(pause.as_micros()).unwrap_or(u32::MAX);
-            stats.last_pause.store(microseconds, Ordering::Relaxed);
+            stats.count_pause(pause);
             pacing::record(stats, pause, false);
         }
         step("release: recorded");

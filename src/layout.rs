@@ -196,6 +196,10 @@ pub(crate) struct StatsRecord {
     pub(crate) last_pause: AtomicU32,
     /// Milliseconds of the monotonic clock when the gate was last opened.
     pub(crate) last_opened: Wide,
+    /// How many pauses were of each class of lengths: see `stats`.
+    pub(crate) lengths: [AtomicU32; 16],
+    /// Microseconds of all pauses.
+    pub(crate) total: Wide,
 }
 
 /// A pause that one process keeps and another ends: see `freeze`.

@@ -33,6 +33,7 @@
 //! | `gate` | how writers and the exclusive side exclude each other |
 //! | `seat`, `thread`, `current`, `shared`, `bare`, `counted`, `wait` | the shared side: the fast path, and everything else |
 //! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
+//! | `status`, `stats`, `report`, `foreign` | who is named, and what is counted |
 //! | `freeze` | a pause that one process keeps and another ends |
 //! | `file`, `options`, `barrier`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
 //! | `reclaim` | writers that die |
@@ -78,6 +79,7 @@ mod report;
 mod seat;
 mod shared;
 mod source_line;
+mod stats;
 mod status;
 #[cfg(stillpoint_steps)]
 mod steps;
@@ -107,7 +109,8 @@ pub use {
     pacing::Pacing,
     report::Writer,
     shared::SharedGuard,
-    status::{Holder, Kind, Lost, Stats, Status, WriterStatus},
+    stats::Stats,
+    status::{Holder, Kind, Lost, Status, WriterStatus},
     wrapped::LockRequest,
     write_lock::WriteLock,
 };

@@ -10,6 +10,7 @@ use crate::layout::{
 use crate::mapping::BarrierMap;
 use crate::reclaim::Loss;
 use crate::report::Writer;
+use crate::stats::Stats;
 use crate::sync::Ordering;
 use crate::{Error, join, process, sys};
 use std::ffi::OsStr;
@@ -115,19 +116,6 @@ pub struct Lost {
     pub when: SystemTime,
 }
 
-/// Counters of a barrier, since it was made or since the restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stats {
-    /// Pauses that were granted.
-    pub pauses: u32,
-    /// Pauses that a waiter ended.
-    pub revocations: u32,
-    /// Drains that reached their limit.
-    pub drain_timeouts: u32,
-    /// How long the gate was closed for the last pause.
-    pub last_pause: Duration,
-}
-
 impl Status {
     /// Looks at a barrier.
     ///
@@ -165,7 +153,6 @@ fn look(path: PathBuf, header: &file::HeaderCopy, file: &File, parts: Parts) -> 
     let slots = parts.slots().iter().enumerate();
     let dirty = parts.dirty();
     let epoch = dirty.epoch.load(Ordering::Acquire);
-    let stats = parts.stats();
     Status {
         barrier: path,
         uuid: hex(header.uuid),
@@ -187,12 +174,7 @@ fn look(path: PathBuf, header: &file::HeaderCopy, file: &File, parts: Parts) -> 
                 when: record.when.wall_clock(),
             })
             .collect(),
-        stats: Stats {
-            pauses: stats.pauses.load(Ordering::Relaxed),
-            revocations: stats.revocations.load(Ordering::Relaxed),
-            drain_timeouts: stats.drain_timeouts.load(Ordering::Relaxed),
-            last_pause: Duration::from_micros(stats.last_pause.load(Ordering::Relaxed).into()),
-        },
+        stats: parts.stats().now(),
     }
 }
 
