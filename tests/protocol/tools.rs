@@ -3,7 +3,7 @@
 use crate::common::{GENERATION, Participant, Place, SLACK, at_once, ms, until};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use stillpoint::{Error, ErrorKind, ExclusiveOptions, Pacing, Phase};
+use stillpoint::{Error, ErrorKind, ExclusiveOptions, GateChange, Pacing, Phase};
 
 #[test]
 fn one_tool_at_a_time() {
@@ -116,4 +116,32 @@ fn a_gate_that_somebody_opened_is_not_granted() {
     let mut options = ExclusiveOptions { predicate: Some(&mut predicate), ..at_once(20_000) };
     let error = barrier.exclusive(&mut options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Revoked, "{error}");
+}
+
+/// Locks of other programs go with the closed gate, and not with a wait at an open one.
+#[test]
+fn a_tool_is_told_before_each_closing_and_after_each_reopening() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut writer = Participant::at(&place.barrier_path());
+    writer.expect("shared", "inside 1");
+    let mut told = Vec::new();
+    let mut around = |change| {
+        told.push((change, place.status().closed));
+        if change == GateChange::Reopened {
+            writer.expect("leave", "depth 0");
+        }
+        true
+    };
+    let mut options = ExclusiveOptions { around_closing: Some(&mut around), ..Default::default() };
+    barrier.exclusive(&mut options).unwrap().release().unwrap();
+    let expected = [GateChange::AboutToClose, GateChange::Reopened, GateChange::AboutToClose];
+    assert_eq!(told, expected.map(|change| (change, false)));
+
+    let mut refuse = |_| false;
+    let mut options = ExclusiveOptions { around_closing: Some(&mut refuse), ..Default::default() };
+    let before = place.status().generation;
+    let error = barrier.exclusive(&mut options).unwrap_err();
+    assert_eq!((error.kind(), place.status().generation), (ErrorKind::Cancelled, before));
+    assert!(!place.status().wanted);
 }
