@@ -93,16 +93,37 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// A line on standard error, in one piece; that nobody reads it is no reason to fail.
+/// A line on standard error that is no error.
 pub fn say(text: &str) {
-    let line = format!("stillpoint: {text}\n");
+    write_line(6, text);
+}
+
+/// A line about what did not go as it should, and is no error either.
+pub fn warn(text: &str) {
+    write_line(4, &format!("warning: {text}"));
+}
+
+/// Writes a line in one piece; that nobody reads it is no reason to fail. The journal is told how much
+/// it matters, by the numbers of syslog(3).
+fn write_line(level: u8, text: &str) {
+    let level = if is_journal() { format!("<{level}>") } else { String::new() };
+    let line = format!("{level}stillpoint: {text}\n");
     let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Whether standard error is the journal: systemd.exec(5), `JOURNAL_STREAM`.
+pub fn is_journal() -> bool {
+    let Some(stream) = std::env::var_os("JOURNAL_STREAM") else {
+        return false;
+    };
+    let place = nix::sys::stat::fstat(io::stderr());
+    place.is_ok_and(|place| stream == *format!("{}:{}", place.st_dev, place.st_ino))
 }
 
 /// The one line for an error. A reader of our output that has seen enough is none.
 pub fn complain(error: &anyhow::Error) {
     if !is_broken_pipe(error) {
-        say(&line(error));
+        write_line(3, &line(error));
     }
 }
 

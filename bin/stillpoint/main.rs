@@ -14,6 +14,7 @@ mod create;
 mod deferred;
 mod exclusive;
 mod exit;
+mod exposition;
 mod freeze;
 mod latest;
 mod list;

@@ -2,14 +2,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stillpoint::Status;
 
+use crate::catalogue::{Catalogue, Contents};
 use crate::exit::{self, Exit, Failure};
+use crate::exposition::Exposition;
 
 mod json;
+pub mod prometheus;
 mod text;
 
 /// Between two reports of --watch.
@@ -20,6 +23,14 @@ pub struct Arguments {
     /// Print one JSON object per barrier, each on a line of its own
     #[arg(long)]
     json: bool,
+
+    /// Print metrics for Prometheus
+    #[arg(long, conflicts_with_all = ["json", "watch"])]
+    prometheus: bool,
+
+    /// With --prometheus: the catalogue to look for the newest clean snapshot in [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog]
+    #[arg(long, value_name = "DIR", requires = "prometheus")]
+    catalog: Option<PathBuf>,
 
     /// Report every second until interrupted
     #[arg(long)]
@@ -65,8 +76,17 @@ fn report(arguments: &Arguments) -> anyhow::Result<(String, Exit)> {
     };
     let mut report = String::new();
     let mut exit = Exit::SUCCESS;
+    let mut exposition = Exposition::default();
+    let snapshots = match arguments.prometheus {
+        true => snapshots(arguments.catalog.as_deref())?,
+        false => Contents::default(),
+    };
     for path in &paths {
         match Status::read(path) {
+            Ok(status) if arguments.prometheus => {
+                let snapshots = snapshots.clone().under(&status.barrier);
+                prometheus::add(&mut exposition, &status, &snapshots);
+            }
             Ok(status) if arguments.json => json::write(&mut report, &status)?,
             Ok(status) => {
                 if !report.is_empty() {
@@ -83,7 +103,18 @@ fn report(arguments: &Arguments) -> anyhow::Result<(String, Exit)> {
             }
         }
     }
+    report.push_str(&exposition.text());
     Ok((report, exit))
+}
+
+/// What the catalogue has. That there is none says that there are no snapshots.
+fn snapshots(folder: Option<&Path>) -> Result<Contents, Failure> {
+    let catalogue = Catalogue::locate(folder);
+    match catalogue.read() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Contents::default()),
+        Err(error) => Err(Failure::system(catalogue.folder().display(), error)),
+        Ok(contents) => Ok(contents),
+    }
 }
 
 /// All barriers in the folder of names, in their order.

@@ -108,7 +108,7 @@ impl Arguments {
     fn warn(&self, manifest: &Manifest) {
         if !self.any && !manifest.clean {
             let reason = manifest.reason.as_deref().unwrap_or("its manifest does not say why");
-            exit::say(&format!("warning: {} is not clean: {reason}", manifest.name));
+            exit::warn(&format!("{} is not clean: {reason}", manifest.name));
         }
     }
 }

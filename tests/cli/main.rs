@@ -7,6 +7,7 @@ mod freeze;
 mod harness;
 mod lifetime;
 mod nesting;
+mod prometheus;
 mod recover;
 mod run;
 mod signals;

@@ -15,6 +15,7 @@ mod interrupted;
 mod latest;
 mod limits;
 mod list;
+mod metrics;
 mod pins;
 mod prune;
 mod reflink;

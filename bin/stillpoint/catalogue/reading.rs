@@ -19,6 +19,7 @@ use super::manifest::Manifest;
 const LONGEST: u64 = 8 << 20;
 
 /// What a catalogue holds.
+#[derive(Clone, Default)]
 pub struct Contents {
     /// In the order in which they were begun.
     pub manifests: Vec<Manifest>,

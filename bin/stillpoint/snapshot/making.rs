@@ -9,10 +9,10 @@ use stillpoint::ExclusiveGuard;
 use super::foreign::HeldLocks;
 use super::members::Member;
 use super::plan::Plan;
-use super::{Arguments, OnDirty, provider, say, sweep, volumes};
+use super::{Arguments, OnDirty, provider, sweep, volumes};
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Entry, rename_to_free};
-use crate::exit::{Exit, Failure, reason};
+use crate::exit::{Exit, Failure, reason, say, warn};
 use crate::signals::Signals;
 
 /// A snapshot under way. Its manifest is *begun* and locked.
@@ -94,7 +94,7 @@ impl Making<'_> {
     fn keep_dirt(&self) {
         for member in self.members {
             if let Err(failure) = member.keep_dirt() {
-                say(&format!("warning: {failure}"));
+                warn(&format!("{failure}"));
             }
         }
     }
@@ -122,7 +122,7 @@ impl Making<'_> {
         self.manifest.end(Status::Complete, None);
         self.entry.write(self.manifest).map_err(|error| self.plan.catalogue_failure(&error))?;
         if let Some(reason) = &self.manifest.reason {
-            say(&format!("warning: {} is not clean: {reason}", self.manifest.name));
+            warn(&format!("{} is not clean: {reason}", self.manifest.name));
         }
         Ok(())
     }
@@ -133,14 +133,12 @@ impl Making<'_> {
     fn fail(&mut self, error: &anyhow::Error) {
         if sweep::is_published(self.manifest) {
             let name = &self.manifest.name;
-            return say(&format!("warning: {name} is whole; the next snapshot completes it"));
+            return warn(&format!("{name} is whole; the next snapshot completes it"));
         }
         let status = if self.revoked { Status::Revoked } else { Status::Failed };
         self.manifest.end(status, Some(format!("{error:#}")));
         if is_a_child_left() {
-            return say(
-                "warning: the tool cannot be stopped; the next snapshot removes what it leaves",
-            );
+            return warn("the tool cannot be stopped; the next snapshot removes what it leaves");
         }
         let removed = match &self.manifest.partial {
             Some(partial) if self.arguments.keep_failed => self.keep(partial.clone()),
@@ -151,8 +149,8 @@ impl Making<'_> {
         let written = removed.and_then(|()| self.entry.write(self.manifest));
         if let Err(error) = written {
             let path = self.entry.path();
-            say(&format!(
-                "warning: {}: cannot clean up ({error}); the next snapshot tries again",
+            warn(&format!(
+                "{}: cannot clean up ({error}); the next snapshot tries again",
                 path.display()
             ));
         }

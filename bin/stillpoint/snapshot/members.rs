@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use stillpoint::{Barrier, Dirty};
 
-use super::{Arguments, OnDirty, say};
+use super::{Arguments, OnDirty};
 use crate::catalogue::manifest::{BarrierRecord, recordable};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, warn};
 use crate::state::{self, State};
 
 /// A barrier with its durable state, if it has one.
@@ -127,7 +127,7 @@ impl Member {
         match freezes {
             true => Err(Failure::new(Exit::UNAVAILABLE, message)),
             false => {
-                say(&format!("warning: {message}"));
+                warn(&message);
                 Ok(())
             }
         }

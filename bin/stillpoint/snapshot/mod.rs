@@ -14,6 +14,7 @@ mod foreign;
 mod lvm;
 mod making;
 mod members;
+mod metrics;
 mod mounts;
 mod pause;
 mod plan;
@@ -37,8 +38,9 @@ use self::foreign::Also;
 use self::making::Making;
 use self::members::Member;
 use self::plan::Plan;
+use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Manifest;
-use crate::exit::{Exit, Failure, say};
+use crate::exit::{Exit, Failure, from_error, warn};
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
 
@@ -154,6 +156,10 @@ pub struct Arguments {
     #[arg(long)]
     keep_failed: bool,
 
+    /// Write metrics of this run, for Prometheus's textfile collector
+    #[arg(long, value_name = "FILE")]
+    metrics_textfile: Option<PathBuf>,
+
     /// Look for barrier names in $XDG_RUNTIME_DIR/stillpoint
     #[arg(long)]
     user: bool,
@@ -183,13 +189,25 @@ impl Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let mut record = None;
     let outcome = snapshot(&arguments, &mut record);
-    report::print(&arguments, record.as_ref(), outcome.as_ref().err())?;
+    let error = outcome.as_ref().err();
+    if let (Some(manifest), false) = (&record, arguments.dry_run) {
+        let exit = error.map_or(Exit::SUCCESS, |error| from_error(error, Exit::CONFLICT));
+        report::log(manifest, error);
+        if let Some(file) = &arguments.metrics_textfile {
+            let catalogue = Catalogue::locate(arguments.catalog.as_deref());
+            metrics::write(file, &catalogue, manifest, exit).unwrap_or_else(|what| warn(&what));
+        }
+    }
+    report::print(&arguments, record.as_ref(), error)?;
     outcome.map(|()| Exit::SUCCESS)
 }
 
 fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Result<()> {
     let mut signals =
         Signals::watch().map_err(|error| Failure::system("cannot watch for signals", error))?;
+    if let Some(file) = &arguments.metrics_textfile {
+        metrics::check(file)?;
+    }
     let members = members::open(arguments)?;
     let paths: Vec<PathBuf> =
         members.iter().map(|member| member.barrier.path().to_owned()).collect();

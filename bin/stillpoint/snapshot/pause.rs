@@ -8,13 +8,13 @@ use stillpoint::{
     Barrier, ExclusiveGuard, ExclusiveOptions, GateChange, HELD, Pacing, Waiting, exclusive_all,
 };
 
+use super::command;
 use super::foreign::HeldLocks;
 use super::making::Making;
 use super::plan::sync_file_system;
-use super::{command, say};
 use crate::catalogue::manifest::WriterRecord;
 use crate::child::{self, Bounds, Ended, Terms};
-use crate::exit::{Exit, Failure, from_error};
+use crate::exit::{Exit, Failure, from_error, say};
 use crate::seconds;
 use crate::tool;
 use crate::waiting::Progress;

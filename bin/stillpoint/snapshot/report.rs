@@ -5,9 +5,9 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::{Arguments, say};
+use super::Arguments;
 use crate::catalogue::manifest::{Manifest, SCHEMA};
-use crate::exit::{Exit, from_error};
+use crate::exit::{Exit, from_error, is_journal, say};
 use crate::records;
 
 pub fn print(
@@ -26,6 +26,28 @@ pub fn print(
         (Some(manifest), None) => line(&records::line(manifest)),
         _ => Ok(()),
     }
+}
+
+/// One line on how it went, for the journal, with what is worth searching for.
+pub fn log(manifest: &Manifest, error: Option<&anyhow::Error>) {
+    if !is_journal() {
+        return;
+    }
+    let pause = manifest.pause.as_ref();
+    let milliseconds = |what: Option<f64>| what.map_or("-".to_owned(), |what| format!("{what:.3}"));
+    let reason = error.map(|error| format!("{error:#}")).or_else(|| manifest.reason.clone());
+    say(&format!(
+        "snapshot name={} status={} clean={} provider={} attempts={} pause_ms={} drain_ms={} waited_for={} reason={:?}",
+        manifest.name,
+        json!(manifest.status).as_str().unwrap_or_default(),
+        manifest.clean,
+        manifest.provider,
+        manifest.attempts,
+        milliseconds(pause.and_then(|pause| pause.pause_ms)),
+        milliseconds(pause.map(|pause| pause.drain_ms)),
+        pause.map_or(0, |pause| pause.waited_for.len()),
+        reason.unwrap_or_default(),
+    ));
 }
 
 fn report(

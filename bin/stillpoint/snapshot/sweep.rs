@@ -7,9 +7,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{provider, removal, say, volumes};
+use super::{provider, removal, volumes};
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Catalogue, Entry, rename_to_free, sync_folder};
+use crate::exit::{say, warn};
 
 /// Cleans up; what cannot be cleaned up is left for the next run, with a warning.
 pub fn sweep(catalogue: &Catalogue) {
@@ -17,9 +18,7 @@ pub fn sweep(catalogue: &Catalogue) {
         Ok(abandoned) => abandoned,
         Err(error) => {
             let folder = catalogue.folder().display();
-            return say(&format!(
-                "warning: {folder}: cannot look for unfinished snapshots: {error}"
-            ));
+            return warn(&format!("{folder}: cannot look for unfinished snapshots: {error}"));
         }
     };
     for (mut entry, mut manifest) in abandoned {
@@ -27,8 +26,8 @@ pub fn sweep(catalogue: &Catalogue) {
             Ok(what) => say(&format!("{}: {what}", manifest.name)),
             Err(error) => {
                 let path = entry.path();
-                say(&format!(
-                    "warning: {}: cannot clean up an unfinished snapshot: {error}",
+                warn(&format!(
+                    "{}: cannot clean up an unfinished snapshot: {error}",
                     path.display()
                 ));
             }

@@ -1,0 +1,123 @@
+//! `--metrics-textfile`, and what the journal is told.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use crate::scene::{Scene, names, run};
+
+/// The value of a sample.
+fn value(text: &str, sample: &str) -> Option<f64> {
+    let line =
+        text.lines().find(|line| line.split_once(' ').is_some_and(|(name, _)| name == sample))?;
+    Some(line.split_once(' ').unwrap().1.parse().unwrap())
+}
+
+#[test]
+fn each_run_leaves_its_metrics() {
+    let scene = Scene::new();
+    let folder = scene.path("collector");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("mail.prom");
+    let take = |name: &str, script: &str| {
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--min-open", "0", "--name", name, "--metrics-textfile"]);
+        let done = run(command.arg(&file).args(["--", "sh", "-c", script]));
+        assert_eq!(names(&folder), ["mail.prom"], "nothing else that a collector might read");
+        (done, fs::read_to_string(&file).unwrap())
+    };
+    let labels =
+        format!("{{barrier=\"{}\",provider=\"command\"}}", scene.barrier_file("mail").display());
+    let sample = |name: &str| format!("stillpoint_snapshot_last_{name}{labels}");
+    let newest = format!(
+        "stillpoint_newest_clean_snapshot_timestamp_seconds{{barrier=\"{}\"}}",
+        scene.barrier_file("mail").display()
+    );
+
+    let (done, text) = take("x", "exit 0");
+    done.assert_code(0);
+    assert_eq!(value(&text, &sample("exit_status")), Some(0.0), "{text}");
+    assert_eq!(value(&text, &sample("clean")), Some(1.0));
+    assert_eq!(value(&text, &sample("attempts")), Some(1.0));
+    let pause = value(&text, &sample("pause_seconds")).unwrap();
+    let drain = value(&text, &sample("drain_seconds")).unwrap();
+    assert!(pause > 0.0 && pause < 30.0 && drain <= pause, "{text}");
+    let taken = value(&text, &newest).unwrap();
+    assert!(value(&text, &sample("run_timestamp_seconds")).unwrap() >= taken);
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o644);
+
+    // An alert on the age of the newest clean one must see through runs that fail.
+    let (done, text) = take("y", "exit 7");
+    done.assert_code(7);
+    assert_eq!(value(&text, &sample("exit_status")), Some(7.0));
+    assert_eq!(value(&text, &sample("clean")), Some(0.0));
+    assert_eq!(value(&text, &newest), Some(taken));
+}
+
+#[test]
+fn metrics_that_cannot_be_written_are_refused_first_and_spoil_nothing_later() {
+    let scene = Scene::new();
+    let before = scene.generation();
+    let refused = |file: &std::path::Path| {
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--metrics-textfile"]).arg(file);
+        run(command.args(["--", "true"])).assert_refused(73, "--metrics-textfile");
+    };
+    refused(&scene.path("nowhere/x.prom"));
+    refused(&scene.path("store"));
+    assert_eq!(scene.generation(), before);
+
+    let folder = scene.path("collector");
+    fs::create_dir(&folder).unwrap();
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--metrics-textfile"]).arg(folder.join("x.prom"));
+    command.args(["--", "rmdir"]).arg(&folder);
+    let done = run(&mut command);
+    done.assert_code(0);
+    assert!(done.stderr.contains("warning: ") && done.stderr.contains("x.prom"), "{done:?}");
+    assert_eq!(scene.manifest()["status"], "complete");
+}
+
+#[test]
+fn a_dry_run_writes_none() {
+    let scene = Scene::new();
+    let file = scene.path("x.prom");
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--dry-run", "--metrics-textfile"]).arg(&file);
+    run(command.args(["--", "true"])).assert_code(0);
+    assert!(!file.exists());
+}
+
+/// Levels of syslog(3) in front of each line, and one line on each snapshot.
+#[test]
+fn the_journal_gets_levels_and_a_summary() {
+    let scene = Scene::new();
+    let journal = scene.path("journal");
+    let run_with = |stream: &str, script: &str| {
+        let file = File::create(&journal).unwrap();
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--min-open", "0", "--", "sh", "-c", script]);
+        let status = command.stderr(file).env("JOURNAL_STREAM", stream).status().unwrap();
+        (status.code(), fs::read_to_string(&journal).unwrap())
+    };
+    File::create(&journal).unwrap();
+    fs::set_permissions(&journal, Permissions::from_mode(0o600)).unwrap();
+    let place = fs::metadata(&journal).unwrap();
+    let ours = format!("{}:{}", place.dev(), place.ino());
+    let (code, text) = run_with(&ours, "exit 0");
+    assert_eq!((code, text.lines().count()), (Some(0), 1), "{text}");
+    assert!(text.starts_with("<6>stillpoint: snapshot name="), "{text}");
+    assert!(
+        text.contains(" status=complete clean=true provider=command attempts=1 pause_ms="),
+        "{text}"
+    );
+    let (code, text) = run_with(&ours, "exit 7");
+    assert_eq!(code, Some(7));
+    assert!(text.contains(" status=failed clean=false "), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("<3>stillpoint: sh ended with status 7")),
+        "{text}"
+    );
+    // Somebody else's journal: inherited, and standard error is another file now.
+    let (code, text) = run_with("1:1", "exit 0");
+    assert_eq!((code, text.as_str()), (Some(0), ""));
+}
