@@ -1,0 +1,194 @@
+//! Backup tools, which read a snapshot of ours instead of the files themselves.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::{Outcome, STILLPOINT, finish};
+use crate::host::{Call, Host};
+
+/// A store with one letter, and where snapshots of it go.
+struct Backup {
+    host: Host,
+}
+
+impl Backup {
+    fn new(hook: &'static str) -> Backup {
+        let host = Host::new(hook);
+        for folder in ["store", "snapshots", "catalog", "bin"] {
+            fs::create_dir(host.place.path(folder)).unwrap();
+        }
+        fs::write(host.place.path("store/letter"), "one\n").unwrap();
+        Backup { host }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.host.place.path(name)
+    }
+
+    fn command(&self, call: Call) -> Command {
+        let mut command = self.host.command(call);
+        let take = format!(
+            "--copy {} --to {} --hold 10 --min-open 0 --attempts 1 --patience 0 --drain 0.2",
+            self.path("store").display(),
+            self.path("snapshots").display()
+        );
+        let programs = Path::new(STILLPOINT).parent().unwrap();
+        command
+            .env("TAKE", take)
+            .env("KEEP", "1")
+            .env("STILLPOINT_CATALOG", self.path("catalog"))
+            .env("PATH", format!("{}:{}", self.path("bin").display(), programs.display()));
+        command
+    }
+
+    fn call(&self, call: Call) -> Outcome {
+        finish(self.command(call))
+    }
+
+    /// A writer inside, until the returned end of it, which leaves no mark.
+    fn writer(&self) -> impl FnOnce() + '_ {
+        let writer = self.host.place.hold(&["-s"]);
+        move || {
+            drop(writer);
+            assert_eq!(self.host.place.run(["recover", "mail", "--acknowledge"]).code(), 0);
+        }
+    }
+
+    fn snapshots(&self) -> usize {
+        fs::read_dir(self.path("snapshots")).unwrap().count()
+    }
+}
+
+#[test]
+fn kopia_is_told_where_to_read() {
+    let backup = Backup::new("kopia");
+    let before = Call::with_variables(&[
+        ("KOPIA_ACTION", "before-snapshot-root"),
+        ("KOPIA_SNAPSHOT_ID", "0123abcd"),
+        ("KOPIA_SOURCE_PATH", "/srv/mail"),
+    ]);
+    let done = backup.call(before);
+    assert_eq!(done.code(), 0, "{done:?}");
+    let path = done.stdout.strip_prefix("KOPIA_SNAPSHOT_PATH=").unwrap().trim_end().to_string();
+    assert_eq!(fs::read_to_string(Path::new(&path).join("letter")).unwrap(), "one\n");
+    assert!(path.ends_with("/kopia-0123abcd") && done.stdout.lines().count() == 1);
+    backup.host.assert_writers_go_on();
+
+    let again =
+        Call::with_variables(&[("KOPIA_ACTION", "before-folder"), ("KOPIA_SNAPSHOT_ID", "2")]);
+    assert_eq!(backup.call(again).code(), 0);
+    assert_eq!(backup.snapshots(), 2);
+    let after = backup.call(Call::with_variables(&[("KOPIA_ACTION", "after-snapshot-root")]));
+    assert_eq!((after.code(), after.stdout.as_str()), (0, ""), "{after:?}");
+    assert_eq!(backup.snapshots(), 1);
+    assert_eq!(backup.call(Call::with_variables(&[("KOPIA_ACTION", "x")])).code(), 64);
+}
+
+/// 75 would be a silent skip.
+#[test]
+fn borgmatic_hears_of_a_barrier_that_was_not_quiet() {
+    let backup = Backup::new("borgmatic");
+    let link = backup.path("current").display().to_string();
+    let run = |word: &str, variable: (&str, &str)| {
+        let mut command = backup.command(Call::with_arguments(&[]));
+        command.args([word, &link]).env(variable.0, variable.1);
+        finish(command)
+    };
+    let no = ("X", "");
+    assert_eq!(run("before", no).code(), 0);
+    assert_eq!(fs::read_to_string(backup.path("current/letter")).unwrap(), "one\n");
+    let first = fs::read_link(&link).unwrap();
+
+    let writer_leaves = backup.writer();
+    let refused = run("before", no);
+    assert_eq!(refused.code(), 1, "{refused:?}");
+    assert_eq!(run("before", ("ON_CONFLICT", "75")).code(), 75);
+    assert_eq!(fs::read_link(&link).unwrap(), first, "the link leads to the last good one");
+    writer_leaves();
+
+    fs::write(backup.path("store/letter"), "two\n").unwrap();
+    assert_eq!(run("before", no).code(), 0);
+    assert_eq!(fs::read_to_string(backup.path("current/letter")).unwrap(), "two\n");
+    assert_eq!(run("after", no).code(), 0);
+    assert_eq!(backup.snapshots(), 1);
+    assert!(!first.exists() && backup.path("current/letter").exists());
+    assert_eq!(backup.call(Call::with_arguments(&["before"])).code(), 64);
+    assert_eq!(backup.call(Call::with_arguments(&["x"])).code(), 64);
+}
+
+/// restic's place is taken by a program that says what it was given.
+#[test]
+fn restic_reads_a_snapshot_that_is_pinned_and_its_status_is_passed_on() {
+    let backup = Backup::new("restic");
+    let restic = |script: &str| {
+        let mut write = Command::new("sh");
+        write.args([
+            "-c",
+            r#"printf '#!/bin/sh\n%s\n' "$1" >"$2" && chmod 755 "$2""#,
+            "sh",
+            script,
+        ]);
+        assert!(write.arg(backup.path("bin/restic")).status().unwrap().success());
+    };
+    let call = Call::with_arguments(&["--tag", "mail box"]);
+    restic(
+        r#"echo "$1|$2|$3|$#"; cat "$4/letter"; stillpoint prune --keep 1 2>&1; stillpoint list"#,
+    );
+    let done = backup.call(call);
+    assert_eq!(done.code(), 0, "{done:?}");
+    assert!(done.stdout.starts_with("backup|--tag|mail box|4\none\n"), "{done:?}");
+    assert_eq!(backup.snapshots(), 1);
+    for status in [3, 10, 11, 130] {
+        restic(&format!("exit {status}"));
+        assert_eq!(backup.call(call).code(), status);
+    }
+    assert_eq!(backup.snapshots(), 1, "old ones go even then");
+
+    let writer_leaves = backup.writer();
+    restic("echo never");
+    let refused = backup.call(call);
+    assert_eq!((refused.code(), refused.stdout.as_str()), (75, ""), "{refused:?}");
+    writer_leaves();
+}
+
+#[test]
+fn rsnapshot_finds_a_link() {
+    let backup = Backup::new("rsnapshot");
+    let link = backup.path("current").display().to_string();
+    let pre = || {
+        let mut command = backup.command(Call::with_arguments(&["pre"]));
+        command.arg(&link);
+        finish(command)
+    };
+    assert_eq!(pre().code(), 0);
+    assert_eq!(fs::read_to_string(backup.path("current/letter")).unwrap(), "one\n");
+    let writer_leaves = backup.writer();
+    assert_eq!(pre().code(), 75, "rsnapshot gives up");
+    writer_leaves();
+    // The second call is left out, and twice is one too many.
+    assert_eq!(pre().code(), 0);
+    for _ in 0..2 {
+        let post = backup.call(Call::with_arguments(&["post"]));
+        assert_eq!((post.code(), post.stdout.as_str()), (0, ""), "{post:?}");
+    }
+    assert_eq!(backup.snapshots(), 1);
+    assert_eq!(backup.call(Call::with_arguments(&["pre"])).code(), 64);
+}
+
+#[test]
+fn without_a_way_to_take_a_snapshot_they_say_so() {
+    for (hook, call) in [
+        ("kopia", Call::with_variables(&[("KOPIA_ACTION", "before-snapshot-root")])),
+        ("borgmatic", Call::with_arguments(&["before", "/x"])),
+        ("restic", Call::with_arguments(&[])),
+        ("rsnapshot", Call::with_arguments(&["pre", "/x"])),
+    ] {
+        let backup = Backup::new(hook);
+        let mut command = backup.command(call);
+        command.env("TAKE", "");
+        let refused = finish(command);
+        assert_eq!(refused.code(), 64, "{hook}: {refused:?}");
+        assert!(refused.stderr.contains("no TAKE"), "{refused:?}");
+    }
+}

@@ -1,0 +1,107 @@
+//! A host that calls its hook: with its arguments and variables, and reading what it prints to the end,
+//! which a process that keeps a pipe open would never let come.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::{Outcome, Place, Running, STILLPOINT, eventually, finish};
+
+/// How one host makes one of its two calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    pub arguments: &'static [&'static str],
+    pub variables: &'static [(&'static str, &'static str)],
+    /// The name under which the hook is called, where that matters.
+    pub name: Option<&'static str>,
+}
+
+impl Call {
+    pub const fn with_arguments(arguments: &'static [&'static str]) -> Call {
+        Call { arguments, variables: &[], name: None }
+    }
+
+    pub const fn with_variables(variables: &'static [(&'static str, &'static str)]) -> Call {
+        Call { arguments: &[], variables, name: None }
+    }
+
+    pub const fn named(name: &'static str, arguments: &'static [&'static str]) -> Call {
+        Call { arguments, variables: &[], name: Some(name) }
+    }
+}
+
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/hooks")
+}
+
+/// A hook on a place with a barrier.
+pub struct Host {
+    pub place: Place,
+    pub hook: &'static str,
+}
+
+impl Host {
+    pub fn new(hook: &'static str) -> Host {
+        Host { place: Place::with_barrier(), hook }
+    }
+
+    /// The call, not made yet. Hosts give their hooks little else than this.
+    pub fn command(&self, call: Call) -> Command {
+        let mut path = folder().join(self.hook);
+        if let Some(name) = call.name {
+            let link = self.place.path(name);
+            let _ = std::os::unix::fs::symlink(&path, &link);
+            path = link;
+        }
+        let mut command = self.place.program(path);
+        let programs = Path::new(STILLPOINT).parent().unwrap();
+        command
+            .args(call.arguments)
+            .envs(call.variables.iter().copied())
+            .env("PATH", programs)
+            .env("STILLPOINT_HOOKS_CONF", self.place.path("hooks.conf"))
+            .env("BARRIERS", "mail")
+            .env("WAIT", "0.3")
+            .env("DRAIN", "0.2")
+            .env("RECORD", self.place.path("record"))
+            .env("HOOK_D", self.place.path("hook.d"))
+            .current_dir("/");
+        command
+    }
+
+    pub fn call(&self, call: Call) -> Outcome {
+        finish(self.command(call))
+    }
+
+    /// The same with one more variable.
+    pub fn call_with(&self, call: Call, name: &str, value: &str) -> Outcome {
+        let mut command = self.command(call);
+        command.env(name, value);
+        finish(command)
+    }
+
+    pub fn start(&self, call: Call) -> Running {
+        Running::start(self.command(call))
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.place.status()["gate"] == "closed"
+    }
+
+    #[track_caller]
+    pub fn assert_writers_go_on(&self) {
+        let written = self.place.run(["run", "-s", "-w", "20", "mail", "true"]);
+        assert_eq!(written.code(), 0, "{}: {written:?}", self.hook);
+        assert!(!self.is_closed(), "{}", self.hook);
+    }
+
+    /// The limit has opened the gate.
+    pub fn wait_for_limit(&self) {
+        eventually("the limit opens the gate", || !self.is_closed());
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.place.run(["thaw", "mail"]);
+    }
+}

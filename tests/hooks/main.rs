@@ -1,0 +1,21 @@
+//! The hooks of `scripts/hooks`, called as their hosts call them, and the units of `scripts/systemd`.
+//!
+//! * `orders`: the hosts that call before and after a snapshot of their own, in every order they can;
+//! * `hosts`: what is particular to one of them;
+//! * `backup`: the tools that read a snapshot of ours;
+//! * `real`: real tools, on a real btrfs;
+//! * `systemd`: units, checked and played.
+
+#[allow(dead_code, reason = "the tests of the command use the rest")]
+#[path = "../cli/harness.rs"]
+mod harness;
+
+mod backup;
+mod host;
+mod hosts;
+#[allow(dead_code, reason = "the tests of snapshot use the rest")]
+#[path = "../snapshot/image.rs"]
+mod image;
+mod orders;
+mod real;
+mod systemd;

@@ -1,0 +1,249 @@
+//! Hosts that take the snapshot themselves: everything that they may do with the two calls.
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{eventually, finish};
+use crate::host::{Call, Host};
+
+/// A hook, its call before and its call after.
+type Calls = (&'static str, Call, Call);
+
+const SNAPPER: Calls = (
+    "snapper",
+    Call::with_arguments(&["create-snapshot-pre", "/srv", "btrfs", "7"]),
+    Call::with_arguments(&["create-snapshot-post", "/srv", "btrfs", "7"]),
+);
+
+const HOSTS: [Calls; 7] = [
+    ("qemu-ga", Call::with_arguments(&["freeze"]), Call::with_arguments(&["thaw"])),
+    ("vmware", Call::with_arguments(&["freeze"]), Call::with_arguments(&["thaw"])),
+    SNAPPER,
+    (
+        "sanoid",
+        Call::with_variables(&[("SANOID_SCRIPT", "pre"), ("SANOID_TARGETS", "tank/mail")]),
+        Call::with_variables(&[("SANOID_SCRIPT", "post"), ("SANOID_PRE_FAILURE", "0")]),
+    ),
+    (
+        "zrepl",
+        Call::with_variables(&[("ZREPL_HOOKTYPE", "pre_snapshot"), ("ZREPL_TIMEOUT", "30")]),
+        Call::with_variables(&[("ZREPL_HOOKTYPE", "post_snapshot"), ("ZREPL_TIMEOUT", "30")]),
+    ),
+    ("gce", Call::named("pre.sh", &["1/2,3/4"]), Call::named("post.sh", &["1/2,3/4"])),
+    ("azure", Call::with_arguments(&["pre"]), Call::with_arguments(&["post"])),
+];
+
+fn each(test: impl Fn(&Host, Call, Call)) {
+    for (hook, pre, post) in HOSTS {
+        test(&Host::new(hook), pre, post);
+    }
+}
+
+/// snapper wants to hear of a snapshot that is not consistent, also if nothing was frozen for it.
+fn of_nothing(host: &Host) -> i32 {
+    if host.hook == "snapper" { 124 } else { 0 }
+}
+
+#[test]
+fn before_and_after() {
+    each(|host, pre, post| {
+        let frozen = host.call(pre);
+        assert_eq!((frozen.code(), frozen.stdout.as_str()), (0, ""), "{}: {frozen:?}", host.hook);
+        assert!(host.is_closed());
+        assert_eq!(host.place.status()["holder"]["label"], host.hook);
+        let thawed = host.call(post);
+        assert_eq!((thawed.code(), thawed.stderr.as_str()), (0, ""), "{}: {thawed:?}", host.hook);
+        host.assert_writers_go_on();
+        // Nothing of it is left.
+        let folder = host.place.barrier();
+        let names: Vec<_> = std::fs::read_dir(folder.parent().unwrap()).unwrap().collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+    });
+}
+
+#[test]
+fn after_never_comes() {
+    each(|host, pre, _| {
+        assert_eq!(host.call_with(pre, "HOLD", "0.2").code(), 0);
+        host.wait_for_limit();
+        host.assert_writers_go_on();
+    });
+}
+
+#[test]
+fn after_comes_too_late() {
+    each(|host, pre, post| {
+        assert_eq!(host.call_with(pre, "HOLD", "0.2").code(), 0);
+        host.wait_for_limit();
+        let late = host.call(post);
+        assert_eq!(late.code(), 124, "{}: {late:?}", host.hook);
+        assert!(late.stderr.contains("throw away what was made in it"), "{late:?}");
+        // It is said once, and the next one is a new one.
+        assert_eq!(host.call(post).code(), of_nothing(host));
+        assert_eq!(host.call(pre).code(), 0);
+        assert_eq!(host.call(post).code(), 0);
+    });
+}
+
+#[test]
+fn after_without_before() {
+    each(|host, _, post| {
+        let thawed = host.call(post);
+        assert_eq!(thawed.code(), of_nothing(host), "{}: {thawed:?}", host.hook);
+        host.assert_writers_go_on();
+    });
+}
+
+#[test]
+fn after_twice() {
+    each(|host, pre, post| {
+        assert_eq!(host.call(pre).code(), 0);
+        assert_eq!(host.call(post).code(), 0);
+        assert_eq!(host.call(post).code(), of_nothing(host), "{}", host.hook);
+    });
+}
+
+/// The host has given its first snapshot up.
+#[test]
+fn before_twice() {
+    each(|host, pre, post| {
+        assert_eq!(host.call(pre).code(), 0);
+        let first = host.place.status()["generation"].clone();
+        assert_eq!(host.call(pre).code(), 0, "{}", host.hook);
+        assert!(host.is_closed() && host.place.status()["generation"] != first);
+        assert_eq!(host.call(post).code(), 0);
+        host.assert_writers_go_on();
+    });
+}
+
+#[test]
+fn before_failed_and_after_comes_all_the_same() {
+    each(|host, pre, post| {
+        // An earlier one went well: it must not be taken for this one.
+        assert_eq!((host.call(pre).code(), host.call(post).code()), (0, 0));
+        let writer = host.place.hold(&["-s", "--label", "lmtp"]);
+        let refused = host.call(pre);
+        assert_eq!(refused.code(), 75, "{}: {refused:?}", host.hook);
+        assert!(refused.stderr.contains("(lmtp)"), "{refused:?}");
+        assert!(!host.is_closed());
+        assert_eq!(host.call(post).code(), of_nothing(host));
+        drop(writer);
+    });
+}
+
+#[test]
+fn somebody_else_has_frozen_it() {
+    each(|host, pre, post| {
+        let token = host.place.run(["freeze", "--label", "other", "mail"]).stdout;
+        let refused = host.call(pre);
+        assert_eq!(refused.code(), 75, "{}: {refused:?}", host.hook);
+        assert!(refused.stderr.contains("(other)"), "{refused:?}");
+        host.call(post);
+        assert!(host.is_closed(), "that was not ours to thaw");
+        let thawed = host.place.run(["thaw", "--token", token.trim(), "mail"]);
+        assert_eq!(thawed.code(), 0, "{}: the other one's pause held", host.hook);
+    });
+}
+
+/// As Go does at a time-out: only the hook itself is killed, not what it has started.
+#[test]
+fn a_hook_that_is_killed_while_it_waits_freezes_nothing_later() {
+    each(|host, pre, post| {
+        let writer = host.place.hold(&["-s"]);
+        let mut command = host.command(pre);
+        command.env("WAIT", "60").env("DRAIN", "60").env("ZREPL_TIMEOUT", "62");
+        let mut hook = crate::harness::Running::start(command);
+        eventually("the gate closes", || host.place.status()["wanted"] == true);
+        hook.signal(Signal::SIGKILL);
+        assert_eq!(hook.end(), 128 + 9);
+        drop(writer);
+        // Whether it was about to freeze or not: it does not stay so.
+        eventually("nobody wants it any more", || {
+            let status = host.place.status();
+            status["wanted"] == false && status["gate"] == "open"
+        });
+        host.assert_writers_go_on();
+        assert_eq!(host.call(post).code(), of_nothing(host), "{}", host.hook);
+    });
+}
+
+#[test]
+fn a_barrier_that_is_missing() {
+    each(|host, pre, _| {
+        let refused = host.call_with(pre, "BARRIERS", "nothing");
+        assert_eq!(refused.code(), 66, "{}: {refused:?}", host.hook);
+        assert!(refused.stderr.contains("nothing.barrier"), "{refused:?}");
+    });
+}
+
+#[test]
+fn of_two_barriers_both_or_none() {
+    each(|host, pre, post| {
+        assert_eq!(host.place.run(["create", "news"]).code(), 0);
+        let gate = |name: &str| {
+            let done = host.place.run(["status", "--json", name]).stdout;
+            serde_json::from_str::<serde_json::Value>(&done).unwrap()["gate"].clone()
+        };
+        assert_eq!(host.call_with(pre, "BARRIERS", "mail news").code(), 0);
+        assert_eq!((gate("mail"), gate("news")), ("closed".into(), "closed".into()));
+        assert_eq!(host.call_with(post, "BARRIERS", "mail news").code(), 0, "{}", host.hook);
+        assert_eq!((gate("mail"), gate("news")), ("open".into(), "open".into()));
+
+        assert_eq!(host.call_with(pre, "BARRIERS", "mail nothing").code(), 66);
+        assert_eq!(gate("mail"), "open");
+    });
+}
+
+#[test]
+fn settings_come_from_the_file_and_the_environment_goes_before() {
+    each(|host, pre, post| {
+        let settings = host.place.path("hooks.conf");
+        std::fs::write(&settings, "BARRIERS=mail\nHOLD=7\nDRAIN=9\n").unwrap();
+        let mut command = host.command(pre);
+        command.env_remove("BARRIERS").env("DRAIN", "1").env("WAIT", "10");
+        let frozen = finish(command);
+        assert_eq!(frozen.code(), 0, "{}: {frozen:?}", host.hook);
+        assert_eq!(host.place.status()["holder"]["limit_ms"], 8000.0);
+        assert_eq!(host.call(post).code(), 0);
+
+        std::fs::remove_file(&settings).unwrap();
+        let refused = host.call_with(pre, "BARRIERS", "");
+        assert_eq!(refused.code(), 64, "{refused:?}");
+        assert!(refused.stderr.contains("no BARRIERS; name them in "), "{refused:?}");
+    });
+}
+
+#[test]
+fn a_call_that_no_host_makes() {
+    for (hook, ..) in HOSTS {
+        let host = Host::new(hook);
+        let refused = host.call(Call::with_arguments(&["what"]));
+        let expected = match hook {
+            "snapper" => 0,
+            "zrepl" => 255,
+            _ => 64,
+        };
+        assert_eq!(refused.code(), expected, "{hook}: {refused:?}");
+        assert!(!host.is_closed());
+    }
+}
+
+/// Hosts that run their hooks with next to no PATH, and hooks that lie elsewhere than their other half.
+#[test]
+fn a_hook_without_its_program_says_so() {
+    for (hook, pre, _) in HOSTS {
+        let host = Host::new(hook);
+        let mut command = host.command(pre);
+        // Where stillpoint is installed for the whole machine, it is found after all.
+        if std::path::Path::new("/usr/local/bin/stillpoint").exists()
+            || std::path::Path::new("/usr/bin/stillpoint").exists()
+        {
+            return;
+        }
+        let refused = finish({
+            command.env("PATH", "/nowhere");
+            command
+        });
+        assert_eq!(refused.code(), 127, "{hook}: {refused:?}");
+        assert!(refused.stderr.contains("stillpoint was not found in /nowhere:"), "{refused:?}");
+    }
+}

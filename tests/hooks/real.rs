@@ -1,0 +1,237 @@
+//! Real tools, as Debian has them, on a real btrfs, while a writer writes. What they keep is checked:
+//! two files that agree whenever no set of writes is under way.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::{Place, Running, STILLPOINT, eventually, finish, skip};
+use crate::host::folder;
+use crate::image::{Image, must, subvolume};
+
+/// A subvolume `store` with a writer, and a barrier.
+struct Store {
+    // In this order: the writer goes before what it writes to.
+    _writer: Running,
+    image: Image,
+    place: Place,
+}
+
+impl Store {
+    fn new(test: &str, tool: &str) -> Option<Store> {
+        if !["/usr/bin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(tool).exists()) {
+            skip(test, &format!("{tool} is missing"));
+            return None;
+        }
+        let (image, place) = (Image::btrfs()?, Place::with_barrier());
+        subvolume(&image.path().join("store"));
+        fs::create_dir(image.path().join("snapshots")).unwrap();
+        let script = r#"
+            while :; do
+                i=$((i + 1))
+                "$S" run -s mail -- sh -c 'echo "$1" >"$2/a"; sleep 0.003; echo "$1" >"$2/b"' sh $i "$1"
+            done"#;
+        let mut writer = place.program("sh");
+        writer.args(["-c", script, "sh"]).arg(image.path().join("store"));
+        let writer = Running::start(writer);
+        eventually("the writer writes", || image.path().join("store/b").exists());
+        Some(Store { _writer: writer, image, place })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.image.path().join(name)
+    }
+
+    fn snapshot_options(&self) -> String {
+        let (store, to) = (self.path("store"), self.path("snapshots"));
+        format!("--btrfs {} --to {} --min-open 0", store.display(), to.display())
+    }
+
+    /// A command in this place, as its user would type it; it must succeed.
+    #[track_caller]
+    fn must(&self, script: &str) -> String {
+        let done = finish(self.shell(script));
+        assert_eq!(done.code(), 0, "{script}: {done:#?}");
+        done.stdout
+    }
+
+    fn shell(&self, script: &str) -> Command {
+        let programs = Path::new(STILLPOINT).parent().unwrap().display().to_string();
+        let mut command = self.place.program("sh");
+        command
+            .args(["-euc", script])
+            .env("PATH", format!("{programs}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
+            .env("HOME", self.place.path(""))
+            .env("HOOKS", folder())
+            .env("STILLPOINT_HOOKS_CONF", self.place.path("hooks.conf"))
+            .env("STILLPOINT_CATALOG", self.place.path("catalog"))
+            .env("BARRIERS", "mail")
+            .env("TAKE", self.snapshot_options())
+            .env("M", self.image.path());
+        command
+    }
+}
+
+#[track_caller]
+fn assert_whole(folder: &Path) {
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    assert_eq!(read("a"), read("b"), "{}", folder.display());
+}
+
+#[test]
+fn btrbk_in_the_barrier() {
+    let Some(store) = Store::new("btrbk_in_the_barrier", "btrbk") else {
+        return;
+    };
+    let configuration = format!(
+        "timestamp_format long-iso\nvolume {}\n  snapshot_dir snapshots\n  subvolume store\n",
+        store.image.path().display()
+    );
+    fs::write(store.place.path("btrbk.conf"), configuration).unwrap();
+    for _ in 0..3 {
+        store.must("stillpoint run -x mail -- btrbk -q -c btrbk.conf snapshot");
+        std::thread::sleep(std::time::Duration::from_millis(1001));
+    }
+    let made: Vec<PathBuf> =
+        fs::read_dir(store.path("snapshots")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(made.len(), 3);
+    made.iter().for_each(|made| assert_whole(made));
+}
+
+/// Debian 12's snapper calls its plugins after the snapshot only, so the barrier goes around it; the
+/// plugin, which waits for events of later versions, does no harm there.
+#[test]
+fn snapper_in_the_barrier() {
+    let Some(store) = Store::new("snapper_in_the_barrier", "snapper") else {
+        return;
+    };
+    // Its folders are fixed, so they are others in a mount namespace of its own.
+    let script = r#"
+        plugins=/usr/lib/snapper/plugins
+        mkdir -p $plugins plugins etc/configs
+        ln -s "$HOOKS/snapper" plugins/50-stillpoint
+        mount --bind plugins $plugins
+        mount --bind etc /etc/snapper
+        : >etc/snapper
+        mount --bind etc/snapper /etc/default/snapper
+        export RECORD=$PWD/record
+        snapper --no-dbus -c store create-config "$M/store"
+        for i in 1 2 3; do
+            stillpoint run -x mail -- snapper --no-dbus -c store create
+        done"#;
+    let mut command = store.place.program("unshare");
+    let shell = store.shell(script);
+    command.args(["--mount", "--"]).arg(shell.get_program()).args(shell.get_args());
+    for (name, value) in shell.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    let done = finish(command);
+    assert_eq!(done.code(), 0, "{done:#?}");
+    for number in 1..=3 {
+        assert_whole(&store.path(&format!("store/.snapshots/{number}/snapshot")));
+    }
+    assert!(!store.place.path("record").exists(), "there was nothing to record");
+    must(
+        Command::new("sh")
+            .args(["-c", r#"btrfs -q subvolume delete "$1"/*/snapshot >/dev/null"#, "sh"])
+            .arg(store.path("store/.snapshots")),
+    );
+}
+
+#[test]
+fn restic_by_its_hook() {
+    let Some(store) = Store::new("restic_by_its_hook", "restic") else {
+        return;
+    };
+    let repository = "export RESTIC_REPOSITORY=$PWD/repository RESTIC_PASSWORD=x;";
+    store.must(&format!("{repository} restic init -q"));
+    for round in 0..2 {
+        store.must(&format!("{repository} KEEP=1 \"$HOOKS/restic\" -q --tag mail"));
+        let target = store.place.path(&format!("restored-{round}"));
+        store.must(&format!("{repository} restic restore -q latest --target {}", target.display()));
+        let snapshots = target.join(store.path("snapshots").strip_prefix("/").unwrap());
+        let made = fs::read_dir(snapshots).unwrap().next().unwrap().unwrap().path();
+        assert_whole(&made);
+    }
+    assert_eq!(fs::read_dir(store.path("snapshots")).unwrap().count(), 1);
+}
+
+#[test]
+fn borg_reads_what_is_pinned() {
+    let Some(store) = Store::new("borg_reads_what_is_pinned", "borg") else {
+        return;
+    };
+    store.must("borg init -e none repository 2>&1");
+    for round in 0..2 {
+        store.must("stillpoint snapshot mail $TAKE >/dev/null");
+        store.must(&format!(
+            r#"stillpoint use --latest mail -- sh -c 'cd "$STILLPOINT_SNAPSHOT_PATH" && borg create "$1::{round}" .' sh "$PWD/repository""#
+        ));
+        store.must("stillpoint prune --keep 1 mail >/dev/null");
+        store.must(&format!("mkdir {round} && cd {round} && borg extract ../repository::{round}"));
+        assert_whole(&store.place.path(&round.to_string()));
+    }
+    assert_eq!(fs::read_dir(store.path("snapshots")).unwrap().count(), 1);
+}
+
+#[test]
+fn rsnapshot_by_its_hook() {
+    let Some(store) = Store::new("rsnapshot_by_its_hook", "rsnapshot") else {
+        return;
+    };
+    let (place, link) = (store.place.path(""), store.place.path("current"));
+    let hook = folder().join("rsnapshot");
+    let configuration = [
+        "config_version 1.2".to_string(),
+        format!("snapshot_root {}root/", place.display()),
+        "no_create_root 0".into(),
+        "cmd_cp /bin/cp".into(),
+        "cmd_rm /bin/rm".into(),
+        "cmd_rsync /usr/bin/rsync".into(),
+        "retain alpha 3".into(),
+        format!("lockfile {}rsnapshot.pid", place.display()),
+        format!("cmd_preexec {} pre {}", hook.display(), link.display()),
+        format!("cmd_postexec {} post", hook.display()),
+        format!("backup {}/ localhost/", link.display()),
+    ];
+    // The first two words of each line have a tab between them, and the third of a backup.
+    let tabbed = |line: &String| {
+        let words = if line.starts_with("backup ") || line.starts_with("retain ") { 2 } else { 1 };
+        line.replacen(' ', "\t", words)
+    };
+    let text: Vec<String> = configuration.iter().map(tabbed).collect();
+    fs::write(store.place.path("rsnapshot.conf"), text.join("\n") + "\n").unwrap();
+    store.must(&format!("\"$HOOKS/rsnapshot\" pre {}", link.display()));
+    for _ in 0..2 {
+        store.must("KEEP=1 rsnapshot -c rsnapshot.conf alpha");
+    }
+    for number in 0..2 {
+        let made = store.place.path(&format!("root/alpha.{number}/localhost"));
+        let found = Command::new("find").arg(&made).args(["-name", "a"]).output().unwrap();
+        let found = String::from_utf8(found.stdout).unwrap();
+        assert_whole(Path::new(found.trim()).parent().unwrap());
+    }
+    assert_eq!(fs::read_dir(store.path("snapshots")).unwrap().count(), 1);
+    let mode = fs::metadata(hook).unwrap().permissions().mode();
+    assert_eq!(mode & 0o111, 0o111);
+}
+
+/// The same store without the barrier around the tool: this is what it is worth.
+#[test]
+fn without_the_barrier_the_same_store_is_torn() {
+    let Some(store) = Store::new("without_the_barrier_the_same_store_is_torn", "btrfs") else {
+        return;
+    };
+    let torn = (0..20).filter(|round| {
+        let to = store.path(&format!("snapshots/{round}"));
+        must(
+            Command::new("btrfs")
+                .args(["-q", "subvolume", "snapshot", "-r"])
+                .arg(store.path("store"))
+                .arg(&to),
+        );
+        fs::read(to.join("a")).unwrap() != fs::read(to.join("b")).unwrap()
+    });
+    assert!(torn.count() > 0);
+}
