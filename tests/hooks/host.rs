@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Outcome, Place, Running, STILLPOINT, eventually, finish};
+use crate::harness::{Outcome, Place, STILLPOINT, eventually, finish};
 
 /// How one host makes one of its two calls.
 #[derive(Clone, Copy, Debug)]
@@ -77,10 +77,6 @@ impl Host {
         let mut command = self.command(call);
         command.env(name, value);
         finish(command)
-    }
-
-    pub fn start(&self, call: Call) -> Running {
-        Running::start(self.command(call))
     }
 
     pub fn is_closed(&self) -> bool {
