@@ -89,11 +89,25 @@ fn everything_has_its_place() {
             "share/fish/vendor_completions.d/stillpoint.fish",
             "share/man/man1/stillpoint.1",
             "share/man/man3/libstillpoint.3",
+            "share/man/man7/stillpoint-hooks.7",
             "share/man/man7/stillpoint.7",
             "share/zsh/site-functions/_stillpoint",
+            "lib/tmpfiles.d/stillpoint.conf",
         ]
-        .map(|file| format!("usr/{file}"));
+        .map(|file| format!("usr/{file}"))
+        .to_vec();
+        for (from, to, ending) in [
+            ("scripts/hooks", "share/stillpoint/hooks", ""),
+            ("scripts/systemd", "lib/systemd/system", "r"),
+            ("scripts/systemd", "lib/systemd/system", "service"),
+        ] {
+            let names = fs::read_dir(root().join(from)).unwrap();
+            let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let names = names.filter(|name| name.ends_with(ending));
+            wanted.extend(names.map(|name| format!("usr/{to}/{name}")));
+        }
         wanted.sort();
+        wanted.dedup();
         assert_eq!(found, wanted);
         let description = fs::read_to_string(destdir.join("usr/lib/pkgconfig/stillpoint.pc"));
         let description = description.unwrap();
