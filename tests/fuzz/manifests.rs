@@ -134,6 +134,11 @@ fn judge(manifest: &Manifest) {
         assert_eq!(path.file_name(), Some(name.as_ref()), "{manifest:?}");
         assert_eq!(*partial, folder.join(format!(".{name}.partial")), "{manifest:?}");
     }
+    if let Some(kept) = &manifest.kept {
+        let folder = path.as_deref().and_then(Path::parent).expect("it had a place of its own");
+        let names = ["failed", "revoked"].map(|how| folder.join(format!("{name}.{how}")));
+        assert!(names.contains(kept), "{manifest:?}");
+    }
     let text = manifest.to_json();
     let again = Manifest::parse(&text).expect("we wrote it");
     assert_eq!(again.to_json(), text);
@@ -259,12 +264,13 @@ fn small_manifest(name: &str, status: u8) -> String {
     let mut manifest = Manifest::begun(name.to_owned(), "copy", &[]);
     manifest.path = Some(Path::new("/to").join(name));
     manifest.partial = Some(Path::new("/to").join(format!(".{name}.partial")));
-    manifest.status = match status % 5 {
+    manifest.status = match status % 6 {
         0 => Status::Begun,
         1 => Status::Certified,
         2 => Status::Complete,
         3 => Status::Failed,
-        _ => Status::Revoked,
+        4 => Status::Revoked,
+        _ => Status::Pruning,
     };
     manifest.to_json()
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 
 use crate::image::Image;
-use crate::scene::{Scene, names, run};
+use crate::scene::{Scene, names, run, start, wait_for};
 
 #[test]
 fn garbage_in_the_catalogue_is_left_alone() {
@@ -76,6 +76,69 @@ fn default_names_are_unique() {
         // 2026-11-21T07-45-12.345Z
         assert!(name.len() >= 24 && name.contains('Z') && !name.contains(':'), "{name}");
     }
+}
+
+#[test]
+fn of_two_at_once_with_one_name_there_is_one_snapshot() {
+    let scene = Scene::new();
+    fs::write(scene.path("store/letter"), "text").unwrap();
+    for round in 0..5 {
+        let name = format!("x{round}");
+        let words = ["--hold", "10", "--min-open", "0", "--attempts", "9", "--name", &name];
+        let running: Vec<_> = (0..4).map(|_| start(&mut scene.copy(&words))).collect();
+        let done: Vec<_> = running.into_iter().map(|running| running.wait()).collect();
+        let made = done.iter().filter(|done| done.code == Some(0)).count();
+        assert_eq!(made, 1, "{done:#?}");
+        assert!(done.iter().all(|done| matches!(done.code, Some(0 | 73))), "{done:#?}");
+        let letter = scene.path("snapshots").join(&name).join("letter");
+        assert_eq!(fs::read_to_string(letter).unwrap(), "text");
+        assert_eq!(scene.latest(&[]), Some(name));
+    }
+    assert_eq!(scene.snapshots().len(), 5);
+}
+
+#[test]
+fn of_many_at_once_each_has_its_place_in_the_order() {
+    let scene = Scene::new();
+    let running: Vec<_> = (0..6)
+        .map(|number| {
+            let name = number.to_string();
+            start(scene.stillpoint().args([
+                "snapshot",
+                "mail",
+                "--min-open",
+                "0",
+                "--attempts",
+                "9",
+                "--name",
+                &name,
+                "--",
+                "true",
+            ]))
+        })
+        .collect();
+    for running in running {
+        running.wait().assert_code(0);
+    }
+    let mut sequences: Vec<u64> =
+        scene.manifests().iter().map(|manifest| manifest["sequence"].as_u64().unwrap()).collect();
+    sequences.sort();
+    assert_eq!(sequences, [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn whoever_locks_the_folder_stops_no_snapshot() {
+    let scene = Scene::new();
+    let ready = scene.path("ready");
+    let script = format!("echo > {}; exec sleep 600", ready.display());
+    let mut holder = std::process::Command::new("flock");
+    holder.arg("--no-fork").arg(scene.path("catalog")).args(["sh", "-c", &script]);
+    let holder = start(&mut holder);
+    wait_for("lock on the folder", || ready.exists());
+    scene.take("x");
+    scene.take("y");
+    assert_eq!(scene.latest(&[]).as_deref(), Some("y"));
+    drop(holder);
 }
 
 #[test]
