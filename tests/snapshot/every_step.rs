@@ -233,14 +233,20 @@ fn nothing_is_half(scene: &Scene, to: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// After the next run.
-fn is_clean(scene: &Scene, to: &Path) -> Result<(), String> {
+/// After the next run there is nothing half made or half removed.
+fn nothing_is_left(scene: &Scene, to: &Path) -> Result<(), String> {
     let left = |folder: &Path| names(folder).into_iter().find(|name| name.starts_with('.'));
     for folder in [to.to_owned(), scene.path("catalog")] {
         ensure(left(&folder).is_none(), || {
             format!("left in {}: {:?}", folder.display(), names(&folder))
         })?;
     }
+    Ok(())
+}
+
+/// Nor does any manifest say what is not so.
+fn is_clean(scene: &Scene, to: &Path) -> Result<(), String> {
+    nothing_is_left(scene, to)?;
     for row in rows(scene) {
         let data = row["path"].as_str().map(PathBuf::from);
         let right = match row["status"].as_str() {
@@ -439,6 +445,7 @@ impl Play for Pruning {
         }
         // The next run of either verb goes on with what was begun.
         scene.snapshot(["mail", "--min-open", "0", "--name", "next", "--", "true"]).assert_code(0);
+        nothing_is_left(scene, &to)?;
         if !self.full {
             // Without a mark a record may stay whose data is gone, as if somebody had removed it.
             is_clean(scene, &to)?;
