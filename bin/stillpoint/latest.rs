@@ -5,8 +5,8 @@
 
 use std::io::{Write, stdout};
 
-use crate::catalogue::Contents;
 use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::reading::Contents;
 use crate::exit::{Exit, Failure};
 use crate::records::{Now, Selection, line};
 

@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::reading::Contents;
 use crate::catalogue::retention::{Keep, expendable};
-use crate::catalogue::{Catalogue, Claim, Contents};
+use crate::catalogue::{Catalogue, Claim};
 use crate::exit::{Exit, Failure, reason, say};
 use crate::records::Selection;
 use crate::seconds;

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::{Manifest, Status};
-use crate::catalogue::{Catalogue, Contents};
+use crate::catalogue::reading::Contents;
 use crate::exit::{self, Exit, Failure, reason};
 
 /// The catalogue, and the barrier of whose snapshots it shall be.

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 
 use crate::prune::is_pinned;
 use crate::scene::{Running, Scene, run, start, state, wait_for};
+use crate::strace;
 
 /// A reader that says who it is and reads until it is ended.
 fn reader(scene: &Scene, name: &str, mark: &str) -> (Running, Pid) {
@@ -172,4 +173,43 @@ fn no_reader_ever_loses_the_data_to_prune() {
     }
     println!("{read_whole} reads were whole, {told} came too late");
     assert!(read_whole > 0 && told > 0, "nothing was tried: {read_whole} {told}");
+}
+
+/// Stopped after it opened the manifest and before it locks it, while the manifest is marked.
+#[test]
+fn a_manifest_that_is_replaced_before_the_lock_is_no_pin() {
+    if !strace::works() {
+        return crate::skip::skip("strace cannot stop a process here");
+    }
+    let scene = Scene::new();
+    scene.take("x");
+    let using = |trace: &str, injection: Option<&str>| {
+        let mut command = scene.environment(Command::new("strace"));
+        strace::options(&mut command, &scene.path(trace), None);
+        if let Some(injection) = injection {
+            command.args(["-e", injection, "-e", "signal=SIGSTOP"]);
+        }
+        command.arg(env!("CARGO_BIN_EXE_stillpoint")).args(["use", "x", "--", "true"]);
+        command
+    };
+    run(&mut using("calls", None)).assert_code(0);
+    let calls = strace::read(&scene.path("calls"));
+    let opened = calls.iter().find(|call| call.name == "statx" && call.text.contains("x.json>"));
+    let nth = opened.expect("it asks what it has opened").nth;
+    let reader =
+        start(&mut using("trace", Some(&format!("inject=statx:signal=SIGSTOP:when={nth}"))));
+    let mut child = None;
+    wait_for("stop", || {
+        let children = format!("/proc/{0}/task/{0}/children", reader.pid());
+        child = fs::read_to_string(children).unwrap().trim().parse::<i32>().ok();
+        // strace says when it has come to that.
+        let trace = fs::read_to_string(scene.path("trace")).unwrap_or_default();
+        trace.contains("stopped by SIGSTOP")
+    });
+    let marked = fs::read_to_string(scene.path("catalog/x.json")).unwrap();
+    let marked = marked.replace("\"complete\"", "\"pruning\"");
+    fs::write(scene.path("aside"), marked).unwrap();
+    fs::rename(scene.path("aside"), scene.path("catalog/x.json")).unwrap();
+    kill(Pid::from_raw(child.expect("it was started")), Signal::SIGCONT).unwrap();
+    reader.wait().assert_refused(66, "x: is being removed");
 }

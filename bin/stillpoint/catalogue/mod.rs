@@ -13,7 +13,7 @@
 
 pub mod manifest;
 pub mod pin;
-mod reading;
+pub mod reading;
 pub mod retention;
 pub mod volume;
 
@@ -28,7 +28,6 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::{AccessFlags, access};
 
 use self::manifest::{Manifest, Status};
-pub use self::reading::Contents;
 use self::reading::{open_record, require_regular, text};
 
 /// Where manifests are kept unless something else is asked for.
