@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use stillpoint::Status;
 
-use crate::catalogue::{Catalogue, Contents};
+use crate::catalogue::Catalogue;
+use crate::catalogue::reading::Contents;
 use crate::exit::{self, Exit, Failure};
 use crate::exposition::Exposition;
 

@@ -2,7 +2,7 @@
 
 use stillpoint::Status;
 
-use crate::catalogue::Contents;
+use crate::catalogue::reading::Contents;
 use crate::exposition::Exposition;
 
 /// Adds what there is to say of one barrier. `snapshots`: what the catalogue has of it.
