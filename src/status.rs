@@ -266,6 +266,18 @@ impl Barrier {
         }
     }
 
+    /// Says what the last loss was, where the record has no name for it: one that an earlier boot
+    /// knows of.
+    pub fn explain_last_loss(&self, label: &str) {
+        if let Ok(attachment) = self.inner.attached() {
+            let dirty = attachment.parts.dirty();
+            let last = dirty.epoch.load(Ordering::Acquire).wrapping_sub(1);
+            let record = &dirty.ring[(last % LOST) as usize];
+            record.label.set(label);
+            record.when.set_wall_clock();
+        }
+    }
+
     /// Acknowledges every loss up to an epoch: the store was repaired, or found in order.
     pub fn acknowledge(&self, epoch: u32) {
         if let Ok(attachment) = self.inner.attached() {

@@ -15,6 +15,9 @@ use stillpoint::{Barrier, Dirty, ErrorKind, Founding, Options, Status};
 use crate::exit::{self, Exit, Failure};
 use crate::state::{self, State};
 
+/// Who was lost when a boot ended without `retire`: whoever was inside.
+const NOT_RETIRED: &str = "crash or power cut: not retired";
+
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Name of the barrier, or a path
@@ -76,13 +79,16 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         note(path, &barrier)?;
     }
     let dirty = barrier.dirty();
+    if known.as_ref().is_some_and(State::is_open) {
+        barrier.explain_last_loss(NOT_RETIRED);
+    }
     if dirty.is_dirty() {
         exit::say(&format!(
             "{} starts dirty (epoch {}, acknowledged {}): {}check the store",
             file.display(),
             dirty.epoch,
             dirty.acknowledged,
-            match known.is_some_and(|known| known.is_open()) {
+            match known.as_ref().is_some_and(State::is_open) {
                 true => "it was not retired; ",
                 false => "",
             }
@@ -151,7 +157,7 @@ fn keep(arguments: &Arguments, state: Option<&Path>, known: Option<State>) -> an
             && (known.is_open() || known.epoch != known.acknowledged)
         {
             // A program made a new barrier before us; what the last one lost is not forgiven.
-            barrier.raise_dirty("not retired");
+            barrier.raise_dirty(NOT_RETIRED);
         }
         note(path, &barrier)?;
     }

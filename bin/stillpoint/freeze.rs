@@ -27,6 +27,7 @@ use crate::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::exit::{Exit, Failure};
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
+use crate::state::State;
 
 /// How long to try to get quiet, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -159,6 +160,8 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
     if File::from(word).write_all(format!("{}\n", keeper.token()).as_bytes()).is_ok() {
         let _ = keeper.serve(signals.cancel());
     }
+    // The gate is open, and so are the disks.
+    State::keep_dirt_of(&arguments.barrier, arguments.user, &barrier);
     Ok(Exit::SUCCESS)
 }
 

@@ -18,6 +18,7 @@ use crate::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::exit::{self, Exit, Failure};
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
+use crate::state::State;
 use crate::waiting::Progress;
 
 #[derive(clap::Args)]
@@ -112,9 +113,11 @@ fn run_inside(arguments: Arguments) -> anyhow::Result<Exit> {
     if arguments.create {
         options = options.create(true);
     }
-    let barrier = options.open(barrier)?;
+    let name = barrier;
+    let barrier = options.open(name)?;
     let run = Run {
         arguments: &arguments,
+        name,
         barrier: &barrier,
         command,
         label,
@@ -132,6 +135,8 @@ fn run_inside(arguments: Arguments) -> anyhow::Result<Exit> {
 
 struct Run<'a> {
     arguments: &'a Arguments,
+    /// The barrier as the user named it.
+    name: &'a OsStr,
     barrier: &'a Barrier,
     command: Command,
     label: String,
@@ -157,6 +162,7 @@ impl Run<'_> {
         if let Ended::Killed(_) = ended {
             // A writer that died inside: nobody knows what it left undone.
             self.barrier.raise_dirty(&self.label);
+            State::keep_dirt_of(self.name, self.arguments.user, self.barrier);
         }
         share.end();
         Ok(ended.exit())
@@ -188,7 +194,10 @@ impl Run<'_> {
         if self.arguments.no_fork {
             return self.become_command(guard);
         }
-        Ok(side.run(guard, &mut self.command, &mut self.signals)?.exit())
+        let ended = side.run(guard, &mut self.command, &mut self.signals);
+        // What the drain, or the release, has met.
+        State::keep_dirt_of(self.name, self.arguments.user, self.barrier);
+        Ok(ended?.exit())
     }
 
     /// -F: nobody stays behind to end the command at the limit, so an alarm, which survives exec,

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::exit::{Exit, Failure, reason};
+use crate::exit::{Exit, Failure, reason, warn};
 
 const FOLDER: &str = "/var/lib/stillpoint";
 const SCHEMA: u32 = 1;
@@ -133,6 +133,31 @@ impl State {
                 ),
             )),
             other => Ok(other),
+        }
+    }
+
+    /// Writes down, for the next boot, that the barrier has lost a writer since.
+    pub fn keep_dirt(path: &Path, barrier: &stillpoint::Barrier) -> Result<(), Failure> {
+        let epoch = barrier.dirty().epoch;
+        match State::load(path)? {
+            Some(mut state) if state.uuid == barrier.uuid() && state.epoch != epoch => {
+                state.epoch = epoch;
+                state.store(path)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for a barrier as its user named it, whose state is where it usually is. That this
+    /// user may not write it is no failure: a tool of somebody who may will come.
+    pub fn keep_dirt_of(name: &OsStr, user: bool, barrier: &stillpoint::Barrier) {
+        let kept = match path(name, user, None) {
+            Ok(Some(path)) => State::keep_dirt(&path, barrier),
+            _ => return,
+        };
+        match kept {
+            Err(failure) if failure.exit != Exit::DENIED => warn(&failure.to_string()),
+            _ => {}
         }
     }
 

@@ -1,10 +1,10 @@
 //! Death and a full disk at every step of `snapshot`, `prune` and `use`.
 //!
 //! A verb is run once under strace(1) to learn which system calls it makes. Then, for each call that
-//! can change something, from the first one that has to do with the catalogue on, it is run again in
-//! a scene of its own and killed when it enters that call; and for each call that a disk without
-//! space can refuse, again with that call failing, and with that call and all later ones of its kind
-//! failing. What is left is judged from outside:
+//! can change something, from the first one that has to do with the catalogue on (or with what else
+//! the play is about), it is run again in a scene of its own and killed when it enters that call; and
+//! for each call that a disk without space can refuse, again with that call failing, and with that call
+//! and all later ones of its kind failing. What is left is judged from outside:
 //!
 //! * writers go on;
 //! * `latest` names a snapshot, and what it names is whole: the earlier one, or the new one;
@@ -100,7 +100,12 @@ impl Case {
 }
 
 /// What is played: a scene with an earlier snapshot, `good`, and a verb in it.
-trait Play: Sync {
+pub trait Play: Sync {
+    /// The path that the first call of interest has to do with.
+    fn begins_at(&self, scene: &Scene) -> PathBuf {
+        scene.path("catalog")
+    }
+
     /// What goes wrong all the time.
     fn always(&self) -> Option<&str> {
         None
@@ -128,7 +133,7 @@ fn play(play: &dyn Play, number: usize, injection: Option<&str>) -> (Scene, Done
 }
 
 /// Every blow at every call of the verb, each judged.
-fn strike_all(what: &str, act: &dyn Play) {
+pub fn strike_all(what: &str, act: &dyn Play) {
     if !strace::works() {
         return crate::skip::skip("strace cannot inject faults here");
     }
@@ -137,8 +142,7 @@ fn strike_all(what: &str, act: &dyn Play) {
         done.assert_code(0);
     }
     act.judge(&scene, 0, &done).expect("without any fault");
-    let catalogue = scene.path("catalog").display().to_string();
-    let cases = cases(&calls, &catalogue);
+    let cases = cases(&calls, &act.begins_at(&scene).display().to_string());
     assert!(!cases.is_empty(), "{what}: nothing is tried");
     let struck = std::sync::atomic::AtomicUsize::new(0);
     let strike = |case: &Case| {
@@ -162,9 +166,9 @@ fn strike_all(what: &str, act: &dyn Play) {
     assert!(struck * 10 >= cases.len() * 9, "only {struck} of {} struck", cases.len());
 }
 
-fn cases(calls: &[Call], catalogue: &str) -> Vec<Case> {
+fn cases(calls: &[Call], first: &str) -> Vec<Case> {
     let mut known = BTreeSet::new();
-    for call in calls.iter().skip_while(|call| !call.text.contains(catalogue)) {
+    for call in calls.iter().skip_while(|call| !call.text.contains(first)) {
         let name = call.name.as_str();
         let locks = name != "fcntl" || call.text.contains("F_OFD_SETLK");
         if !IDLE.contains(&name) && locks {
@@ -186,7 +190,7 @@ fn cases(calls: &[Call], catalogue: &str) -> Vec<Case> {
         .collect()
 }
 
-fn ensure(so: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+pub fn ensure(so: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if so { Ok(()) } else { Err(what()) }
 }
 

@@ -17,6 +17,7 @@ mod limits;
 mod list;
 mod metrics;
 mod pins;
+mod power;
 mod prune;
 mod reflink;
 mod refused;

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use stillpoint::{Barrier, Dirty, PauseReport, Writer};
+use stillpoint::{Barrier, Dirty, Lost, PauseReport, Writer};
 
 use super::volume::{System, Volume};
 use crate::seconds::{milliseconds, timestamp};
@@ -98,6 +98,19 @@ pub struct BarrierRecord {
     pub generation: Option<u32>,
     pub at_grant: Option<DirtyRecord>,
     pub at_release: Option<DirtyRecord>,
+    /// Who was lost and not acknowledged when it was made, the newest first; at most the last 32.
+    #[serde(default)]
+    pub lost: Vec<LostRecord>,
+}
+
+/// A writer that was lost inside the barrier.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LostRecord {
+    pub pid: u32,
+    pub comm: String,
+    /// What it called itself, or what else is known of it.
+    pub label: String,
+    pub when: String,
 }
 
 /// A lock of another program.
@@ -344,6 +357,7 @@ impl BarrierRecord {
             generation: None,
             at_grant: None,
             at_release: None,
+            lost: Vec::new(),
         }
     }
 }
@@ -351,6 +365,17 @@ impl BarrierRecord {
 impl From<&Dirty> for DirtyRecord {
     fn from(dirty: &Dirty) -> DirtyRecord {
         DirtyRecord { epoch: dirty.epoch, acknowledged: dirty.acknowledged }
+    }
+}
+
+impl From<&Lost> for LostRecord {
+    fn from(lost: &Lost) -> LostRecord {
+        LostRecord {
+            pid: lost.pid,
+            comm: lost.comm.clone(),
+            label: lost.label.clone(),
+            when: timestamp(lost.when),
+        }
     }
 }
 

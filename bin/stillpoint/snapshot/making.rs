@@ -103,6 +103,9 @@ impl Making<'_> {
     fn certify(&mut self) -> anyhow::Result<()> {
         self.manifest.reason = self.unclean();
         self.manifest.clean = self.manifest.reason.is_none();
+        for (member, record) in self.members.iter().zip(&mut self.manifest.barriers) {
+            record.lost = member.lost(record);
+        }
         if let (Some(reason), OnDirty::Fail) = (&self.manifest.reason, self.arguments.on_dirty) {
             return Err(Failure::new(Exit::DATA, reason.clone()).into());
         }

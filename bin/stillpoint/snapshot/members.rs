@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use stillpoint::{Barrier, Dirty};
 
 use super::{Arguments, OnDirty};
-use crate::catalogue::manifest::{BarrierRecord, recordable};
+use crate::catalogue::manifest::{BarrierRecord, LostRecord, recordable};
 use crate::exit::{Exit, Failure, warn};
 use crate::state::{self, State};
 
@@ -62,6 +62,18 @@ impl Member {
         }
     }
 
+    /// Who was lost and is not acknowledged, for a snapshot that is not clean.
+    pub fn lost(&self, record: &BarrierRecord) -> Vec<LostRecord> {
+        let (Some(grant), Some(release)) = (record.at_grant, record.at_release) else {
+            return Vec::new();
+        };
+        let count = release.epoch.wrapping_sub(grant.acknowledged) as usize;
+        match self.barrier.status() {
+            Ok(status) => status.lost.iter().take(count).map(LostRecord::from).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// Why a snapshot with this record is not clean, if it is not.
     pub fn unclean(&self, record: &BarrierRecord) -> Option<String> {
         let path = self.barrier.path().display();
@@ -88,14 +100,7 @@ impl Member {
         let Some(path) = &self.state_path else {
             return Ok(());
         };
-        let epoch = self.barrier.dirty().epoch;
-        match State::load(path)? {
-            Some(mut state) if state.uuid == self.barrier.uuid() && state.epoch != epoch => {
-                state.epoch = epoch;
-                state.store(path)
-            }
-            _ => Ok(()),
-        }
+        State::keep_dirt(path, &self.barrier)
     }
 
     /// What a dirty barrier means, and the way out.
