@@ -1,4 +1,4 @@
-//! Death and a full disk at every step of `snapshot`, `prune` and `use`.
+//! Death, an interrupt and a full disk at every step of `snapshot`, `prune` and `use`.
 //!
 //! A verb is run once under strace(1) to learn which system calls it makes. Then, for each call that
 //! can change something, from the first one that has to do with the catalogue on (or with what else
@@ -70,6 +70,8 @@ const ONCE: &str = "openat";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Blow {
     Killed,
+    /// As by Ctrl-C.
+    Interrupted,
     Full,
     FullFromThenOn,
 }
@@ -93,6 +95,7 @@ impl Case {
         let Call { name, nth, .. } = &self.call;
         match self.blow {
             Blow::Killed => format!("inject={name}:signal=SIGKILL:when={nth}"),
+            Blow::Interrupted => format!("inject={name}:signal=SIGINT:when={nth}"),
             Blow::Full => format!("inject={name}:error=ENOSPC:when={nth}"),
             Blow::FullFromThenOn => format!("inject={name}:error=ENOSPC:when={nth}+"),
         }
@@ -109,6 +112,11 @@ pub trait Play: Sync {
     /// What goes wrong all the time.
     fn always(&self) -> Option<&str> {
         None
+    }
+
+    /// Whether it is interrupted too.
+    fn can_be_interrupted(&self) -> bool {
+        false
     }
 
     fn scene(&self, number: usize) -> Scene;
@@ -142,17 +150,25 @@ pub fn strike_all(what: &str, act: &dyn Play) {
         done.assert_code(0);
     }
     act.judge(&scene, 0, &done).expect("without any fault");
-    let cases = cases(&calls, &act.begins_at(&scene).display().to_string());
+    let mut cases = cases(&calls, &act.begins_at(&scene).display().to_string());
+    cases.retain(|case| case.blow != Blow::Interrupted || act.can_be_interrupted());
     assert!(!cases.is_empty(), "{what}: nothing is tried");
     let struck = std::sync::atomic::AtomicUsize::new(0);
     let strike = |case: &Case| {
         let (scene, done, calls) = play(act, case.number, Some(&case.injection()));
         let hit = match case.blow {
             Blow::Killed => done.signal == Some(9),
+            // It may be too late to change anything.
+            Blow::Interrupted => matches!((done.signal, done.code), (Some(2), _) | (_, Some(0))),
             Blow::Full | Blow::FullFromThenOn => calls.iter().any(|call| call.struck),
         };
         struck.fetch_add(usize::from(hit), std::sync::atomic::Ordering::Relaxed);
-        if case.blow != Blow::Killed && !matches!(done.code, Some(0 | 64..=77 | 126)) {
+        let in_order = match case.blow {
+            Blow::Killed => true,
+            Blow::Interrupted => hit,
+            Blow::Full | Blow::FullFromThenOn => matches!(done.code, Some(0 | 64..=77 | 126)),
+        };
+        if !in_order {
             return Err(format!("it neither succeeded nor failed in good order: {done:#?}"));
         }
         act.judge(&scene, case.number, &done).map_err(|what| format!("{what}\n{done:#?}"))
@@ -173,6 +189,7 @@ fn cases(calls: &[Call], first: &str) -> Vec<Case> {
         let locks = name != "fcntl" || call.text.contains("F_OFD_SETLK");
         if !IDLE.contains(&name) && locks {
             known.insert((Blow::Killed, name, call.nth));
+            known.insert((Blow::Interrupted, name, call.nth));
         }
         if TAKING.contains(&name) {
             known.insert((Blow::Full, name, call.nth));
@@ -297,6 +314,10 @@ impl Taking {
 }
 
 impl Play for Taking {
+    fn can_be_interrupted(&self) -> bool {
+        self.btrfs.is_none()
+    }
+
     fn scene(&self, number: usize) -> Scene {
         let scene = Scene::new();
         fill(&scene.path("store"));

@@ -134,6 +134,25 @@ fn two_snapshots_at_once_come_one_after_the_other() {
     assert!(scene.manifests().iter().all(|manifest| manifest["clean"] == true));
 }
 
+/// Whatever order they are named in, they are closed in one.
+#[test]
+fn two_barriers_in_opposite_order_do_not_wait_for_each_other() {
+    let scene = Scene::new();
+    scene.create("news");
+    for round in 0..5 {
+        let one = |barriers: [&str; 2]| {
+            let mut command = scene.stillpoint();
+            command.args(["snapshot", "--min-open", "0", "--attempts", "9"]).args(barriers);
+            command.args(["--name", &format!("{round}-{}", barriers[0]), "--", "sleep", "0.02"]);
+            start(&mut command)
+        };
+        for snapshot in [one(["mail", "news"]), one(["news", "mail"])] {
+            snapshot.wait().assert_code(0);
+        }
+    }
+    assert!(scene.manifests().iter().all(|manifest| manifest["attempts"] == 1));
+}
+
 #[test]
 fn a_name_can_be_had_once() {
     let scene = Scene::new();

@@ -5,6 +5,7 @@
 
 mod btrfs;
 mod catalogue;
+mod clock;
 mod command;
 mod copy;
 mod dirty;

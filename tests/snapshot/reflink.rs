@@ -48,6 +48,40 @@ fn a_file_system_without_reflinks_is_refused_before_the_gate_closes() {
 }
 
 #[test]
+fn running_out_of_space_in_the_pause_leaves_nothing() {
+    let Some(image) = Image::xfs() else {
+        return;
+    };
+    let scene = Scene::new();
+    let (store, to) = (image.path().join("store"), image.path().join("snapshots"));
+    for folder in [&store, &to] {
+        fs::create_dir(folder).unwrap();
+    }
+    fs::write(store.join("letter"), "text").unwrap();
+    // The disk fills up under the copy, to the last block.
+    let filler = image.path().join("filler").display().to_string();
+    let fill = format!(
+        r#"case "$2" in -T) dd if=/dev/zero bs=1M of='{filler}' 2>/dev/null; dd if=/dev/zero bs=512 of='{filler}-' 2>/dev/null; for i in $(seq 9999); do mkdir '{filler}-'$i 2>/dev/null || break; done;; esac; exec "$REAL" "$@""#
+    );
+    scene.stand_in("cp", &fill);
+    let take = |name: &str| {
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--min-open", "0", "--name", name, "--reflink"]);
+        run(command.arg(&store).arg("--to").arg(&to))
+    };
+    take("x").assert_refused(73, "No space left on device");
+    assert_eq!(names(&to), [""; 0]);
+    assert_eq!(scene.manifest()["status"], "failed");
+    fs::remove_file(scene.path("bin/cp")).unwrap();
+    for name in names(&image.path()).iter().filter(|name| name.starts_with("filler")) {
+        let path = image.path().join(name);
+        let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+    }
+    take("y").assert_code(0);
+    assert_eq!(fs::read_to_string(to.join("y/letter")).unwrap(), "text");
+}
+
+#[test]
 fn another_file_system_is_refused() {
     let Some(image) = Image::xfs() else { return };
     let scene = Scene::new();
