@@ -383,6 +383,33 @@ fn a_manifest_cannot_have_others_destroyed() {
     }
 }
 
+/// The name of one that failed may be anybody's by now.
+#[test]
+fn pruning_the_record_of_a_failure_destroys_nothing_but_what_was_kept() {
+    for system in System::each() {
+        let [origin, _, three] = system.origins();
+        let script = r#"case "$*" in *dozer* | *thin*) fail "I/O error" ;; esac"#;
+        system.trouble(system.taking, Some(script));
+        let fail = |name: &str, options: &[&str]| {
+            run(system.command(name, options).arg(three)).assert_code(73);
+        };
+        fail("gone", &[]);
+        fail("kept", &["--keep-failed"]);
+        // The last failure stays.
+        fail("last", &[]);
+        system.trouble(system.taking, None);
+        let theirs = system.made(origin, "gone");
+        let list = fs::read_to_string(system.state(system.list)).unwrap();
+        fs::write(system.state(system.list), format!("{list}{theirs}\n")).unwrap();
+        system.take("good", &[]).assert_code(0);
+        let pruned = run(system.scene.stillpoint().args(["prune", "--keep", "1"]));
+        pruned.assert_code(0);
+        let mut expected = vec![theirs, system.made(origin, "good")];
+        expected.sort();
+        assert_eq!(system.there(), expected, "{pruned:?}");
+    }
+}
+
 #[test]
 fn a_dry_run_and_json() {
     for system in System::each() {

@@ -17,7 +17,7 @@ use crate::catalogue::{Entry, rename_to_free, sync_folder};
 
 /// Removes the data, if there is any, and then the manifest, which is locked by us.
 pub fn remove(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
-    if !manifest.volumes.is_empty() {
+    if volumes::are_left(manifest) {
         mark(entry, manifest)?;
         volumes::remove(manifest)?;
     }

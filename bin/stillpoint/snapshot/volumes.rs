@@ -5,7 +5,7 @@
 
 use std::io;
 
-use crate::catalogue::manifest::Manifest;
+use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::volume::{System, Volume};
 use crate::exit::Failure;
 use crate::tool;
@@ -30,12 +30,26 @@ pub fn discard(manifest: &Manifest) -> io::Result<()> {
     for_each(manifest, |system, volume| destroy(system, &volume.partial))
 }
 
-/// Destroys all there is. Each loses the name that readers look for first.
+/// Is there anything that has a name for good? Of one that failed, only what was kept is its own.
+pub fn are_left(manifest: &Manifest) -> bool {
+    match manifest.status {
+        Status::Failed | Status::Revoked => are_kept(manifest),
+        _ => !manifest.volumes.is_empty(),
+    }
+}
+
+fn are_kept(manifest: &Manifest) -> bool {
+    manifest.volumes.iter().any(|volume| volume.kept.is_some())
+}
+
+/// Destroys all that [`are_left`]. Each loses the name that readers look for first.
 pub fn remove(manifest: &Manifest) -> io::Result<()> {
     for_each(manifest, |system, volume| {
         destroy(system, &volume.partial)?;
-        let place = volume.kept.as_ref().unwrap_or(&volume.name);
-        if exists(system, place)? {
+        let place = if are_kept(manifest) { volume.kept.as_ref() } else { Some(&volume.name) };
+        if let Some(place) = place
+            && exists(system, place)?
+        {
             rename(system, place, &volume.partial)?;
         }
         destroy(system, &volume.partial)
