@@ -78,11 +78,17 @@ pub fn look_up(program: &OsStr) -> Lookup {
     }
 }
 
-/// The first line that a tool complained with, with its name in front.
+/// The first line that a tool complained with, with its name in front. What it warned of before
+/// is not why it failed.
 pub fn said(program: &str, complaint: &str) -> String {
-    let line = complaint
-        .lines()
-        .find(|line| !line.trim().is_empty())
+    let lines = || complaint.lines().filter(|line| !line.trim().is_empty());
+    let is_notice = |line: &&str| {
+        let line = line.trim();
+        line.starts_with("WARNING:") || line.starts_with("TEST MODE:")
+    };
+    let line = lines()
+        .find(|line| !is_notice(line))
+        .or_else(|| lines().next())
         .unwrap_or("failed without a message");
     let line = line.trim().trim_start_matches("ERROR: ");
     match line.starts_with(&format!("{program}:")) {

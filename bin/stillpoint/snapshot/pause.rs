@@ -132,14 +132,19 @@ impl Making<'_> {
     }
 
     /// A tool of ours: its complaint becomes our message. It inherits the lock on the manifest, so
-    /// that nobody removes the data under it if it should outlive us.
+    /// that nobody removes the data under it if it should outlive us: as its standard input, as
+    /// the tools of LVM close every other descriptor.
     fn run_tool(&mut self, command: &mut Command, bounds: Bounds) -> anyhow::Result<Ended> {
         let program = command.get_program().to_string_lossy().into_owned();
         let cannot = |error: std::io::Error| Failure::system("a temporary file", error);
         let mut complaints = tempfile::tempfile().map_err(cannot)?;
-        command.stdout(Stdio::null()).stderr(complaints.try_clone().map_err(cannot)?);
-        let inherited = &[self.entry.lock()];
-        let terms = Terms { bounds, inherited, prints_errors_only: false };
+        let lock = self.entry.lock().try_clone_to_owned();
+        let lock = lock.map_err(|error| Failure::system(self.entry.path().display(), error))?;
+        command
+            .stdin(Stdio::from(lock))
+            .stdout(Stdio::null())
+            .stderr(complaints.try_clone().map_err(cannot)?);
+        let terms = Terms { bounds, inherited: &[], prints_errors_only: false };
         let ended = child::run(command, terms, self.signals)?;
         if let Ended::Exited(1..) = ended {
             let mut text = String::new();
