@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::unistd::{AccessFlags, access};
@@ -14,6 +14,8 @@ use crate::exit::{Exit, Failure, reason};
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env("LC_ALL", "C").stdin(Stdio::null());
+    // LVM complains of what our caller has left open in us.
+    command.env("LVM_SUPPRESS_FD_WARNINGS", "1");
     command
 }
 
@@ -31,6 +33,13 @@ pub fn run(command: &mut Command) -> Result<String, Failure> {
     }
     let complaint = String::from_utf8_lossy(&output.stderr);
     Err(Failure::new(Exit::UNAVAILABLE, said(&program, &complaint)))
+}
+
+/// What writes out the dirty data of a path's file system.
+pub fn sync(path: &Path) -> Command {
+    let mut command = command("sync");
+    command.args(["-f", "--"]).arg(path);
+    command
 }
 
 /// A tool that will be needed later is there.

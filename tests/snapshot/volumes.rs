@@ -29,7 +29,7 @@ impl System {
     }
 
     fn lvm() -> Option<System> {
-        let tools = ["lvs", "lvcreate", "lvrename", "lvremove"];
+        let tools = ["lvs", "lvcreate", "lvchange", "lvrename", "lvremove"];
         let files = ["lvm-volumes", "lvcreate", "lvrename"];
         is_root("--lvm").then(|| System::new("--lvm", &tools, LVM, files))
     }
@@ -208,9 +208,14 @@ fn what_cannot_succeed_is_refused_before_the_gate_closes() {
         if system.is_zfs() {
             refused("tank/other", &[], 66, "cannot open 'tank/other': dataset does not exist");
             refused("tank/mail@x", &[], 64, "no name of a dataset");
-            fs::write(system.state("health"), "SUSPENDED\n").unwrap();
+            fs::write(system.state("health"), "SUSPENDED\toff\n").unwrap();
             refused("tank/mail", &[], 69, "the pool is SUSPENDED");
+            fs::write(system.state("health"), "ONLINE\ton\n").unwrap();
+            refused("tank/mail", &[], 69, "the pool is read-only");
             fs::remove_file(system.state("health")).unwrap();
+            fs::write(system.state("children"), "tank/mail/archive\n").unwrap();
+            refused("tank/mail", &[], 69, "missing from its snapshot: tank/mail/archive;");
+            fs::remove_file(system.state("children")).unwrap();
             fs::write(system.state("zfs-snapshots"), "tank/mail@x\n").unwrap();
             refused("tank/mail", &[], 73, "tank/mail@x: exists already");
             fs::write(system.state("zfs-snapshots"), "tank/mail@x.partial\n").unwrap();
@@ -222,6 +227,8 @@ fn what_cannot_succeed_is_refused_before_the_gate_closes() {
             refused("vg/mail", &[], 64, "say with --size");
             refused("vg/thin", &["--size", "1G"], 64, "thin pools");
             refused("vg/mail", &["--size", "2G"], 73, "2147483648 are needed");
+            let mut reserved = system.command("a_tdata", &[]);
+            run(&mut reserved).assert_refused(73, "Names including \"_tdata\" are reserved");
             fs::write(system.state("lvm-volumes"), "vg/mail\nvg/mail-x\n").unwrap();
             refused("vg/mail", &["--size", "1M"], 73, "vg/mail-x: exists already");
         }
@@ -243,8 +250,10 @@ fn a_tool_that_is_missing_is_refused() {
         for tool in if system.is_zfs() { vec!["zfs", "zpool"] } else { vec!["lvs", "lvremove"] } {
             let folder = system.scene.path("empty");
             fs::create_dir_all(&folder).unwrap();
-            let others =
-                ["zfs", "zpool", "lvs", "lvcreate", "lvrename", "lvremove", "findmnt", "sh"];
+            let others = [
+                "zfs", "zpool", "lvs", "lvcreate", "lvchange", "lvrename", "lvremove", "findmnt",
+                "sh",
+            ];
             for other in others.iter().filter(|other| **other != tool) {
                 let found = [system.scene.path("bin"), "/usr/bin".into(), "/bin".into()];
                 if let Some(found) = found.iter().map(|at| at.join(other)).find(|at| at.exists()) {
@@ -364,6 +373,137 @@ fn a_run_that_was_killed_before_the_last_renaming_is_completed_by_the_next() {
         expected.sort();
         assert_eq!(system.there(), expected);
         assert_eq!(system.scene.manifests()[0]["status"], "complete");
+    }
+}
+
+/// ZFS says of a pool that is not imported what it says of a snapshot that is gone.
+#[test]
+fn a_pool_that_is_away_is_not_the_end_of_its_snapshots() {
+    let system = System::zfs();
+    let script = r#"echo $$ >"$STATE/hangs"; while [ ! -e "$STATE/go" ]; do sleep 0.01; done"#;
+    system.trouble(system.taking, Some(script));
+    let running = start(&mut system.command("x", &[]));
+    wait_for("hanging tool", || system.state("hangs").exists());
+    running.signal(Signal::SIGKILL);
+    fs::write(system.state("go"), "").unwrap();
+    running.wait();
+    wait_for("late snapshot", || system.there().len() == 1);
+    let list = fs::read(system.state(system.list)).unwrap();
+    fs::write(system.state(system.list), "").unwrap();
+    fs::write(system.state("no-pool"), "").unwrap();
+    let next =
+        |name| system.scene.snapshot(["mail", "--min-open", "0", "--name", name, "--", "true"]);
+    let away = next("away");
+    away.assert_code(0);
+    assert!(away.stderr.contains("cannot clean up"), "{away:?}");
+    fs::write(system.state(system.list), list).unwrap();
+    fs::remove_file(system.state("no-pool")).unwrap();
+    next("back").assert_code(0);
+    assert_eq!(system.there(), [""; 0]);
+}
+
+/// The real LVM, without the device mapper: it knows names, room and what is there from the metadata
+/// of the group. Only a snapshot takes the kernel, so a plain volume takes its place.
+#[test]
+fn the_real_lvm_takes_these_arguments_and_names() {
+    let Some(group) = Group::new() else {
+        return;
+    };
+    let scene = Scene::new();
+    let flags = group.flags().join(" ");
+    for tool in ["lvchange", "lvrename", "lvremove"] {
+        scene.stand_in(tool, &format!(r#"exec "$REAL" {flags} "$@""#));
+    }
+    // What stands for its activation is left out; what it says of names and sizes is not.
+    let create = format!(
+        r#"test=; if [ "$1" = --test ]; then test=$1; shift; fi
+        [ "$1 $2 $3 $4 $6" = "-y -s -pr -n -L" ] || exit 9
+        exec "$REAL" {flags} $test -y -an -Zn -n "$5" -L "$7" "${{8%/*}}""#
+    );
+    scene.stand_in("lvcreate", &create);
+    // Without the kernel nothing is ever active.
+    let list = format!(
+        r#"out=$("$REAL" {flags} "$@") || exit; echo "$out" | sed 's/"-wi-XX----"/"-wi-a-----"/'"#
+    );
+    scene.stand_in("lvs", &list);
+    let origin = format!("{}/mail", group.name);
+    let take = |name: &str, size: &str| {
+        scene.snapshot([
+            "mail",
+            "--min-open",
+            "0",
+            "--name",
+            name,
+            "--size",
+            size,
+            "--lvm",
+            &origin,
+        ])
+    };
+    let done = take("x", "8m");
+    done.assert_code(0);
+    assert_eq!(done.stdout, format!("/dev/{origin}-x\n"));
+    group.lvm(&["lvs", &format!("{origin}-x")]);
+    let before = scene.generation();
+    take("x", "8m").assert_refused(73, "another --name");
+    take("y", "24m").assert_refused(73, "bytes free");
+    take("a_tdata", "4m").assert_refused(73, "reserved");
+    assert_eq!(scene.generation(), before);
+    // A run that died: the names are those that the tools know.
+    let mut manifest = scene.manifest();
+    manifest["status"] = "begun".into();
+    fs::write(scene.path("catalog/x.json"), manifest.to_string()).unwrap();
+    group.lvm(&["lvrename", &format!("{origin}-x"), &format!("{origin}-x.partial")]);
+    let next = scene.snapshot(["mail", "--min-open", "0", "--name", "next", "--", "true"]);
+    assert!(next.stderr.contains("its data is removed"), "{next:?}");
+    let left =
+        std::process::Command::new("lvs").args(group.flags()).arg(&group.name).output().unwrap();
+    assert!(!String::from_utf8(left.stdout).unwrap().contains("mail-x"));
+}
+
+/// A volume group on a loop device, known to this test alone.
+struct Group {
+    _folder: tempfile::TempDir,
+    device: String,
+    name: String,
+}
+
+impl Group {
+    fn new() -> Option<Group> {
+        if !is_root("LVM's own checks") {
+            return None;
+        }
+        if !Path::new("/usr/sbin/lvs").exists() && !Path::new("/sbin/lvs").exists() {
+            crate::skip::skip("lvm2 is missing");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("image");
+        fs::File::create(&file).unwrap().set_len(64 << 20).unwrap();
+        let device = must_say("losetup", &["--find", "--show"], &file);
+        let name = format!("stillpoint{}", std::process::id());
+        let group = Group { _folder: folder, device, name };
+        group.lvm(&["pvcreate", "-q", &group.device]);
+        group.lvm(&["vgcreate", "-q", &group.name, &group.device]);
+        group.lvm(&["lvcreate", "-an", "-Zn", "-n", "mail", "-L", "32m", &group.name]);
+        Some(group)
+    }
+
+    /// Without the kernel's part, and on this device alone.
+    fn flags(&self) -> [String; 4] {
+        ["--devices", &self.device, "--driverloaded", "n"].map(str::to_owned)
+    }
+
+    fn lvm(&self, words: &[&str]) {
+        crate::image::must(
+            std::process::Command::new(words[0]).args(self.flags()).args(&words[1..]),
+        );
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("losetup").args(["--detach", &self.device]).status();
     }
 }
 

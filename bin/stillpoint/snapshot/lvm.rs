@@ -63,7 +63,7 @@ impl Lvm {
         snapshot: &str,
         mounts: &Mounts,
     ) -> Result<Lvm, Failure> {
-        for program in ["lvs", "lvcreate", "lvrename", "lvremove"] {
+        for program in ["lvs", "lvcreate", "lvchange", "lvrename", "lvremove"] {
             tool::require(program)?;
         }
         if !geteuid().is_root() {
@@ -182,14 +182,30 @@ impl Provider for Lvm {
                 }
             }
         }
+        // It knows names that are reserved, and limits of its own.
+        for command in &mut self.snapshots(true) {
+            tool::run(command)
+                .map_err(|failure| Failure::new(Exit::CANNOT_CREATE, failure.to_string()))?;
+        }
         Ok(())
     }
 
     fn commands(&self, _target: Option<&Target>) -> Vec<Command> {
+        let sync = self.mounted.iter().map(|path| tool::sync(path));
+        sync.chain(self.snapshots(false)).collect()
+    }
+}
+
+impl Lvm {
+    /// What takes the snapshots, or tries whether it could.
+    fn snapshots(&self, only_try: bool) -> Vec<Command> {
         let volumes = self.found.iter().zip(&self.made).zip(&self.origins);
         let snapshot = |((found, volume), origin): ((&Found, &Volume), &PathBuf)| {
             let name = volume.partial.split('/').next_back().unwrap_or_default();
             let mut command = tool::command("lvcreate");
+            if only_try {
+                command.arg("--test");
+            }
             command.args(["-y", "-s", "-pr", "-n", name]);
             match self.size.filter(|_| !found.is_thin()) {
                 Some(size) => command.arg("-L").arg(format!("{size}b")),

@@ -48,7 +48,9 @@ impl Plan {
             Arguments { reflink: Some(source), .. } => Box::new(Reflink::new(source)?),
             Arguments { copy: Some(source), .. } => Box::new(Copy::new(source)?),
             Arguments { btrfs, .. } if !btrfs.is_empty() => Box::new(Btrfs::new(btrfs)?),
-            Arguments { zfs, .. } if !zfs.is_empty() => Box::new(Zfs::new(zfs, &name)?),
+            Arguments { zfs, .. } if !zfs.is_empty() => {
+                Box::new(Zfs::new(zfs, &name, &Mounts::read()?)?)
+            }
             Arguments { lvm, size, .. } if !lvm.is_empty() => {
                 Box::new(Lvm::new(lvm, *size, &name, &Mounts::read()?)?)
             }

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use super::zfs;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::volume::{System, Volume};
 use crate::exit::Failure;
@@ -25,9 +26,17 @@ pub fn publish(manifest: &Manifest) -> io::Result<()> {
     })
 }
 
-/// Destroys what has not got its name yet.
+/// Destroys what has not got its name yet. A tool that was killed may have left its origin suspended.
 pub fn discard(manifest: &Manifest) -> io::Result<()> {
-    for_each(manifest, |system, volume| destroy(system, &volume.partial))
+    for_each(manifest, |system, volume| {
+        if system == System::Lvm
+            && let Some(origin) = volume.name.strip_suffix(&format!("-{}", manifest.name))
+        {
+            // It does no harm to one that is not, and says nothing that could be acted on.
+            let _ = tool::ask("lvchange", &["--refresh", origin]);
+        }
+        destroy(system, &volume.partial)
+    })
 }
 
 /// Is there anything that has a name for good? Of one that failed, only what was kept is its own.
@@ -83,7 +92,8 @@ fn for_each(
     volumes.iter().try_for_each(|volume| work(system, volume))
 }
 
-/// Is there a snapshot of this name?
+/// Is there a snapshot of this name? ZFS says the same of one whose pool is not imported, which is not
+/// the end of it.
 pub fn exists(system: System, name: &str) -> io::Result<bool> {
     let (program, arguments, unknown): (_, &[&str], _) = match system {
         System::Zfs => {
@@ -95,7 +105,10 @@ pub fn exists(system: System, name: &str) -> io::Result<bool> {
     };
     match tool::ask(program, arguments) {
         Ok(_) => Ok(true),
-        Err(failure) if failure.to_string().contains(unknown) => Ok(false),
+        Err(failure) if failure.to_string().contains(unknown) => match system {
+            System::Zfs => zfs::check_pool(name).map(|()| false).map_err(|failure| other(&failure)),
+            System::Lvm => Ok(false),
+        },
         Err(failure) => Err(other(&failure)),
     }
 }

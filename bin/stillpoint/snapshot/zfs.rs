@@ -3,8 +3,10 @@
 //! All datasets of a pool are named in one call, which ZFS makes one transaction of. Across pools it
 //! promises nothing; there it is the barrier that makes several calls one moment. What was written
 //! through a mapping may still be in the page cache, which ZFS does not look into: writers have to
-//! msync(2) what they want to be in it.
+//! msync(2) what they want to be in it, and all is synced once more in the pause. Nor does it look into
+//! the file systems that lie on its volumes. A dataset below another one is not in its snapshot.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,7 +33,7 @@ pub struct Zfs {
 }
 
 impl Zfs {
-    pub fn new(datasets: &[String], snapshot: &str) -> Result<Zfs, Failure> {
+    pub fn new(datasets: &[String], snapshot: &str, mounts: &Mounts) -> Result<Zfs, Failure> {
         tool::require("zfs")?;
         tool::require("zpool")?;
         let mut zfs = Zfs { datasets: Vec::new(), volumes: Vec::new(), mounted: Vec::new() };
@@ -50,11 +52,32 @@ impl Zfs {
             if zfs.datasets.contains(&PathBuf::from(dataset)) {
                 continue;
             }
-            zfs.mounted.extend(mounted(dataset)?);
+            zfs.mounted.extend(mounted(dataset, mounts)?);
             zfs.datasets.push(dataset.into());
             zfs.volumes.push(volume);
         }
         Ok(zfs)
+    }
+}
+
+impl Zfs {
+    /// What would be missing, if it was not asked for.
+    fn check_children(&self) -> Result<(), Failure> {
+        for dataset in &self.datasets {
+            let name = dataset.to_string_lossy();
+            let fields = ["list", "-H", "-o", "name", "-t", "filesystem,volume", "-d", "1", &*name];
+            let list = tool::ask("zfs", &fields)?;
+            let missing = |child: &&str| !self.datasets.contains(&PathBuf::from(*child));
+            let missing: Vec<&str> = list.lines().filter(missing).collect();
+            if !missing.is_empty() {
+                let message = format!(
+                    "{name}: the datasets below it would be missing from its snapshot: {}; name them with --zfs too",
+                    missing.join(", ")
+                );
+                return Err(Failure::new(Exit::UNAVAILABLE, message));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -76,12 +99,13 @@ impl Provider for Zfs {
     }
 
     fn check(&self, _target: Option<&Target>, _mounts: &Mounts) -> Result<(), Failure> {
+        self.check_children()?;
         let mut checked = Vec::new();
         for volume in &self.volumes {
             let dataset = volume.name.split('@').next().unwrap_or_default();
             let pool = pool(dataset);
             if !checked.contains(&pool) {
-                check_pool(pool)?;
+                check_pool(dataset)?;
                 checked.push(pool);
             }
             check_privilege(dataset)?;
@@ -108,7 +132,8 @@ impl Provider for Zfs {
             });
             commands[index].1.arg(&volume.partial);
         }
-        commands.into_iter().map(|(_, command)| command).collect()
+        let sync = self.mounted.iter().map(|path| tool::sync(path));
+        sync.chain(commands.into_iter().map(|(_, command)| command)).collect()
     }
 }
 
@@ -120,8 +145,8 @@ fn unavailable(name: &str, error: &std::io::Error) -> Failure {
     Failure::new(Exit::UNAVAILABLE, format!("{name}: cannot be looked up: {error}"))
 }
 
-/// Where a dataset is mounted, if it is.
-fn mounted(dataset: &str) -> Result<Option<PathBuf>, Failure> {
+/// Where a dataset is mounted, or the file system on a volume.
+fn mounted(dataset: &str, mounts: &Mounts) -> Result<Vec<PathBuf>, Failure> {
     let fields =
         ["list", "-H", "-p", "-t", "filesystem,volume", "-o", "mounted,available,mountpoint"];
     let line = tool::ask("zfs", &[&fields[..], &[dataset]].concat()).map_err(|failure| {
@@ -137,18 +162,24 @@ fn mounted(dataset: &str) -> Result<Option<PathBuf>, Failure> {
         let message = format!("{dataset}: no space available; free some or raise its quota");
         return Err(Failure::new(Exit::CANNOT_CREATE, message));
     }
-    Ok(place.filter(|_| is_mounted == Some("yes")).map(|place| Path::new(place).to_owned()))
+    let place = place.filter(|_| is_mounted == Some("yes")).map(PathBuf::from);
+    let on_volume = Path::new("/dev/zvol").join(dataset).metadata();
+    let on_volume = on_volume.map(|device| mounts.of_device(device.rdev())).unwrap_or_default();
+    Ok(place.into_iter().chain(on_volume).collect())
 }
 
-fn check_pool(pool: &str) -> Result<(), Failure> {
-    let health = tool::ask("zpool", &["list", "-H", "-o", "health", pool])?;
-    match health.trim() {
-        "ONLINE" | "DEGRADED" => Ok(()),
-        other => {
-            let message = format!("{pool}: the pool is {other}; see `zpool status {pool}`");
-            Err(Failure::new(Exit::UNAVAILABLE, message))
-        }
-    }
+/// The pool of a dataset or snapshot is there and can be written.
+pub fn check_pool(name: &str) -> Result<(), Failure> {
+    let pool = pool(name);
+    let health = tool::ask("zpool", &["list", "-H", "-o", "health,readonly", pool])?;
+    let wrong = match health.trim().split_once('\t') {
+        Some(("ONLINE" | "DEGRADED", "off")) => return Ok(()),
+        Some((_, "on")) => "read-only",
+        Some((health, _)) => health,
+        None => "in a state that cannot be read",
+    };
+    let message = format!("{pool}: the pool is {wrong}; see `zpool status {pool}`");
+    Err(Failure::new(Exit::UNAVAILABLE, message))
 }
 
 /// Others than root need `zfs allow`.
@@ -160,11 +191,11 @@ fn check_privilege(dataset: &str) -> Result<(), Failure> {
     let has = |wanted: &str| {
         allowed.split(|c: char| c.is_whitespace() || c == ',').any(|word| word == wanted)
     };
-    match ["snapshot", "rename", "destroy", "mount"].iter().find(|wanted| !has(wanted)) {
+    match ["snapshot", "rename", "create", "destroy", "mount"].iter().find(|wanted| !has(wanted)) {
         None => Ok(()),
         Some(missing) => {
             let message = format!(
-                "{dataset}: this user may not {missing} it; run as root, or `zfs allow USER snapshot,rename,destroy,mount {dataset}`"
+                "{dataset}: this user may not {missing} it; run as root, or `zfs allow USER snapshot,rename,create,destroy,mount {dataset}`"
             );
             Err(Failure::new(Exit::UNAVAILABLE, message))
         }
