@@ -376,6 +376,26 @@ fn a_run_that_was_killed_before_the_last_renaming_is_completed_by_the_next() {
     }
 }
 
+/// All that belong together, or none.
+#[test]
+fn a_certified_snapshot_of_which_a_part_is_gone_is_removed() {
+    for system in System::each() {
+        let [_, two, _] = system.origins();
+        let script = r#"[ -e "$STATE/renamed" ] && kill -KILL "$PPID"; touch "$STATE/renamed""#;
+        system.trouble(system.renaming, Some(script));
+        run(system.command("x", &[]).arg(two));
+        system.trouble(system.renaming, None);
+        let list = fs::read_to_string(system.state(system.list)).unwrap();
+        let lost = format!("{}.partial", system.made(two, "x"));
+        let left: Vec<&str> = list.lines().filter(|name| **name != *lost).collect();
+        assert!(left.len() + 1 == list.lines().count(), "{list}");
+        fs::write(system.state(system.list), left.join("\n") + "\n").unwrap();
+        system.take("y", &[]).assert_code(0);
+        assert_eq!(system.there(), [system.made(system.origins()[0], "y")]);
+        assert_eq!(system.scene.manifests()[0]["status"], "failed");
+    }
+}
+
 /// ZFS says of a pool that is not imported what it says of a snapshot that is gone.
 #[test]
 fn a_pool_that_is_away_is_not_the_end_of_its_snapshots() {

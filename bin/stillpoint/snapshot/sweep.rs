@@ -51,7 +51,11 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<&'static str
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Err(_) => {
-            volumes::discard(manifest)?;
+            match manifest.status {
+                // Some of them may have their names already.
+                Status::Certified => volumes::remove(manifest)?,
+                _ => volumes::discard(manifest)?,
+            }
             if let Some(partial) = &manifest.partial {
                 provider::discard(manifest, partial)?;
             }

@@ -17,12 +17,17 @@ fn of(manifest: &Manifest) -> Option<(System, &[Volume])> {
     (!manifest.volumes.is_empty()).then_some((system, &manifest.volumes))
 }
 
-/// Gives each volume the name that readers look for. `NotFound` when one is gone.
+/// Gives each volume the name that readers look for. `NotFound` when one is gone; then none is given one.
 pub fn publish(manifest: &Manifest) -> io::Result<()> {
-    for_each(manifest, |system, volume| match exists(system, &volume.partial)? {
-        true => rename(system, &volume.partial, &volume.name),
-        false if exists(system, &volume.name)? => Ok(()),
-        false => Err(io::ErrorKind::NotFound.into()),
+    let has_its_name = |system, volume: &Volume| match exists(system, &volume.partial)? {
+        true => Ok(false),
+        false if exists(system, &volume.name)? => Ok(true),
+        false => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    for_each(manifest, |system, volume| has_its_name(system, volume).map(drop))?;
+    for_each(manifest, |system, volume| match has_its_name(system, volume)? {
+        true => Ok(()),
+        false => rename(system, &volume.partial, &volume.name),
     })
 }
 
