@@ -26,6 +26,7 @@ mod state;
 use arbitrary::Arbitrary;
 use catalogue::Catalogue;
 use catalogue::manifest::{BarrierRecord, DirtyRecord, Manifest, Status};
+use catalogue::volume::Volume;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use state::State;
@@ -104,7 +105,10 @@ fuzz_target!(|input: Input| {
         Input::Manifest(bytes) => foreign_manifest(&String::from_utf8_lossy(bytes)),
         Input::State(bytes) => foreign_state(&folder, bytes),
         Input::Catalogue(files) => catalogue(&folder.join("catalogue"), &files),
-        Input::Own(own) => own_manifest(&own),
+        Input::Own(own) => {
+            own_volume(&own);
+            own_manifest(&own);
+        }
         Input::OwnState { uuid, boot_id, epoch, acknowledged, retired } => {
             let id = |number: u128| format!("{number:032x}");
             let state = State::open(&id(uuid), &id(boot_id), Dirty { epoch, acknowledged });
@@ -139,6 +143,21 @@ fn judge(manifest: &Manifest) {
         let names = ["failed", "revoked"].map(|how| folder.join(format!("{name}.{how}")));
         assert!(names.contains(kept), "{manifest:?}");
     }
+    for volume in &manifest.volumes {
+        assert!(path.is_none() && manifest.kept.is_none(), "{manifest:?}");
+        // What a tool would take for an option, a list or a whole dataset is none of ours.
+        let separator = if manifest.provider == "zfs" { '@' } else { '-' };
+        let origin = volume.name.strip_suffix(&format!("{separator}{name}")).expect("our name");
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_.:+/-".contains(c);
+        assert!(!origin.starts_with('-') && origin.chars().all(allowed), "{manifest:?}");
+        assert!(!name.is_empty() && name.chars().all(allowed), "{manifest:?}");
+        assert!(origin.contains('/') || manifest.provider == "zfs", "{manifest:?}");
+        assert_eq!(volume.partial, format!("{}.partial", volume.name));
+        let failed = |kept: &String| {
+            ["failed", "revoked"].iter().any(|how| *kept == format!("{}.{how}", volume.name))
+        };
+        assert!(volume.kept.as_ref().is_none_or(failed), "{manifest:?}");
+    }
     let text = manifest.to_json();
     let again = Manifest::parse(&text).expect("we wrote it");
     assert_eq!(again.to_json(), text);
@@ -167,6 +186,7 @@ fn own_manifest(own: &Own<'_>) {
         generation: None,
         at_grant: None,
         at_release: None,
+        lost: Vec::new(),
     }];
     manifest.record_pause(&PauseReport {
         drain,
@@ -187,6 +207,18 @@ fn own_manifest(own: &Own<'_>) {
     }
     assert_eq!(manifest.barriers[0].at_grant, Some(DirtyRecord { epoch, acknowledged }));
     judge(&manifest);
+}
+
+/// A dataset or logical volume of any name: refused, or its own.
+fn own_volume(own: &Own<'_>) {
+    let (provider, separator) = if own.certified { ("zfs", '@') } else { ("lvm", '-') };
+    let mut manifest = Manifest::begun(own.name.to_owned(), provider, &[own.folder.into()]);
+    let name = format!("{}{separator}{}", own.folder, own.name);
+    let kept = own.label.as_ref().map(|how| format!("{name}.{how}"));
+    manifest.volumes = vec![Volume { partial: format!("{name}.partial"), name, kept }];
+    if let Ok(manifest) = Manifest::parse(&manifest.to_json()) {
+        judge(&manifest);
+    }
 }
 
 impl Waited {
