@@ -70,7 +70,13 @@ done </files
 test -e /var/lib/stillpoint/catalog -a -e "$path/1"
 dpkg -P stillpoint
 test -e /var/lib/stillpoint/mail.state
-rm -r /var/lib/stillpoint /files /inside /stillpoint.deb /program /store /snapshots 2>/dev/null || :
+rm -r /var/lib/stillpoint
+
+# One that nobody has used.
+dpkg -i /stillpoint.deb
+dpkg -P stillpoint
+test ! -e /var/lib/stillpoint
+rm -r /files /inside /stillpoint.deb /program /store /snapshots 2>/dev/null || :
 find / -xdev -name '*stillpoint*' -not -path '/proc/*'
 "#;
 
@@ -104,9 +110,14 @@ fn has(test: &str, tools: &[&str]) -> bool {
 
 /// The package of this build.
 fn package(to: &Path) -> PathBuf {
+    package_staged_in(to, &std::env::temp_dir())
+}
+
+fn package_staged_in(to: &Path, stage: &Path) -> PathBuf {
     let built = Path::new(STILLPOINT).parent().unwrap();
     let mut package = Command::new(root().join("scripts/package"));
-    let output = succeed(package.arg("--to").arg(to).arg("--built").arg(built));
+    let output =
+        succeed(package.env("TMPDIR", stage).arg("--to").arg(to).arg("--built").arg(built));
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
 }
 
@@ -115,8 +126,12 @@ fn twice_the_same_bytes() {
     if !has("twice_the_same_bytes", &["dpkg-shlibdeps", "dpkg-deb"]) {
         return;
     }
-    let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
-    let [one, two] = folders.each_ref().map(|folder| fs::read(package(folder.path())).unwrap());
+    // On two file systems, which have different sizes for folders.
+    let stages = [Path::new(env!("CARGO_TARGET_TMPDIR")), Path::new("/dev/shm")];
+    let [one, two] = stages.map(|stage| {
+        let folder = TempDir::new().unwrap();
+        fs::read(package_staged_in(folder.path(), stage)).unwrap()
+    });
     assert!(!one.is_empty() && one == two);
 }
 
@@ -198,7 +213,7 @@ packages=$(apt-cache depends --recurse --installed --no-recommends --no-suggests
     sed -n '/^[a-z0-9]/p' | sort -u)
 mkdir -p "$1/var/lib/dpkg/info" "$1/var/lib/dpkg/updates" "$1/proc" "$1/dev" "$1/tmp" "$1/run"
 for link in bin sbin lib lib64; do
-    if [ -L "/$link" ]; then ln -s "usr/$link" "$1/$link"; fi
+    if [ -L "/$link" ]; then mkdir -p "$1/usr/$link" && ln -s "usr/$link" "$1/$link"; fi
 done
 for package in $packages; do
     dpkg-query -s "$package" && echo
