@@ -39,6 +39,7 @@ stillpoint --version
 test -d /run/stillpoint -a -d /var/lib/stillpoint
 zcat /usr/share/man/man1/stillpoint.1.gz | grep -q '^\.Dt STILLPOINT'
 grep -q snapshot /usr/share/bash-completion/completions/stillpoint
+ldconfig -p | grep -q 'libstillpoint\.so\.0 '
 
 stillpoint create mail
 /program | grep -qx '0 1'
