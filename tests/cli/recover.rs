@@ -205,11 +205,14 @@ fn the_acknowledgement_outlives_the_barrier() {
     assert_eq!((created.code(), created.stderr.as_str()), (0, ""));
     assert_eq!(epochs(&place), (1, 1));
 
-    // After a power cut nobody knows who was lost; what was acknowledged before stays so.
+    // After a power cut nobody knows who was lost, but why; what was acknowledged before stays so.
     std::fs::remove_file(place.barrier()).unwrap();
     place.run(["create", "mail"]).assert_complaint(0, &["epoch 2, acknowledged 1"]);
     let recovered = place.run(["recover", "mail", "--", "true"]);
-    recovered.assert_complaint(0, &["acknowledged epoch 2", "lost inside: unknown"]);
+    recovered.assert_complaint(
+        0,
+        &["acknowledged epoch 2", "lost inside: crash or power cut: not retired"],
+    );
     assert_eq!(epochs(&place), (2, 2));
 }
 

@@ -25,7 +25,8 @@ mod state;
 
 use arbitrary::Arbitrary;
 use catalogue::Catalogue;
-use catalogue::manifest::{BarrierRecord, DirtyRecord, Manifest, Status};
+use catalogue::manifest::{Manifest, Status};
+use catalogue::record::{BarrierRecord, DirtyRecord};
 use catalogue::volume::Volume;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;

@@ -14,6 +14,7 @@
 pub mod manifest;
 pub mod pin;
 pub mod reading;
+pub mod record;
 pub mod retention;
 pub mod volume;
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use stillpoint::{Barrier, Dirty};
 
 use super::{Arguments, OnDirty};
-use crate::catalogue::manifest::{BarrierRecord, LostRecord, recordable};
+use crate::catalogue::manifest::recordable;
+use crate::catalogue::record::{BarrierRecord, LostRecord};
 use crate::exit::{Exit, Failure, warn};
 use crate::state::{self, State};
 

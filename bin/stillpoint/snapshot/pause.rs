@@ -12,7 +12,7 @@ use super::command;
 use super::foreign::HeldLocks;
 use super::making::Making;
 use super::plan::sync_file_system;
-use crate::catalogue::manifest::WriterRecord;
+use crate::catalogue::record::WriterRecord;
 use crate::child::{self, Bounds, Ended, Terms};
 use crate::exit::{Exit, Failure, from_error, say};
 use crate::seconds;

@@ -29,7 +29,7 @@ use self::cyrus::Cyrus;
 use super::Arguments;
 use super::plan::known_path;
 use crate::catalogue::leads_to;
-use crate::catalogue::manifest::ForeignRecord;
+use crate::catalogue::record::ForeignRecord;
 use crate::exit::{Exit, Failure};
 use crate::seconds;
 use crate::signals::Signals;

@@ -1,0 +1,121 @@
+//! What a manifest says of others: barriers, their dirty epochs, writers, and locks of other programs.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use stillpoint::{Barrier, Dirty, Lost, Writer};
+
+use crate::seconds::{milliseconds, timestamp};
+
+/// One barrier that was held.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BarrierRecord {
+    pub barrier: PathBuf,
+    pub uuid: String,
+    pub boot_id: String,
+    /// Its dirty epoch outlives a reboot.
+    pub durable: bool,
+    pub generation: Option<u32>,
+    pub at_grant: Option<DirtyRecord>,
+    pub at_release: Option<DirtyRecord>,
+    /// Who was lost and not acknowledged when it was made, the newest first; at most the last 32.
+    #[serde(default)]
+    pub lost: Vec<LostRecord>,
+}
+
+/// A writer that was lost inside the barrier.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LostRecord {
+    pub pid: u32,
+    pub comm: String,
+    /// What it called itself, or what else is known of it.
+    pub label: String,
+    pub when: String,
+}
+
+/// A lock of another program.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ForeignRecord {
+    /// `cyrus`, `fcntl` or `flock`.
+    pub kind: String,
+    pub path: PathBuf,
+    /// How long it was waited for in the last attempt; `null`: it was not had.
+    pub waited_ms: Option<f64>,
+}
+
+/// The dirty epoch at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirtyRecord {
+    pub epoch: u32,
+    pub acknowledged: u32,
+}
+
+/// The pause as it went.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PauseRecord {
+    pub drain_ms: f64,
+    /// From quiet to opening; `null` when the pause was broken off, as the next one.
+    pub hold_ms: Option<f64>,
+    /// From the last closing to opening.
+    pub pause_ms: Option<f64>,
+    pub closings: u32,
+    /// Slots of live writers that were looked at.
+    pub writers: usize,
+    pub waited_for: Vec<WriterRecord>,
+}
+
+/// One writer that was inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WriterRecord {
+    pub pid: u32,
+    pub tid: u32,
+    pub comm: String,
+    pub label: String,
+    pub held_ms: f64,
+    pub wait_channel: Option<String>,
+}
+
+impl BarrierRecord {
+    pub fn new(barrier: &Barrier, durable: bool) -> BarrierRecord {
+        BarrierRecord {
+            barrier: barrier.path().to_owned(),
+            uuid: barrier.uuid(),
+            boot_id: barrier.boot_id(),
+            durable,
+            generation: None,
+            at_grant: None,
+            at_release: None,
+            lost: Vec::new(),
+        }
+    }
+}
+
+impl From<&Dirty> for DirtyRecord {
+    fn from(dirty: &Dirty) -> DirtyRecord {
+        DirtyRecord { epoch: dirty.epoch, acknowledged: dirty.acknowledged }
+    }
+}
+
+impl From<&Lost> for LostRecord {
+    fn from(lost: &Lost) -> LostRecord {
+        LostRecord {
+            pid: lost.pid,
+            comm: lost.comm.clone(),
+            label: lost.label.clone(),
+            when: timestamp(lost.when),
+        }
+    }
+}
+
+impl From<&Writer> for WriterRecord {
+    fn from(writer: &Writer) -> WriterRecord {
+        WriterRecord {
+            pid: writer.pid,
+            tid: writer.tid,
+            comm: writer.comm.clone(),
+            label: writer.label.clone(),
+            held_ms: milliseconds(writer.held),
+            wait_channel: writer.wait_channel.clone(),
+        }
+    }
+}
