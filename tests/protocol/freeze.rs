@@ -65,7 +65,7 @@ fn the_next_tool_does_not_hide_that_it_held() {
                 let _ = barrier.exclusive(&mut at_once(1000)).map(|pause| pause.release());
             }
         });
-        for _ in 0..100 {
+        for _ in 0..40 {
             let keeper = keeper(&barrier, 20_000);
             let token = keeper.token().clone();
             let kept = scope.spawn(|| serve(keeper));
