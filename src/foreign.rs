@@ -8,10 +8,15 @@
 //! The kernel's list of locks, proc_locks(5), names the holder's process, but not for locks of an open
 //! file description, which may have several: those are looked for in the open files of all processes
 //! that may be seen, proc_pid_fdinfo(5).
+//!
+//! The list names a file by the device of its file system, which for a file in a btrfs subvolume is not
+//! the one that stat(2) tells; the table of mounts has it. Subvolumes number their files each for itself,
+//! so there a process is only named if it has this very file open, as far as that can be seen.
 
 use crate::file::Identity;
 use crate::report::Writer;
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 
 /// Who holds flock(2) on the file, as far as this process may see.
@@ -34,7 +39,8 @@ pub fn lock_holders(file: &File) -> Vec<Writer> {
     let Ok(metadata) = file.metadata() else {
         return Vec::new();
     };
-    let file = Identity { device: metadata.dev(), inode: metadata.ino() };
+    let known = Identity { device: metadata.dev(), inode: metadata.ino() };
+    let file = Identity { device: device_of_mount(file).unwrap_or(known.device), ..known };
     let mut holders = Vec::new();
     let mut of_descriptions = false;
     for lock in listed(file) {
@@ -46,8 +52,36 @@ pub fn lock_holders(file: &File) -> Vec<Writer> {
     if of_descriptions {
         holders.extend(with_description(file));
     }
+    holders.sort_by_key(|holder| holder.pid);
     holders.dedup_by_key(|holder| holder.pid);
+    if file != known {
+        holders.retain(|holder| may_have_open(holder.pid, known));
+    }
     holders
+}
+
+/// The device of the file system that the file was opened on, proc_pid_mountinfo(5).
+fn device_of_mount(file: &File) -> Option<u64> {
+    let descriptor = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
+    let mount = descriptor.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let device = mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ');
+        (fields.next() == Some(mount)).then(|| fields.nth(1)).flatten()
+    })?;
+    let (major, minor) = device.split_once(':')?;
+    #[allow(clippy::useless_conversion, reason = "its width differs between platforms")]
+    Some(nix::sys::stat::makedev(major.parse().ok()?, minor.parse().ok()?).into())
+}
+
+/// False if all open files of the process can be seen and this is none of them.
+fn may_have_open(pid: u32, file: Identity) -> bool {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return true;
+    };
+    let opened = descriptors.flatten().filter_map(|entry| fs::metadata(entry.path()).ok());
+    let mut opened = opened.map(|found| Identity { device: found.dev(), inode: found.ino() });
+    opened.any(|found| found == file)
 }
 
 /// One lock of the kernel's list.

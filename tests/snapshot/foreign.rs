@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use crate::image::{is_root, must};
+use crate::image::{Image, is_root, must, subvolume};
 use crate::scene::{Running, Scene, run, start, wait_for};
 
 /// imapd.conf beyond `configdirectory`, and where Cyrus then locks.
@@ -175,6 +175,28 @@ fn a_holder_that_stays_is_named() {
     assert_eq!(cyrus.scene.snapshots(), [""; 0]);
     drop(holder);
     run(&mut cyrus.copy("y", &options)).assert_code(0);
+}
+
+/// The kernel's list has another device than stat(2) for them, and one number for files of several.
+#[test]
+fn holders_are_named_in_btrfs_subvolumes_too() {
+    let Some(image) = Image::btrfs() else {
+        return;
+    };
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let locks = ["a", "b"].map(|name| {
+        subvolume(&image.path().join(name));
+        let lock = image.path().join(name).join("lock");
+        File::create(&lock).unwrap();
+        lock
+    });
+    assert_eq!(fs::metadata(&locks[0]).unwrap().ino(), fs::metadata(&locks[1]).unwrap().ino());
+    let _other = cyrus.holding(&locks[1]);
+    let holder = cyrus.holding(&locks[0]);
+    let also = format!("fcntl:{}", locks[0].display());
+    let done = run(&mut cyrus.copy("x", &["--drain", "0.1", "--attempts", "1", "--also", &also]));
+    let who = format!("locked by cyrus_writer[{}] after", holder.pid());
+    done.assert_refused(75, &who);
 }
 
 /// A user of each kind of lock, by flock(1) and by a description's lock.
