@@ -1,8 +1,8 @@
 //! Locks of other programs: Cyrus's own, by a program that locks as it does, and those of `--also`.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -128,20 +128,46 @@ fn without_the_lock_the_same_writer_is_torn() {
     assert!(torn.count() > 0);
 }
 
+/// For its user, who is known by his lock folder, else by his configdirectory: in a folder of root's,
+/// such as /run, one of root's own would lock Cyrus out.
 #[test]
 fn a_lock_file_that_is_missing_is_made_as_cyrus_makes_it() {
     if !is_root("the owner of a lock file") {
         return;
     }
-    let cyrus = Cyrus::new(LAYOUTS[2]);
-    let folder = cyrus.scene.path("conf");
-    std::os::unix::fs::chown(&folder, Some(1234), Some(1235)).unwrap();
-    run(cyrus.copy("x", &[]).arg(cyrus.flag())).assert_code(0);
-    let made = fs::metadata(&cyrus.lock).unwrap();
-    assert_eq!((made.uid(), made.gid(), made.mode() & 0o777), (1234, 1235, 0o600));
-    let folder = fs::metadata(cyrus.lock.parent().unwrap()).unwrap();
-    assert_eq!((folder.uid(), folder.gid(), folder.mode() & 0o777), (1234, 1235, 0o700));
-    assert!(!cyrus.is_locked());
+    for layout in LAYOUTS {
+        let cyrus = Cyrus::new(layout);
+        chown(cyrus.scene.path("conf"), Some(1234), Some(1235)).unwrap();
+        let above = cyrus.lock.ancestors().nth(2).unwrap().to_owned();
+        let expected = match layout.1.contains("/lock/q/") {
+            false => (1234, 1235),
+            true => {
+                fs::create_dir_all(&above).unwrap();
+                chown(&above, Some(2345), Some(2346)).unwrap();
+                (2345, 2346)
+            }
+        };
+        run(cyrus.copy("x", &[]).arg(cyrus.flag())).assert_code(0);
+        let owned = |path: &Path| {
+            let found = fs::metadata(path).unwrap();
+            ((found.uid(), found.gid()), found.mode() & 0o777)
+        };
+        assert_eq!(owned(&cyrus.lock), (expected, 0o600), "{layout:?}");
+        let folder = cyrus.lock.parent().unwrap();
+        assert_eq!(owned(folder), (expected, 0o700), "{layout:?}");
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 1, "something was left beside it");
+        assert!(!cyrus.is_locked());
+    }
+}
+
+/// A run that made nothing is no reason to touch another Cyrus's folders.
+#[test]
+fn a_cyrus_that_is_not_there_is_refused() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    fs::remove_dir(cyrus.scene.path("conf")).unwrap();
+    run(cyrus.copy("x", &[]).arg(cyrus.flag())).assert_refused(66, "conf: no such folder");
+    assert_eq!(cyrus.scene.manifests().len(), 0);
+    assert!(!cyrus.scene.path("conf").exists());
 }
 
 #[test]
@@ -197,6 +223,70 @@ fn holders_are_named_in_btrfs_subvolumes_too() {
     let done = run(&mut cyrus.copy("x", &["--drain", "0.1", "--attempts", "1", "--also", &also]));
     let who = format!("locked by cyrus_writer[{}] after", holder.pid());
     done.assert_refused(75, &who);
+}
+
+/// One file twice, by the same name or not: whoever takes both waits for himself.
+#[test]
+fn a_file_that_is_named_twice_is_locked_once() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    run(cyrus.copy("made", &[]).arg(cyrus.flag())).assert_code(0);
+    let (lock, link) = (cyrus.scene.path("a.lock"), cyrus.scene.path("link"));
+    File::create(&lock).unwrap();
+    fs::hard_link(&lock, &link).unwrap();
+    let also = |kind: &str, path: &Path| format!("--also={kind}:{}", path.display());
+    let options = [
+        also("fcntl", &cyrus.lock),
+        also("flock", &cyrus.lock),
+        also("flock", &lock),
+        also("flock", &link),
+        also("fcntl", &lock),
+    ];
+    let mut copy = cyrus.copy("x", &["--drain", "0.1", "--attempts", "1"]);
+    run(copy.arg(cyrus.flag()).args(options)).assert_code(0);
+    let manifest = cyrus.scene.manifests().pop().unwrap();
+    let taken: Vec<_> = manifest["foreign"].as_array().unwrap().iter().collect();
+    let taken: Vec<_> = taken.iter().map(|lock| (&lock["kind"], &lock["path"])).collect();
+    let (cyruss, other) = (json!(cyrus.lock), json!(lock));
+    let kinds = ["cyrus", "flock", "flock", "fcntl"].map(|kind| json!(kind));
+    let paths = [&cyruss, &cyruss, &other, &other];
+    assert_eq!(taken, kinds.iter().zip(paths).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_interrupt_while_waiting_gives_everything_back() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let first = cyrus.scene.path("first");
+    File::create(&first).unwrap();
+    run(cyrus.copy("made", &[]).arg(cyrus.flag())).assert_code(0);
+    let before = cyrus.scene.generation();
+    let second = cyrus.scene.path("second");
+    File::create(&second).unwrap();
+    let holder = cyrus.holding(&second);
+    let also = [&first, &second].map(|path| format!("--also=fcntl:{}", path.display()));
+    let waiting = start(cyrus.copy("x", &["--drain", "60"]).arg(cyrus.flag()).args(also));
+    let is_free = |path| stillpoint::lock_holders(&File::open(path).unwrap()).is_empty();
+    wait_for("the first two", || cyrus.is_locked() && !is_free(&first));
+    waiting.signal(Signal::SIGTERM);
+    let done = waiting.wait();
+    assert_eq!(done.signal, Some(Signal::SIGTERM as i32), "{done:#?}");
+    assert!(!cyrus.is_locked() && is_free(&first));
+    assert_eq!(cyrus.scene.generation(), before, "no writer of ours had to wait");
+    drop(holder);
+}
+
+/// At the hold limit Cyrus goes on although the command, which ignores the signal, ran that long.
+#[test]
+fn the_hold_limit_is_cyruss_limit_too() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let writer = cyrus.writing();
+    let mut command = cyrus.scene.stillpoint();
+    command.args(["snapshot", "mail", "--hold", "0.2"]).arg(cyrus.flag());
+    let done = run(command.args(["--", "sh", "-c", "trap '' TERM; sleep 600"]));
+    done.assert_refused(124, "hold limit");
+    let number = || fs::read(cyrus.scene.path("store/a")).unwrap();
+    let last = number();
+    wait_for("the writer goes on", || number() != last);
+    drop(writer);
 }
 
 /// A user of each kind of lock, by flock(1) and by a description's lock.
@@ -310,6 +400,8 @@ fn a_configuration_that_is_no_use_is_refused_before_the_gate_closes() {
         ("\u{0}garbage\n", 65, "imapd.conf:1: expected `option: value`"),
         (&loops, 65, "include each other"),
         ("@include: /nowhere/x.conf\n", 66, "/nowhere/x.conf"),
+        ("@include: /\n", 71, "/: cannot be read: Is a directory"),
+        ("configdirectory: /nowhere/c\n", 66, "/nowhere/c: no such folder"),
     ] {
         fs::write(&file, text).unwrap();
         run(cyrus.copy("x", &[]).arg(cyrus.flag())).assert_refused(code, said);
@@ -317,7 +409,7 @@ fn a_configuration_that_is_no_use_is_refused_before_the_gate_closes() {
     let other = cyrus.scene.path("other.conf");
     fs::write(&other, format!("configdirectory: {}\n", cyrus.scene.path("conf").display()))
         .unwrap();
-    fs::write(&file, format!("@include: {}\n", other.display())).unwrap();
+    fs::write(&file, format!("@Include: {}\n", other.display())).unwrap();
     run(cyrus.copy("x", &[]).arg(cyrus.flag())).assert_code(0);
     fs::remove_file(&file).unwrap();
     run(cyrus.copy("y", &[]).arg(cyrus.flag())).assert_refused(66, "imapd.conf: no such file");
@@ -326,6 +418,31 @@ fn a_configuration_that_is_no_use_is_refused_before_the_gate_closes() {
     }
     run(&mut cyrus.copy("y", &["--also", "flock:/nowhere/x"])).assert_refused(66, "/nowhere/x");
     assert_eq!(cyrus.scene.generation(), 2, "one snapshot only");
+}
+
+/// Root with no right to pass over permissions, as in many a container.
+#[test]
+fn what_may_not_be_opened_is_refused_before_the_gate_closes() {
+    if !is_root("another one's files") {
+        return;
+    }
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    run(cyrus.copy("made", &[]).arg(cyrus.flag())).assert_code(0);
+    let before = cyrus.scene.generation();
+    let refused = |path: &Path, said: &str| {
+        let copy = cyrus.copy("x", &["--dry-run"]);
+        let mut bare = cyrus.scene.environment(Command::new("setpriv"));
+        bare.args(["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]);
+        bare.arg(copy.get_program()).args(copy.get_args()).arg(cyrus.flag());
+        let mode = fs::metadata(path).unwrap().permissions();
+        fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+        run(&mut bare).assert_refused(77, said);
+        fs::set_permissions(path, mode).unwrap();
+    };
+    refused(&cyrus.scene.path("imapd.conf"), "imapd.conf: cannot be read: Permission denied");
+    refused(&cyrus.lock, "$GLOBAL.lock: cannot be locked: Permission denied");
+    refused(cyrus.lock.parent().unwrap(), "$GLOBAL.lock: Permission denied");
+    assert_eq!(cyrus.scene.generation(), before);
 }
 
 #[test]

@@ -112,9 +112,10 @@ impl Making<'_> {
                 Some(left) => Bounds::Until(Instant::now() + left),
                 None => Bounds::None,
             };
-            command.env(HELD, &cover).envs(self.plan.foreign.environment());
+            command.env(HELD, &cover);
             let users = self.plan.provider.name() == command::NAME;
             let ended = if users {
+                command.envs(self.plan.foreign.environment());
                 // Standard output is for the name of the snapshot.
                 let terms = Terms { bounds, inherited: &[], prints_errors_only: true };
                 child::run(&mut command, terms, self.signals)?

@@ -4,16 +4,26 @@
 //! `cyr_withlock_run` takes it exclusively, by fcntl(2) on the whole file. The file's place follows from
 //! imapd.conf(5): the folder `mboxname_lockpath`, or `lock` in `configdirectory`; below it, with
 //! `hashimapspool`, a folder for the name's hash, of which this name has one with `fulldirhash` and
-//! one without. Cyrus makes file and folders when it first needs them and never removes them; we make
-//! them as it would, and never truncate the file.
+//! one without.
+//!
+//! A lock in the wrong place keeps nobody out, and nothing tells. So the file is read as Cyrus reads it,
+//! and what Cyrus would not start with is refused, as is a service with a place of its own.
+//!
+//! Cyrus makes file and folders when it first needs them and never removes them. We make them as it
+//! would, and never truncate the file. They must be its user's, or Cyrus itself is locked out: they get
+//! their owner aside and their name last, by descriptor, since in Cyrus's folders its user may put a
+//! link in the place of any name.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use nix::libc;
+
 use crate::catalogue::manifest::recordable;
+use crate::catalogue::rename_to_free;
 use crate::exit::{Exit, Failure, reason};
 
 const NAME: &str = "$GLOBAL.lock";
@@ -23,10 +33,18 @@ const HASHED: &str = "q";
 const FULLY_HASHED: &str = "W";
 /// Files that include each other must come to an end.
 const DEEPEST: u32 = 16;
+/// What the place depends on.
+const OPTIONS: [&str; 5] =
+    ["configdirectory", "fulldirhash", "global_lock", "hashimapspool", "mboxname_lockpath"];
+/// Stands for the option's value at the beginning of another one.
+const DIRECTORY: &str = "{configdirectory}";
+/// What we make gets its name only when it is as it should be.
+const ASIDE: &str = ".stillpoint-";
 
 /// Cyrus's lock, as configured.
 #[derive(Debug)]
 pub struct Cyrus {
+    directory: PathBuf,
     root: PathBuf,
     lock_file: PathBuf,
 }
@@ -50,6 +68,12 @@ impl Cyrus {
             Some(value) => switch(value)
                 .ok_or_else(|| wrong(format!("{name} is neither yes nor no: {value:?}"))),
         };
+        if let Some(name) = options.keys().find(|name| is_of_one_service(name)) {
+            let message = format!(
+                "{shown}: {name} gives one service a lock of its own, so no lock keeps all of them out; set it for all"
+            );
+            return Err(Failure::new(Exit::UNAVAILABLE, message));
+        }
         if !switch("global_lock", true)? {
             let message = format!(
                 "{shown}: global_lock is off, so Cyrus takes no part in it; set `global_lock: yes` and restart Cyrus"
@@ -60,11 +84,18 @@ impl Cyrus {
             wrong("no configdirectory; name the imapd.conf that Cyrus uses".to_string())
         })?;
         let root = match options.get("mboxname_lockpath") {
-            Some(path) => PathBuf::from(path.replace("{configdirectory}", directory)),
+            Some(path) => match path.split_at_checked(DIRECTORY.len()) {
+                Some((start, rest)) if start.eq_ignore_ascii_case(DIRECTORY) => {
+                    PathBuf::from(format!("{directory}{rest}"))
+                }
+                _ => PathBuf::from(path),
+            },
             None => Path::new(directory).join("lock"),
         };
-        if !root.is_absolute() {
-            return Err(wrong(format!("{} is no absolute path", root.display())));
+        if let Some(path) =
+            [Path::new(directory), &root].into_iter().find(|path| !path.is_absolute())
+        {
+            return Err(wrong(format!("{} is no absolute path", path.display())));
         }
         recordable(&root).map_err(Failure::usage)?;
         let folder = match (switch("hashimapspool", false)?, switch("fulldirhash", false)?) {
@@ -72,15 +103,27 @@ impl Cyrus {
             (true, false) => root.join(HASHED),
             (true, true) => root.join(FULLY_HASHED),
         };
-        Ok(Cyrus { root, lock_file: folder.join(NAME) })
+        Ok(Cyrus { directory: directory.into(), root, lock_file: folder.join(NAME) })
+    }
+
+    /// There is such a Cyrus, whose lock can be looked at.
+    pub fn check(&self) -> Result<(), Failure> {
+        if !self.directory.is_dir() {
+            let message = format!(
+                "{}: no such folder; name the imapd.conf that Cyrus uses",
+                self.directory.display()
+            );
+            return Err(Failure::new(Exit::MISSING, message));
+        }
+        let looked = self.lock_file.try_exists().map(drop);
+        looked.map_err(|error| Failure::system(self.lock_file.display(), error))
     }
 
     pub fn lock_file(&self) -> &Path {
         &self.lock_file
     }
 
-    /// Makes the file if it is missing, and its folders, as those of the user who runs Cyrus: whoever
-    /// has the nearest folder that is there.
+    /// Makes the file if it is missing, and its folders, for the user who runs Cyrus.
     pub fn make_lock_file(&self) -> Result<(), Failure> {
         self.make().map_err(|error| {
             let shown = self.lock_file.display();
@@ -95,39 +138,53 @@ impl Cyrus {
     }
 
     fn make(&self) -> io::Result<()> {
-        let folder = self.lock_file.parent().unwrap_or(&self.root);
         if self.lock_file.try_exists()? {
             return Ok(());
         }
-        let mut missing = Vec::new();
-        let mut there = folder;
-        while !there.try_exists()? {
-            missing.push(there);
-            there = there.parent().ok_or(io::ErrorKind::NotFound)?;
-        }
-        let owner = fs::metadata(there)?;
-        let give = |path: &Path| chown(path, Some(owner.uid()), Some(owner.gid()));
-        for folder in missing.into_iter().rev() {
-            match DirBuilder::new().mode(0o700).create(folder) {
-                Ok(()) => give(folder)?,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let mut options = File::options();
-        match options.write(true).create_new(true).mode(0o600).open(&self.lock_file) {
-            Ok(_) => give(&self.lock_file),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
-        }
+        let known = if self.root.try_exists()? { &self.root } else { &self.directory };
+        let owner = fs::metadata(known)?;
+        let folder = self.lock_file.parent().unwrap_or(&self.root);
+        make_folder(folder, &owner)?;
+        let file = tempfile::Builder::new().prefix(ASIDE).tempfile_in(folder)?;
+        fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        unless_there(file.persist_noclobber(&self.lock_file).map(drop).map_err(|kept| kept.error))
     }
 }
 
-/// What imapd takes for yes and no.
+/// With the folders above it.
+fn make_folder(folder: &Path, owner: &Metadata) -> io::Result<()> {
+    if folder.try_exists()? {
+        return Ok(());
+    }
+    let above = folder.parent().ok_or(io::ErrorKind::NotFound)?;
+    make_folder(above, owner)?;
+    let private = Permissions::from_mode(0o700);
+    let made = tempfile::Builder::new().prefix(ASIDE).permissions(private).tempdir_in(above)?;
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW);
+    fchown(options.open(made.path())?, Some(owner.uid()), Some(owner.gid()))?;
+    unless_there(rename_to_free(made.path(), folder))
+}
+
+/// Somebody else, Cyrus most likely, was faster.
+fn unless_there(made: io::Result<()>) -> io::Result<()> {
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// As in `imap_global_lock`.
+fn is_of_one_service(name: &str) -> bool {
+    OPTIONS.iter().any(|option| name.strip_suffix(option).is_some_and(|rest| rest.ends_with('_')))
+}
+
+/// What Cyrus takes for yes and no: it looks at the first letters only.
 fn switch(value: &str) -> Option<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "1" | "yes" | "y" | "on" | "true" | "t" => Some(true),
-        "0" | "no" | "n" | "off" | "false" | "f" => Some(false),
+    let begins = |starts: &[&str]| starts.iter().any(|start| value.starts_with(start));
+    match value {
+        _ if begins(&["1", "y", "on", "t"]) => Some(true),
+        _ if begins(&["0", "n", "of", "f"]) => Some(false),
         _ => None,
     }
 }
@@ -135,65 +192,105 @@ fn switch(value: &str) -> Option<bool> {
 /// Adds the options of a file, and of those that it includes: `name: value`, one on each line, which a
 /// backslash at its end continues.
 fn read(path: &Path, depth: u32, options: &mut HashMap<String, String>) -> Result<(), Failure> {
-    let wrong = |number: usize, what: &str| {
-        Failure::new(Exit::DATA, format!("{}:{}: {what}", path.display(), number + 1))
-    };
+    let shown = path.display();
     if depth > DEEPEST {
-        return Err(wrong(0, "files include each other"));
+        return Err(Failure::new(Exit::DATA, format!("{shown}: files include each other")));
     }
     let bytes = fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
-            let message = format!("{}: no such file; name Cyrus's imapd.conf", path.display());
+            let message = format!("{shown}: no such file; name Cyrus's imapd.conf");
             Failure::new(Exit::MISSING, message)
         }
-        _ => Failure::system(format_args!("{}: cannot be read", path.display()), error),
+        _ => Failure::system(format_args!("{shown}: cannot be read"), error),
     })?;
-    let text = String::from_utf8_lossy(&bytes).replace("\\\n", "");
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+    let text = String::from_utf8_lossy(&bytes);
+    let mut line = String::new();
+    for (number, piece) in text.split('\n').enumerate() {
+        line.push_str(piece);
+        if line.ends_with('\\') {
+            line.pop();
             continue;
         }
-        let (name, value) = line
-            .split_once(':')
-            .map(|(name, value)| (name.trim(), value.trim()))
-            .filter(|(name, value)| !name.is_empty() && !value.is_empty())
-            .ok_or_else(|| wrong(number, "expected `option: value`"))?;
-        match name {
-            "@include" => read(Path::new(value), depth + 1, options)?,
-            _ => {
-                options.insert(name.to_ascii_lowercase(), value.to_owned());
+        let whole = std::mem::take(&mut line);
+        let whole = whole.trim();
+        if whole.is_empty() || whole.starts_with('#') {
+            continue;
+        }
+        let wrong =
+            |what: &str| Failure::new(Exit::DATA, format!("{shown}:{}: {what}", number + 1));
+        let (name, value) = option(whole).ok_or_else(|| wrong("expected `option: value`"))?;
+        match name.as_str() {
+            // Cyrus's working folder is not ours.
+            "@include" if !Path::new(value).is_absolute() => {
+                return Err(wrong("the included file needs an absolute path"));
             }
+            "@include" => read(Path::new(value), depth + 1, options)?,
+            directive if directive.starts_with('@') => return Err(wrong("no such directive")),
+            _ if options.contains_key(&name) => return Err(wrong("this option was given before")),
+            _ => drop(options.insert(name, value.to_owned())),
         }
     }
     Ok(())
+}
+
+/// Capitals do not count in the name, and the colon follows at once.
+fn option(line: &str) -> Option<(String, &str)> {
+    let (name, value) = line.split_once(':')?;
+    let word = name.strip_prefix('@').unwrap_or(name);
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    let value = value.trim();
+    (word.chars().all(plain) && !value.is_empty()).then(|| (name.to_ascii_lowercase(), value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn configured(text: &str) -> Result<PathBuf, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("imapd.conf");
+        fs::write(&file, format!("configdirectory: /c\n{text}")).unwrap();
+        Cyrus::configured(&file).map(|cyrus| cyrus.lock_file().to_owned())
+    }
+
     /// Where Cyrus 3.12.3 was seen to lock.
     #[test]
     fn every_layout_has_its_place() {
-        let place = |text: &str| {
-            let folder = tempfile::tempdir().unwrap();
-            let file = folder.path().join("imapd.conf");
-            fs::write(&file, format!("configdirectory: /c\n{text}")).unwrap();
-            Cyrus::configured(&file).unwrap().lock_file().to_owned()
-        };
         for (text, lock) in [
             ("", "/c/lock/$GLOBAL.lock"),
             ("hashimapspool: yes", "/c/lock/q/$GLOBAL.lock"),
             ("hashimapspool: 1\nfulldirhash: on", "/c/lock/W/$GLOBAL.lock"),
             ("fulldirhash: t", "/c/lock/$GLOBAL.lock"),
             ("mboxname_lockpath: /p", "/p/$GLOBAL.lock"),
-            ("mboxname_lockpath: /p\nHashImapSpool: TRUE", "/p/q/$GLOBAL.lock"),
+            ("mboxname_lockpath: /p\nHashImapSpool: true", "/p/q/$GLOBAL.lock"),
+            ("mboxname_lockpath: /p\nfulldirhash: y\nhashimapspool: t", "/p/W/$GLOBAL.lock"),
             ("mboxname_lockpath: {configdirectory}/p", "/c/p/$GLOBAL.lock"),
-            ("# hashimapspool: yes\n\n  global_lock : yes", "/c/lock/$GLOBAL.lock"),
+            ("mboxname_lockpath: {ConfigDirectory}/p", "/c/p/$GLOBAL.lock"),
+            ("mboxname_lockpath: /p{configdirectory}", "/p{configdirectory}/$GLOBAL.lock"),
+            ("# hashimapspool: yes\n\n  global_lock: yes", "/c/lock/$GLOBAL.lock"),
             ("hashimap\\\nspool: yes", "/c/lock/q/$GLOBAL.lock"),
+            ("#\\\nhashimapspool: yes", "/c/lock/$GLOBAL.lock"),
+            ("hashimapspool:yes # all of them\t\r", "/c/lock/q/$GLOBAL.lock"),
+            ("hashimapspool: off\nlmtp_timeout: 5", "/c/lock/$GLOBAL.lock"),
         ] {
-            assert_eq!(place(text), Path::new(lock), "{text}");
+            assert_eq!(configured(text).unwrap(), Path::new(lock), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cyrus_would_not_start_with_is_refused() {
+        for (text, said) in [
+            ("\\\nhashimapspool : yes", "imapd.conf:3: expected"),
+            ("hashimapspool:", "imapd.conf:2: expected"),
+            ("hashimapspool: YES", "neither yes nor no"),
+            ("hashimapspool: yes\nHASHIMAPSPOOL: no", "imapd.conf:3: this option was given before"),
+            ("@includes: /x", "imapd.conf:2: no such directive"),
+            ("@Include: x.conf", "imapd.conf:2: the included file needs an absolute path"),
+            ("imap_global_lock: no", "imap_global_lock gives one service"),
+            ("mboxname_lockpath: run", "run is no absolute path"),
+        ] {
+            let failure = configured(text).unwrap_err().to_string();
+            assert!(failure.contains(said), "{text:?}: {failure}");
         }
     }
 }

@@ -17,6 +17,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,8 @@ const POLL: (Duration, Duration) = (Duration::from_micros(200), Duration::from_m
 /// How a file is locked. The two kinds do not see each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// As [`Kind::Fcntl`], on a file that is made if it is missing.
+    Cyrus,
     /// fcntl(2), for writing, all of the file. Of the description: closing the file elsewhere in this
     /// process does not lose it, and it excludes the locks of processes.
     Fcntl,
@@ -48,7 +51,18 @@ pub enum Kind {
     Flock,
 }
 
-/// A value of `--also`.
+impl Kind {
+    /// For the manifest.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Cyrus => "cyrus",
+            Kind::Fcntl => "fcntl",
+            Kind::Flock => "flock",
+        }
+    }
+}
+
+/// A value of `--also`, or Cyrus's lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Also {
     kind: Kind,
@@ -81,13 +95,23 @@ impl ForeignLocks {
     pub fn find(arguments: &Arguments) -> Result<ForeignLocks, Failure> {
         let cyrus = arguments.cyrus.as_deref().map(Cyrus::configured).transpose()?;
         let mut wanted = Vec::new();
+        let mut seen = Vec::new();
         if let Some(cyrus) = &cyrus {
-            wanted.push(Also { kind: Kind::Fcntl, path: cyrus.lock_file().to_owned() });
+            cyrus.check()?;
+            let path = cyrus.lock_file().to_owned();
+            if path.exists() {
+                seen.push((false, identity(&open(&path)?, &path)?));
+            }
+            wanted.push(Also { kind: Kind::Cyrus, path });
         }
         for also in &arguments.also {
             let path = known_path(&also.path)?;
-            open(&path)?;
-            wanted.push(Also { kind: also.kind, path });
+            let file = (also.kind == Kind::Flock, identity(&open(&path)?, &path)?);
+            // We would wait for ourselves.
+            if !seen.contains(&file) {
+                seen.push(file);
+                wanted.push(Also { kind: also.kind, path });
+            }
         }
         Ok(ForeignLocks { wanted, cyrus })
     }
@@ -95,12 +119,7 @@ impl ForeignLocks {
     /// The records for the manifest, before anything was waited for.
     pub fn records(&self) -> Vec<ForeignRecord> {
         let record = |also: &Also| ForeignRecord {
-            kind: match (also.kind, &self.cyrus) {
-                (_, Some(cyrus)) if cyrus.lock_file() == also.path => "cyrus",
-                (Kind::Fcntl, _) => "fcntl",
-                (Kind::Flock, _) => "flock",
-            }
-            .to_string(),
+            kind: also.kind.name().to_owned(),
             path: also.path.clone(),
             waited_ms: None,
         };
@@ -123,9 +142,7 @@ impl ForeignLocks {
         let mut progress = Progress::new();
         let mut held = HeldLocks::default();
         for (also, record) in self.wanted.iter().zip(records) {
-            if let Some(cyrus) = &self.cyrus
-                && cyrus.lock_file() == also.path
-            {
+            if let (Kind::Cyrus, Some(cyrus)) = (also.kind, &self.cyrus) {
                 cyrus.make_lock_file()?;
             }
             let once = Instant::now();
@@ -163,6 +180,12 @@ fn open(path: &Path) -> Result<File, Failure> {
     opened.map_err(|error| {
         Failure::system(format_args!("{}: cannot be locked", path.display()), error)
     })
+}
+
+/// Device and inode.
+fn identity(file: &File, path: &Path) -> Result<(u64, u64), Failure> {
+    let found = file.metadata().map_err(|error| Failure::system(path.display(), error))?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// Polls for one lock, until `limit` after `since`.
