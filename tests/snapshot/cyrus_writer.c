@@ -78,7 +78,7 @@ int main(int argc, char **argv)
             usleep(2000);
             put(argv[4], number);
             leave(fd);
-            usleep(500);
+            usleep(2000);
         }
     }
     if (argc == 3 && !strcmp(argv[1], "hold")) {

@@ -27,6 +27,9 @@ const LAYOUTS: [(&str, &str); 6] = [
     ),
 ];
 
+/// The files of each writer, which agree whenever he does not hold the lock.
+const PAIRS: [[&str; 2]; 2] = [["a", "b"], ["c", "d"]];
+
 struct Cyrus {
     scene: Scene,
     program: PathBuf,
@@ -51,12 +54,15 @@ impl Cyrus {
         Cyrus { scene, program, lock }
     }
 
-    fn writing(&self) -> Running {
-        let (a, b) = (self.scene.path("store/a"), self.scene.path("store/b"));
-        let mut writer = Command::new(&self.program);
-        let writer = start(writer.arg("write").arg(&self.lock).args([&a, &b]));
-        wait_for("the first numbers", || b.exists());
-        writer
+    /// Two writers side by side, which the shared lock does not part.
+    fn writing(&self) -> [Running; 2] {
+        PAIRS.map(|pair| {
+            let [first, second] = pair.map(|file| self.scene.path("store").join(file));
+            let mut writer = Command::new(&self.program);
+            let writer = start(writer.arg("write").arg(&self.lock).args([&first, &second]));
+            wait_for("the first numbers", || second.exists());
+            writer
+        })
     }
 
     /// Holds Cyrus's lock shared until it is dropped.
@@ -82,11 +88,11 @@ impl Cyrus {
         copy
     }
 
-    /// Whether the two files of a snapshot disagree.
+    /// Whether two files of one writer disagree in a snapshot.
     fn is_torn(&self, name: &str) -> bool {
         let read =
             |file: &str| fs::read(self.scene.path("snapshots").join(name).join(file)).unwrap();
-        read("a") != read("b")
+        PAIRS.iter().any(|[first, second]| read(first) != read(second))
     }
 
     /// Whether somebody keeps a Cyrus process out.
@@ -223,6 +229,23 @@ fn holders_are_named_in_btrfs_subvolumes_too() {
     let done = run(&mut cyrus.copy("x", &["--drain", "0.1", "--attempts", "1", "--also", &also]));
     let who = format!("locked by cyrus_writer[{}] after", holder.pid());
     done.assert_refused(75, &who);
+}
+
+#[test]
+fn on_a_terminal_the_wait_says_for_whom() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let holder = cyrus.holding(&cyrus.lock);
+    let copy = cyrus.copy("x", &["--drain", "1", "--attempts", "1"]);
+    let words = [copy.get_program()].into_iter().chain(copy.get_args());
+    let mut words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    words.push(cyrus.flag().to_string_lossy().into_owned());
+    let mut script = cyrus.scene.environment(Command::new("script"));
+    let done = run(script.args(["-qec", &words.join(" "), "/dev/null"]));
+    done.assert_code(75);
+    let (path, pid) = (cyrus.lock.display(), holder.pid());
+    let who = format!(" ms for {path}, locked by cyrus_writer[{pid}]");
+    assert!(done.stdout.contains(&who), "{done:#?}");
+    assert!(done.stdout.contains("stillpoint: waiting "), "{done:#?}");
 }
 
 /// One file twice, by the same name or not: whoever takes both waits for himself.
@@ -435,7 +458,7 @@ fn what_may_not_be_opened_is_refused_before_the_gate_closes() {
         bare.args(["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]);
         bare.arg(copy.get_program()).args(copy.get_args()).arg(cyrus.flag());
         let mode = fs::metadata(path).unwrap().permissions();
-        fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
         run(&mut bare).assert_refused(77, said);
         fs::set_permissions(path, mode).unwrap();
     };

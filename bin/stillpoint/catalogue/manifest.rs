@@ -335,6 +335,14 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_from_before_locks_of_others_is_read() {
+        let mut manifest: serde_json::Value =
+            serde_json::from_str(&Manifest::begun("a".into(), "copy", &[]).to_json()).unwrap();
+        assert!(manifest.as_object_mut().unwrap().remove("foreign").is_some(), "always present");
+        assert!(Manifest::parse(&manifest.to_string()).unwrap().foreign.is_empty());
+    }
+
+    #[test]
     fn numbers_are_read_as_they_were_written() {
         let mut manifest = Manifest::begun("a".into(), "copy", &[]);
         manifest.presync_ms = Some(4.189025452468217e21);
