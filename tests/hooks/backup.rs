@@ -55,6 +55,18 @@ impl Backup {
         }
     }
 
+    /// Puts a program in restic's place.
+    fn restic(&self, script: &str) {
+        let mut write = Command::new("sh");
+        write.args([
+            "-c",
+            r#"printf '#!/bin/sh\n%s\n' "$1" >"$2" && chmod 755 "$2""#,
+            "sh",
+            script,
+        ]);
+        assert!(write.arg(self.path("bin/restic")).status().unwrap().success());
+    }
+
     fn snapshots(&self) -> usize {
         fs::read_dir(self.path("snapshots")).unwrap().count()
     }
@@ -121,16 +133,7 @@ fn borgmatic_hears_of_a_barrier_that_was_not_quiet() {
 #[test]
 fn restic_reads_a_snapshot_that_is_pinned_and_its_status_is_passed_on() {
     let backup = Backup::new("restic");
-    let restic = |script: &str| {
-        let mut write = Command::new("sh");
-        write.args([
-            "-c",
-            r#"printf '#!/bin/sh\n%s\n' "$1" >"$2" && chmod 755 "$2""#,
-            "sh",
-            script,
-        ]);
-        assert!(write.arg(backup.path("bin/restic")).status().unwrap().success());
-    };
+    let restic = |script: &str| backup.restic(script);
     let call = Call::with_arguments(&["--tag", "mail box"]);
     restic(
         r#"echo "$1|$2|$3|$#"; cat "$4/letter"; stillpoint prune --keep 1 2>&1; stillpoint list"#,
@@ -174,6 +177,39 @@ fn rsnapshot_finds_a_link() {
     }
     assert_eq!(backup.snapshots(), 1);
     assert_eq!(backup.call(Call::with_arguments(&["pre"])).code(), 64);
+}
+
+/// The catalogue is everybody's: what was taken under other barriers is not theirs to remove.
+#[test]
+fn snapshots_under_other_barriers_stay() {
+    for (hook, after) in [
+        ("kopia", Call::with_variables(&[("KOPIA_ACTION", "after-snapshot-root")])),
+        ("borgmatic", Call::with_arguments(&["after"])),
+        ("rsnapshot", Call::with_arguments(&["post"])),
+        ("restic", Call::with_arguments(&[])),
+    ] {
+        let backup = Backup::new(hook);
+        assert_eq!(backup.host.place.run(["create", "news"]).code(), 0);
+        let take = |barrier: &str| {
+            let mut snapshot = backup.host.place.command(["snapshot", barrier, "--copy"]);
+            snapshot.arg(backup.path("store")).arg("--to").arg(backup.path("snapshots"));
+            snapshot.args(["--hold", "10", "--min-open", "0"]);
+            snapshot.env("STILLPOINT_CATALOG", backup.path("catalog"));
+            let done = finish(snapshot);
+            assert_eq!(done.code(), 0, "{done:?}");
+            PathBuf::from(done.stdout.trim())
+        };
+        let news = [take("news"), take("news"), take("news")];
+        let mail = [take("mail"), take("mail")];
+        let mut command = backup.command(after);
+        command.env("BARRIERS", "  mail ");
+        if hook == "restic" {
+            backup.restic("exit 0");
+        }
+        assert_eq!(finish(command).code(), 0, "{hook}");
+        assert!(news.iter().all(|path| path.exists()), "{hook}");
+        assert!(!mail[0].exists(), "{hook}");
+    }
 }
 
 #[test]

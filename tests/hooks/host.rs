@@ -33,6 +33,13 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/hooks")
 }
 
+/// What stood behind `option` in the commands that were recorded.
+pub fn values_of(log: &Path, option: &str) -> Vec<f64> {
+    let text = std::fs::read_to_string(log).unwrap();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.windows(2).filter(|pair| pair[0] == option).map(|pair| pair[1].parse().unwrap()).collect()
+}
+
 /// A hook on a place with a barrier.
 pub struct Host {
     pub place: Place,
@@ -46,7 +53,12 @@ impl Host {
 
     /// The call, not made yet. Hosts give their hooks little else than this.
     pub fn command(&self, call: Call) -> Command {
-        let mut path = folder().join(self.hook);
+        self.command_of(self.hook, call)
+    }
+
+    /// The same of another host's hook.
+    pub fn command_of(&self, hook: &str, call: Call) -> Command {
+        let mut path = folder().join(hook);
         if let Some(name) = call.name {
             let link = self.place.path(name);
             let _ = std::os::unix::fs::symlink(&path, &link);
@@ -77,6 +89,23 @@ impl Host {
         let mut command = self.command(call);
         command.env(name, value);
         finish(command)
+    }
+
+    /// Makes a program `bin/stillpoint` that notes its words, does `what` and then the real thing; says
+    /// where it notes them.
+    pub fn record_commands(&self, what: &str) -> PathBuf {
+        let (bin, log) = (self.place.path("bin"), self.place.path("commands"));
+        let text = format!(
+            "#!/bin/sh\necho \"$@\" >>{}\n{what}\nexec {STILLPOINT} \"$@\"\n",
+            log.display()
+        );
+        // By a process of its own: a program that is open for writing cannot be started.
+        let script =
+            r#"mkdir -p "$2" && printf '%s' "$1" >"$2/stillpoint" && chmod 755 "$2/stillpoint""#;
+        let mut write = Command::new("sh");
+        write.args(["-c", script, "sh", &text]).arg(bin);
+        assert!(write.status().unwrap().success());
+        log
     }
 
     pub fn is_closed(&self) -> bool {

@@ -1,6 +1,8 @@
 //! The hooks of `scripts/hooks`, called as their hosts call them, and the units of `scripts/systemd`.
 //!
 //! * `orders`: the hosts that call before and after a snapshot of their own, in every order they can;
+//! * `overlaps`: the same with several snapshots, hosts or barriers at once;
+//! * `settings`: where they come from, and what is missing where a hook runs;
 //! * `hosts`: what is particular to one of them;
 //! * `backup`: the tools that read a snapshot of ours;
 //! * `real`: real tools, on a real btrfs;
@@ -11,11 +13,14 @@
 mod harness;
 
 mod backup;
+mod calls;
 mod host;
 mod hosts;
 #[allow(dead_code, reason = "the tests of snapshot use the rest")]
 #[path = "../snapshot/image.rs"]
 mod image;
 mod orders;
+mod overlaps;
 mod real;
+mod settings;
 mod systemd;

@@ -2,46 +2,9 @@
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{eventually, finish};
+use crate::calls::{HOSTS, each, of_nothing};
+use crate::harness::eventually;
 use crate::host::{Call, Host};
-
-/// A hook, its call before and its call after.
-type Calls = (&'static str, Call, Call);
-
-const SNAPPER: Calls = (
-    "snapper",
-    Call::with_arguments(&["create-snapshot-pre", "/srv", "btrfs", "7"]),
-    Call::with_arguments(&["create-snapshot-post", "/srv", "btrfs", "7"]),
-);
-
-const HOSTS: [Calls; 7] = [
-    ("qemu-ga", Call::with_arguments(&["freeze"]), Call::with_arguments(&["thaw"])),
-    ("vmware", Call::with_arguments(&["freeze"]), Call::with_arguments(&["thaw"])),
-    SNAPPER,
-    (
-        "sanoid",
-        Call::with_variables(&[("SANOID_SCRIPT", "pre"), ("SANOID_TARGETS", "tank/mail")]),
-        Call::with_variables(&[("SANOID_SCRIPT", "post"), ("SANOID_PRE_FAILURE", "0")]),
-    ),
-    (
-        "zrepl",
-        Call::with_variables(&[("ZREPL_HOOKTYPE", "pre_snapshot"), ("ZREPL_TIMEOUT", "30")]),
-        Call::with_variables(&[("ZREPL_HOOKTYPE", "post_snapshot"), ("ZREPL_TIMEOUT", "30")]),
-    ),
-    ("gce", Call::named("pre.sh", &["1/2,3/4"]), Call::named("post.sh", &["1/2,3/4"])),
-    ("azure", Call::with_arguments(&["pre"]), Call::with_arguments(&["post"])),
-];
-
-fn each(test: impl Fn(&Host, Call, Call)) {
-    for (hook, pre, post) in HOSTS {
-        test(&Host::new(hook), pre, post);
-    }
-}
-
-/// snapper wants to hear of a snapshot that is not consistent, also if nothing was frozen for it.
-fn of_nothing(host: &Host) -> i32 {
-    if host.hook == "snapper" { 124 } else { 0 }
-}
 
 #[test]
 fn before_and_after() {
@@ -176,43 +139,6 @@ fn a_barrier_that_is_missing() {
 }
 
 #[test]
-fn of_two_barriers_both_or_none() {
-    each(|host, pre, post| {
-        assert_eq!(host.place.run(["create", "news"]).code(), 0);
-        let gate = |name: &str| {
-            let done = host.place.run(["status", "--json", name]).stdout;
-            serde_json::from_str::<serde_json::Value>(&done).unwrap()["gate"].clone()
-        };
-        assert_eq!(host.call_with(pre, "BARRIERS", "mail news").code(), 0);
-        assert_eq!((gate("mail"), gate("news")), ("closed".into(), "closed".into()));
-        assert_eq!(host.call_with(post, "BARRIERS", "mail news").code(), 0, "{}", host.hook);
-        assert_eq!((gate("mail"), gate("news")), ("open".into(), "open".into()));
-
-        assert_eq!(host.call_with(pre, "BARRIERS", "mail nothing").code(), 66);
-        assert_eq!(gate("mail"), "open");
-    });
-}
-
-#[test]
-fn settings_come_from_the_file_and_the_environment_goes_before() {
-    each(|host, pre, post| {
-        let settings = host.place.path("hooks.conf");
-        std::fs::write(&settings, "BARRIERS=mail\nHOLD=7\nDRAIN=9\n").unwrap();
-        let mut command = host.command(pre);
-        command.env_remove("BARRIERS").env("DRAIN", "1").env("WAIT", "10");
-        let frozen = finish(command);
-        assert_eq!(frozen.code(), 0, "{}: {frozen:?}", host.hook);
-        assert_eq!(host.place.status()["holder"]["limit_ms"], 8000.0);
-        assert_eq!(host.call(post).code(), 0);
-
-        std::fs::remove_file(&settings).unwrap();
-        let refused = host.call_with(pre, "BARRIERS", "");
-        assert_eq!(refused.code(), 64, "{refused:?}");
-        assert!(refused.stderr.contains("no BARRIERS; name them in "), "{refused:?}");
-    });
-}
-
-#[test]
 fn a_call_that_no_host_makes() {
     for (hook, ..) in HOSTS {
         let host = Host::new(hook);
@@ -224,26 +150,5 @@ fn a_call_that_no_host_makes() {
         };
         assert_eq!(refused.code(), expected, "{hook}: {refused:?}");
         assert!(!host.is_closed());
-    }
-}
-
-/// Hosts that run their hooks with next to no PATH, and hooks that lie elsewhere than their other half.
-#[test]
-fn a_hook_without_its_program_says_so() {
-    for (hook, pre, _) in HOSTS {
-        let host = Host::new(hook);
-        let mut command = host.command(pre);
-        // Where stillpoint is installed for the whole machine, it is found after all.
-        if std::path::Path::new("/usr/local/bin/stillpoint").exists()
-            || std::path::Path::new("/usr/bin/stillpoint").exists()
-        {
-            return;
-        }
-        let refused = finish({
-            command.env("PATH", "/nowhere");
-            command
-        });
-        assert_eq!(refused.code(), 127, "{hook}: {refused:?}");
-        assert!(refused.stderr.contains("stillpoint was not found in /nowhere:"), "{refused:?}");
     }
 }

@@ -175,6 +175,60 @@ fn borg_reads_what_is_pinned() {
     assert_eq!(fs::read_dir(store.path("snapshots")).unwrap().count(), 1);
 }
 
+/// As of 1.7, which Debian 12 has; a repository that was not reached is an error, and one that was asked
+/// for with 75 is skipped.
+#[test]
+fn borgmatic_by_its_hook() {
+    let Some(store) = Store::new("borgmatic_by_its_hook", "borgmatic") else {
+        return;
+    };
+    let (repository, current) = (store.place.path("repository"), store.place.path("current"));
+    let hook = folder().join("borgmatic");
+    let configuration = format!(
+        "location:
+    working_directory: {current}
+    source_directories:
+        - .
+    repositories:
+        - {repository}
+    borgmatic_source_directory: {current}/none
+retention:
+    keep_daily: 7
+hooks:
+    before_backup:
+        - {hook} before {current}
+    after_backup:
+        - {hook} after
+",
+        current = current.display(),
+        repository = repository.display(),
+        hook = hook.display()
+    );
+    fs::write(store.place.path("borgmatic.yaml"), configuration).unwrap();
+    store.must("borgmatic -c borgmatic.yaml init -e none");
+    let archives = || store.must("borg list --short repository").lines().count();
+    for round in 1..=2 {
+        store.must("KEEP=1 borgmatic -c borgmatic.yaml create");
+        assert_eq!(archives(), round);
+        let last = r#"borg list --short repository | tail -1"#;
+        let extract = r#"borg extract "../repository::$archive""#;
+        store.must(&format!("archive=$({last}); mkdir {round}; cd {round}; {extract}"));
+        assert_whole(&store.place.path(&round.to_string()));
+    }
+    assert_eq!(fs::read_dir(store.path("snapshots")).unwrap().count(), 1);
+
+    // Nothing of a store that is never quiet, and not silently.
+    let _inside = store.place.hold(&["-s"]);
+    let take = "TAKE=\"$TAKE --attempts 1 --patience 0 --drain 0.1\"";
+    let create = "borgmatic -c borgmatic.yaml create";
+    let refused = finish(store.shell(&format!("{take} {create}")));
+    assert_eq!(refused.code(), 1, "{refused:#?}");
+    assert!(format!("{refused:?}").contains("returned non-zero exit status 1"), "{refused:#?}");
+    let skipped = finish(store.shell(&format!("ON_CONFLICT=75 {take} {create}")));
+    assert_eq!(skipped.code(), 0, "{skipped:#?}");
+    assert_eq!(archives(), 2);
+}
+
 #[test]
 fn rsnapshot_by_its_hook() {
     let Some(store) = Store::new("rsnapshot_by_its_hook", "rsnapshot") else {

@@ -1,0 +1,148 @@
+//! Settings, and what is missing where a hook runs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::calls::{HOSTS, each};
+use crate::harness::{finish, skip};
+use crate::host::{Call, Host, folder};
+
+#[test]
+fn settings_come_from_the_file_and_the_environment_goes_before() {
+    each(|host, pre, post| {
+        let settings = host.place.path("hooks.conf");
+        fs::write(&settings, "BARRIERS=mail\nHOLD=7\nDRAIN=9\n").unwrap();
+        let mut command = host.command(pre);
+        command.env_remove("BARRIERS").env("DRAIN", "1").env("WAIT", "10");
+        let frozen = finish(command);
+        assert_eq!(frozen.code(), 0, "{}: {frozen:?}", host.hook);
+        assert_eq!(host.place.status()["holder"]["limit_ms"], 8000.0);
+        assert_eq!(host.call(post).code(), 0);
+
+        fs::remove_file(&settings).unwrap();
+        let refused = host.call_with(pre, "BARRIERS", "");
+        assert_eq!(refused.code(), 64, "{refused:?}");
+        assert!(refused.stderr.contains("no BARRIERS; name them in "), "{refused:?}");
+    });
+}
+
+/// Also those that only one hook has.
+#[test]
+fn the_environment_goes_before_for_every_setting() {
+    let host = Host::new("snapper");
+    let in_file = host.place.path("in-file");
+    fs::write(host.place.path("hooks.conf"), format!("RECORD={}\n", in_file.display())).unwrap();
+    let post = Call::with_arguments(&["create-snapshot-post", "/", "btrfs", "1"]);
+    host.call(post);
+    assert!(host.place.path("record").exists() && !in_file.exists());
+    let mut command = host.command(post);
+    command.env_remove("RECORD");
+    finish(command);
+    assert!(in_file.exists());
+}
+
+#[test]
+fn settings_that_make_no_sense() {
+    each(|host, pre, _| {
+        for wait in ["20s", "-1", "soon"] {
+            let refused = host.call_with(pre, "WAIT", wait);
+            assert_eq!(refused.code(), 64, "{}: {refused:?}", host.hook);
+            assert!(refused.stderr.contains(&format!("WAIT={wait}: expected seconds")));
+        }
+        fs::write(host.place.path("hooks.conf"), "BARRIERS=(mail\n").unwrap();
+        let refused = host.call(pre);
+        assert_eq!(refused.code(), 65, "{}: {refused:?}", host.hook);
+        assert!(refused.stderr.contains("hooks.conf: cannot be read"), "{refused:?}");
+        assert!(!host.is_closed());
+    });
+}
+
+/// Writers of other users shall find their barriers there, whatever the umask of a host is.
+#[test]
+fn a_folder_that_was_missing_is_open_to_all_and_a_token_is_not() {
+    each(|host, pre, post| {
+        let tokens = host.place.path("run/stillpoint");
+        let barrier = host.place.barrier();
+        let call = |call| {
+            let hook = host.command(call);
+            let mut masked = host.place.program("/bin/sh");
+            masked.args(["-c", r#"umask "$0" && exec "$@""#, "0077"]);
+            masked.arg(hook.get_program()).args(hook.get_args());
+            for (name, value) in hook.get_envs() {
+                masked.env(name, value.unwrap_or_default());
+            }
+            masked.env("STILLPOINT_DIR", &tokens).env("BARRIERS", &barrier);
+            finish(masked).code()
+        };
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(call(pre), 0, "{}", host.hook);
+        assert_eq!(mode(&tokens), 0o755, "{}", host.hook);
+        let token = fs::read_dir(&tokens).unwrap().next().unwrap().unwrap().path();
+        assert_eq!(mode(&token), 0o600, "{}", host.hook);
+        assert_eq!(call(post), 0);
+    });
+}
+
+fn is_installed(what: &str) -> bool {
+    ["/usr/local", "/usr"].iter().any(|prefix| Path::new(prefix).join(what).exists())
+}
+
+/// Hosts run their hooks with next to no PATH.
+#[test]
+fn a_hook_without_its_program_says_so() {
+    if is_installed("bin/stillpoint") {
+        return skip("a_hook_without_its_program_says_so", "stillpoint is installed here");
+    }
+    each(|host, pre, post| {
+        for call in [pre, post] {
+            let refused = host.call_with(call, "PATH", "/nowhere");
+            assert_eq!(refused.code(), 127, "{}: {refused:?}", host.hook);
+            assert!(refused.stderr.contains("stillpoint was not found in /nowhere:"));
+        }
+    });
+}
+
+/// A copy of a hook, as some hosts want it, on a machine from which the rest is gone.
+#[test]
+fn a_hook_without_its_other_half_says_so() {
+    if is_installed("share/stillpoint/hooks") {
+        return skip("a_hook_without_its_other_half_says_so", "hooks are installed here");
+    }
+    for (hook, pre, _) in HOSTS {
+        let host = Host::new(hook);
+        let copy = host.place.path("copy");
+        assert!(Command::new("cp").arg(folder().join(hook)).arg(&copy).status().unwrap().success());
+        let mut command = host.place.program(&copy);
+        command.args(pre.arguments).envs(pre.variables.iter().copied());
+        let refused = finish(command);
+        assert_eq!(refused.code(), 127, "{hook}: {refused:?}");
+        assert!(refused.stderr.contains("/usr/share/stillpoint/hooks/hook.sh"), "{refused:?}");
+    }
+}
+
+/// With it, the strictest mode is enough: Azure's extension runs nothing that others could even read.
+#[test]
+fn a_copy_for_root_alone_works() {
+    let host = Host::new("azure");
+    let copies = host.place.path("copies");
+    fs::create_dir(&copies).unwrap();
+    let mut install = Command::new("install");
+    install.args(["-m", "0700"]).arg(folder().join("azure")).arg(&copies);
+    assert!(install.status().unwrap().success());
+    std::os::unix::fs::symlink(folder().join("hook.sh"), copies.join("hook.sh")).unwrap();
+    for (word, closed) in [("pre", true), ("post", false)] {
+        let hook = host.command(Call::with_arguments(&[]));
+        let mut copy = host.place.program(copies.join("azure"));
+        for (name, value) in hook.get_envs() {
+            copy.env(name, value.unwrap_or_default());
+        }
+        let done = finish({
+            copy.arg(word);
+            copy
+        });
+        assert_eq!(done.code(), 0, "{done:?}");
+        assert_eq!(host.is_closed(), closed);
+    }
+}
