@@ -327,6 +327,8 @@ const _: () = {
     assert!(size_of::<HolderRecord>() == 68 && HOLDER_OFFSET + 128 == DIRTY_OFFSET);
     assert!(size_of::<LostRecord>() == 64 && offset_of!(DirtyRecord, ring) == 64);
     assert!(DIRTY_OFFSET as usize + size_of::<DirtyRecord>() <= STATS_OFFSET as usize);
+    assert!(offset_of!(StatsRecord, last_opened) == 24 && offset_of!(StatsRecord, lengths) == 32);
+    assert!(offset_of!(StatsRecord, total) == 96 && size_of::<StatsRecord>() == 104);
     assert!(STATS_OFFSET as usize + size_of::<StatsRecord>() <= FREEZE_OFFSET as usize);
     assert!(FREEZE_OFFSET as usize + size_of::<FreezeRecord>() <= SLOTS_OFFSET as usize);
     assert!(size_of::<Slot>() == SLOT_SIZE as usize);

@@ -66,7 +66,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
 }
 
-/// One report, and the status of the first barrier that could not be read: the others are shown.
+/// One report, and the status of the first barrier or catalogue that could not be read: the others are
+/// shown.
 fn report(arguments: &Arguments) -> anyhow::Result<(String, Exit)> {
     let paths = match arguments.barrier.as_slice() {
         [] => all(arguments.user)?,
@@ -77,16 +78,30 @@ fn report(arguments: &Arguments) -> anyhow::Result<(String, Exit)> {
     };
     let mut report = String::new();
     let mut exit = Exit::SUCCESS;
+    let mut complain = |error: anyhow::Error| {
+        exit::complain(&error);
+        if exit == Exit::SUCCESS {
+            exit = exit::from_error(&error, Exit::CONFLICT);
+        }
+    };
     let mut exposition = Exposition::default();
     let snapshots = match arguments.prometheus {
-        true => snapshots(arguments.catalog.as_deref())?,
+        true => snapshots(arguments.catalog.as_deref()).unwrap_or_else(|failure| {
+            complain(failure.into());
+            Contents::default()
+        }),
         false => Contents::default(),
     };
+    // One sample twice would make a scraper refuse all of them.
+    let mut exposed = Vec::new();
     for path in &paths {
         match Status::read(path) {
             Ok(status) if arguments.prometheus => {
-                let snapshots = snapshots.clone().under(&status.barrier);
-                prometheus::add(&mut exposition, &status, &snapshots);
+                if !exposed.contains(&status.barrier) {
+                    let snapshots = snapshots.clone().under(&status.barrier);
+                    prometheus::add(&mut exposition, &status, &snapshots);
+                    exposed.push(status.barrier);
+                }
             }
             Ok(status) if arguments.json => json::write(&mut report, &status)?,
             Ok(status) => {
@@ -95,13 +110,7 @@ fn report(arguments: &Arguments) -> anyhow::Result<(String, Exit)> {
                 }
                 text::write(&mut report, &status)?;
             }
-            Err(error) => {
-                let error = error.into();
-                exit::complain(&error);
-                if exit == Exit::SUCCESS {
-                    exit = exit::from_error(&error, Exit::CONFLICT);
-                }
-            }
+            Err(error) => complain(error.into()),
         }
     }
     report.push_str(&exposition.text());

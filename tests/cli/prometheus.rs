@@ -47,6 +47,10 @@ fn what_goes_on_is_counted() {
     let snapshot = ["snapshot", "mail", catalog[0], catalog[1], "--", "true"];
     assert_eq!(place.run(snapshot).code(), 0);
     assert_eq!(of("pause_seconds_count"), Some(1.0));
+    assert_eq!(
+        (of("pauses_total"), of("last_pause_seconds")),
+        (Some(1.0), of("pause_seconds_sum"))
+    );
     let sum = of("pause_seconds_sum").unwrap();
     assert!(sum > 0.0 && sum < 30.0);
     let all = samples(&place, &catalog);
@@ -79,6 +83,25 @@ fn several_barriers_share_their_metrics() {
     let all = samples(&place, &[]);
     let writers = all.keys().filter(|name| name.starts_with("stillpoint_writers{"));
     assert_eq!(writers.count(), 2);
+}
+
+/// One sample twice makes a scraper refuse all of them.
+#[test]
+fn a_barrier_named_twice_is_shown_once() {
+    let place = Place::with_barrier();
+    let path = place.barrier();
+    let all = samples(&place, &["mail", path.to_str().unwrap(), "mail"]);
+    assert_eq!(all.keys().filter(|name| name.starts_with("stillpoint_writers{")).count(), 1);
+}
+
+#[test]
+fn a_catalogue_that_cannot_be_read_is_said_and_the_rest_is_shown() {
+    let place = Place::with_barrier();
+    let file = place.path("catalog");
+    std::fs::write(&file, "").unwrap();
+    let done = place.run(["status", "--prometheus", "--catalog", file.to_str().unwrap()]);
+    done.assert_complaint(71, &["catalog"]);
+    assert!(parse(&done.stdout).keys().any(|name| name.starts_with("stillpoint_writers{")));
 }
 
 #[test]

@@ -69,8 +69,32 @@ fn json_has_the_documented_fields() {
     assert!(when.starts_with("20") && when.ends_with('Z'), "{when}");
     assert_eq!(
         keys(&status["stats"]),
-        BTreeSet::from(["pauses", "revocations", "drain_timeouts", "last_pause_ms"])
+        BTreeSet::from([
+            "pauses",
+            "revocations",
+            "drain_timeouts",
+            "last_pause_ms",
+            "pause_seconds"
+        ])
     );
+}
+
+#[test]
+fn json_has_the_lengths_of_all_pauses() {
+    let place = Place::with_barrier();
+    for _ in 0..2 {
+        assert_eq!(place.run(["run", "-x", "mail", "true"]).code(), 0);
+    }
+    let pauses = &place.status()["stats"]["pause_seconds"];
+    assert_eq!(keys(pauses), BTreeSet::from(["buckets", "sum", "count"]));
+    assert_eq!(pauses["count"], 2);
+    assert!(pauses["sum"].as_f64().unwrap() > 0.0);
+    let buckets = pauses["buckets"].as_array().unwrap();
+    let (first, last) = (&buckets[0], &buckets[15]);
+    assert_eq!((&first["le"], buckets.len()), (&serde_json::json!(0.001), 16));
+    assert_eq!((&last["le"], &last["count"]), (&Value::Null, &serde_json::json!(2)));
+    let counts: Vec<u64> = buckets.iter().map(|bucket| bucket["count"].as_u64().unwrap()).collect();
+    assert!(counts.is_sorted(), "{counts:?}");
 }
 
 #[test]

@@ -62,6 +62,22 @@ struct Stats {
     revocations: u32,
     drain_timeouts: u32,
     last_pause_ms: f64,
+    pause_seconds: PauseSeconds,
+}
+
+/// The lengths of all pauses, as Prometheus counts them: each bucket holds those before it.
+#[derive(Serialize)]
+struct PauseSeconds {
+    buckets: Vec<Bucket>,
+    sum: f64,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct Bucket {
+    /// The longest pause in it; `null` for no bound.
+    le: Option<f64>,
+    count: u64,
 }
 
 /// Appends the report on `status` to `out`.
@@ -91,11 +107,22 @@ pub fn write(out: &mut String, status: &Status) -> serde_json::Result<()> {
             revocations: status.stats.revocations,
             drain_timeouts: status.stats.drain_timeouts,
             last_pause_ms: milliseconds(status.stats.last_pause),
+            pause_seconds: pause_seconds(&status.stats),
         },
     };
     out.push_str(&serde_json::to_string(&report)?);
     out.push('\n');
     Ok(())
+}
+
+fn pause_seconds(stats: &stillpoint::Stats) -> PauseSeconds {
+    let mut count = 0;
+    let buckets = stats.lengths.iter().map(|(bound, pauses)| {
+        count += u64::from(*pauses);
+        Bucket { le: bound.map(|bound| bound.as_secs_f64()), count }
+    });
+    let buckets = buckets.collect();
+    PauseSeconds { buckets, sum: stats.total_pause.as_secs_f64(), count }
 }
 
 fn writer(writer: &WriterStatus) -> Writer<'_> {

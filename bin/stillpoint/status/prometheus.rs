@@ -35,7 +35,13 @@ pub fn add(exposition: &mut Exposition, status: &Status, snapshots: &Contents) {
     );
     gauge("stillpoint_dirty", "1 while a loss is not acknowledged.", flag(status.dirty.is_dirty()));
     let stats = &status.stats;
+    gauge(
+        "stillpoint_last_pause_seconds",
+        "How long the gate was closed for the last pause.",
+        stats.last_pause.as_secs_f64(),
+    );
     let mut counter = |name, help, value| exposition.counter(name, help, &labels, value);
+    counter("stillpoint_pauses_total", "Pauses that were granted.", stats.pauses);
     counter(
         "stillpoint_revocations_total",
         "Pauses that were ended before their time.",
