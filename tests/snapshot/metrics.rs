@@ -1,7 +1,9 @@
 //! `--metrics-textfile`, and what the journal is told.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
 
 use crate::scene::{Scene, names, run};
 
@@ -51,6 +53,52 @@ fn each_run_leaves_its_metrics() {
     assert_eq!(value(&text, &sample("exit_status")), Some(7.0));
     assert_eq!(value(&text, &sample("clean")), Some(0.0));
     assert_eq!(value(&text, &newest), Some(taken));
+}
+
+/// The collector is another user's, whatever umask the timer's unit or the crontab has set.
+#[test]
+fn the_collector_may_read_them_whatever_the_umask() {
+    let scene = Scene::new();
+    let file = scene.path("x.prom");
+    let mut command = scene.environment(Command::new("sh"));
+    command.args(["-c", "umask 077; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_stillpoint")]);
+    command.args(["snapshot", "mail", "--metrics-textfile"]).arg(&file).args(["--", "true"]);
+    run(&mut command).assert_code(0);
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o644);
+}
+
+/// What a good run left would otherwise go on saying that all is well.
+#[test]
+fn a_run_that_was_refused_leaves_its_metrics_too() {
+    let scene = Scene::new();
+    let file = scene.path("x.prom");
+    let metrics = |barrier: &str, provider: &[&OsStr], code: i32| {
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", barrier, "--min-open", "0", "--metrics-textfile"]).arg(&file);
+        run(command.args(provider)).assert_code(code);
+        fs::read_to_string(&file).unwrap()
+    };
+    let status = |barrier: &str, provider: &str| {
+        let path = scene.barrier_file(barrier);
+        let name = "stillpoint_snapshot_last_exit_status";
+        format!("{name}{{barrier=\"{}\",provider=\"{provider}\"}}", path.display())
+    };
+    let newest = format!(
+        "stillpoint_newest_clean_snapshot_timestamp_seconds{{barrier=\"{}\"}}",
+        scene.barrier_file("mail").display()
+    );
+    let good = metrics("mail", &["--".as_ref(), "true".as_ref()], 0);
+    assert_eq!(value(&good, &status("mail", "command")), Some(0.0), "{good}");
+
+    let (nowhere, to) = (scene.path("nowhere"), scene.path("snapshots"));
+    let copy = ["--reflink".as_ref(), nowhere.as_os_str(), "--to".as_ref(), to.as_os_str()];
+    let refused = metrics("mail", &copy, 66);
+    assert_eq!(value(&refused, &status("mail", "reflink")), Some(66.0), "{refused}");
+    assert_eq!(value(&refused, &newest), value(&good, &newest));
+    assert!(value(&good, &newest).is_some(), "{good}");
+
+    let missing = metrics("nothing", &["--".as_ref(), "true".as_ref()], 66);
+    assert_eq!(value(&missing, &status("nothing", "command")), Some(66.0), "{missing}");
 }
 
 #[test]

@@ -1,17 +1,19 @@
 //! `--metrics-textfile`: how this run went, for the textfile collector of Prometheus's node exporter.
 //!
 //! The file is written aside, under a name that the collector does not read, and renamed, so that it
-//! never reads half of one. It is written after every run, failed ones too; what an alert needs of
-//! runs before, the time of the newest clean snapshot, comes from the catalogue.
+//! never reads half of one. It is written after every run, failed ones too, and those that were refused
+//! before there was a manifest: what the last good run left must not go on saying that all is well. What
+//! an alert needs of runs before, the time of the newest clean snapshot, comes from the catalogue.
 
 use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use nix::unistd::{AccessFlags, access};
 
+use super::Arguments;
 use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Manifest;
 use crate::exit::{Exit, Failure, reason};
@@ -37,19 +39,19 @@ pub fn check(file: &Path) -> Result<(), Failure> {
 /// Writes the file; a failure is no failure of the snapshot.
 pub fn write(
     file: &Path,
-    catalogue: &Catalogue,
-    manifest: &Manifest,
+    arguments: &Arguments,
+    manifest: Option<&Manifest>,
     exit: Exit,
 ) -> Result<(), String> {
-    let text = text(catalogue, manifest, exit);
+    let text = text(arguments, manifest, exit);
     let cannot = |error: io::Error| {
         format!("{}: cannot write the metrics: {}", file.display(), reason(&error))
     };
     let written = (|| {
-        let mut aside = tempfile::Builder::new()
-            .prefix(".stillpoint-")
-            .permissions(Permissions::from_mode(0o644))
-            .tempfile_in(folder(file))?;
+        let mut aside =
+            tempfile::Builder::new().prefix(".stillpoint-").tempfile_in(folder(file))?;
+        // The collector is another user. A mode at creation would be cut by the umask.
+        aside.as_file().set_permissions(Permissions::from_mode(0o644))?;
         aside.write_all(text.as_bytes())?;
         aside.persist(file)?;
         Ok(())
@@ -64,13 +66,34 @@ fn folder(file: &Path) -> &Path {
     }
 }
 
-fn text(catalogue: &Catalogue, manifest: &Manifest, exit: Exit) -> String {
+/// The barriers of the run, as the library would name them; also those that are not there.
+fn barriers(arguments: &Arguments, manifest: Option<&Manifest>) -> Vec<PathBuf> {
+    if let Some(manifest) = manifest {
+        return manifest.barriers.iter().map(|record| record.barrier.clone()).collect();
+    }
+    let mut barriers = Vec::new();
+    for name in &arguments.barriers {
+        let path = stillpoint::barrier_path(name, arguments.user);
+        let path = path.unwrap_or_else(|_| PathBuf::from(name));
+        let found = match (folder(&path).canonicalize(), path.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            _ => path,
+        };
+        if !barriers.contains(&found) {
+            barriers.push(found);
+        }
+    }
+    barriers
+}
+
+fn text(arguments: &Arguments, manifest: Option<&Manifest>, exit: Exit) -> String {
     let mut exposition = Exposition::default();
+    let catalogue = Catalogue::locate(arguments.catalog.as_deref());
     let snapshots = catalogue.read().unwrap_or_default();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    for record in &manifest.barriers {
-        let barrier = record.barrier.to_string_lossy();
-        let labels = [("barrier", &*barrier), ("provider", &manifest.provider)];
+    for path in barriers(arguments, manifest) {
+        let barrier = path.to_string_lossy();
+        let labels = [("barrier", &*barrier), ("provider", arguments.provider())];
         let mut gauge = |name, help, value| exposition.gauge(name, help, &labels, value);
         gauge(
             "stillpoint_snapshot_last_run_timestamp_seconds",
@@ -85,19 +108,19 @@ fn text(catalogue: &Catalogue, manifest: &Manifest, exit: Exit) -> String {
         gauge(
             "stillpoint_snapshot_last_clean",
             "1 if the last run made a clean snapshot.",
-            f64::from(u8::from(manifest.clean)),
+            f64::from(u8::from(manifest.is_some_and(|manifest| manifest.clean))),
         );
         gauge(
             "stillpoint_snapshot_last_attempts",
             "Attempts of the last run to get quiet.",
-            manifest.attempts.into(),
+            manifest.map_or(0, |manifest| manifest.attempts).into(),
         );
-        let pause = manifest.pause.as_ref();
+        let pause = manifest.and_then(|manifest| manifest.pause.as_ref());
         let seconds = [
             (
                 "stillpoint_snapshot_last_presync_seconds",
                 "How long the last run synced before it closed the gate.",
-                manifest.presync_ms,
+                manifest.and_then(|manifest| manifest.presync_ms),
             ),
             (
                 "stillpoint_snapshot_last_drain_seconds",
@@ -116,7 +139,7 @@ fn text(catalogue: &Catalogue, manifest: &Manifest, exit: Exit) -> String {
             }
         }
         let labels = [("barrier", &*barrier)];
-        add_newest_clean(&mut exposition, &labels, &snapshots.clone().under(&record.barrier));
+        add_newest_clean(&mut exposition, &labels, &snapshots.clone().under(&path));
     }
     exposition.text()
 }

@@ -38,7 +38,6 @@ use self::foreign::Also;
 use self::making::Making;
 use self::members::Member;
 use self::plan::Plan;
-use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Manifest;
 use crate::exit::{Exit, Failure, from_error, warn};
 use crate::seconds::{self, Limit};
@@ -183,20 +182,34 @@ impl Arguments {
     fn hold(&self) -> Option<Duration> {
         self.hold.map_or(Some(HOLD), Limit::duration)
     }
+
+    /// The name of the provider that is asked for.
+    fn provider(&self) -> &'static str {
+        match self {
+            Arguments { reflink: Some(_), .. } => reflink::NAME,
+            Arguments { copy: Some(_), .. } => copy::NAME,
+            Arguments { btrfs, .. } if !btrfs.is_empty() => btrfs::NAME,
+            Arguments { zfs, .. } if !zfs.is_empty() => zfs::NAME,
+            Arguments { lvm, .. } if !lvm.is_empty() => lvm::NAME,
+            _ => command::NAME,
+        }
+    }
 }
 
 /// Takes a snapshot and prints where it is.
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let mut record = None;
-    let outcome = snapshot(&arguments, &mut record);
+    let metrics = arguments.metrics_textfile.as_deref();
+    let writable = metrics.map_or(Ok(()), metrics::check);
+    let metrics = metrics.filter(|_| writable.is_ok() && !arguments.dry_run);
+    let outcome = writable.map_err(Into::into).and_then(|()| snapshot(&arguments, &mut record));
     let error = outcome.as_ref().err();
     if let (Some(manifest), false) = (&record, arguments.dry_run) {
-        let exit = error.map_or(Exit::SUCCESS, |error| from_error(error, Exit::CONFLICT));
         report::log(manifest, error);
-        if let Some(file) = &arguments.metrics_textfile {
-            let catalogue = Catalogue::locate(arguments.catalog.as_deref());
-            metrics::write(file, &catalogue, manifest, exit).unwrap_or_else(|what| warn(&what));
-        }
+    }
+    if let Some(file) = metrics {
+        let exit = error.map_or(Exit::SUCCESS, |error| from_error(error, Exit::CONFLICT));
+        metrics::write(file, &arguments, record.as_ref(), exit).unwrap_or_else(|what| warn(&what));
     }
     report::print(&arguments, record.as_ref(), error)?;
     outcome.map(|()| Exit::SUCCESS)
@@ -205,9 +218,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Result<()> {
     let mut signals =
         Signals::watch().map_err(|error| Failure::system("cannot watch for signals", error))?;
-    if let Some(file) = &arguments.metrics_textfile {
-        metrics::check(file)?;
-    }
     let members = members::open(arguments)?;
     let paths: Vec<PathBuf> =
         members.iter().map(|member| member.barrier.path().to_owned()).collect();
