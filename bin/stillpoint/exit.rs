@@ -104,10 +104,10 @@ pub fn warn(text: &str) {
 }
 
 /// Writes a line in one piece; that nobody reads it is no reason to fail. The journal is told how much
-/// it matters, by the numbers of syslog(3).
+/// it matters, by the numbers of syslog(3). A line break in a path would begin an entry of its own.
 fn write_line(level: u8, text: &str) {
     let level = if is_journal() { format!("<{level}>") } else { String::new() };
-    let line = format!("{level}stillpoint: {text}\n");
+    let line = format!("{level}stillpoint: {}\n", text.replace('\n', "\\n"));
     let _ = io::stderr().write_all(line.as_bytes());
 }
 

@@ -157,8 +157,16 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A reader that went away is no reason to complain.
-            let _ = error.print();
+            let text = error.to_string();
+            match text.lines().next() {
+                // The rest is help, and would be entries of its own without a level.
+                Some(line) if error.use_stderr() && exit::is_journal() => {
+                    let line = line.trim_start_matches("error: ").to_owned();
+                    exit::complain(&anyhow::Error::msg(line));
+                }
+                // A reader that went away is no reason to complain.
+                _ => drop(error.print()),
+            }
             return match error.use_stderr() {
                 true => Exit::USAGE.into(),
                 false => Exit::SUCCESS.into(),

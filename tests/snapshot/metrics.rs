@@ -169,3 +169,21 @@ fn the_journal_gets_levels_and_a_summary() {
     let (code, text) = run_with("1:1", "exit 0");
     assert_eq!((code, text.as_str()), (Some(0), ""));
 }
+
+/// A line break in a path, or the help below a usage error, would be entries without a level.
+#[test]
+fn the_journal_gets_one_line_an_event() {
+    let scene = Scene::new();
+    let journal = scene.path("journal");
+    File::create(&journal).unwrap();
+    let place = fs::metadata(&journal).unwrap();
+    let words: [&[&str]; 2] =
+        [&["status", "/nowhere\n/x.barrier"], &["snapshot", "mail", "--bogus", "--", "true"]];
+    for words in words {
+        let mut command = scene.stillpoint();
+        command.args(words).env("JOURNAL_STREAM", format!("{}:{}", place.dev(), place.ino()));
+        command.stderr(File::create(&journal).unwrap()).status().unwrap();
+        let text = fs::read_to_string(&journal).unwrap();
+        assert!(text.lines().count() == 1 && text.starts_with("<3>stillpoint: "), "{text}");
+    }
+}
