@@ -7,6 +7,7 @@
 
 use crate::barrier::Barrier;
 use crate::file::{self, Birth, Identity};
+use crate::gate::is_inside;
 use crate::layout::{
     FILE_SIZE, LockByte, MAGIC, MAJOR, MINOR, Parts, SLOT_SIZE, SLOTS, SLOTS_OFFSET,
 };
@@ -126,8 +127,8 @@ fn with_file_alone<T>(
     work(&file, map.parts())
 }
 
-/// Removes the file, if nobody else has it open. Whoever is about to join waits for the members byte,
-/// finds the file gone, and says that there is no barrier.
+/// Counts the losses that nobody has met, and removes the file, if nobody else has it open. Whoever is
+/// about to join waits for the members byte, finds the file gone, and says that there is no barrier.
 pub(crate) fn retire(barrier: Barrier) -> Result<Dirty, Error> {
     let (path, identity) = (barrier.path().to_path_buf(), barrier.inner.place.identity);
     let (own, others): (Vec<Writer>, Vec<Writer>) = (barrier.status()?.writers.iter())
@@ -144,6 +145,13 @@ pub(crate) fn retire(barrier: Barrier) -> Result<Dirty, Error> {
             }
             Err(source) => return Err(Error::system("flock", &path, source)),
         }
+        // Nobody lives here, so whoever is still inside has died there, and no tool has met him yet.
+        for slot in parts.slots() {
+            if is_inside(slot.word.load(Ordering::Acquire)) {
+                slot.settle(parts.dirty());
+            }
+        }
+        step("retire: losses recorded");
         std::fs::remove_file(&path).map_err(|source| Error::system("unlink", &path, source))?;
         step("retire: removed");
         Ok(parts.dirty().now())

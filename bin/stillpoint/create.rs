@@ -65,18 +65,18 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let barrier = match found(&arguments, &planned) {
         Ok(barrier) => barrier,
         Err(error) => {
-            if let Some(path) = &state {
-                restore(path, known.as_ref());
-            }
             if error.kind() == ErrorKind::Exists {
                 return keep(&arguments, state.as_deref(), known);
+            }
+            if let Some(path) = &state {
+                restore(&arguments, path, known.as_ref());
             }
             return Err(error.into());
         }
     };
     if let Some(path) = &state {
         // Garbage made anew is dirty beyond the plan, and another `create` may have written last.
-        note(path, &barrier)?;
+        State::note(path, &barrier)?;
     }
     let dirty = barrier.dirty();
     if known.as_ref().is_some_and(State::is_open) {
@@ -159,27 +159,23 @@ fn keep(arguments: &Arguments, state: Option<&Path>, known: Option<State>) -> an
             // A program made a new barrier before us; what the last one lost is not forgiven.
             barrier.raise_dirty(NOT_RETIRED);
         }
-        note(path, &barrier)?;
+        State::note(path, &barrier)?;
     }
     exit::say(&format!("{shown} exists already"));
     Ok(Exit::SUCCESS)
 }
 
-/// Writes what the barrier says of itself into its state, unless it is there.
-fn note(path: &Path, barrier: &Barrier) -> Result<(), Failure> {
-    let now = State::open(&barrier.uuid(), &barrier.boot_id(), barrier.dirty());
-    match State::load(path)? == Some(now.clone()) {
-        true => Ok(()),
-        false => now.store(path),
-    }
-}
-
-/// Nothing was made: as if we had not been here. A failure leaves *open*, which is safe.
-fn restore(path: &Path, known: Option<&State>) {
+/// Nothing was made: as if we had not been here. A failure leaves *open*, which is safe. What is
+/// restored may say *retired*, so look whether somebody else has made the barrier meanwhile; he in
+/// turn looks at the state after he has made it.
+fn restore(arguments: &Arguments, path: &Path, known: Option<&State>) {
     let _ = match known {
         Some(known) => known.store(path).is_ok(),
         None => State::remove(path).is_ok(),
     };
+    if let Ok(barrier) = Barrier::options().user(arguments.user).open(&arguments.barrier) {
+        let _ = State::note(path, &barrier);
+    }
 }
 
 fn boot_id() -> Result<String, Failure> {

@@ -36,6 +36,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let last = barrier.retire()?;
     if let Some(path) = &path {
         State::open(&uuid, &boot_id, last).retired().store(path)?;
+        // Somebody may have made it anew before this was written, and found it *open* still.
+        if let Ok(barrier) = Barrier::options().user(user).open(&name) {
+            State::note(path, &barrier)?;
+        }
     }
     Ok(Exit::SUCCESS)
 }

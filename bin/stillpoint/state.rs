@@ -9,6 +9,10 @@
 //! The path of the state comes from the name or from the caller, never from the barrier file,
 //! which the writers can change. It is written aside, synced and renamed: a reader finds the old
 //! one or the new one.
+//!
+//! Several tools may write it at once, each what the barrier says at the moment. Who has written looks
+//! again, and writes again if the barrier has moved on: so the last one to write, whoever that is,
+//! leaves what is true.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -22,6 +26,8 @@ use crate::exit::{Exit, Failure, reason, warn};
 
 const FOLDER: &str = "/var/lib/stillpoint";
 const SCHEMA: u32 = 1;
+/// How often to look again. Whoever still finds something new after that leaves it to the next tool.
+const TRIES: u32 = 8;
 /// No state is anywhere near as long.
 const LONGEST: u64 = 4096;
 
@@ -137,15 +143,33 @@ impl State {
     }
 
     /// Writes down, for the next boot, that the barrier has lost a writer since.
+    /// Only the epoch is taken over: it is for `recover` to acknowledge.
     pub fn keep_dirt(path: &Path, barrier: &stillpoint::Barrier) -> Result<(), Failure> {
-        let epoch = barrier.dirty().epoch;
-        match State::load(path)? {
-            Some(mut state) if state.uuid == barrier.uuid() && state.epoch != epoch => {
-                state.epoch = epoch;
-                state.store(path)
+        for _ in 0..TRIES {
+            let Some(known) = State::load(path)?.filter(|known| known.uuid == barrier.uuid())
+            else {
+                return Ok(());
+            };
+            let epoch = barrier.dirty().epoch;
+            let now = State { epoch, condition: Condition::Open, ..known.clone() };
+            if now == known {
+                return Ok(());
             }
-            _ => Ok(()),
+            now.store(path)?;
         }
+        Ok(())
+    }
+
+    /// Writes what the barrier says of itself, unless it is there.
+    pub fn note(path: &Path, barrier: &stillpoint::Barrier) -> Result<(), Failure> {
+        for _ in 0..TRIES {
+            let now = State::open(&barrier.uuid(), &barrier.boot_id(), barrier.dirty());
+            if State::load(path)? == Some(now.clone()) {
+                return Ok(());
+            }
+            now.store(path)?;
+        }
+        Ok(())
     }
 
     /// The same for a barrier as its user named it, whose state is where it usually is. That this

@@ -197,6 +197,15 @@ fn waits_for_the_writers_inside_as_long_as_asked() {
 }
 
 #[test]
+fn retiring_counts_the_losses_that_no_tool_has_met() {
+    let place = with_lost_writer();
+    assert_eq!(place.dirty_epoch(), 0, "nobody has met it");
+    assert_eq!(place.run(["retire", "mail"]).code(), 0);
+    assert_eq!((&state(&place)["epoch"], &state(&place)["acknowledged"]), (&json!(1), &json!(0)));
+    place.run(["create", "mail"]).assert_complaint(0, &["dirty (epoch 1, acknowledged 0)"]);
+}
+
+#[test]
 fn the_acknowledgement_outlives_the_barrier() {
     let place = with_lost_writer();
     assert_eq!(place.run(["recover", "mail", "--acknowledge"]).code(), 0);

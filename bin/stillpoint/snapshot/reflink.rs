@@ -12,7 +12,7 @@ use super::mounts::Mounts;
 use super::plan::{enough_space, known_folder};
 use super::provider::{Provider, Target};
 use super::tree;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, reason};
 use crate::tool;
 
 pub const NAME: &str = "reflink";
@@ -61,8 +61,8 @@ impl Provider for Reflink {
             );
             return Err(Failure::new(Exit::UNAVAILABLE, message));
         }
-        probe(&target.folder, mounts)?;
-        enough_space(&target.folder, ROOM)
+        enough_space(&target.folder, ROOM)?;
+        probe(&target.folder, mounts)
     }
 
     fn commands(&self, target: Option<&Target>) -> Vec<Command> {
@@ -80,7 +80,11 @@ fn probe(folder: &Path, mounts: &Mounts) -> Result<(), Failure> {
     let cannot = |error: io::Error| {
         Failure::new(
             Exit::CANNOT_CREATE,
-            format!("{}: cannot write there: {error}", folder.display()),
+            format!(
+                "{}: cannot be written: {}; use another --to",
+                folder.display(),
+                reason(&error)
+            ),
         )
     };
     let place = place.map_err(cannot)?;
