@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::prctl;
@@ -53,6 +54,10 @@ pub struct Arguments {
     /// Who closes the gate, as `status` shall say
     #[arg(long, value_name = "TEXT", default_value = "freeze")]
     label: String,
+
+    /// Where its durable state is kept, as given to `create`, or none
+    #[arg(long, value_name = "PATH|none")]
+    state: Option<PathBuf>,
 
     /// Look for the name in $XDG_RUNTIME_DIR/stillpoint
     #[arg(long)]
@@ -161,7 +166,7 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
         let _ = keeper.serve(signals.cancel());
     }
     // The gate is open, and so are the disks.
-    State::keep_dirt_of(&arguments.barrier, arguments.user, &barrier);
+    State::keep_dirt_of(&arguments.barrier, arguments.user, arguments.state.as_deref(), &barrier);
     Ok(Exit::SUCCESS)
 }
 

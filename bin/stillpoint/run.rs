@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::IntoRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -79,6 +79,10 @@ pub struct Arguments {
     /// Who we are, for those who wait for us [default: the command's name]
     #[arg(long)]
     label: Option<String>,
+
+    /// Where its durable state is kept, as given to `create`, or none
+    #[arg(long, value_name = "PATH|none")]
+    state: Option<PathBuf>,
 
     /// Look for the name in $XDG_RUNTIME_DIR/stillpoint
     #[arg(long)]
@@ -162,7 +166,7 @@ impl Run<'_> {
         if let Ended::Killed(_) = ended {
             // A writer that died inside: nobody knows what it left undone.
             self.barrier.raise_dirty(&self.label);
-            State::keep_dirt_of(self.name, self.arguments.user, self.barrier);
+            State::keep_dirt_of(self.name, self.arguments.user, self.state(), self.barrier);
         }
         share.end();
         Ok(ended.exit())
@@ -196,7 +200,7 @@ impl Run<'_> {
         }
         let ended = side.run(guard, &mut self.command, &mut self.signals);
         // What the drain, or the release, has met.
-        State::keep_dirt_of(self.name, self.arguments.user, self.barrier);
+        State::keep_dirt_of(self.name, self.arguments.user, self.state(), self.barrier);
         Ok(ended?.exit())
     }
 
@@ -212,6 +216,10 @@ impl Run<'_> {
             let _ = descriptor.into_raw_fd();
         }
         Err(child::exec(&mut self.command).into())
+    }
+
+    fn state(&self) -> Option<&Path> {
+        self.arguments.state.as_deref()
     }
 
     fn announce(&self, side: &str) {

@@ -172,10 +172,15 @@ impl State {
         Ok(())
     }
 
-    /// The same for a barrier as its user named it, whose state is where it usually is. That this
-    /// user may not write it is no failure: a tool of somebody who may will come.
-    pub fn keep_dirt_of(name: &OsStr, user: bool, barrier: &stillpoint::Barrier) {
-        let kept = match path(name, user, None) {
+    /// The same for a barrier as its user named it. That this user may not write its state is no
+    /// failure: a tool of somebody who may will come.
+    pub fn keep_dirt_of(
+        name: &OsStr,
+        user: bool,
+        given: Option<&Path>,
+        barrier: &stillpoint::Barrier,
+    ) {
+        let kept = match path(name, user, given) {
             Ok(Some(path)) => State::keep_dirt(&path, barrier),
             _ => return,
         };

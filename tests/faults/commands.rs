@@ -3,10 +3,11 @@
 //! killed at every one.
 
 use crate::common::{Place, skip};
+use crate::durable::{self, Kept, Known};
 use crate::errnos;
 use crate::many::{check, report};
 use crate::oracle::{healthy, no_files, no_locks};
-use crate::stage::Violation;
+use crate::stage::{FILE, Violation};
 use crate::strace::{self, Call, Fault, Trouble};
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -14,28 +15,58 @@ use std::process::{Command, Stdio};
 const STILLPOINT: &str = env!("CARGO_BIN_EXE_stillpoint");
 
 /// A verb, in a place where these were run before it, undisturbed.
-struct Verb {
+pub struct Verb {
     before: &'static [&'static str],
     line: &'static str,
+    /// What the durable state may say afterwards, the oldest first.
+    pub states: &'static [Known],
+    /// Only calls that have to do with the durable state are struck.
+    only_state: bool,
 }
 
-const CREATE: &str = "create BARRIER --state STATE";
-const DIRTY: &str = "run -s BARRIER sh -c 'kill -9 $PPID'";
+pub const CREATE: &str = "create BARRIER --state STATE";
+const DIRTY: &str = "run -s BARRIER sh -c 'kill -9 $PPID $$'";
+
+/// One that keeps an open state with these epochs.
+const fn verb(
+    before: &'static [&'static str],
+    line: &'static str,
+    states: &'static [Known],
+) -> Verb {
+    Verb { before, line, states, only_state: false }
+}
+
+/// The same after a writer was lost, of which the state does not know yet.
+const fn after_loss(line: &'static str, states: &'static [Known]) -> Verb {
+    Verb { before: &[CREATE, DIRTY], line, states, only_state: true }
+}
+
+const OPEN: Known = (0, 0, "open");
+const LOST: Known = (1, 0, "open");
+const RECOVERED: Known = (1, 1, "open");
 
 const VERBS: &[Verb] = &[
-    Verb { before: &[], line: CREATE },
-    Verb { before: &[CREATE], line: "retire BARRIER --state STATE" },
-    Verb { before: &[CREATE], line: "run -s BARRIER true" },
-    Verb { before: &[CREATE], line: "run -x BARRIER true" },
-    Verb { before: &[CREATE], line: "run -s -F BARRIER true" },
-    Verb { before: &[CREATE], line: "status --json BARRIER" },
-    Verb { before: &[CREATE, DIRTY], line: "recover BARRIER --state STATE -- true" },
+    verb(&[], CREATE, &[(0, 0, "none"), OPEN]),
+    verb(&[CREATE], "retire BARRIER --state STATE", &[OPEN, (0, 0, "retired")]),
+    verb(&[CREATE], "run -s BARRIER true", &[OPEN]),
+    verb(&[CREATE], "run -x BARRIER true", &[OPEN]),
+    verb(&[CREATE], "run -s -F BARRIER true", &[OPEN]),
+    verb(&[CREATE], "status --json BARRIER", &[OPEN]),
+    verb(
+        &[CREATE, DIRTY],
+        "recover BARRIER --state STATE -- touch CHECKED",
+        &[OPEN, LOST, RECOVERED],
+    ),
+    after_loss("recover BARRIER --state STATE -- false", &[OPEN, LOST]),
+    after_loss("retire BARRIER --state STATE", &[OPEN, LOST, (1, 0, "retired")]),
+    after_loss("run -x --state STATE BARRIER true", &[OPEN, LOST]),
+    after_loss("snapshot --catalog CATALOG --state STATE BARRIER -- true", &[OPEN, LOST]),
 ];
 
 /// What a command said at its end.
-struct Outcome {
-    code: Option<i32>,
-    complaints: Vec<String>,
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub complaints: Vec<String>,
 }
 
 impl Verb {
@@ -44,9 +75,11 @@ impl Verb {
     }
 
     /// The command for a line, in a place; words are divided as the shell does.
-    fn command(line: &str, place: &Place, words: &[&str]) -> Command {
+    pub fn command(line: &str, place: &Place, words: &[&str]) -> Command {
         let mut command = Command::new("sh");
         let line = line.replace("BARRIER", &place.barrier_path().display().to_string());
+        let line = line.replace("CHECKED", &place.path(FILE).display().to_string());
+        let line = line.replace("CATALOG", &place.path("catalog").display().to_string());
         let line = line.replace("STATE", &place.path("mail.state").display().to_string());
         command.args(["-c", &format!("exec \"$@\" {line}"), "sh"]).args(words).arg(STILLPOINT);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -58,7 +91,7 @@ impl Verb {
         command
     }
 
-    fn finish(mut command: Command) -> Result<Outcome, Violation> {
+    pub fn finish(mut command: Command) -> Result<Outcome, Violation> {
         let output = command.output().map_err(|error| error.to_string())?;
         let complaints =
             String::from_utf8_lossy(&output.stderr).lines().map(String::from).collect();
@@ -84,19 +117,43 @@ impl Verb {
         let named = |call: &Call| call.name != "execve" && call.text.contains(&folder);
         // What another program does after it has taken this one's place is not the core's.
         let own = calls.skip_while(|call| !named(call)).take_while(|call| call.name != "execve");
-        let calls: Vec<Call> = own.collect();
+        let mut calls: Vec<Call> = own.collect();
+        let fails = fault.is_some_and(|fault| matches!(fault.trouble, Trouble::Fails(_)));
+        if fails && calls.iter().any(|call| call.struck && errnos::of(call).is_empty()) {
+            // A tool that was asked took more or fewer reads this time: it struck a pipe from it.
+            return Ok(calls);
+        }
+        let kept = Kept::of(&place);
         self.judge(&place, fault, &outcome)?;
+        kept.judge(&place, self, self.before.contains(&DIRTY))?;
+        if fault.is_none() {
+            durable::is_synced(&calls, &place)?;
+        }
+        if let Some(struck) = calls.iter().find(|call| call.struck && !self.goes_on()) {
+            durable::says_so(struck, outcome.code, &outcome.complaints)?;
+        }
+        calls.retain(|call| !self.only_state || durable::concerns(call, &place));
         Ok(calls)
+    }
+
+    /// For these a state that cannot be written is a warning beside their own outcome.
+    fn goes_on(&self) -> bool {
+        ["run", "snapshot"].iter().any(|verb| self.line.starts_with(verb))
     }
 
     fn judge(&self, place: &Place, fault: Option<&Fault>, said: &Outcome) -> Result<(), Violation> {
         let killed = fault.is_some_and(|fault| matches!(fault.trouble, Trouble::Kills));
         match said.code {
             Some(0) => {}
+            // The check's own.
+            Some(1) if self.line.ends_with(" false") => {}
             None if killed => {}
             // sysexits(3), the limits and the shell's; 70 would be a fault of the program's own.
             Some(64..=69 | 71..=77 | 124 | 126 | 127) if fault.is_some() => {
-                let [line] = said.complaints.as_slice() else {
+                let warns = |line: &String| self.goes_on() && line.contains(" warning: ");
+                let lines = said.complaints.iter().filter(|line| !warns(line));
+                let lines: Vec<&String> = lines.collect();
+                let [line] = lines.as_slice() else {
                     return Err(format!("not one line: {:?}", said.complaints));
                 };
                 if !line.starts_with("stillpoint: ") || line.len() > 400 {

@@ -54,6 +54,8 @@ mod claims;
 #[cfg(not(stillpoint_steps))]
 mod commands;
 #[cfg(not(stillpoint_steps))]
+mod durable;
+#[cfg(not(stillpoint_steps))]
 mod errnos;
 mod many;
 mod oracle;

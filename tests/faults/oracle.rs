@@ -180,7 +180,7 @@ pub fn no_files(place: &Place, aside: bool) -> Result<(), Violation> {
     for entry in fs::read_dir(place.folder()).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let aside = aside && (name.starts_with(".stillpoint-") || name.starts_with(".state-"));
-        let known = ["mail.barrier", "mail.state", FILE, "trace", "steps"];
+        let known = ["mail.barrier", "mail.state", "catalog", FILE, "trace", "steps"];
         if !known.contains(&name.as_str()) && !aside {
             return Err(format!("{name} is left behind"));
         }

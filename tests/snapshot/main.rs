@@ -3,6 +3,7 @@
 //! btrfs and xfs come from image files on loop devices, which takes root. Without root those tests
 //! say so and pass; where `CI` is `true` they fail instead.
 
+mod bad_days;
 mod btrfs;
 mod catalogue;
 mod clock;
