@@ -30,7 +30,7 @@ fn play(scene: &Scene, fault: Option<&Fault>, clean: Option<Usage>) -> Result<Ru
     let mercy = match fault.map(|fault| fault.trouble) {
         None => Mercy::None,
         Some(Trouble::Fails(_)) => Mercy::Errors,
-        Some(Trouble::Kills | Trouble::Interrupts) => Mercy::Death,
+        Some(Trouble::Kills) => Mercy::Death,
     };
     let played = stage.play(scene.act, mercy);
     let verdict = played.and_then(|()| match stage.dead {
@@ -59,7 +59,7 @@ fn strike(case: &Case, striking: &Striking) -> Result<(), Violation> {
         let struck: Vec<&Call> = match fault.trouble {
             Trouble::Fails(_) => calls.iter().filter(|call| call.struck).collect(),
             // The call at which it died has no end.
-            Trouble::Kills | Trouble::Interrupts => calls
+            Trouble::Kills => calls
                 .iter()
                 .filter(|call| call.name == fault.name && call.nth == fault.nth)
                 .collect(),

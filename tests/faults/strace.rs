@@ -27,9 +27,6 @@ pub enum Trouble {
     Fails(&'static str),
     /// The process is killed when it enters it: after all that came before, before the call itself.
     Kills,
-    /// The process gets SIGINT when it enters it, and goes on.
-    #[allow(dead_code, reason = "for commands that handle it, in the tests of snapshot")]
-    Interrupts,
 }
 
 /// Which call, and what happens to it.
@@ -46,7 +43,6 @@ impl std::fmt::Display for Fault {
         match self.trouble {
             Trouble::Fails(errno) => write!(f, "{name} number {nth} fails with {errno}"),
             Trouble::Kills => write!(f, "killed at {name} number {nth}"),
-            Trouble::Interrupts => write!(f, "interrupted at {name} number {nth}"),
         }
     }
 }
@@ -58,7 +54,6 @@ pub fn options(command: &mut Command, output: &std::path::Path, fault: Option<&F
         let what = match trouble {
             Trouble::Fails(errno) => format!("error={errno}"),
             Trouble::Kills => "signal=SIGKILL".into(),
-            Trouble::Interrupts => "signal=SIGINT".into(),
         };
         command.args(["-e", &format!("inject={name}:{what}:when={nth}")]);
     }

@@ -172,15 +172,7 @@ impl Provider for Lvm {
                 let message = format!("{}: {why}", found.lv_path.display());
                 return Err(Failure::new(Exit::UNAVAILABLE, message));
             }
-            for name in [&volume.name, &volume.partial] {
-                let exists = volumes::exists(System::Lvm, name).map_err(|error| {
-                    Failure::new(Exit::UNAVAILABLE, format!("{name}: cannot be looked up: {error}"))
-                })?;
-                if exists {
-                    let message = format!("{name}: exists already; give another --name");
-                    return Err(Failure::new(Exit::CANNOT_CREATE, message));
-                }
-            }
+            volumes::check_free(System::Lvm, volume)?;
         }
         // It knows names that are reserved, and limits of its own.
         for command in &mut self.snapshots(true) {

@@ -8,13 +8,27 @@ use std::io;
 use super::zfs;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::volume::{System, Volume};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::tool;
 
 /// The snapshot's volumes, and the tool for them; `None` if it is a folder, or nothing of ours.
 fn of(manifest: &Manifest) -> Option<(System, &[Volume])> {
     let system = System::of_provider(&manifest.provider)?;
     (!manifest.volumes.is_empty()).then_some((system, &manifest.volumes))
+}
+
+/// Refuses a volume whose name, or the one it has until it is published, is taken.
+pub fn check_free(system: System, volume: &Volume) -> Result<(), Failure> {
+    for name in [&volume.name, &volume.partial] {
+        let taken = exists(system, name).map_err(|error| {
+            Failure::new(Exit::UNAVAILABLE, format!("{name}: cannot be looked up: {error}"))
+        })?;
+        if taken {
+            let message = format!("{name}: exists already; give another --name");
+            return Err(Failure::new(Exit::CANNOT_CREATE, message));
+        }
+    }
+    Ok(())
 }
 
 /// Gives each volume the name that readers look for. `NotFound` when one is gone; then none is given one.
@@ -99,7 +113,7 @@ fn for_each(
 
 /// Is there a snapshot of this name? ZFS says the same of one whose pool is not imported, which is not
 /// the end of it.
-pub fn exists(system: System, name: &str) -> io::Result<bool> {
+fn exists(system: System, name: &str) -> io::Result<bool> {
     let (program, arguments, unknown): (_, &[&str], _) = match system {
         System::Zfs => {
             ("zfs", &["list", "-H", "-t", "snapshot", "-o", "name", name], "does not exist")

@@ -109,12 +109,7 @@ impl Provider for Zfs {
                 checked.push(pool);
             }
             check_privilege(dataset)?;
-            for name in [&volume.name, &volume.partial] {
-                if volumes::exists(System::Zfs, name).map_err(|error| unavailable(name, &error))? {
-                    let message = format!("{name}: exists already; give another --name");
-                    return Err(Failure::new(Exit::CANNOT_CREATE, message));
-                }
-            }
+            volumes::check_free(System::Zfs, volume)?;
         }
         Ok(())
     }
@@ -139,10 +134,6 @@ impl Provider for Zfs {
 
 fn pool(name: &str) -> &str {
     name.split(['/', '@']).next().unwrap_or_default()
-}
-
-fn unavailable(name: &str, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::UNAVAILABLE, format!("{name}: cannot be looked up: {error}"))
 }
 
 /// Where a dataset is mounted, or the file system on a volume.
