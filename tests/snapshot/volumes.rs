@@ -114,6 +114,29 @@ impl System {
         wait_for("hanging tool", || self.state("hangs").exists());
         running
     }
+
+    /// A snapshot x whose run was killed in its pause, while the tool went on and took it.
+    fn killed_in_the_pause(&self) {
+        let script = r#"echo $$ >"$STATE/hangs"; while [ ! -e "$STATE/go" ]; do sleep 0.01; done"#;
+        self.trouble(self.taking, Some(script));
+        let running = start(&mut self.command("x", &[]));
+        wait_for("hanging tool", || self.state("hangs").exists());
+        running.signal(Signal::SIGKILL);
+        fs::write(self.state("go"), "").unwrap();
+        running.wait();
+        wait_for("late snapshot", || self.there().len() == 1);
+        assert!(self.there()[0].ends_with("x.partial"));
+        self.trouble(self.taking, None);
+    }
+
+    /// A snapshot x of two, whose run was killed when one of them had its name.
+    fn killed_between_renamings(&self) {
+        let script = r#"[ -e "$STATE/renamed" ] && kill -KILL "$PPID"; touch "$STATE/renamed""#;
+        self.trouble(self.renaming, Some(script));
+        let done = run(self.command("x", &[]).arg(self.origins()[1]));
+        assert_eq!(done.signal, Some(Signal::SIGKILL as i32), "{done:?}");
+        self.trouble(self.renaming, None);
+    }
 }
 
 #[test]
@@ -336,18 +359,8 @@ fn a_tool_that_comes_too_late_does_not_make_a_snapshot() {
 #[test]
 fn a_run_that_was_killed_in_the_pause_is_cleaned_up_by_the_next() {
     for system in System::each() {
-        // Whoever has been killed, the tool comes to its end.
-        let script = r#"echo $$ >"$STATE/hangs"; while [ ! -e "$STATE/go" ]; do sleep 0.01; done"#;
-        system.trouble(system.taking, Some(script));
-        let running = start(&mut system.command("x", &[]));
-        wait_for("hanging tool", || system.state("hangs").exists());
-        running.signal(Signal::SIGKILL);
-        fs::write(system.state("go"), "").unwrap();
-        running.wait();
-        wait_for("late snapshot", || system.there().len() == 1);
-        assert!(system.there()[0].ends_with("x.partial"));
+        system.killed_in_the_pause();
         system.scene.assert_writers_go_on();
-        system.trouble(system.taking, None);
         let next = system.take("y", &[]);
         next.assert_code(0);
         assert!(next.stderr.contains("x: was interrupted; its data is removed"), "{next:?}");
@@ -359,12 +372,7 @@ fn a_run_that_was_killed_in_the_pause_is_cleaned_up_by_the_next() {
 fn a_run_that_was_killed_before_the_last_renaming_is_completed_by_the_next() {
     for system in System::each() {
         let [origin, two, _] = system.origins();
-        // Dies between the first and the second.
-        let script = r#"[ -e "$STATE/renamed" ] && kill -KILL "$PPID"; touch "$STATE/renamed""#;
-        system.trouble(system.renaming, Some(script));
-        let done = run(system.command("x", &[]).arg(two));
-        assert_eq!(done.signal, Some(Signal::SIGKILL as i32), "{done:?}");
-        system.trouble(system.renaming, None);
+        system.killed_between_renamings();
         assert_eq!(system.manifest()["status"], "certified");
         let next = system.take("y", &[]);
         assert!(next.stderr.contains("x: was whole when its run was interrupted"), "{next:?}");
@@ -381,10 +389,7 @@ fn a_run_that_was_killed_before_the_last_renaming_is_completed_by_the_next() {
 fn a_certified_snapshot_of_which_a_part_is_gone_is_removed() {
     for system in System::each() {
         let [_, two, _] = system.origins();
-        let script = r#"[ -e "$STATE/renamed" ] && kill -KILL "$PPID"; touch "$STATE/renamed""#;
-        system.trouble(system.renaming, Some(script));
-        run(system.command("x", &[]).arg(two));
-        system.trouble(system.renaming, None);
+        system.killed_between_renamings();
         let list = fs::read_to_string(system.state(system.list)).unwrap();
         let lost = format!("{}.partial", system.made(two, "x"));
         let left: Vec<&str> = list.lines().filter(|name| **name != *lost).collect();
@@ -400,14 +405,7 @@ fn a_certified_snapshot_of_which_a_part_is_gone_is_removed() {
 #[test]
 fn a_pool_that_is_away_is_not_the_end_of_its_snapshots() {
     let system = System::zfs();
-    let script = r#"echo $$ >"$STATE/hangs"; while [ ! -e "$STATE/go" ]; do sleep 0.01; done"#;
-    system.trouble(system.taking, Some(script));
-    let running = start(&mut system.command("x", &[]));
-    wait_for("hanging tool", || system.state("hangs").exists());
-    running.signal(Signal::SIGKILL);
-    fs::write(system.state("go"), "").unwrap();
-    running.wait();
-    wait_for("late snapshot", || system.there().len() == 1);
+    system.killed_in_the_pause();
     let list = fs::read(system.state(system.list)).unwrap();
     fs::write(system.state(system.list), "").unwrap();
     fs::write(system.state("no-pool"), "").unwrap();
