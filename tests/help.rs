@@ -85,6 +85,22 @@ fn help_and_man_page_name_the_same_verbs() {
     }
 }
 
+/// A struct of arguments may be documented too, and that is not what its verb does.
+#[test]
+fn help_of_a_verb_says_what_the_verb_does() {
+    let listed = stillpoint(&["-h"]);
+    for (verb, line) in verbs().iter().zip(section(&listed, "Commands:")) {
+        let said = line.trim().strip_prefix(verb.as_str()).unwrap().trim();
+        for asked in ["-h", "--help"] {
+            let help = stillpoint(&[verb, asked]);
+            assert_eq!(help.lines().next(), Some(said), "{verb} {asked}");
+        }
+        let help = stillpoint(&[verb, "--help"]);
+        let more = help.split("\n\n").nth(1).unwrap();
+        assert!(!more.starts_with("Usage:"), "{verb}: says no more than the list of verbs does");
+    }
+}
+
 #[test]
 fn help_and_man_page_name_the_same_flags() {
     for verb in verbs() {

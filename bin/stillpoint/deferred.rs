@@ -1,15 +1,21 @@
 //! Arguments that clap builds only when their verb is asked for: the others' would be a tenth of
 //! the time that it takes to start `run -s true`.
 
+use clap::builder::Resettable;
 use clap::error::Error;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-/// The arguments of one verb. Its help text stands where the verb is listed.
+/// The arguments of one verb. Its help text stands where the verb is listed, and what is documented on
+/// the structs of its arguments is for the reader of the source.
 pub struct Deferred<A>(pub A);
 
 impl<A: Args> Args for Deferred<A> {
     fn augment_args(command: Command) -> Command {
-        command.defer(A::augment_args)
+        command.defer(|command| {
+            let about = Resettable::from(command.get_about().cloned());
+            let long_about = Resettable::from(command.get_long_about().cloned());
+            A::augment_args(command).about(about).long_about(long_about)
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -1,7 +1,8 @@
 //! `stillpoint latest`: the newest snapshot that may be trusted. Reads only.
 //!
 //! The newest is the one that was begun last, by the sequence numbers of the manifests. It is named
-//! only if its data is there.
+//! only if its data is there: what a command made has none that could be named, and a script that was
+//! handed a word instead of a path would go on with that.
 
 use std::io::{Write, stdout};
 
@@ -27,7 +28,10 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let contents = arguments.selection.read()?;
-    let Some(newest) = contents.newest(arguments.any) else {
+    let named = arguments.selection.filter.is_for_commands();
+    let wanted =
+        |manifest: &Manifest| (arguments.any || manifest.clean) && (named || manifest.has_data());
+    let Some(newest) = contents.newest(wanted) else {
         return Err(none(&contents, arguments.any, &arguments.selection.describe()).into());
     };
     let catalogue = arguments.selection.place.catalogue();
@@ -49,7 +53,10 @@ pub fn none(contents: &Contents, any: bool, place: &str) -> Failure {
     };
     let found: Vec<String> = [
         count("complete but not clean, which --any would take", &|manifest| {
-            manifest.is_usable() && !manifest.clean
+            manifest.is_usable() && !manifest.clean && manifest.has_data()
+        }),
+        count("made by a command, without data to read", &|manifest| {
+            manifest.is_usable() && !manifest.has_data()
         }),
         count("whose data is gone", &|manifest| {
             manifest.status == Status::Complete && !manifest.is_usable()

@@ -29,6 +29,9 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let contents = arguments.selection.read()?;
     let catalogue = arguments.selection.place.catalogue();
+    if contents.manifests.is_empty() {
+        arguments.selection.say_none();
+    }
     let text = match arguments.json {
         true => json(&catalogue, &contents.manifests)?,
         false => table(&catalogue, &contents.manifests)?,

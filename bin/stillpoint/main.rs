@@ -15,6 +15,7 @@ mod deferred;
 mod exclusive;
 mod exit;
 mod exposition;
+mod filter;
 mod freeze;
 mod latest;
 mod list;
@@ -108,20 +109,21 @@ enum Verb {
 
     /// List the snapshots of a catalogue
     ///
-    /// The oldest first. Files that are no manifests are reported and left alone; the status is 65
+    /// The oldest first, of BARRIER if one is given. Files that are no manifests are reported and left alone; the status is 65
     /// then.
     List(Deferred<list::Arguments>),
 
     /// Print the path of the newest clean snapshot
     ///
-    /// Or its name, if a command made it. The newest is the one that was begun last, whatever the
-    /// clock said. A snapshot whose data was removed is not named.
+    /// The newest is the one that was begun last, whatever the clock said. A snapshot whose data was
+    /// removed is not named, nor one that a command made, which has none of its own; --provider
+    /// command asks for the name of such a one.
     Latest(Deferred<latest::Arguments>),
 
     /// Remove snapshots that need not be kept
     ///
-    /// Goes by series: same sources, provider, folder and barriers. Never removes the newest clean
-    /// one of a series, nor one that `use` reads, nor one under way. What failed or is not clean
+    /// Goes by series: same sources, provider, folder, barriers and label. Never removes the newest
+    /// clean one of a series, nor one that `use` reads, nor one under way. What failed or is not clean
     /// never counts against what is clean. With both rules, removes only what neither keeps.
     Prune(Deferred<prune::Arguments>),
 

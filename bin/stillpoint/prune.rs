@@ -61,6 +61,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         sweep::sweep(&catalogue);
     }
     let Contents { manifests, damaged } = arguments.selection.read()?;
+    if manifests.is_empty() {
+        arguments.selection.say_none();
+    }
     let keep =
         Keep { count: arguments.keep.map(|count| count as usize), within: arguments.keep_within };
     let mut report = Vec::new();

@@ -1,6 +1,7 @@
 //! What `list`, `latest`, `prune` and `use` have in common: which manifests they are about, and how
 //! one is shown.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,16 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::reading::Contents;
 use crate::exit::{self, Exit, Failure, reason};
+use crate::filter::{Filter, without_links};
 
-/// The catalogue, and the barrier of whose snapshots it shall be.
+/// The catalogue, and of whose snapshots it shall be.
 #[derive(clap::Args)]
 pub struct Selection {
     #[command(flatten)]
     pub place: Place,
+
+    #[command(flatten)]
+    pub filter: Filter,
 
     /// Only snapshots taken under this barrier, by name or path [default: all]
     barrier: Option<OsString>,
@@ -36,51 +41,72 @@ pub struct Place {
 
 impl Selection {
     pub fn read(&self) -> anyhow::Result<Contents> {
-        self.place.read(self.barrier.as_deref())
+        self.place.read(self.barrier.as_deref(), &self.filter)
     }
 
     /// For messages: where was looked, and for what.
     pub fn describe(&self) -> String {
-        self.place.describe(self.barrier.as_deref())
+        self.place.describe(self.barrier.as_deref(), &self.filter)
+    }
+
+    /// Says that there is nothing of what was asked for.
+    pub fn say_none(&self) {
+        exit::say(&format!("{}: there are no snapshots", self.describe()));
     }
 }
 
 impl Place {
-    /// What is there of this barrier, or of all. What is damaged is reported.
-    pub fn read(&self, barrier: Option<&OsStr>) -> anyhow::Result<Contents> {
+    /// What is there of this barrier, or of all, that the filter takes. What is damaged is reported.
+    pub fn read(&self, barrier: Option<&OsStr>, filter: &Filter) -> anyhow::Result<Contents> {
         let catalogue = self.catalogue();
-        let contents = catalogue.read().map_err(|error| unreadable(catalogue.folder(), &error))?;
+        let mut contents =
+            catalogue.read().map_err(|error| unreadable(catalogue.folder(), &error))?;
         for (path, what) in &contents.damaged {
             exit::say(&format!("{}: {what}; left alone and not counted", path.display()));
         }
-        Ok(match barrier {
-            Some(barrier) => contents.under(&self.barrier(barrier)?),
-            None => contents,
-        })
+        if let Some(barrier) = barrier {
+            let barrier = without_links(&stillpoint::barrier_path(barrier, self.user)?);
+            if !contents.manifests.iter().any(|manifest| manifest.concerns(&barrier)) {
+                return Err(unknown(catalogue.folder(), &barrier, &contents).into());
+            }
+            contents = contents.under(&barrier);
+        }
+        contents.manifests.retain(|manifest| filter.takes(manifest));
+        Ok(contents)
     }
 
     pub fn catalogue(&self) -> Catalogue {
         Catalogue::locate(self.catalog.as_deref())
     }
 
-    pub fn describe(&self, barrier: Option<&OsStr>) -> String {
+    pub fn describe(&self, barrier: Option<&OsStr>, filter: &Filter) -> String {
         let folder = self.catalogue().folder().display().to_string();
-        match barrier {
-            Some(barrier) => format!("{folder}: of {}", barrier.display()),
-            None => folder,
+        let barrier = barrier.map(|barrier| format!(" of {}", barrier.display()));
+        match barrier.unwrap_or_default() + &filter.describe() {
+            what if what.is_empty() => folder,
+            what => format!("{folder}:{what}"),
         }
     }
+}
 
-    /// The barrier as manifests name it: the folder without symbolic links. It need not exist any
-    /// more.
-    fn barrier(&self, barrier: &OsStr) -> anyhow::Result<PathBuf> {
-        let path = std::path::absolute(stillpoint::barrier_path(barrier, self.user)?)?;
-        let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
-        Ok(match (folder, path.file_name()) {
-            (Some(folder), Some(name)) => folder.join(name),
-            _ => path,
-        })
-    }
+/// A barrier that no manifest names: more likely a slip than one that waits for its first snapshot.
+fn unknown(folder: &Path, barrier: &Path, contents: &Contents) -> Failure {
+    let barriers: BTreeSet<String> = contents
+        .manifests
+        .iter()
+        .flat_map(|manifest| &manifest.barriers)
+        .map(|record| record.barrier.display().to_string())
+        .collect();
+    let found = match barriers.len() {
+        0 => "nor under any other barrier".to_owned(),
+        _ => format!("only under {}", Vec::from_iter(barriers).join(", ")),
+    };
+    let message = format!(
+        "{}: no snapshot was ever taken under {}, {found}",
+        folder.display(),
+        barrier.display()
+    );
+    Failure::new(Exit::MISSING, message)
 }
 
 fn unreadable(folder: &Path, error: &io::Error) -> Failure {

@@ -11,6 +11,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
 use crate::exit::{self, Exit, Failure};
 use crate::exposition::Exposition;
+use crate::filter::Filter;
 
 mod json;
 pub mod prometheus;
@@ -33,6 +34,9 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", requires = "prometheus")]
     catalog: Option<PathBuf>,
 
+    #[command(flatten)]
+    filter: Filter,
+
     /// Report every second until interrupted
     #[arg(long)]
     watch: bool,
@@ -46,6 +50,11 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    if !arguments.prometheus && !arguments.filter.is_empty() {
+        let message =
+            "--source, --provider and --label are about snapshots; use them with --prometheus";
+        return Err(Failure::usage(message).into());
+    }
     loop {
         let (report, exit) = report(&arguments)?;
         let mut out = stdout().lock();
@@ -85,13 +94,14 @@ fn report(arguments: &Arguments) -> anyhow::Result<(String, Exit)> {
         }
     };
     let mut exposition = Exposition::default();
-    let snapshots = match arguments.prometheus {
+    let mut snapshots = match arguments.prometheus {
         true => snapshots(arguments.catalog.as_deref()).unwrap_or_else(|failure| {
             complain(failure.into());
             Contents::default()
         }),
         false => Contents::default(),
     };
+    snapshots.manifests.retain(|manifest| arguments.filter.takes(manifest));
     // One sample twice would make a scraper refuse all of them.
     let mut exposed = Vec::new();
     for path in &paths {

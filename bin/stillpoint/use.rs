@@ -14,6 +14,7 @@ use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::pin::{Pin, Pinning};
 use crate::child::{self, Bounds, Terms};
 use crate::exit::{self, Exit, Failure, reason};
+use crate::filter::Filter;
 use crate::latest;
 use crate::records::Place;
 use crate::signals::Signals;
@@ -39,6 +40,9 @@ pub struct Arguments {
     #[command(flatten)]
     place: Place,
 
+    #[command(flatten)]
+    filter: Filter,
+
     /// Name of the snapshot; with --latest, name or path of a barrier
     #[arg(value_name = "NAME|BARRIER", required_unless_present = "latest")]
     word: Option<OsString>,
@@ -49,17 +53,19 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    if !arguments.latest && !arguments.filter.is_empty() {
+        let message =
+            "--source, --provider and --label choose among several; use them with --latest";
+        return Err(Failure::usage(message).into());
+    }
     let mut signals =
         Signals::watch().map_err(|error| Failure::system("cannot watch for signals", error))?;
     let pin = arguments.pin(&signals)?;
     let mut command = Command::new(&arguments.command[0]);
     command.args(&arguments.command[1..]);
     command.env("STILLPOINT_SNAPSHOT_NAME", &pin.manifest.name);
-    match pin.manifest.places() {
-        // What a command made is known to it alone.
-        places if places.is_empty() => command.env_remove("STILLPOINT_SNAPSHOT_PATH"),
-        places => command.env("STILLPOINT_SNAPSHOT_PATH", places.join(" ")),
-    };
+    // Always there: `"$STILLPOINT_SNAPSHOT_PATH/"` must never come to mean the whole machine.
+    command.env("STILLPOINT_SNAPSHOT_PATH", pin.manifest.places().join(" "));
     let inherited = &[pin.lock()];
     let terms = Terms { bounds: Bounds::None, inherited, prints_errors_only: false };
     Ok(child::run(&mut command, terms, &mut signals)?.exit())
@@ -97,10 +103,14 @@ impl Arguments {
         if !self.latest {
             return Ok(word.unwrap_or_default().to_string_lossy().into_owned());
         }
-        let contents = self.place.read(word)?;
-        match contents.newest(self.any) {
+        let contents = self.place.read(word, &self.filter)?;
+        let wanted = |manifest: &Manifest| (self.any || manifest.clean) && manifest.has_data();
+        match contents.newest(wanted) {
             Some(manifest) => Ok(manifest.name.clone()),
-            None => Err(latest::none(&contents, self.any, &self.place.describe(word)).into()),
+            None => {
+                let place = self.place.describe(word, &self.filter);
+                Err(latest::none(&contents, self.any, &place).into())
+            }
         }
     }
 
@@ -116,7 +126,8 @@ impl Arguments {
 fn unusable(manifest: &Manifest) -> Failure {
     let what = match manifest.status {
         Status::Begun | Status::Certified => "is not complete",
-        Status::Complete => "its data is gone",
+        Status::Complete if manifest.has_data() => "its data is gone",
+        Status::Complete => "a command made it, and it has no data of its own to read",
         Status::Failed | Status::Revoked => "failed",
         Status::Pruning => "is being removed",
     };

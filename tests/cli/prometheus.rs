@@ -41,8 +41,13 @@ fn what_goes_on_is_counted() {
     let catalog = ["--catalog", catalog.to_str().unwrap()];
     let of =
         |name: &str| samples(&place, &catalog).get(&format!("stillpoint_{name}{barrier}")).copied();
+    let series = barrier.replace('}', ",provider=\"command\"}");
+    let newest = |what: &str| {
+        let name = format!("stillpoint_newest_clean_snapshot_{what}_seconds{series}");
+        samples(&place, &catalog).get(&name).copied()
+    };
     assert_eq!(of("writers"), Some(0.0));
-    assert_eq!(of("newest_clean_snapshot_timestamp_seconds"), None);
+    assert_eq!(newest("timestamp"), None);
 
     let snapshot = ["snapshot", "mail", catalog[0], catalog[1], "--", "true"];
     assert_eq!(place.run(snapshot).code(), 0);
@@ -60,8 +65,8 @@ fn what_goes_on_is_counted() {
     assert_eq!(buckets.len(), 16);
     let infinite = barrier.replace('}', ",le=\"+Inf\"}");
     assert_eq!(all[&format!("stillpoint_pause_seconds_bucket{infinite}")], 1.0);
-    assert!(of("newest_clean_snapshot_timestamp_seconds").unwrap() > 1.7e9);
-    let age = of("newest_clean_snapshot_age_seconds").unwrap();
+    assert!(newest("timestamp").unwrap() > 1.7e9);
+    let age = newest("age").unwrap();
     assert!((0.0..60.0).contains(&age), "{age}");
 
     let writer = place.hold(&["-s"]);

@@ -43,7 +43,7 @@ fn it_is_complete_and_the_newest_whatever_the_clock_says() {
         };
         let done = run(&mut command);
         done.assert_code(0);
-        let latest = run(scene.stillpoint().arg("latest"));
+        let latest = run(scene.stillpoint().args(["latest", "--provider", "command"]));
         assert_eq!(latest.stdout, format!("{name}\n"));
     }
     let manifests = scene.manifests();

@@ -15,9 +15,10 @@ fn it_prints_what_snapshot_printed() {
     assert_eq!(scene.verb(["latest"]).stdout, format!("{}\n", path.display()));
     let printed = scene.snapshot(["mail", "--min-open", "0", "--name", "y", "--", "true"]);
     assert_eq!(printed.stdout, "y\n");
-    assert_eq!(scene.verb(["latest"]).stdout, "y\n");
+    let of_commands = ["latest", "--provider", "command"];
+    assert_eq!(scene.verb(of_commands).stdout, "y\n");
     let manifest: serde_json::Value =
-        serde_json::from_str(&scene.verb(["latest", "--json"]).stdout).unwrap();
+        serde_json::from_str(&scene.verb([&of_commands[..], &["--json"]].concat()).stdout).unwrap();
     assert_eq!((&manifest["name"], &manifest["pinned"]), (&"y".into(), &false.into()));
 }
 

@@ -94,7 +94,7 @@ fn only_the_barrier_that_was_asked_for() {
     };
     assert_eq!(names("mail"), ["of-mail", "of-both"]);
     assert_eq!(names(scene.barrier_file("news").to_str().unwrap()), ["of-news", "of-both"]);
-    assert_eq!(scene.latest(&["news"]).as_deref(), Some("of-both"));
+    assert_eq!(scene.latest(&["news", "--provider", "command"]).as_deref(), Some("of-both"));
     assert_eq!(scene.latest(&["other"]), None);
     // A barrier that is no more has snapshots all the same.
     scene.verb(["retire", "news"]).assert_code(0);

@@ -24,6 +24,7 @@ mod prune;
 mod reflink;
 mod refused;
 mod scene;
+mod series;
 mod volumes;
 mod writers;
 

@@ -30,10 +30,7 @@ fn each_run_leaves_its_metrics() {
     let labels =
         format!("{{barrier=\"{}\",provider=\"command\"}}", scene.barrier_file("mail").display());
     let sample = |name: &str| format!("stillpoint_snapshot_last_{name}{labels}");
-    let newest = format!(
-        "stillpoint_newest_clean_snapshot_timestamp_seconds{{barrier=\"{}\"}}",
-        scene.barrier_file("mail").display()
-    );
+    let newest = format!("stillpoint_newest_clean_snapshot_timestamp_seconds{labels}");
 
     let (done, text) = take("x", "exit 0");
     done.assert_code(0);
@@ -78,27 +75,38 @@ fn a_run_that_was_refused_leaves_its_metrics_too() {
         run(command.args(provider)).assert_code(code);
         fs::read_to_string(&file).unwrap()
     };
-    let status = |barrier: &str, provider: &str| {
-        let path = scene.barrier_file(barrier);
-        let name = "stillpoint_snapshot_last_exit_status";
-        format!("{name}{{barrier=\"{}\",provider=\"{provider}\"}}", path.display())
+    let (store, to) = (scene.path("store"), scene.path("snapshots"));
+    let of = |metric: &str, barrier: &str| {
+        let (barrier, source) = (scene.barrier_file(barrier), store.display());
+        let barrier = barrier.display();
+        format!(
+            "stillpoint_{metric}{{barrier=\"{barrier}\",provider=\"copy\",source=\"{source}\"}}"
+        )
     };
-    let newest = format!(
-        "stillpoint_newest_clean_snapshot_timestamp_seconds{{barrier=\"{}\"}}",
-        scene.barrier_file("mail").display()
-    );
-    let good = metrics("mail", &["--".as_ref(), "true".as_ref()], 0);
-    assert_eq!(value(&good, &status("mail", "command")), Some(0.0), "{good}");
-
-    let (nowhere, to) = (scene.path("nowhere"), scene.path("snapshots"));
-    let copy = ["--reflink".as_ref(), nowhere.as_os_str(), "--to".as_ref(), to.as_os_str()];
-    let refused = metrics("mail", &copy, 66);
-    assert_eq!(value(&refused, &status("mail", "reflink")), Some(66.0), "{refused}");
-    assert_eq!(value(&refused, &newest), value(&good, &newest));
+    let newest = of("newest_clean_snapshot_timestamp_seconds", "mail");
+    let copy = [
+        "--hold".as_ref(),
+        "10".as_ref(),
+        "--copy".as_ref(),
+        store.as_os_str(),
+        "--to".as_ref(),
+        to.as_os_str(),
+    ];
+    let good = metrics("mail", &copy, 0);
+    assert_eq!(value(&good, &of("snapshot_last_exit_status", "mail")), Some(0.0), "{good}");
     assert!(value(&good, &newest).is_some(), "{good}");
 
-    let missing = metrics("nothing", &["--".as_ref(), "true".as_ref()], 66);
-    assert_eq!(value(&missing, &status("nothing", "command")), Some(66.0), "{missing}");
+    fs::remove_dir(&store).unwrap();
+    let refused = metrics("mail", &copy, 66);
+    assert_eq!(value(&refused, &of("snapshot_last_exit_status", "mail")), Some(66.0), "{refused}");
+    assert_eq!(value(&refused, &newest), value(&good, &newest), "{refused}");
+
+    let missing = metrics("nothing", &copy, 66);
+    assert_eq!(
+        value(&missing, &of("snapshot_last_exit_status", "nothing")),
+        Some(66.0),
+        "{missing}"
+    );
 }
 
 #[test]

@@ -45,11 +45,15 @@ fn the_command_gets_the_snapshot_and_its_status_is_passed_on() {
         scene.verb(["use", "--latest", "mail", "--", "printenv", "STILLPOINT_SNAPSHOT_NAME"]);
     assert_eq!(done.stdout, "y\n");
 
-    scene.snapshot(["mail", "--min-open", "0", "--name", "tool", "--", "true"]).assert_code(0);
+    // What another `use` has set goes no further.
     let mut command = scene.stillpoint();
     command.env("STILLPOINT_SNAPSHOT_PATH", "/somewhere/else");
-    let done = run(command.args(["use", "tool", "--", "printenv", "STILLPOINT_SNAPSHOT_PATH"]));
-    done.assert_code(1);
+    let done = run(command.args(["use", "x", "--", "printenv", "STILLPOINT_SNAPSHOT_PATH"]));
+    assert_eq!(done.stdout, format!("{}\n", path.display()));
+    let mut command = scene.stillpoint();
+    command.env("STILLPOINT_SNAPSHOT_PATH", "/somewhere/else");
+    command.args(["snapshot", "mail", "--min-open", "0", "--"]);
+    run(command.args(["printenv", "STILLPOINT_SNAPSHOT_PATH"])).assert_code(1);
 
     scene.verb(["use", "x", "--", "no-such-tool-at-all"]).assert_refused(127, "cannot run");
     scene.verb(["use", "--", "true"]).assert_refused(64, "required");

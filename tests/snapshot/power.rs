@@ -118,7 +118,7 @@ fn from_one_boot_to_the_next() {
     assert_eq!(manifest("recovered")["barriers"][0]["lost"], Value::Array(Vec::new()));
     let latest = in_next_boot({
         let mut command = scene.stillpoint();
-        command.arg("latest");
+        command.args(["latest", "--provider", "command"]);
         command
     });
     assert_eq!(latest.stdout, "recovered\n");

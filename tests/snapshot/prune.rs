@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::image::{Image, must, subvolume};
 use crate::scene::{Scene, names, run, start, wait_for};
 
-fn records(scene: &Scene) -> Vec<String> {
+pub fn records(scene: &Scene) -> Vec<String> {
     let manifests = scene.manifests();
     manifests.iter().map(|manifest| manifest["name"].as_str().unwrap().to_owned()).collect()
 }

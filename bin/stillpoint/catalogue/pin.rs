@@ -43,7 +43,7 @@ impl Catalogue {
         if !leads_to(&path, &file)? {
             return Ok(Pinning::Changing);
         }
-        if !manifest.is_usable() {
+        if !manifest.is_usable() || !manifest.has_data() {
             return Ok(Pinning::Unusable(Box::new(manifest)));
         }
         Ok(match shared {

@@ -73,10 +73,10 @@ impl Contents {
         self
     }
 
-    /// The newest snapshot whose data is there, clean unless any complete one will do.
-    pub fn newest(&self, any: bool) -> Option<&Manifest> {
+    /// The newest of the complete snapshots that are wanted and whose data is not gone.
+    pub fn newest(&self, wanted: impl Fn(&Manifest) -> bool) -> Option<&Manifest> {
         let mut newest_first = self.manifests.iter().rev();
-        newest_first.find(|manifest| (any || manifest.clean) && manifest.is_usable())
+        newest_first.find(|manifest| manifest.is_usable() && wanted(manifest))
     }
 
     /// The number of a snapshot that is begun now.

@@ -1,7 +1,7 @@
 //! Which snapshots need not be kept.
 //!
 //! Snapshots of one *series* replace each other: of the same sources, by the same provider, into the
-//! same folder, under the same barriers. Each series is looked at by itself, and within it a snapshot
+//! same folder, under the same barriers, with the same label. Each series is looked at by itself, and within it a snapshot
 //! is measured only against newer ones that are at least as good: clean above complete above failed.
 //! So nothing that is partial or not clean ever pushes out a clean snapshot, however often it comes,
 //! and the newest clean one, which has none to be measured against, always stays.
@@ -86,14 +86,14 @@ fn is_record_only(manifest: &Manifest) -> bool {
     manifest.status == Status::Complete && manifest.is_present() == Some(false)
 }
 
-type Series<'a> = (Vec<&'a Path>, &'a str, &'a [PathBuf], Option<&'a Path>);
+type Series<'a> = (Vec<&'a Path>, &'a str, &'a [PathBuf], Option<&'a Path>, Option<&'a str>);
 
 fn series_of(manifest: &Manifest) -> Series<'_> {
     let mut barriers: Vec<&Path> =
         manifest.barriers.iter().map(|record| record.barrier.as_path()).collect();
     barriers.sort();
     let folder = manifest.path.as_deref().and_then(Path::parent);
-    (barriers, &manifest.provider, &manifest.sources, folder)
+    (barriers, &manifest.provider, &manifest.sources, folder, manifest.label.as_deref())
 }
 
 impl Newer {
@@ -211,10 +211,11 @@ mod tests {
 
     #[test]
     fn each_series_keeps_its_own() {
-        let mut manifests = days("cccc");
+        let mut manifests = days("ccccc");
         manifests[0].sources = vec!["/srv/db".into()];
         manifests[1].provider = "zfs".into();
-        assert_eq!(removed(&manifests, newest(1)), ["03c"]);
+        manifests[2].label = Some("restic".into());
+        assert_eq!(removed(&manifests, newest(1)), ["04c"]);
     }
 
     #[test]

@@ -63,7 +63,9 @@ impl Provider for UserCommand {
         command
             .args(&self.words[1..])
             .env("STILLPOINT_SNAPSHOT_NAME", &self.name)
-            .env("STILLPOINT_BARRIERS", &self.barriers);
+            .env("STILLPOINT_BARRIERS", &self.barriers)
+            // That of another one, if we run under `use`.
+            .env_remove("STILLPOINT_SNAPSHOT_PATH");
         vec![command]
     }
 }

@@ -3,7 +3,8 @@
 //! The file is written aside, under a name that the collector does not read, and renamed, so that it
 //! never reads half of one. It is written after every run, failed ones too, and those that were refused
 //! before there was a manifest: what the last good run left must not go on saying that all is well. What
-//! an alert needs of runs before, the time of the newest clean snapshot, comes from the catalogue.
+//! an alert needs of runs before, the time of the newest clean snapshot of this series, comes from the
+//! catalogue.
 
 use std::fs::Permissions;
 use std::io::{self, Write};
@@ -18,7 +19,8 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Manifest;
 use crate::exit::{Exit, Failure, reason};
 use crate::exposition::Exposition;
-use crate::status::prometheus::add_newest_clean;
+use crate::filter::without_links;
+use crate::status::prometheus::{Series, add_newest_clean, labels, series_of};
 
 /// Can the file be written? Asked before anything is done.
 pub fn check(file: &Path) -> Result<(), Failure> {
@@ -74,11 +76,7 @@ fn barriers(arguments: &Arguments, manifest: Option<&Manifest>) -> Vec<PathBuf> 
     let mut barriers = Vec::new();
     for name in &arguments.barriers {
         let path = stillpoint::barrier_path(name, arguments.user);
-        let path = path.unwrap_or_else(|_| PathBuf::from(name));
-        let found = match (folder(&path).canonicalize(), path.file_name()) {
-            (Ok(folder), Some(name)) => folder.join(name),
-            _ => path,
-        };
+        let found = without_links(&path.unwrap_or_else(|_| PathBuf::from(name)));
         if !barriers.contains(&found) {
             barriers.push(found);
         }
@@ -86,14 +84,26 @@ fn barriers(arguments: &Arguments, manifest: Option<&Manifest>) -> Vec<PathBuf> 
     barriers
 }
 
+/// The series of the run, also if it was refused.
+fn series(arguments: &Arguments, manifest: Option<&Manifest>) -> Series {
+    let sources = match manifest {
+        Some(manifest) => manifest.sources.clone(),
+        None => arguments.sources(),
+    };
+    (arguments.provider().to_owned(), sources, arguments.label.clone())
+}
+
 fn text(arguments: &Arguments, manifest: Option<&Manifest>, exit: Exit) -> String {
     let mut exposition = Exposition::default();
     let catalogue = Catalogue::locate(arguments.catalog.as_deref());
-    let snapshots = catalogue.read().unwrap_or_default();
+    let mut snapshots = catalogue.read().unwrap_or_default();
+    let series = series(arguments, manifest);
+    snapshots.manifests.retain(|snapshot| series_of(snapshot) == series);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     for path in barriers(arguments, manifest) {
         let barrier = path.to_string_lossy();
-        let labels = [("barrier", &*barrier), ("provider", arguments.provider())];
+        let labels = labels(&barrier, &series);
+        let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));
         let mut gauge = |name, help, value| exposition.gauge(name, help, &labels, value);
         gauge(
             "stillpoint_snapshot_last_run_timestamp_seconds",
@@ -138,8 +148,7 @@ fn text(arguments: &Arguments, manifest: Option<&Manifest>, exit: Exit) -> Strin
                 gauge(name, help, milliseconds / 1e3);
             }
         }
-        let labels = [("barrier", &*barrier)];
-        add_newest_clean(&mut exposition, &labels, &snapshots.clone().under(&path));
+        add_newest_clean(&mut exposition, &barrier, &snapshots.clone().under(&path));
     }
     exposition.text()
 }

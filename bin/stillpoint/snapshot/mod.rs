@@ -40,6 +40,7 @@ use self::members::Member;
 use self::plan::Plan;
 use crate::catalogue::manifest::Manifest;
 use crate::exit::{Exit, Failure, from_error, warn};
+use crate::filter::without_links;
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
 
@@ -181,6 +182,16 @@ impl Arguments {
     /// The limit of the hold; `None` for none.
     fn hold(&self) -> Option<Duration> {
         self.hold.map_or(Some(HOLD), Limit::duration)
+    }
+
+    /// What is read, as a manifest names it, if it is there.
+    fn sources(&self) -> Vec<PathBuf> {
+        let volumes = [&self.zfs, &self.lvm].into_iter().flatten();
+        let volumes = volumes.map(|name| name.strip_prefix("/dev/").unwrap_or(name).into());
+        let folders = self.btrfs.iter().chain(&self.reflink).chain(&self.copy).chain(&self.sync);
+        let folders =
+            folders.map(|path| path.canonicalize().unwrap_or_else(|_| without_links(path)));
+        volumes.chain(folders).collect()
     }
 
     /// The name of the provider that is asked for.

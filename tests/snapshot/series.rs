@@ -1,0 +1,173 @@
+//! Several series under one barrier: each is named, used, pruned and counted by itself.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::prune::records;
+use crate::scene::{Done, Scene, run};
+
+/// A copy of the store, with more words.
+fn copy(scene: &Scene, name: &str, words: &[&str]) {
+    let named = ["--hold", "10", "--min-open", "0", "--name", name];
+    run(&mut scene.copy(&[&named[..], words].concat())).assert_code(0);
+}
+
+/// A command, with more words.
+fn command(scene: &Scene, name: &str, words: &[&str]) {
+    let named = ["mail", "--min-open", "0", "--name", name];
+    scene.snapshot([&named[..], words, &["--", "true"]].concat()).assert_code(0);
+}
+
+/// Two folders by copy, one of them also for another tool, and a command that is run most often.
+fn scene() -> Scene {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("other")).unwrap();
+    copy(&scene, "store-1", &[]);
+    copy(&scene, "store-2", &[]);
+    copy(&scene, "tool-1", &["--label", "tool"]);
+    copy(&scene, "tool-2", &["--label", "tool"]);
+    let mut other = scene.stillpoint();
+    other.args(["snapshot", "mail", "--hold", "10", "--min-open", "0", "--name", "other-1"]);
+    other.arg("--copy").arg(scene.path("other")).arg("--to").arg(scene.path("snapshots"));
+    run(&mut other).assert_code(0);
+    command(&scene, "dump-1", &[]);
+    command(&scene, "dump-2", &["--label", "dump"]);
+    scene
+}
+
+fn listed(scene: &Scene, words: &[&str]) -> Vec<String> {
+    let done = scene.verb([&["list", "--json"], words].concat());
+    done.assert_code(0);
+    let rows: Vec<Value> = serde_json::from_str(&done.stdout).unwrap();
+    rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn each_verb_keeps_to_what_was_asked_for() {
+    let scene = scene();
+    let store = scene.path("store").display().to_string();
+    let link = scene.path("link").display().to_string();
+    std::os::unix::fs::symlink(&store, &link).unwrap();
+    for (words, names) in [
+        (&["--source", &store][..], &["store-1", "store-2", "tool-1", "tool-2"][..]),
+        (&["--source", &link, "--label", ""], &["store-1", "store-2"]),
+        (&["--label", "tool"], &["tool-1", "tool-2"]),
+        (&["--provider", "copy", "--label", ""], &["store-1", "store-2", "other-1"]),
+        (&["--provider", "command", "mail"], &["dump-1", "dump-2"]),
+        (&["--provider", "command", "--label", "dump"], &["dump-2"]),
+    ] {
+        assert_eq!(listed(&scene, words), names, "{words:?}");
+        assert_eq!(scene.latest(words).as_deref(), names.last().copied(), "{words:?}");
+    }
+    let used = |words: &[&str]| -> Done {
+        let command = ["--", "printenv", "STILLPOINT_SNAPSHOT_NAME"];
+        scene.verb([&["use", "--latest"], words, &command].concat())
+    };
+    assert_eq!(used(&["--label", "tool", "mail"]).stdout, "tool-2\n");
+    assert_eq!(used(&["--source", &store, "--label", ""]).stdout, "store-2\n");
+
+    scene.verb(["prune", "--keep", "1", "--label", "tool", "mail"]).assert_code(0);
+    scene.verb(["prune", "--keep", "1", "--provider", "command"]).assert_code(0);
+    let left = ["dump-1", "dump-2", "other-1", "store-1", "store-2", "tool-2"];
+    assert_eq!(records(&scene), left);
+
+    for words in [
+        &["list", "--provider", "tar"][..],
+        &["use", "--label", "tool", "store-1", "--", "true"],
+        &["status", "--label", "tool"],
+    ] {
+        scene.verb(words).assert_refused(64, "--");
+    }
+}
+
+/// What a command made would be handed on as a word that is no path, or as none at all: `"$P/"` is `/`.
+#[test]
+fn a_snapshot_without_data_is_named_only_when_asked_for_and_never_used() {
+    let scene = scene();
+    assert_eq!(scene.latest(&[]).as_deref(), Some("other-1"));
+    assert_eq!(scene.latest(&["--any", "mail"]).as_deref(), Some("other-1"));
+    let print = ["--", "printenv", "STILLPOINT_SNAPSHOT_PATH"];
+    let done = scene.verb([&["use", "--latest", "mail"][..], &print].concat());
+    assert_eq!(done.stdout, format!("{}\n", scene.path("snapshots/other-1").display()));
+
+    let said = "a command made it, and it has no data of its own";
+    scene.verb([&["use", "dump-2"][..], &print].concat()).assert_refused(66, said);
+    for words in
+        [&["--label", "dump"][..], &["--provider", "command"], &["--label", "dump", "--any"]]
+    {
+        let words = [&["use", "--latest"], words, &print].concat();
+        scene.verb(&words).assert_refused(66, "made by a command, without data to read");
+    }
+    let only = Scene::new();
+    command(&only, "dump", &[]);
+    only.verb(["latest"]).assert_refused(66, "only 1 made by a command, without data to read");
+    only.verb(["latest", "--any"]).assert_refused(66, "there is no complete snapshot");
+}
+
+/// A series that goes well says nothing of another one.
+#[test]
+fn metrics_are_of_one_series() {
+    let scene = scene();
+    let metric = "stillpoint_newest_clean_snapshot_timestamp_seconds{";
+    let series = |text: &str| -> Vec<String> {
+        let samples = text.lines().filter_map(|line| line.strip_prefix(metric));
+        let labels = samples.map(|sample| sample.split_once('}').unwrap().0);
+        let without_barrier = labels.map(|labels| labels.split_once(',').unwrap().1.to_owned());
+        without_barrier.collect()
+    };
+    let prometheus = |words: &[&str]| {
+        let done = scene.verb([&["status", "--prometheus"], words, &["mail"]].concat());
+        done.assert_code(0);
+        series(&done.stdout)
+    };
+    let store = format!("provider=\"copy\",source=\"{}\"", scene.path("store").display());
+    let of_tool = format!("{store},label=\"tool\"");
+    assert_eq!(prometheus(&["--label", "tool"]), [of_tool.as_str()]);
+    let mut all = prometheus(&[]);
+    all.sort();
+    let other = store.replace("/store", "/other");
+    let dump = "provider=\"command\"".to_owned();
+    assert_eq!(all, [dump.clone(), dump + ",label=\"dump\"", other, store.clone(), of_tool]);
+
+    // The cheap command is well; the copy has never succeeded.
+    let scene = Scene::new();
+    let file = scene.path("metrics.prom").display().to_string();
+    scene.stand_in("cp", "exit 1");
+    let copy = ["--hold", "10", "--min-open", "0", "--metrics-textfile", &file];
+    run(&mut scene.copy(&copy)).assert_code(73);
+    command(&scene, "dump", &[]);
+    run(&mut scene.copy(&copy)).assert_code(73);
+    assert_eq!(series(&fs::read_to_string(&file).unwrap()), [""; 0]);
+    command(&scene, "dump-2", &["--metrics-textfile", &file]);
+    assert_eq!(series(&fs::read_to_string(&file).unwrap()), ["provider=\"command\""]);
+}
+
+#[test]
+fn a_barrier_that_no_manifest_names_is_said_to_be_unknown() {
+    let scene = Scene::new();
+    let verbs = [
+        &["list", "nosuch"][..],
+        &["latest", "nosuch"],
+        &["prune", "--keep", "1", "nosuch"],
+        &["use", "--latest", "nosuch", "--", "true"],
+    ];
+    for words in verbs {
+        scene.verb(words).assert_refused(66, "nosuch.barrier, nor under any other barrier");
+    }
+    scene.take("x");
+    let mail = scene.barrier_file("mail").display().to_string();
+    for words in verbs {
+        scene.verb(words).assert_refused(66, &format!("nosuch.barrier, only under {mail}\n"));
+    }
+    assert_eq!(scene.snapshots(), ["x"]);
+    // Nothing of what was asked for is no error, and no secret.
+    for words in [
+        &["list", "--label", "none", "mail"][..],
+        &["prune", "--keep", "1", "--label", "none", "mail"],
+    ] {
+        scene.verb(words).assert_refused(0, "of mail labelled \"none\": there are no snapshots");
+    }
+    fs::remove_file(scene.path("catalog/x.json")).unwrap();
+    scene.verb(["list"]).assert_refused(0, "there are no snapshots");
+}
