@@ -10,7 +10,7 @@ use crate::join::{self, Attachment};
 use crate::lifeline::Place;
 use crate::sync::{AtomicPtr, Ordering};
 use crate::wait::Wait;
-use crate::{Cover, Dirty, Error, Options, fresh_start, process};
+use crate::{Cover, Dirty, Error, Lost, Options, fresh_start, process};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -130,12 +130,13 @@ impl Barrier {
     }
 
     /// Ends the life of a barrier: sees that nobody else has it open, and removes the file. Writers
-    /// that come later find it missing. Returns the dirty epoch, which nobody can raise any more.
+    /// that come later find it missing. Returns the dirty epoch, which nobody can raise any more, and
+    /// who was lost.
     ///
     /// # Errors
     /// [`Error::InUse`] naming who has it open; the barrier then goes on as it was. Another handle in
     /// this process counts as well.
-    pub fn retire(self) -> Result<Dirty, Error> {
+    pub fn retire(self) -> Result<(Dirty, Vec<Lost>), Error> {
         fresh_start::retire(self)
     }
 }

@@ -15,7 +15,7 @@ use crate::mapping::BarrierMap;
 use crate::reclaim::Loss;
 use crate::sync::{AtomicU32, Ordering, step};
 use crate::sys::{self, Mode};
-use crate::{Dirty, Error, Writer, foreign, process};
+use crate::{Dirty, Error, Lost, Writer, foreign, process};
 use std::fs::File;
 use std::path::Path;
 
@@ -47,6 +47,9 @@ pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Re
         clear(parts);
         step("anew: cleared");
         let (header, dirty) = (parts.header(), parts.dirty());
+        for record in &dirty.ring {
+            record.write(&Loss { pid: 0, comm: "", label: "" }, None);
+        }
         dirty.epoch.store(birth.epoch, Ordering::Relaxed);
         dirty.acknowledged.store(birth.acknowledged, Ordering::Relaxed);
         dirty.raise(&Loss { pid: 0, comm: "", label: "overwritten" });
@@ -129,7 +132,7 @@ fn with_file_alone<T>(
 
 /// Counts the losses that nobody has met, and removes the file, if nobody else has it open. Whoever is
 /// about to join waits for the members byte, finds the file gone, and says that there is no barrier.
-pub(crate) fn retire(barrier: Barrier) -> Result<Dirty, Error> {
+pub(crate) fn retire(barrier: Barrier) -> Result<(Dirty, Vec<Lost>), Error> {
     let (path, identity) = (barrier.path().to_path_buf(), barrier.inner.place.identity);
     let (own, others): (Vec<Writer>, Vec<Writer>) = (barrier.status()?.writers.iter())
         .filter(|writer| writer.alive)
@@ -154,7 +157,8 @@ pub(crate) fn retire(barrier: Barrier) -> Result<Dirty, Error> {
         step("retire: losses recorded");
         std::fs::remove_file(&path).map_err(|source| Error::system("unlink", &path, source))?;
         step("retire: removed");
-        Ok(parts.dirty().now())
+        let last = parts.dirty().now();
+        Ok((last, parts.dirty().lost(last)))
     });
     match retired {
         Err(Error::InUse { path, writers }) if writers.is_empty() => {

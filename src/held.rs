@@ -249,9 +249,11 @@ impl Held {
         match holder.pid.load(Ordering::Relaxed) {
             0 => "another tool".into(),
             pid => {
-                let since = SystemTime::now().duration_since(holder.since.wall_clock());
-                let seconds = since.unwrap_or_default().as_secs_f64();
-                format!("{}[{pid}] ({}) for {seconds:.1} s", holder.comm.get(), holder.label.get())
+                let since = holder.since.wall_clock();
+                let held = since.and_then(|since| SystemTime::now().duration_since(since).ok());
+                let held = held.map(|held| format!(" for {:.1} s", held.as_secs_f64()));
+                let (comm, label) = (holder.comm.get(), holder.label.get());
+                format!("{comm}[{pid}] ({label}){}", held.unwrap_or_default())
             }
         }
     }

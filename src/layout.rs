@@ -115,16 +115,20 @@ impl Wide {
 
     /// Sets it to the wall clock, in milliseconds.
     pub(crate) fn set_wall_clock(&self) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.set_time(Some(SystemTime::now()));
+    }
+
+    /// Sets it to a time of the wall clock, 0 for none.
+    pub(crate) fn set_time(&self, time: Option<SystemTime>) {
+        let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
         self.set(u64::try_from(since.as_millis()).unwrap_or(0));
     }
 
-    /// The wall clock that was set; far futures, which only garbage names, count as the epoch.
-    pub(crate) fn wall_clock(&self) -> SystemTime {
+    /// The wall clock that was set. `None`: never, or to a far future, which only garbage names.
+    pub(crate) fn wall_clock(&self) -> Option<SystemTime> {
         // Read once: somebody may be changing it.
-        let since = self.get();
-        let wall_clock = UNIX_EPOCH.checked_add(Duration::from_millis(since));
-        wall_clock.filter(|_| since < 1 << 45).unwrap_or(UNIX_EPOCH)
+        let since = Some(self.get()).filter(|since| (1..1 << 45).contains(since))?;
+        UNIX_EPOCH.checked_add(Duration::from_millis(since))
     }
 }
 

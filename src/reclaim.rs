@@ -8,10 +8,11 @@
 
 use crate::barrier::Inner;
 use crate::gate::is_inside;
-use crate::layout::{DirtyRecord, FLAG_UNWATCHED, KIND_FREE, LOST, LockByte, Parts, Slot};
+use crate::layout::{DirtyRecord, FLAG_UNWATCHED, KIND_FREE, LockByte, LostRecord, Parts, Slot};
 use crate::process::{self, Locked};
 use crate::sync::{Ordering, step};
 use crate::sys::{self, Mode};
+use std::time::SystemTime;
 
 /// Who is written into the ring of the lost.
 pub(crate) struct Loss<'a> {
@@ -25,11 +26,17 @@ impl DirtyRecord {
     pub(crate) fn raise(&self, loss: &Loss<'_>) {
         let before = self.epoch.fetch_add(1, Ordering::AcqRel);
         step("reclaim: epoch raised");
-        let record = &self.ring[(before % LOST) as usize];
-        record.pid.store(loss.pid, Ordering::Relaxed);
-        record.comm.set(loss.comm);
-        record.label.set(loss.label);
-        record.when.set_wall_clock();
+        self.record(before.wrapping_add(1)).write(loss, Some(SystemTime::now()));
+    }
+}
+
+impl LostRecord {
+    /// Says who it was, and when that was found out.
+    pub(crate) fn write(&self, loss: &Loss<'_>, when: Option<SystemTime>) {
+        self.pid.store(loss.pid, Ordering::Relaxed);
+        self.comm.set(loss.comm);
+        self.label.set(loss.label);
+        self.when.set_time(when);
     }
 }
 

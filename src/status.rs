@@ -5,7 +5,8 @@ use crate::exclusive::Dirty;
 use crate::file::{self, hex};
 use crate::gate::{is_closed, is_inside};
 use crate::layout::{
-    HolderRecord, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts, Slot,
+    DirtyRecord, HolderRecord, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, LostRecord,
+    Parts, Slot,
 };
 use crate::mapping::BarrierMap;
 use crate::reclaim::Loss;
@@ -66,8 +67,8 @@ pub struct Holder {
     pub comm: String,
     /// What it calls itself.
     pub label: String,
-    /// Since when.
-    pub since: SystemTime,
+    /// Since when, if that is known.
+    pub since: Option<SystemTime>,
     /// How long a writer waits at most.
     pub limit: Option<Duration>,
     /// A number that tells pauses apart.
@@ -104,16 +105,20 @@ pub struct WriterStatus {
 }
 
 /// A writer that was lost inside a share.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// Its process id.
+    /// The dirty epoch that it raised the barrier to.
+    pub epoch: u32,
+    /// Whether that was acknowledged.
+    pub acknowledged: bool,
+    /// Its process id; 0: unknown.
     pub pid: u32,
     /// The name of its thread.
     pub comm: String,
-    /// What it called itself.
+    /// What it called itself, or what else is known of it.
     pub label: String,
-    /// When that was found out.
-    pub when: SystemTime,
+    /// When that was found out, if that is known.
+    pub when: Option<SystemTime>,
 }
 
 impl Status {
@@ -151,8 +156,7 @@ fn look(path: PathBuf, header: &file::HeaderCopy, file: &File, parts: Parts) -> 
     let gate = parts.gate();
     let generation = gate.now();
     let slots = parts.slots().iter().enumerate();
-    let dirty = parts.dirty();
-    let epoch = dirty.epoch.load(Ordering::Acquire);
+    let dirty = parts.dirty().now();
     Status {
         barrier: path,
         uuid: hex(header.uuid),
@@ -164,16 +168,8 @@ fn look(path: PathBuf, header: &file::HeaderCopy, file: &File, parts: Parts) -> 
             && !sys::is_byte_free(file, LockByte::Exclusive),
         holder: holder(parts.holder(), gate.limit.load(Ordering::Relaxed), file),
         writers: slots.filter_map(|(index, slot)| writer(index as u32, slot, file)).collect(),
-        dirty: parts.dirty().now(),
-        lost: (1..=LOST.min(epoch))
-            .map(|back| &dirty.ring[(epoch.wrapping_sub(back) % LOST) as usize])
-            .map(|record| Lost {
-                pid: record.pid.load(Ordering::Relaxed),
-                comm: record.comm.get(),
-                label: record.label.get(),
-                when: record.when.wall_clock(),
-            })
-            .collect(),
+        dirty,
+        lost: parts.dirty().lost(dirty),
         stats: parts.stats().now(),
     }
 }
@@ -258,23 +254,33 @@ impl Barrier {
             .map_or_else(|_| Dirty::default(), |attachment| attachment.parts.dirty().now())
     }
 
-    /// Raises the dirty epoch, for a tool that learned of a loss otherwise.
-    pub fn raise_dirty(&self, label: &str) {
+    /// The last writers that were lost, the newest first, as in [`Status::lost`].
+    pub fn lost(&self) -> Vec<Lost> {
+        let Ok(attachment) = self.inner.attached() else {
+            return Vec::new();
+        };
+        let dirty = attachment.parts.dirty();
+        dirty.lost(dirty.now())
+    }
+
+    /// Raises the dirty epoch, for a tool that learned of a loss otherwise: of what it ran itself, or,
+    /// with the process id 0, of nobody knows whom.
+    pub fn raise_dirty(&self, pid: u32, label: &str) {
         if let Ok(attachment) = self.inner.attached() {
-            let (pid, comm) = (std::process::id(), &join::comm());
-            attachment.parts.dirty().raise(&Loss { pid, comm, label });
+            let comm = if pid == 0 { String::new() } else { join::comm() };
+            attachment.parts.dirty().raise(&Loss { pid, comm: &comm, label });
         }
     }
 
-    /// Says what the last loss was, where the record has no name for it: one that an earlier boot
-    /// knows of.
-    pub fn explain_last_loss(&self, label: &str) {
+    /// Says who raised the epochs that the barrier was made with, as far as somebody remembers.
+    pub fn recall(&self, lost: &[Lost]) {
         if let Ok(attachment) = self.inner.attached() {
             let dirty = attachment.parts.dirty();
-            let last = dirty.epoch.load(Ordering::Acquire).wrapping_sub(1);
-            let record = &dirty.ring[(last % LOST) as usize];
-            record.label.set(label);
-            record.when.set_wall_clock();
+            let now = dirty.now().epoch;
+            for lost in lost.iter().filter(|lost| now.wrapping_sub(lost.epoch) < LOST) {
+                let loss = Loss { pid: lost.pid, comm: &lost.comm, label: &lost.label };
+                dirty.record(lost.epoch).write(&loss, lost.when);
+            }
         }
     }
 
@@ -286,12 +292,47 @@ impl Barrier {
     }
 }
 
-impl crate::layout::DirtyRecord {
+impl DirtyRecord {
     /// Both epochs.
     pub(crate) fn now(&self) -> Dirty {
         Dirty {
             epoch: self.epoch.load(Ordering::Acquire),
             acknowledged: self.acknowledged.load(Ordering::Acquire),
         }
+    }
+
+    /// The record of the loss that raised the epoch to this.
+    pub(crate) fn record(&self, epoch: u32) -> &LostRecord {
+        &self.ring[(epoch.wrapping_sub(1) % LOST) as usize]
+    }
+
+    /// Who was lost up to now, the newest first. Of losses before the barrier was made it may not be
+    /// known who they were: those that are not acknowledged stand there all the same.
+    pub(crate) fn lost(&self, now: Dirty) -> Vec<Lost> {
+        let open = now.epoch.wrapping_sub(now.acknowledged);
+        let lost = (0..LOST.min(now.epoch)).map(|back| {
+            let epoch = now.epoch.wrapping_sub(back);
+            self.record(epoch).read(epoch, back >= open)
+        });
+        lost.filter(|lost| !lost.acknowledged || lost.is_known()).collect()
+    }
+}
+
+impl LostRecord {
+    fn read(&self, epoch: u32, acknowledged: bool) -> Lost {
+        Lost {
+            epoch,
+            acknowledged,
+            pid: self.pid.load(Ordering::Relaxed),
+            comm: self.comm.get(),
+            label: self.label.get(),
+            when: self.when.wall_clock(),
+        }
+    }
+}
+
+impl Lost {
+    fn is_known(&self) -> bool {
+        self.pid != 0 || !self.comm.is_empty() || !self.label.is_empty() || self.when.is_some()
     }
 }

@@ -8,15 +8,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use nix::unistd::Group;
-use stillpoint::{Barrier, Dirty, ErrorKind, Founding, Options, Status};
+use stillpoint::{Barrier, Dirty, ErrorKind, Founding, Lost, Options, Status};
 
 use crate::exit::{self, Exit, Failure};
 use crate::state::{self, State};
 
 /// Who was lost when a boot ended without `retire`: whoever was inside.
 const NOT_RETIRED: &str = "crash or power cut: not retired";
+/// Who was lost when a barrier was made in the place of one that was retired dirty.
+const NOT_ACKNOWLEDGED: &str = "in the barrier before this one";
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -74,14 +77,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             return Err(error.into());
         }
     };
+    barrier.recall(&planned.lost.iter().map(Lost::from).collect::<Vec<_>>());
     if let Some(path) = &state {
         // Garbage made anew is dirty beyond the plan, and another `create` may have written last.
         State::note(path, &barrier)?;
     }
     let dirty = barrier.dirty();
-    if known.as_ref().is_some_and(State::is_open) {
-        barrier.explain_last_loss(NOT_RETIRED);
-    }
     if dirty.is_dirty() {
         exit::say(&format!(
             "{} starts dirty (epoch {}, acknowledged {}): {}check the store",
@@ -100,13 +101,27 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 /// The state of the barrier to be made. One that was left open lost writers we know nothing about.
 fn plan(known: Option<&State>, boot_id: &str) -> anyhow::Result<State> {
     let Some(known) = known else {
-        return Ok(State::open(&fresh_uuid()?, boot_id, Dirty::default()));
+        return Ok(State::open(&fresh_uuid()?, boot_id, Dirty::default(), &[]));
     };
-    let dirty = Dirty {
-        epoch: known.epoch.wrapping_add(u32::from(known.is_open())),
-        acknowledged: known.acknowledged,
-    };
-    Ok(State::open(&known.uuid, boot_id, dirty))
+    let mut lost: Vec<Lost> = known.lost.iter().map(Lost::from).collect();
+    let mut dirty = Dirty { epoch: known.epoch, acknowledged: known.acknowledged };
+    if known.is_open() {
+        dirty.epoch = dirty.epoch.wrapping_add(1);
+        lost.insert(0, not_retired(dirty.epoch));
+    }
+    Ok(State::open(&known.uuid, boot_id, dirty, &lost))
+}
+
+/// Whoever was inside, if anybody was, as it is found out now.
+fn not_retired(epoch: u32) -> Lost {
+    Lost {
+        epoch,
+        acknowledged: false,
+        pid: 0,
+        comm: String::new(),
+        label: NOT_RETIRED.to_string(),
+        when: Some(SystemTime::now()),
+    }
 }
 
 fn found(arguments: &Arguments, planned: &State) -> Result<Barrier, stillpoint::Error> {
@@ -154,10 +169,13 @@ fn keep(arguments: &Arguments, state: Option<&Path>, known: Option<State>) -> an
     if let Some(path) = state {
         if let Some(known) = &known
             && known.uuid != barrier.uuid()
-            && (known.is_open() || known.epoch != known.acknowledged)
         {
             // A program made a new barrier before us; what the last one lost is not forgiven.
-            barrier.raise_dirty(NOT_RETIRED);
+            match known.is_open() {
+                true => barrier.raise_dirty(0, NOT_RETIRED),
+                false if known.is_dirty() => barrier.raise_dirty(0, NOT_ACKNOWLEDGED),
+                false => {}
+            }
         }
         State::note(path, &barrier)?;
     }

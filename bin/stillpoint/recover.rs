@@ -80,7 +80,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     };
     let guard = side.quiesce(&signals)?;
     let dirty = at_grant(&guard)?;
-    let lost = recovery.lost(dirty)?;
+    let lost = recovery.lost(dirty);
     if dirty.is_dirty() {
         // Also shows, before a long check, that the acknowledgement can be written.
         recovery.store(dirty)?;
@@ -140,16 +140,16 @@ struct Recovery<'a> {
 
 impl Recovery<'_> {
     /// The writers that are not acknowledged yet, the newest first.
-    fn lost(&self, dirty: Dirty) -> Result<String, stillpoint::Error> {
+    fn lost(&self, dirty: Dirty) -> String {
         let count = dirty.epoch.wrapping_sub(dirty.acknowledged) as usize;
-        let status = self.barrier.status()?;
-        let named = status.lost.iter().take(count.min(NAMED));
+        let lost = self.barrier.lost();
+        let named = lost.iter().take(count.min(NAMED));
         let mut names: Vec<String> =
             named.map(|lost| waiting::who(lost.pid, &lost.comm, &lost.label)).collect();
         if let more @ 1.. = count - names.len() {
             names.push(format!("{more} more"));
         }
-        Ok(names.join(", "))
+        names.join(", ")
     }
 
     fn acknowledge(&self, epoch: u32) -> Result<(), Failure> {
@@ -161,9 +161,7 @@ impl Recovery<'_> {
     /// Writes both epochs to the durable state.
     fn store(&self, dirty: Dirty) -> Result<(), Failure> {
         match &self.state {
-            Some(path) => {
-                State::open(&self.barrier.uuid(), &self.barrier.boot_id(), dirty).store(path)
-            }
+            Some(path) => State::of(self.barrier, dirty).store(path),
             None => Ok(()),
         }
     }

@@ -33,9 +33,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         State::load_of(&barrier, path)?;
     }
     let (uuid, boot_id) = (barrier.uuid(), barrier.boot_id());
-    let last = barrier.retire()?;
+    let (last, lost) = barrier.retire()?;
     if let Some(path) = &path {
-        State::open(&uuid, &boot_id, last).retired().store(path)?;
+        State::open(&uuid, &boot_id, last, &lost).retired().store(path)?;
         // Somebody may have made it anew before this was written, and found it *open* still.
         if let Ok(barrier) = Barrier::options().user(user).open(&name) {
             State::note(path, &barrier)?;

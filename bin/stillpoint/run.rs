@@ -165,7 +165,7 @@ impl Run<'_> {
         let ended = child::run(&mut self.command, terms, &mut self.signals)?;
         if let Ended::Killed(_) = ended {
             // A writer that died inside: nobody knows what it left undone.
-            self.barrier.raise_dirty(&self.label);
+            self.barrier.raise_dirty(std::process::id(), &self.label);
             State::keep_dirt_of(self.name, self.arguments.user, self.state(), self.barrier);
         }
         share.end();

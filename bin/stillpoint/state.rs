@@ -6,6 +6,9 @@
 //! a path, with `--user`, or through `$STILLPOINT_DIR` are private: they have a state only where
 //! `--state` or `$STILLPOINT_STATE_DIR` says so.
 //!
+//! It also remembers who was lost and not acknowledged: the barrier that is made next is told, so that
+//! an administrator is.
+//!
 //! The path of the state comes from the name or from the caller, never from the barrier file,
 //! which the writers can change. It is written aside, synced and renamed: a reader finds the old
 //! one or the new one.
@@ -21,7 +24,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use stillpoint::{Barrier, Dirty, Lost};
 
+use crate::catalogue::record::LostRecord;
 use crate::exit::{Exit, Failure, reason, warn};
 
 const FOLDER: &str = "/var/lib/stillpoint";
@@ -29,7 +34,7 @@ const SCHEMA: u32 = 1;
 /// How often to look again. Whoever still finds something new after that leaves it to the next tool.
 const TRIES: u32 = 8;
 /// No state is anywhere near as long.
-const LONGEST: u64 = 4096;
+const LONGEST: u64 = 1 << 16;
 
 /// What outlives a boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +48,9 @@ pub struct State {
     pub acknowledged: u32,
     #[serde(rename = "state")]
     condition: Condition,
+    /// Who was lost and not acknowledged, as far as the barrier remembers, the newest first.
+    #[serde(default)]
+    pub lost: Vec<LostRecord>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,8 +87,8 @@ fn set(variable: &str) -> Option<PathBuf> {
 }
 
 impl State {
-    /// The state of an open barrier.
-    pub fn open(uuid: &str, boot_id: &str, dirty: stillpoint::Dirty) -> State {
+    /// The state of an open barrier. Of those that were lost it keeps the ones that matter.
+    pub fn open(uuid: &str, boot_id: &str, dirty: Dirty, lost: &[Lost]) -> State {
         State {
             schema: SCHEMA,
             uuid: uuid.to_string(),
@@ -88,7 +96,13 @@ impl State {
             epoch: dirty.epoch,
             acknowledged: dirty.acknowledged,
             condition: Condition::Open,
+            lost: not_acknowledged(dirty, lost),
         }
+    }
+
+    /// The state of this barrier, which is open.
+    pub fn of(barrier: &Barrier, dirty: Dirty) -> State {
+        State::open(&barrier.uuid(), &barrier.boot_id(), dirty, &barrier.lost())
     }
 
     pub fn retired(self) -> State {
@@ -97,6 +111,11 @@ impl State {
 
     pub fn is_open(&self) -> bool {
         self.condition == Condition::Open
+    }
+
+    /// Whether a loss has not been acknowledged yet.
+    pub fn is_dirty(&self) -> bool {
+        self.epoch != self.acknowledged
     }
 
     /// Reads the state; `None` when there is none.
@@ -128,7 +147,7 @@ impl State {
     }
 
     /// Reads the state of this very barrier; that of another one is an error.
-    pub fn load_of(barrier: &stillpoint::Barrier, path: &Path) -> Result<Option<State>, Failure> {
+    pub fn load_of(barrier: &Barrier, path: &Path) -> Result<Option<State>, Failure> {
         match State::load(path)? {
             Some(known) if known.uuid != barrier.uuid() => Err(Failure::new(
                 Exit::DATA,
@@ -144,14 +163,14 @@ impl State {
 
     /// Writes down, for the next boot, that the barrier has lost a writer since.
     /// Only the epoch is taken over: it is for `recover` to acknowledge.
-    pub fn keep_dirt(path: &Path, barrier: &stillpoint::Barrier) -> Result<(), Failure> {
+    pub fn keep_dirt(path: &Path, barrier: &Barrier) -> Result<(), Failure> {
         for _ in 0..TRIES {
             let Some(known) = State::load(path)?.filter(|known| known.uuid == barrier.uuid())
             else {
                 return Ok(());
             };
-            let epoch = barrier.dirty().epoch;
-            let now = State { epoch, condition: Condition::Open, ..known.clone() };
+            let dirty = Dirty { acknowledged: known.acknowledged, ..barrier.dirty() };
+            let now = State { boot_id: known.boot_id.clone(), ..State::of(barrier, dirty) };
             if now == known {
                 return Ok(());
             }
@@ -161,9 +180,9 @@ impl State {
     }
 
     /// Writes what the barrier says of itself, unless it is there.
-    pub fn note(path: &Path, barrier: &stillpoint::Barrier) -> Result<(), Failure> {
+    pub fn note(path: &Path, barrier: &Barrier) -> Result<(), Failure> {
         for _ in 0..TRIES {
-            let now = State::open(&barrier.uuid(), &barrier.boot_id(), barrier.dirty());
+            let now = State::of(barrier, barrier.dirty());
             if State::load(path)? == Some(now.clone()) {
                 return Ok(());
             }
@@ -174,12 +193,7 @@ impl State {
 
     /// The same for a barrier as its user named it. That this user may not write its state is no
     /// failure: a tool of somebody who may will come.
-    pub fn keep_dirt_of(
-        name: &OsStr,
-        user: bool,
-        given: Option<&Path>,
-        barrier: &stillpoint::Barrier,
-    ) {
+    pub fn keep_dirt_of(name: &OsStr, user: bool, given: Option<&Path>, barrier: &Barrier) {
         let kept = match path(name, user, given) {
             Ok(Some(path)) => State::keep_dirt(&path, barrier),
             _ => return,
@@ -235,6 +249,13 @@ impl State {
             _ => File::open(".")?.sync_all(),
         }
     }
+}
+
+/// Those of the lost who raised the epoch beyond the one that was acknowledged.
+pub fn not_acknowledged(dirty: Dirty, lost: &[Lost]) -> Vec<LostRecord> {
+    let back = |epoch| dirty.epoch.wrapping_sub(epoch);
+    let open = lost.iter().filter(|lost| back(lost.epoch) < back(dirty.acknowledged));
+    open.map(LostRecord::from).collect()
 }
 
 fn damaged(path: &Path) -> Failure {

@@ -6,6 +6,7 @@ mod create;
 mod freeze;
 mod harness;
 mod lifetime;
+mod losses;
 mod nesting;
 mod prometheus;
 mod recover;

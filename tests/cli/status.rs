@@ -64,7 +64,10 @@ fn json_has_the_documented_fields() {
     assert_eq!(inside[0]["waiting_ms"], Value::Null);
 
     assert_eq!(keys(&status["dirty"]), BTreeSet::from(["epoch", "acknowledged", "lost"]));
-    assert_eq!(keys(&status["dirty"]["lost"][0]), BTreeSet::from(["pid", "comm", "label", "when"]));
+    assert_eq!(
+        keys(&status["dirty"]["lost"][0]),
+        BTreeSet::from(["epoch", "pid", "comm", "label", "when", "acknowledged"])
+    );
     let when = status["dirty"]["lost"][0]["when"].as_str().unwrap();
     assert!(when.starts_with("20") && when.ends_with('Z'), "{when}");
     assert_eq!(

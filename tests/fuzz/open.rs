@@ -293,7 +293,7 @@ impl Scene {
         judge_status(&status);
         assert_eq!(status.writers.iter().filter(|writer| writer.alive && writer.inside).count(), 1);
         share.end();
-        barrier.raise_dirty("fuzz");
+        barrier.raise_dirty(0, "fuzz");
         barrier.acknowledge(barrier.dirty().epoch);
         let status = barrier.status().expect("it is a barrier");
         assert!(!status.closed && !status.dirty.is_dirty() && status.holder.is_none());
@@ -312,8 +312,9 @@ fn sleeps() -> i64 {
 /// Whatever stands in the file, a report is bounded and disturbs no terminal.
 fn judge_status(status: &Status) {
     let far = Duration::from_millis(1 << 45);
-    let soon = |time: std::time::SystemTime| {
-        time.duration_since(std::time::UNIX_EPOCH).is_ok_and(|since| since < far)
+    let soon = |time: Option<std::time::SystemTime>| {
+        let since = time.map(|time| time.duration_since(std::time::UNIX_EPOCH));
+        since.is_none_or(|since| since.is_ok_and(|since| since < far))
     };
     let plain = |text: &str| !text.chars().any(char::is_control);
     assert!(status.lost.len() <= 32 && status.writers.len() <= SLOTS as usize);

@@ -101,7 +101,7 @@ impl Actor {
                 Ok("visited".into())
             }
             ["retire", path] => {
-                Ok(format!("retired epoch={}", Barrier::open(path)?.retire()?.epoch))
+                Ok(format!("retired epoch={}", Barrier::open(path)?.retire()?.0.epoch))
             }
             ["shared"] => self.enter(|barrier| barrier.shared()),
             ["try-shared"] => self.enter(|barrier| barrier.try_shared()),

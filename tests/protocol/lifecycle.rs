@@ -110,8 +110,9 @@ fn retiring_needs_to_be_alone() {
     pause.release().unwrap();
     let second = Barrier::open(place.barrier_path()).unwrap();
     assert_eq!(barrier.retire().unwrap_err().kind(), ErrorKind::InUse);
-    let dirty = second.retire().unwrap();
+    let (dirty, lost) = second.retire().unwrap();
     assert_eq!(dirty.epoch, 1, "the one that was killed inside");
+    assert_eq!(lost[0].pid, user.pid());
     assert!(!place.barrier_path().exists());
     assert_eq!(Barrier::open(place.barrier_path()).unwrap_err().kind(), ErrorKind::Missing);
 }

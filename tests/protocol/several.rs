@@ -52,7 +52,7 @@ fn they_are_closed_in_order_and_opened_together() {
 fn reports_keep_the_callers_order() {
     let place = Place::new();
     let all = barriers(&place, 2);
-    all[1].raise_dirty("test");
+    all[1].raise_dirty(0, "test");
     all[1].exclusive(&mut at_once(100)).unwrap().release().unwrap();
     let pause = exclusive_all(&[&all[1], &all[0]], &mut at_once(100)).unwrap();
     let report = pause.release().unwrap();

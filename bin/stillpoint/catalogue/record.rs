@@ -1,7 +1,9 @@
 //! What a manifest says of others: barriers, their dirty epochs, writers, and locks of other programs.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stillpoint::{Barrier, Dirty, Lost, Writer};
 
@@ -24,13 +26,17 @@ pub struct BarrierRecord {
 }
 
 /// A writer that was lost inside the barrier.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostRecord {
+    /// The dirty epoch that it raised the barrier to.
+    #[serde(default)]
+    pub epoch: u32,
     pub pid: u32,
     pub comm: String,
     /// What it called itself, or what else is known of it.
     pub label: String,
-    pub when: String,
+    /// `null`: that is not known.
+    pub when: Option<String>,
 }
 
 /// A lock of another program.
@@ -99,10 +105,25 @@ impl From<&Dirty> for DirtyRecord {
 impl From<&Lost> for LostRecord {
     fn from(lost: &Lost) -> LostRecord {
         LostRecord {
+            epoch: lost.epoch,
             pid: lost.pid,
             comm: lost.comm.clone(),
             label: lost.label.clone(),
-            when: timestamp(lost.when),
+            when: lost.when.map(timestamp),
+        }
+    }
+}
+
+impl From<&LostRecord> for Lost {
+    fn from(record: &LostRecord) -> Lost {
+        let when = record.when.as_ref().and_then(|when| when.parse::<Timestamp>().ok());
+        Lost {
+            epoch: record.epoch,
+            acknowledged: false,
+            pid: record.pid,
+            comm: record.comm.clone(),
+            label: record.label.clone(),
+            when: when.map(SystemTime::from),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{Arguments, OnDirty};
 use crate::catalogue::manifest::recordable;
 use crate::catalogue::record::{BarrierRecord, LostRecord};
 use crate::exit::{Exit, Failure, warn};
-use crate::state::{self, State};
+use crate::state::{self, State, not_acknowledged};
 
 /// A barrier with its durable state, if it has one.
 pub struct Member {
@@ -68,11 +68,9 @@ impl Member {
         let (Some(grant), Some(release)) = (record.at_grant, record.at_release) else {
             return Vec::new();
         };
-        let count = release.epoch.wrapping_sub(grant.acknowledged) as usize;
-        match self.barrier.status() {
-            Ok(status) => status.lost.iter().take(count).map(LostRecord::from).collect(),
-            Err(_) => Vec::new(),
-        }
+        // Others may have been lost, and some acknowledged, since.
+        let dirty = Dirty { epoch: release.epoch, acknowledged: grant.acknowledged };
+        not_acknowledged(dirty, &self.barrier.lost())
     }
 
     /// Why a snapshot with this record is not clean, if it is not.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use stillpoint::{Lost, Status, WriterStatus};
 
+use crate::catalogue::record::LostRecord;
 use crate::seconds::{milliseconds, timestamp};
 
 #[derive(Serialize)]
@@ -15,7 +16,7 @@ struct Report<'a> {
     wanted: bool,
     holder: Option<Holder<'a>>,
     writers: Vec<Writer<'a>>,
-    dirty: Dirty<'a>,
+    dirty: Dirty,
     stats: Stats,
 }
 
@@ -24,7 +25,7 @@ struct Holder<'a> {
     pid: u32,
     comm: &'a str,
     label: &'a str,
-    since: String,
+    since: Option<String>,
     limit_ms: Option<f64>,
 }
 
@@ -42,18 +43,17 @@ struct Writer<'a> {
 }
 
 #[derive(Serialize)]
-struct Dirty<'a> {
+struct Dirty {
     epoch: u32,
     acknowledged: u32,
-    lost: Vec<LostWriter<'a>>,
+    lost: Vec<LostWriter>,
 }
 
 #[derive(Serialize)]
-struct LostWriter<'a> {
-    pid: u32,
-    comm: &'a str,
-    label: &'a str,
-    when: String,
+struct LostWriter {
+    #[serde(flatten)]
+    record: LostRecord,
+    acknowledged: bool,
 }
 
 #[derive(Serialize)]
@@ -93,7 +93,7 @@ pub fn write(out: &mut String, status: &Status) -> serde_json::Result<()> {
             pid: holder.pid,
             comm: &holder.comm,
             label: &holder.label,
-            since: timestamp(holder.since),
+            since: holder.since.map(timestamp),
             limit_ms: holder.limit.map(milliseconds),
         }),
         writers: status.writers.iter().map(writer).collect(),
@@ -139,6 +139,6 @@ fn writer(writer: &WriterStatus) -> Writer<'_> {
     }
 }
 
-fn lost(lost: &Lost) -> LostWriter<'_> {
-    LostWriter { pid: lost.pid, comm: &lost.comm, label: &lost.label, when: timestamp(lost.when) }
+fn lost(lost: &Lost) -> LostWriter {
+    LostWriter { record: LostRecord::from(lost), acknowledged: lost.acknowledged }
 }

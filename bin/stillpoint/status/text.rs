@@ -22,7 +22,7 @@ pub fn write(out: &mut String, status: &Status) -> fmt::Result {
             None => "without a limit".to_string(),
         };
         let who = who(holder.pid, &holder.comm, &holder.label);
-        let since = timestamp(holder.since);
+        let since = holder.since.map_or("an unknown time".to_string(), timestamp);
         writeln!(out, "  holder   {who}, since {since}, {limit}")?;
     }
     let dirty = status.dirty;
@@ -36,7 +36,9 @@ pub fn write(out: &mut String, status: &Status) -> fmt::Result {
     }
     for lost in &status.lost {
         let who = who(lost.pid, &lost.comm, &lost.label);
-        writeln!(out, "  lost     {who}, {}", timestamp(lost.when))?;
+        let when = lost.when.map_or("at an unknown time".to_string(), timestamp);
+        let acknowledged = if lost.acknowledged { "acknowledged" } else { "not acknowledged" };
+        writeln!(out, "  lost     {who}, {when}, {acknowledged}")?;
     }
     let stats = &status.stats;
     write!(

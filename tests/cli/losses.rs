@@ -1,0 +1,136 @@
+//! What is said of those who were lost: who it was, when, and whether somebody has acknowledged it. The
+//! durable state knows that longer than the barrier does.
+
+use serde_json::{Value, json};
+
+use crate::harness::Place;
+
+/// A place whose barrier lost `label`.
+fn with_lost(label: &str) -> Place {
+    let place = Place::with_barrier();
+    lose(&place, label);
+    place
+}
+
+fn lose(place: &Place, label: &str) {
+    place.run(["run", "-s", "--label", label, "mail", "sh", "-c", "kill -KILL $$"]);
+}
+
+fn made_again(place: &Place) {
+    assert_eq!(place.run(["retire", "mail"]).code(), 0);
+    assert_eq!(place.run(["create", "mail"]).code(), 0);
+}
+
+/// The lines of `status` about losses.
+fn lines(place: &Place) -> Vec<String> {
+    let text = place.run(["status", "mail"]).stdout;
+    text.lines().filter(|line| line.starts_with("  lost")).map(str::to_string).collect()
+}
+
+fn lost(place: &Place) -> Value {
+    place.status()["dirty"]["lost"].clone()
+}
+
+fn state(place: &Place) -> Value {
+    serde_json::from_slice(&std::fs::read(place.state()).unwrap()).unwrap()
+}
+
+#[test]
+fn what_was_acknowledged_does_not_look_open() {
+    let place = with_lost("first");
+    assert!(lines(&place)[0].ends_with(", not acknowledged"), "{:?}", lines(&place));
+    assert_eq!(place.run(["recover", "mail", "--acknowledge"]).code(), 0);
+    lose(&place, "second");
+    let said = lines(&place);
+    assert!(
+        said[0].contains("(second), 20") && said[0].ends_with(", not acknowledged"),
+        "{said:?}"
+    );
+    assert!(said[1].contains("(first), 20") && said[1].ends_with("Z, acknowledged"), "{said:?}");
+    let told = lost(&place);
+    let of = |index: usize| (told[index]["epoch"].clone(), told[index]["acknowledged"].clone());
+    assert_eq!((of(0), of(1)), ((json!(2), json!(false)), (json!(1), json!(true))));
+}
+
+#[test]
+fn nothing_is_said_of_losses_that_nobody_remembers_and_somebody_acknowledged() {
+    let place = with_lost("lmtp");
+    assert_eq!(place.run(["recover", "mail", "--acknowledge"]).code(), 0);
+    assert_eq!(state(&place)["lost"], json!([]));
+    made_again(&place);
+    assert_eq!(place.status()["dirty"], json!({"epoch": 1, "acknowledged": 1, "lost": []}));
+    assert_eq!(lines(&place), [""; 0]);
+}
+
+#[test]
+fn a_loss_is_named_until_it_is_acknowledged() {
+    let place = with_lost("lmtp");
+    let before = lost(&place);
+    made_again(&place);
+    assert_eq!(lost(&place), before, "of the barrier before");
+    // A power cut.
+    std::fs::remove_file(place.barrier()).unwrap();
+    assert_eq!(place.run(["create", "mail"]).code(), 0);
+    made_again(&place);
+    let said = lines(&place);
+    assert!(said[0].contains("crash or power cut: not retired, 20"), "{said:?}");
+    assert!(said[1].contains("(lmtp), 20"), "{said:?}");
+    let recovered = place.run(["recover", "mail", "--acknowledge"]);
+    recovered.assert_complaint(0, &["crash or power cut: not retired, stillpoint[", "(lmtp)"]);
+    made_again(&place);
+    assert_eq!(lines(&place), [""; 0]);
+}
+
+#[test]
+fn a_loss_that_nobody_knows_has_no_time() {
+    let place = with_lost("lmtp");
+    assert_eq!(place.run(["retire", "mail"]).code(), 0);
+    // As one that was written before states had names in them.
+    let mut state = state(&place);
+    state.as_object_mut().unwrap().remove("lost").unwrap();
+    std::fs::write(place.state(), state.to_string()).unwrap();
+    assert_eq!(place.run(["create", "mail"]).code(), 0);
+    assert_eq!(lines(&place), ["  lost     unknown, at an unknown time, not acknowledged"]);
+    let told = lost(&place);
+    assert_eq!((&told[0]["when"], &told[0]["epoch"]), (&Value::Null, &json!(1)));
+
+    let catalog = place.path("catalog");
+    let catalog = catalog.to_str().unwrap();
+    let snapshot = ["snapshot", "mail", "--catalog", catalog, "--name", "n", "--", "true"];
+    assert_eq!(place.run(snapshot).code(), 0);
+    let manifest = std::fs::read(place.path("catalog/n.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest["barriers"][0]["lost"][0]["when"], Value::Null);
+    assert_eq!(
+        place.run(["latest", "--any", "--catalog", catalog]).stdout,
+        "n\n",
+        "it can be read"
+    );
+}
+
+#[test]
+fn a_barrier_in_the_place_of_a_dirty_one_says_why_it_is_dirty() {
+    for (retired, why) in [(true, "in the barrier before this one"), (false, "not retired")] {
+        let place = with_lost("lmtp");
+        match retired {
+            true => assert_eq!(place.run(["retire", "mail"]).code(), 0),
+            false => std::fs::remove_file(place.barrier()).unwrap(),
+        }
+        // A program with --create was faster than the service.
+        assert_eq!(place.run(["run", "-s", "--create", "mail", "true"]).code(), 0);
+        assert_eq!(place.run(["create", "mail"]).code(), 0);
+        let said = lines(&place);
+        assert!(said.len() == 1 && said[0].contains(why), "{said:?}");
+        assert!(!said[0].contains("stillpoint["), "nobody knows which process: {said:?}");
+    }
+}
+
+#[test]
+fn names_from_before_do_not_outlive_the_bytes() {
+    let place = with_lost("lmtp");
+    let file = std::fs::File::options().write(true).open(place.barrier()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[b'x'; 8192], 0).unwrap();
+    drop(file);
+    assert_eq!(place.run(["create", "mail"]).code(), 0);
+    assert!(!lines(&place).concat().contains("xxx"), "{:?}", lines(&place));
+}
