@@ -121,6 +121,8 @@ impl CommandShare {
             },
         )?;
         self.word = odd.get();
+        // Starting a command takes much longer than reading a clock.
+        slot.see(self.word);
         Ok(())
     }
 

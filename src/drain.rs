@@ -4,13 +4,13 @@
 //! is closed, and looks again at least every tick. At the first look and at every tick it asks of
 //! each slot that is still odd whether its owner lives: a writer that died inside costs a tick, not a
 //! limit. It notes in the slot since when it has seen the word there, so that `status` can say for how
-//! long at least somebody has been inside: writers read no clock themselves.
+//! long at least somebody has been inside: writers read no clock themselves, commands excepted.
 
 use crate::barrier::Barrier;
 use crate::exclusive::{Phase, Waiting};
 use crate::gate::is_inside;
 use crate::held::Held;
-use crate::layout::Slot;
+use crate::layout::{KIND_COUNTED, Slot};
 use crate::reclaim::reclaim;
 use crate::report::Writer;
 use crate::sync::Ordering;
@@ -89,13 +89,8 @@ impl Insider {
     pub(crate) fn name(&self, slots: &[Slot], alive: bool) -> Writer {
         let slot = self.slot(slots);
         let seen_here = self.until.duration_since(self.since);
-        let now = sys::monotonic_milliseconds();
-        let seen_before = if slot.seen_word.load(Ordering::Relaxed) == self.word {
-            Duration::from_millis(now.saturating_sub(slot.seen_since.get()))
-        } else {
-            Duration::ZERO
-        };
-        let writer = Writer::of_slot(self.index, slot, seen_here.max(seen_before));
+        let held = seen_here.max(slot.seen_for(self.word));
+        let writer = Writer::of_slot(self.index, slot, held);
         if alive { writer } else { Writer { wait_channel: None, ..writer } }
     }
 }
@@ -106,6 +101,27 @@ pub(crate) struct Drained {
     pub(crate) quiet: bool,
     /// Everybody who was seen inside, and was not dead.
     pub(crate) insiders: Vec<Insider>,
+}
+
+impl Slot {
+    /// Remembers since when this word has been seen here.
+    pub(crate) fn see(&self, word: u32) {
+        if self.seen_word.load(Ordering::Relaxed) != word {
+            self.seen_since.set(sys::monotonic_milliseconds());
+            self.seen_word.store(word, Ordering::Relaxed);
+        }
+    }
+
+    /// How long ago this share was first seen here; zero: not known. Words of counted slots come again,
+    /// so one that was seen before need not be the same share.
+    pub(crate) fn seen_for(&self, word: u32) -> Duration {
+        let seen = self.seen_word.load(Ordering::Relaxed) == word;
+        if !seen || self.kind.load(Ordering::Relaxed) == KIND_COUNTED {
+            return Duration::ZERO;
+        }
+        let now = sys::monotonic_milliseconds();
+        Duration::from_millis(now.saturating_sub(self.seen_since.get()))
+    }
 }
 
 /// Waits until nobody is inside, at most until `deadline`.
@@ -164,10 +180,7 @@ fn note(words: &[u32], slots: &[Slot], insiders: &mut Vec<Insider>, now: Instant
         match insiders.iter_mut().find(|seen| seen.index == index && seen.word == word) {
             Some(seen) => seen.until = now,
             None => {
-                let slot = &slots[index];
-                if slot.seen_word.swap(word, Ordering::Relaxed) != word {
-                    slot.seen_since.set(sys::monotonic_milliseconds());
-                }
+                slots[index].see(word);
                 insiders.push(Insider { index, word, since: now, until: now });
             }
         }

@@ -21,7 +21,31 @@ use std::os::unix::fs::MetadataExt;
 
 /// Who holds flock(2) on the file, as far as this process may see.
 pub(crate) fn holders(file: Identity) -> Vec<Writer> {
-    listed(file).filter(|lock| lock.kind == "FLOCK").filter_map(|lock| lock.holder()).collect()
+    flocks(file).filter_map(|lock| lock.holder()).collect()
+}
+
+/// The same, and how.
+pub(crate) fn flock_users(file: Identity) -> Vec<FlockUser> {
+    let user = |lock: Lock| {
+        let Writer { pid, comm, .. } = lock.holder()?;
+        Some(FlockUser { pid, comm, exclusive: lock.exclusive })
+    };
+    flocks(file).filter_map(user).collect()
+}
+
+fn flocks(file: Identity) -> impl Iterator<Item = Lock> {
+    listed(file).filter(|lock| lock.kind == "FLOCK")
+}
+
+/// A process that holds flock(2) on a barrier file. No tool gets in meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlockUser {
+    /// Its process id.
+    pub pid: u32,
+    /// Its name; empty if it has ended and left the lock to others.
+    pub comm: String,
+    /// Whether it shares the lock with nobody.
+    pub exclusive: bool,
 }
 
 /// Who holds a lock of any kind on the file, as far as this process may see. For messages: a process
@@ -87,6 +111,7 @@ fn may_have_open(pid: u32, file: Identity) -> bool {
 /// One lock of the kernel's list.
 struct Lock {
     kind: String,
+    exclusive: bool,
     pid: Option<u32>,
 }
 
@@ -95,7 +120,8 @@ impl Lock {
     fn parse(line: &str, file: Identity) -> Option<Lock> {
         let mut fields = line.split_whitespace();
         let (_, kind) = (fields.next()?, fields.next()?);
-        let pid = fields.nth(2)?;
+        let exclusive = fields.nth(1)? == "WRITE";
+        let pid = fields.next()?;
         let mut place = fields.next()?.split(':');
         let number = |text: &str| u64::from_str_radix(text, 16).ok();
         let (major, minor) = (number(place.next()?)?, number(place.next()?)?);
@@ -103,7 +129,7 @@ impl Lock {
         let device = nix::sys::stat::makedev(major, minor);
         #[allow(clippy::unnecessary_cast, reason = "its width differs between platforms")]
         let same = device as u64 == file.device && inode == file.inode;
-        (kind != "->" && same).then(|| Lock { kind: kind.into(), pid: pid.parse().ok() })
+        (kind != "->" && same).then(|| Lock { kind: kind.into(), exclusive, pid: pid.parse().ok() })
     }
 
     fn holder(&self) -> Option<Writer> {
@@ -140,11 +166,13 @@ mod tests {
     fn lines_of_proc_locks() {
         let device = nix::sys::stat::makedev(0xfe, 0x01);
         let file = Identity { device, inode: 77 };
-        let parse = |line| Lock::parse(line, file).map(|lock| (lock.kind, lock.pid));
-        let flock = Some(("FLOCK".to_string(), Some(1234)));
-        assert_eq!(parse("1: FLOCK  ADVISORY  READ 1234 fe:01:77 0 EOF"), flock);
+        let parse =
+            |line| Lock::parse(line, file).map(|lock| (lock.kind, lock.exclusive, lock.pid));
+        let flock = |exclusive| Some(("FLOCK".to_string(), exclusive, Some(1234)));
+        assert_eq!(parse("1: FLOCK  ADVISORY  READ 1234 fe:01:77 0 EOF"), flock(false));
+        assert_eq!(parse("1: FLOCK  ADVISORY  WRITE 1234 fe:01:77 0 EOF"), flock(true));
         assert_eq!(parse("1: FLOCK  ADVISORY  READ 1234 fe:01:78 0 EOF"), None);
-        let description = Some(("OFDLCK".to_string(), None));
+        let description = Some(("OFDLCK".to_string(), false, None));
         assert_eq!(parse("2: OFDLCK ADVISORY  READ -1 fe:01:77 0 EOF"), description);
         assert_eq!(parse("2: -> FLOCK  ADVISORY  WRITE 9 fe:01:77 0 EOF"), None);
         assert_eq!(parse("garbage"), None);

@@ -103,7 +103,7 @@ pub use {
     },
     file::{barrier_folder, barrier_path},
     file_lock::{FileLock, LockKind},
-    foreign::lock_holders,
+    foreign::{FlockUser, lock_holders},
     freeze::{Keeper, Thawed, Token},
     options::{Founding, Options},
     pacing::Pacing,

@@ -2,7 +2,8 @@
 
 use crate::barrier::Barrier;
 use crate::exclusive::Dirty;
-use crate::file::{self, hex};
+use crate::file::{self, Identity, hex};
+use crate::foreign::{self, FlockUser};
 use crate::gate::{is_closed, is_inside};
 use crate::layout::{
     DirtyRecord, HolderRecord, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, LostRecord,
@@ -50,6 +51,8 @@ pub struct Status {
     pub holder: Option<Holder>,
     /// Who owns slots.
     pub writers: Vec<WriterStatus>,
+    /// Who holds flock(2) on the file, besides the holder, as far as this process may see.
+    pub flock: Vec<FlockUser>,
     /// The dirty epoch.
     pub dirty: Dirty,
     /// The last writers that were lost, the newest first.
@@ -92,7 +95,8 @@ pub struct WriterStatus {
     pub kind: Kind,
     /// Whether it is inside a share.
     pub inside: bool,
-    /// How long it has been inside, as far as a tool that waited for it has seen.
+    /// How long it has been inside, as far as it or a tool that waited for it has told; zero: that is
+    /// not known.
     pub inside_at_least: Duration,
     /// How long it has waited at the gate.
     pub waiting: Option<Duration>,
@@ -141,22 +145,28 @@ impl Status {
     fn at(path: &Path) -> Result<Status, Error> {
         let path = file::absolute(path)?;
         let _ = process::incarnation();
-        let (file, _) = file::open_fresh(&path, false, None)?;
+        let (file, identity) = file::open_fresh(&path, false, None)?;
         file::check_file_system(&file, &path)?;
         let header = file::check(&file, &path)?;
         let map = {
             let _process = process::lock();
             BarrierMap::new(&file, &path, false)?
         };
-        Ok(look(path, &header, &file, map.parts()))
+        Ok(look(path, &header, (&file, identity), map.parts()))
     }
 }
 
-fn look(path: PathBuf, header: &file::HeaderCopy, file: &File, parts: Parts) -> Status {
+fn look(
+    path: PathBuf,
+    header: &file::HeaderCopy,
+    (file, identity): (&File, Identity),
+    parts: Parts,
+) -> Status {
     let gate = parts.gate();
     let generation = gate.now();
     let slots = parts.slots().iter().enumerate();
     let dirty = parts.dirty().now();
+    let holder = holder(parts.holder(), gate.limit.load(Ordering::Relaxed), file);
     Status {
         barrier: path,
         uuid: hex(header.uuid),
@@ -166,8 +176,10 @@ fn look(path: PathBuf, header: &file::HeaderCopy, file: &File, parts: Parts) -> 
         // A tool that was killed leaves the wish behind, but not the lock.
         wanted: gate.wanted.load(Ordering::Relaxed) != 0
             && !sys::is_byte_free(file, LockByte::Exclusive),
-        holder: holder(parts.holder(), gate.limit.load(Ordering::Relaxed), file),
         writers: slots.filter_map(|(index, slot)| writer(index as u32, slot, file)).collect(),
+        // A tool has said who it is only once it had that lock.
+        flock: if holder.is_some() { Vec::new() } else { foreign::flock_users(identity) },
+        holder,
         dirty,
         lost: parts.dirty().lost(dirty),
         stats: parts.stats().now(),
@@ -199,7 +211,6 @@ fn writer(index: u32, slot: &Slot, file: &File) -> Option<WriterStatus> {
     }
     let now = sys::monotonic_milliseconds();
     let ago = |since: u64| Duration::from_millis(now.saturating_sub(since));
-    let seen = is_inside(word) && slot.seen_word.load(Ordering::Relaxed) == word;
     let waiting = slot.waiting_since.get();
     Some(WriterStatus {
         slot: index,
@@ -213,7 +224,7 @@ fn writer(index: u32, slot: &Slot, file: &File) -> Option<WriterStatus> {
             _ => Kind::Thread,
         },
         inside: is_inside(word),
-        inside_at_least: if seen { ago(slot.seen_since.get()) } else { Duration::ZERO },
+        inside_at_least: if is_inside(word) { slot.seen_for(word) } else { Duration::ZERO },
         waiting: (waiting != 0).then(|| ago(waiting)),
         shares: match kind {
             KIND_COUNTED => word.div_ceil(2),

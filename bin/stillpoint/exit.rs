@@ -128,7 +128,7 @@ pub fn complain(error: &anyhow::Error) {
 }
 
 /// The error and its causes. Some name their cause themselves; it is not said twice.
-fn line(error: &anyhow::Error) -> String {
+pub fn line(error: &anyhow::Error) -> String {
     let mut line = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();

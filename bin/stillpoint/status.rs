@@ -1,11 +1,11 @@
 //! `stillpoint status`: what goes on at a barrier. Reads only.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal, Write, stdout};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use stillpoint::Status;
+use stillpoint::{ErrorKind, Status};
 
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
@@ -15,7 +15,11 @@ use crate::filter::Filter;
 
 mod json;
 pub mod prometheus;
+mod sights;
 mod text;
+mod writers;
+
+use sights::Sights;
 
 /// Between two reports of --watch.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -55,29 +59,73 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             "--source, --provider and --label are about snapshots; use them with --prometheus";
         return Err(Failure::usage(message).into());
     }
+    let mut sights = Sights::default();
+    let mut said = Vec::new();
     loop {
-        let (report, exit) = report(&arguments)?;
+        let report = report(&arguments, &mut sights)?;
         let mut out = stdout().lock();
-        if arguments.watch && !arguments.json {
-            // Home and clear on a terminal, a blank line elsewhere.
-            let separator = match out.is_terminal() {
-                true => "\x1b[H\x1b[J",
-                false => "\n",
-            };
-            out.write_all(separator.as_bytes())?;
+        let redraws = arguments.watch && !arguments.json && out.is_terminal();
+        if redraws {
+            // Home, and clear.
+            out.write_all(b"\x1b[H\x1b[J")?;
+        } else if arguments.watch && !arguments.json && !report.text.is_empty() {
+            out.write_all(b"\n")?;
         }
-        out.write_all(report.as_bytes())?;
+        out.write_all(report.text.as_bytes())?;
         out.flush()?;
-        if !arguments.watch {
-            return Ok(exit);
+        // Once is enough, unless it was wiped away.
+        let wiped = redraws && stderr().is_terminal();
+        for line in report.lines.iter().filter(|line| wiped || !said.contains(*line)) {
+            line.write();
         }
+        if !arguments.watch || (said.is_empty() && report.text.is_empty() && report.is_failed()) {
+            return Ok(report.exit);
+        }
+        said = report.lines;
         std::thread::sleep(INTERVAL);
     }
 }
 
-/// One report, and the status of the first barrier or catalogue that could not be read: the others are
-/// shown.
-fn report(arguments: &Arguments) -> anyhow::Result<(String, Exit)> {
+/// What there is to say at one moment.
+struct Report {
+    text: String,
+    /// For standard error.
+    lines: Vec<Line>,
+    /// Of the first barrier or catalogue that could not be read: the others are shown.
+    exit: Exit,
+}
+
+#[derive(PartialEq, Eq)]
+enum Line {
+    Note(String),
+    Complaint(String),
+}
+
+impl Line {
+    fn write(&self) {
+        match self {
+            Line::Note(text) => exit::say(text),
+            Line::Complaint(text) => exit::complain(&anyhow::Error::msg(text.clone())),
+        }
+    }
+}
+
+impl Report {
+    fn is_failed(&self) -> bool {
+        self.exit != Exit::SUCCESS
+    }
+
+    fn complain(&mut self, error: &anyhow::Error) {
+        if !self.is_failed() {
+            self.exit = exit::from_error(error, Exit::CONFLICT);
+        }
+        self.lines.push(Line::Complaint(exit::line(error)));
+    }
+}
+
+fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> {
+    let mut report = Report { text: String::new(), lines: Vec::new(), exit: Exit::SUCCESS };
+    let named = !arguments.barrier.is_empty();
     let paths = match arguments.barrier.as_slice() {
         [] => all(arguments.user)?,
         names => names
@@ -85,18 +133,15 @@ fn report(arguments: &Arguments) -> anyhow::Result<(String, Exit)> {
             .map(|name| stillpoint::barrier_path(name, arguments.user))
             .collect::<Result<_, _>>()?,
     };
-    let mut report = String::new();
-    let mut exit = Exit::SUCCESS;
-    let mut complain = |error: anyhow::Error| {
-        exit::complain(&error);
-        if exit == Exit::SUCCESS {
-            exit = exit::from_error(&error, Exit::CONFLICT);
-        }
-    };
+    if paths.is_empty() {
+        let folder = stillpoint::barrier_folder(arguments.user)?;
+        let folder = folder.display();
+        report.lines.push(Line::Note(format!("there are no barriers in {folder}")));
+    }
     let mut exposition = Exposition::default();
     let mut snapshots = match arguments.prometheus {
         true => snapshots(arguments.catalog.as_deref()).unwrap_or_else(|failure| {
-            complain(failure.into());
+            report.complain(&failure.into());
             Contents::default()
         }),
         false => Contents::default(),
@@ -105,26 +150,34 @@ fn report(arguments: &Arguments) -> anyhow::Result<(String, Exit)> {
     // One sample twice would make a scraper refuse all of them.
     let mut exposed = Vec::new();
     for path in &paths {
-        match Status::read(path) {
-            Ok(status) if arguments.prometheus => {
-                if !exposed.contains(&status.barrier) {
-                    let snapshots = snapshots.clone().under(&status.barrier);
-                    prometheus::add(&mut exposition, &status, &snapshots);
-                    exposed.push(status.barrier);
-                }
+        let mut status = match Status::read(path) {
+            Ok(status) => status,
+            // It was there a moment ago.
+            Err(error) if !named && error.kind() == ErrorKind::Missing => continue,
+            Err(error) => {
+                report.complain(&error.into());
+                continue;
             }
-            Ok(status) if arguments.json => json::write(&mut report, &status)?,
-            Ok(status) => {
-                if !report.is_empty() {
-                    report.push('\n');
-                }
-                text::write(&mut report, &status)?;
+        };
+        writers::keep(&mut status);
+        sights.add_to(&mut status);
+        if arguments.prometheus {
+            if !exposed.contains(&status.barrier) {
+                let snapshots = snapshots.clone().under(&status.barrier);
+                prometheus::add(&mut exposition, &status, &snapshots);
+                exposed.push(status.barrier);
             }
-            Err(error) => complain(error.into()),
+        } else if arguments.json {
+            json::write(&mut report.text, &status)?;
+        } else {
+            if !report.text.is_empty() {
+                report.text.push('\n');
+            }
+            text::write(&mut report.text, &status)?;
         }
     }
-    report.push_str(&exposition.text());
-    Ok((report, exit))
+    report.text.push_str(&exposition.text());
+    Ok(report)
 }
 
 /// What the catalogue has. That there is none says that there are no snapshots.

@@ -13,3 +13,4 @@ mod recover;
 mod run;
 mod signals;
 mod status;
+mod who;

@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::{Place, Running, finish, is_root};
+use crate::harness::{Place, Running, eventually, finish, is_root};
 
 fn keys(value: &Value) -> BTreeSet<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -28,6 +28,7 @@ fn json_has_the_documented_fields() {
         "wanted",
         "holder",
         "writers",
+        "flock",
         "dirty",
         "stats",
     ];
@@ -42,6 +43,7 @@ fn json_has_the_documented_fields() {
 
     let fields = [
         "slot",
+        "kind",
         "pid",
         "tid",
         "comm",
@@ -51,15 +53,10 @@ fn json_has_the_documented_fields() {
         "waiting_ms",
         "shares",
     ];
-    let inside: Vec<_> = status["writers"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|writer| writer["inside"] == true)
-        .collect();
+    let inside = status["writers"].as_array().unwrap();
     assert_eq!(inside.len(), 1, "{status}");
-    assert_eq!(keys(inside[0]), BTreeSet::from(fields));
-    assert_eq!(inside[0]["label"], "lmtp");
+    assert_eq!(keys(&inside[0]), BTreeSet::from(fields));
+    assert_eq!((&inside[0]["label"], &inside[0]["kind"]), (&json!("lmtp"), &json!("command")));
     assert_eq!(inside[0]["pid"], writer.pid.as_raw());
     assert_eq!(inside[0]["waiting_ms"], Value::Null);
 
@@ -94,8 +91,8 @@ fn json_has_the_lengths_of_all_pauses() {
     assert!(pauses["sum"].as_f64().unwrap() > 0.0);
     let buckets = pauses["buckets"].as_array().unwrap();
     let (first, last) = (&buckets[0], &buckets[15]);
-    assert_eq!((&first["le"], buckets.len()), (&serde_json::json!(0.001), 16));
-    assert_eq!((&last["le"], &last["count"]), (&Value::Null, &serde_json::json!(2)));
+    assert_eq!((&first["le"], buckets.len()), (&json!(0.001), 16));
+    assert_eq!((&last["le"], &last["count"]), (&Value::Null, &json!(2)));
     let counts: Vec<u64> = buckets.iter().map(|bucket| bucket["count"].as_u64().unwrap()).collect();
     assert!(counts.is_sorted(), "{counts:?}");
 }
@@ -113,7 +110,7 @@ fn json_names_the_holder_of_the_gate() {
     assert!(described["limit_ms"].as_f64().unwrap() >= 30_000.0);
 
     let mut waiting = place.start(["run", "-s", "--label", "patient", "mail", "true"]);
-    crate::harness::eventually("a writer waits", || {
+    eventually("a writer waits", || {
         let status = place.status();
         let writers = status["writers"].as_array().unwrap().clone();
         writers
@@ -195,12 +192,14 @@ fn without_a_name_all_barriers_are_shown() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_has_no_barriers() {
+fn that_there_is_nothing_is_said() {
     let place = Place::new();
-    let mut status = place.command(["status"]);
+    place.run(["status"]).assert_complaint(0, &["no barriers in", "/barriers"]);
+    let mut status = place.command(["status", "--json"]);
     status.env("STILLPOINT_DIR", place.path("nowhere"));
     let outcome = finish(status);
-    assert_eq!((outcome.code(), outcome.stdout.as_str()), (0, ""));
+    outcome.assert_complaint(0, &["no barriers in", "/nowhere"]);
+    assert_eq!(outcome.stdout, "");
 }
 
 #[test]
@@ -213,6 +212,23 @@ fn watching_repeats() {
     }
     watching.signal(Signal::SIGINT);
     assert_eq!(watching.end(), 128 + 2);
+}
+
+#[test]
+fn watching_nothing_ends() {
+    let place = Place::with_barrier();
+    place.run(["status", "--watch", "nosuch"]).assert_complaint(66, &["nosuch"]);
+    let mut command = place.command(["status", "--json", "--watch", "mail", "nosuch"]);
+    let complaints = place.path("complaints");
+    command.stderr(std::fs::File::create(&complaints).unwrap());
+    let mut watching = Running::start(command);
+    for _ in 0..3 {
+        watching.line();
+    }
+    watching.signal(Signal::SIGINT);
+    watching.end();
+    let complaints = std::fs::read_to_string(complaints).unwrap();
+    assert_eq!(complaints.lines().count(), 1, "once is enough: {complaints}");
 }
 
 #[test]

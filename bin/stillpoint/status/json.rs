@@ -1,7 +1,7 @@
 //! The report for programs: schema 1, one object, one line.
 
 use serde::Serialize;
-use stillpoint::{Lost, Status, WriterStatus};
+use stillpoint::{Kind, Lost, Status, WriterStatus};
 
 use crate::catalogue::record::LostRecord;
 use crate::seconds::{milliseconds, timestamp};
@@ -16,6 +16,7 @@ struct Report<'a> {
     wanted: bool,
     holder: Option<Holder<'a>>,
     writers: Vec<Writer<'a>>,
+    flock: Vec<FlockUser<'a>>,
     dirty: Dirty,
     stats: Stats,
 }
@@ -32,6 +33,7 @@ struct Holder<'a> {
 #[derive(Serialize)]
 struct Writer<'a> {
     slot: u32,
+    kind: &'static str,
     pid: u32,
     tid: u32,
     comm: &'a str,
@@ -40,6 +42,13 @@ struct Writer<'a> {
     inside_at_least_ms: f64,
     waiting_ms: Option<f64>,
     shares: u32,
+}
+
+#[derive(Serialize)]
+struct FlockUser<'a> {
+    pid: u32,
+    comm: &'a str,
+    exclusive: bool,
 }
 
 #[derive(Serialize)]
@@ -97,6 +106,7 @@ pub fn write(out: &mut String, status: &Status) -> serde_json::Result<()> {
             limit_ms: holder.limit.map(milliseconds),
         }),
         writers: status.writers.iter().map(writer).collect(),
+        flock: status.flock.iter().map(flock_user).collect(),
         dirty: Dirty {
             epoch: status.dirty.epoch,
             acknowledged: status.dirty.acknowledged,
@@ -128,6 +138,12 @@ fn pause_seconds(stats: &stillpoint::Stats) -> PauseSeconds {
 fn writer(writer: &WriterStatus) -> Writer<'_> {
     Writer {
         slot: writer.slot,
+        kind: match writer.kind {
+            Kind::Thread => "thread",
+            Kind::Process => "process",
+            Kind::Command => "command",
+            _ => "unknown",
+        },
         pid: writer.pid,
         tid: writer.tid,
         comm: &writer.comm,
@@ -137,6 +153,10 @@ fn writer(writer: &WriterStatus) -> Writer<'_> {
         waiting_ms: writer.waiting.map(milliseconds),
         shares: writer.shares,
     }
+}
+
+fn flock_user(user: &stillpoint::FlockUser) -> FlockUser<'_> {
+    FlockUser { pid: user.pid, comm: &user.comm, exclusive: user.exclusive }
 }
 
 fn lost(lost: &Lost) -> LostWriter {

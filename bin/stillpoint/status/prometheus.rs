@@ -25,6 +25,11 @@ pub fn add(exposition: &mut Exposition, status: &Status, snapshots: &Contents) {
         "Writers that wait at the closed gate.",
         count(&|writer| writer.waiting.is_some()),
     );
+    gauge(
+        "stillpoint_flock_users",
+        "Users of flock(1) on the barrier, for whom every tool waits.",
+        status.flock.len() as f64,
+    );
     gauge("stillpoint_gate_closed", "1 while the gate is closed.", flag(status.closed));
     gauge("stillpoint_wanted", "1 while a tool wants the exclusive side.", flag(status.wanted));
     gauge(

@@ -1,6 +1,9 @@
 //! The report for people: a few lines on the barrier, and a table of the writers.
 
 use std::fmt::{self, Write};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use stillpoint::{Status, WriterStatus};
 
@@ -50,12 +53,25 @@ pub fn write(out: &mut String, status: &Status) -> fmt::Result {
         0 => writeln!(out)?,
         _ => writeln!(out, ", the last took {}", display(stats.last_pause))?,
     }
+    for user in &status.flock {
+        let how = if user.exclusive { "exclusive" } else { "shared" };
+        let who = who(user.pid, &user.comm, "");
+        writeln!(out, "  flock    {who}, {how}, which keeps every tool out")?;
+    }
+    if !status.flock.is_empty() && is_open_to_all(&status.barrier) {
+        writeln!(out, "           everybody may read this barrier, and so lock it")?;
+    }
     let inside = status.writers.iter().filter(|writer| writer.inside).count();
     writeln!(out, "  writers  {}, {inside} inside", status.writers.len())?;
     if !status.writers.is_empty() {
         table(out, &status.writers)?;
     }
     Ok(())
+}
+
+/// Whether others than its owner and its group may read the file.
+fn is_open_to_all(barrier: &Path) -> bool {
+    fs::metadata(barrier).is_ok_and(|file| file.mode() & 0o004 != 0)
 }
 
 fn table(out: &mut String, writers: &[WriterStatus]) -> fmt::Result {
@@ -67,8 +83,9 @@ fn table(out: &mut String, writers: &[WriterStatus]) -> fmt::Result {
     for writer in writers {
         let state = match (writer.inside, writer.waiting) {
             _ if !writer.alive => "gone".to_string(),
-            (true, _) => format!("inside {}", display(writer.inside_at_least)),
-            (false, Some(waiting)) => format!("waiting {}", display(waiting)),
+            (true, _) if writer.inside_at_least.is_zero() => "inside, since unknown".to_string(),
+            (true, _) => format!("inside for at least {}", display(writer.inside_at_least)),
+            (false, Some(waiting)) => format!("waiting for {}", display(waiting)),
             (false, None) => "outside".to_string(),
         };
         writeln!(

@@ -1,0 +1,118 @@
+//! Who `status` says is there, and since when.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use stillpoint::{Barrier, ExclusiveOptions};
+
+use crate::harness::{Place, Running, eventually};
+
+fn writers(place: &Place) -> Vec<Value> {
+    place.status()["writers"].as_array().unwrap().clone()
+}
+
+fn inside_at_least(writer: &Value) -> f64 {
+    writer["inside_at_least_ms"].as_f64().unwrap()
+}
+
+fn text(place: &Place) -> String {
+    place.run(["status", "mail"]).stdout
+}
+
+/// flock(1) on the barrier, once it has the lock.
+fn flock(place: &Place, how: &str) -> Running {
+    let mut command: Command = place.program("flock");
+    command.arg(how).arg(place.barrier()).args(["sh", "-c", "echo in; exec sleep 60"]);
+    let mut running = Running::start(command);
+    assert_eq!(running.line(), "in");
+    running
+}
+
+#[test]
+fn since_when_a_writer_is_inside_is_not_made_up() {
+    let place = Place::with_barrier();
+    let barrier = Barrier::open(place.barrier()).unwrap();
+    let share = barrier.shared().unwrap();
+    assert!(text(&place).contains("inside, since unknown"), "{}", text(&place));
+    assert_eq!(inside_at_least(&writers(&place)[0]), 0.0);
+
+    let mut watching = place.start(["status", "--json", "--watch", "mail"]);
+    let mut seen = || {
+        let report: Value = serde_json::from_str(&watching.line()).unwrap();
+        inside_at_least(&report["writers"][0])
+    };
+    let (first, second) = (seen(), seen());
+    assert!(first < second, "{first} {second}");
+    drop(share);
+    let _share = barrier.shared().unwrap();
+    // Two looks, as one may have been on its way.
+    assert!(seen().min(seen()) < second, "another share");
+}
+
+#[test]
+fn a_command_knows_since_when_it_is_inside() {
+    let place = Place::with_barrier();
+    let _writer = place.hold(&["-s"]);
+    eventually("known", || inside_at_least(&writers(&place)[0]) > 0.0);
+    assert!(text(&place).contains("inside for at least "), "{}", text(&place));
+}
+
+#[test]
+fn a_share_that_is_counted_is_not_taken_for_one_before_it() {
+    let place = Place::with_barrier();
+    let barrier = Barrier::open(place.barrier()).unwrap();
+    let share = barrier.shared_owned().unwrap();
+    assert_eq!(place.run(["run", "-x", "-w", "0.1", "mail", "true"]).code(), 75, "it was seen");
+    drop(share);
+    let _share = barrier.shared_owned().unwrap();
+    let writers = writers(&place);
+    assert_eq!((&writers[0]["kind"], &writers[0]["shares"]), (&json!("process"), &json!(1)));
+    assert_eq!(inside_at_least(&writers[0]), 0.0);
+}
+
+#[test]
+fn a_writer_counts_once() {
+    let place = Place::with_barrier();
+    let exposed = || {
+        let catalog = place.path("none");
+        let text = place.run(["status", "--prometheus", "--catalog", catalog.to_str().unwrap()]);
+        let line = text.stdout.lines().find(|line| line.starts_with("stillpoint_writers{"));
+        line.and_then(|line| line.rsplit_once(' ')).unwrap().1.to_string()
+    };
+    let barrier = Barrier::open(place.barrier()).unwrap();
+    assert_eq!(writers(&place).len(), 1, "a process that has joined");
+    drop(barrier.shared().unwrap());
+    assert_eq!(writers(&place).len(), 1, "its thread");
+    let _writer = place.hold(&["-s"]);
+    assert_eq!((writers(&place).len(), exposed().as_str()), (2, "2"));
+    assert!(text(&place).contains("  writers  2, 1 inside\n"), "{}", text(&place));
+}
+
+#[test]
+fn a_tool_is_no_writer() {
+    let place = Place::with_barrier();
+    let _tool = place.hold(&["-x"]);
+    assert_eq!(writers(&place), Vec::<Value>::new());
+}
+
+#[test]
+fn users_of_flock_are_shown() {
+    let place = Place::new();
+    assert_eq!(place.run(["create", "mail", "--mode", "0664"]).code(), 0);
+    assert_eq!(place.status()["flock"], json!([]));
+    for (how, exclusive) in [("-s", false), ("-x", true)] {
+        let user = flock(&place, how);
+        let pid = user.pid.as_raw();
+        let told = json!([{"pid": pid, "comm": "flock", "exclusive": exclusive}]);
+        assert_eq!(place.status()["flock"], told);
+        let text = text(&place);
+        let how = if exclusive { "exclusive" } else { "shared" };
+        assert!(text.contains(&format!("flock    flock[{pid}], {how}, which keeps")), "{text}");
+        assert!(text.contains("everybody may read this barrier"), "{text}");
+    }
+    // A tool that is inside has that lock itself.
+    let barrier = Barrier::open(place.barrier()).unwrap();
+    let pause = barrier.exclusive(&mut ExclusiveOptions::default()).unwrap();
+    assert_eq!(place.status()["flock"], json!([]));
+    pause.release().unwrap();
+}
