@@ -58,7 +58,7 @@ pub fn none(contents: &Contents, any: bool, place: &str) -> Failure {
         count("made by a command, without data to read", &|manifest| {
             manifest.is_usable() && !manifest.has_data()
         }),
-        count("whose data is gone", &|manifest| {
+        count("whose data is gone or replaced", &|manifest| {
             manifest.status == Status::Complete && !manifest.is_usable()
         }),
         count("failed or revoked", &|manifest| {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::catalogue::Catalogue;
+use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::exit::Exit;
 use crate::records::{Now, Selection};
@@ -78,10 +79,11 @@ fn table(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String
 
 fn row(manifest: &Manifest, now: &Now) -> [String; 10] {
     let none = || "-".to_owned();
-    let path = match (manifest.kept_at(), manifest.places(), now.present) {
+    let path = match (manifest.kept_at(), manifest.places(), now.presence) {
         (kept, ..) if !kept.is_empty() => kept.join(" "),
         (_, places, _) if places.is_empty() || manifest.status != Status::Complete => none(),
-        (_, places, Some(false)) => format!("{} (gone)", places.join(" ")),
+        (_, places, Presence::Gone) => format!("{} (gone)", places.join(" ")),
+        (_, places, Presence::Replaced) => format!("{} (replaced)", places.join(" ")),
         (_, places, _) => places.join(" "),
     };
     let pause = manifest.pause.as_ref().and_then(|pause| pause.pause_ms);

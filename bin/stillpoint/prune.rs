@@ -11,6 +11,7 @@ use clap::ArgGroup;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::reading::Contents;
 use crate::catalogue::retention::{Keep, expendable};
@@ -127,9 +128,13 @@ fn failure(manifest: &Manifest, error: &io::Error) -> Failure {
 /// What goes, in words.
 fn subject(manifest: &Manifest) -> String {
     let name = &manifest.name;
-    match (manifest.status, manifest.has_data(), manifest.is_present()) {
-        (Status::Complete, true, Some(false)) => {
+    match (manifest.status, manifest.has_data(), manifest.presence()) {
+        (Status::Complete, true, Presence::Gone) => {
             format!("the record of {name}, whose data was gone")
+        }
+        (Status::Complete, true, Presence::Replaced) => {
+            let places = manifest.places().join(", ");
+            format!("the record of {name}; {places} is something else by now and is left")
         }
         (Status::Complete, true, _) => manifest.places().join(", "),
         (Status::Complete, false, _) => {

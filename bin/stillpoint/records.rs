@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::catalogue::Catalogue;
+use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::reading::Contents;
 use crate::exit::{self, Exit, Failure, reason};
@@ -127,12 +128,12 @@ fn unreadable(folder: &Path, error: &io::Error) -> Failure {
 pub struct Now {
     /// Somebody makes, removes or reads it.
     pub locked: Option<bool>,
-    pub present: Option<bool>,
+    pub presence: Presence,
 }
 
 impl Now {
     pub fn of(catalogue: &Catalogue, manifest: &Manifest) -> Now {
-        Now { locked: catalogue.is_locked(&manifest.name), present: manifest.is_present() }
+        Now { locked: catalogue.is_locked(&manifest.name), presence: manifest.presence() }
     }
 
     /// Somebody reads it, so that it is not pruned.
@@ -147,7 +148,7 @@ impl Now {
     pub fn json(&self, manifest: &Manifest) -> Value {
         let mut value = json!(manifest);
         value["pinned"] = json!(self.pinned(manifest));
-        value["present"] = json!(self.present);
+        value["present"] = json!(self.presence.is_there());
         value["under_way"] = match manifest.status {
             Status::Begun | Status::Certified | Status::Pruning => json!(self.locked),
             Status::Complete | Status::Failed | Status::Revoked => json!(false),

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::catalogue::Catalogue;
+use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::pin::{Pin, Pinning};
 use crate::child::{self, Bounds, Terms};
@@ -126,6 +127,9 @@ impl Arguments {
 fn unusable(manifest: &Manifest) -> Failure {
     let what = match manifest.status {
         Status::Begun | Status::Certified => "is not complete",
+        Status::Complete if manifest.presence() == Presence::Replaced => {
+            "something else stands where its data was"
+        }
         Status::Complete if manifest.has_data() => "its data is gone",
         Status::Complete => "a command made it, and it has no data of its own to read",
         Status::Failed | Status::Revoked => "failed",

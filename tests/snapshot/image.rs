@@ -34,6 +34,14 @@ impl Image {
         self.folder.path().join("mount")
     }
 
+    /// Mounts it anew.
+    pub fn remount(self) -> Image {
+        must(Command::new("umount").arg(self.path()));
+        let file = self.folder.path().join("image");
+        must(Command::new("mount").args(["-o", "loop"]).arg(file).arg(self.path()));
+        self
+    }
+
     fn mounted(kind: &str, size: u64, mkfs: &[&str]) -> Option<Image> {
         let image = Image::folder(kind)?;
         let file = image.folder.path().join("image");

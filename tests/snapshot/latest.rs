@@ -49,7 +49,7 @@ fn without_one_it_says_what_there_is_instead() {
     scene.snapshot(["mail", "--min-open", "0", "--", "false"]).assert_code(1);
     let done = scene.verb(["latest"]);
     done.assert_refused(66, "1 complete but not clean, which --any would take");
-    done.assert_refused(66, "1 whose data is gone, 1 failed or revoked");
+    done.assert_refused(66, "1 whose data is gone or replaced, 1 failed or revoked");
     assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
     assert_eq!(scene.latest(&["--any"]).as_deref(), Some("dirty"));
 }

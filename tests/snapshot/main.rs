@@ -23,6 +23,7 @@ mod power;
 mod prune;
 mod reflink;
 mod refused;
+mod replaced;
 mod scene;
 mod series;
 mod volumes;

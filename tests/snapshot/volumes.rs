@@ -131,7 +131,8 @@ impl System {
 
     /// A snapshot x of two, whose run was killed when one of them had its name.
     fn killed_between_renamings(&self) {
-        let script = r#"[ -e "$STATE/renamed" ] && kill -KILL "$PPID"; touch "$STATE/renamed""#;
+        let script =
+            r#"[ -e "$STATE/renamed" ] && kill -KILL "$PPID" && exit 1; touch "$STATE/renamed""#;
         self.trouble(self.renaming, Some(script));
         let done = run(self.command("x", &[]).arg(self.origins()[1]));
         assert_eq!(done.signal, Some(Signal::SIGKILL as i32), "{done:?}");
@@ -538,6 +539,30 @@ fn a_manifest_cannot_have_others_destroyed() {
         fs::write(system.scene.path("catalog/x.json"), manifest.to_string()).unwrap();
         system.take("y", &[]).assert_code(0);
         assert!(system.there().contains(&precious));
+    }
+}
+
+/// Somebody destroyed it and made another one of that name.
+#[test]
+fn what_has_the_name_of_a_snapshot_by_now_is_neither_renamed_nor_destroyed() {
+    for system in System::each() {
+        let made = system.made(system.origins()[0], "x");
+        for (status, name) in [("complete", made.clone()), ("certified", made.clone() + ".partial")]
+        {
+            system.take("x", &[]).assert_code(0);
+            system.scene.edit("x", |manifest| manifest["status"] = status.into());
+            let list = fs::read_to_string(system.state(system.list)).unwrap();
+            fs::write(system.state(system.list), list.replace(&made, &name)).unwrap();
+            let kind = if system.is_zfs() { "guid" } else { "uuid" };
+            fs::write(system.state(&format!("{kind}-{}", name.replace('/', ":"))), "2").unwrap();
+            system.take("y", &[]).assert_code(0);
+            run(system.scene.stillpoint().args(["prune", "--keep", "1"])).assert_code(0);
+            assert!(system.there().contains(&name), "{:?}", system.there());
+            // Nothing else is left of it.
+            fs::write(system.state(system.list), list.replace(&format!("{made}\n"), "")).unwrap();
+            let _ = fs::remove_file(system.scene.path("catalog/x.json"));
+            fs::remove_file(system.scene.path("catalog/y.json")).unwrap();
+        }
     }
 }
 

@@ -10,7 +10,6 @@
 //! A reader needs nothing but a JSON parser: every field is always present, with `null` for what
 //! is not known, times are RFC 3339 in UTC and lengths are milliseconds.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -18,6 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stillpoint::PauseReport;
 
+use super::identity::{Identity, Presence};
 use super::record::{BarrierRecord, DirtyRecord, ForeignRecord, PauseRecord, WriterRecord};
 use super::volume::{System, Volume};
 use crate::seconds::{milliseconds, timestamp};
@@ -66,6 +66,9 @@ pub struct Manifest {
     pub partial: Option<PathBuf>,
     /// Where the data of a failed one was kept when that was asked for.
     pub kept: Option<PathBuf>,
+    /// What the data in a folder is known by since it was certified, or kept: of all its parts.
+    #[serde(default)]
+    pub identity: Vec<Identity>,
     /// What it is instead of a folder.
     #[serde(default)]
     pub volumes: Vec<Volume>,
@@ -105,6 +108,7 @@ impl Manifest {
             path: None,
             partial: None,
             kept: None,
+            identity: Vec::new(),
             volumes: Vec::new(),
             barriers: Vec::new(),
             foreign: Vec::new(),
@@ -152,16 +156,25 @@ impl Manifest {
         }
     }
 
-    /// Is its data there, all of it? `None` if that cannot be seen, or if the data is not ours.
-    pub fn is_present(&self) -> Option<bool> {
+    /// Is its data there, all of it? Not known either if the data is not ours.
+    pub fn presence(&self) -> Presence {
         let system = System::of_provider(&self.provider);
-        let volume = |volume: &Volume| volume.device(system?).as_deref().and_then(is_there);
-        let mut pieces: Vec<Option<bool>> = self.volumes.iter().map(volume).collect();
-        pieces.extend(self.path.as_deref().map(is_there));
-        if pieces.contains(&Some(false)) {
-            return Some(false);
-        }
-        (!pieces.is_empty() && !pieces.contains(&None)).then_some(true)
+        let volume = |volume: &Volume| match system.and_then(|system| volume.device(system)) {
+            Some(device) => Presence::of(&device, &[]),
+            None => Presence::Unknown,
+        };
+        let folder = self.path.iter().map(|path| Presence::of(path, &self.identity));
+        folder.chain(self.volumes.iter().map(volume)).max().unwrap_or(Presence::Unknown)
+    }
+
+    /// `None` if that cannot be told.
+    pub fn is_present(&self) -> Option<bool> {
+        self.presence().is_there()
+    }
+
+    /// Is it the folder of this snapshot, whole or not, that stands there?
+    pub fn is_at(&self, place: &Path) -> Presence {
+        Presence::of(place, self.identity.get(..1).unwrap_or_default())
     }
 
     /// Where a program finds it; nothing if only its command knows.
@@ -218,8 +231,9 @@ impl Manifest {
 
     /// Its data has lost its name already: it was being removed where no mark could be written.
     fn is_half_removed(&self) -> bool {
-        let gone = self.stands_at().and_then(is_there) == Some(false);
-        gone && self.partial.as_deref().and_then(is_there) == Some(true)
+        let is_at = |place| self.is_at(place).is_there();
+        self.stands_at().and_then(is_at) == Some(false)
+            && self.partial.as_deref().and_then(is_at) == Some(true)
     }
 
     /// The file's content.
@@ -277,17 +291,6 @@ impl Manifest {
             }
             _ => false,
         }
-    }
-}
-
-/// `None` if it cannot be told: a folder that may not be searched, a disk that does not answer.
-fn is_there(path: &Path) -> Option<bool> {
-    match path.symlink_metadata() {
-        Ok(_) => Some(true),
-        Err(error) => match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Some(false),
-            _ => None,
-        },
     }
 }
 

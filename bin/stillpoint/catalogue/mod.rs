@@ -11,6 +11,7 @@
 //! whether the name still leads to the file that he locked. Readers of the data hold the same lock,
 //! shared ([`pin`]).
 
+pub mod identity;
 pub mod manifest;
 pub mod pin;
 pub mod reading;

@@ -23,6 +23,9 @@ pub struct Volume {
     pub partial: String,
     /// What it is called if it failed and was to be kept.
     pub kept: Option<String>,
+    /// What its tool knows it by, whatever it is called: `guid` of ZFS, `lv_uuid` of LVM.
+    #[serde(default)]
+    pub identity: Option<String>,
 }
 
 impl System {
@@ -41,7 +44,7 @@ impl System {
             System::Zfs => format!("{origin}@{snapshot}"),
             System::Lvm => format!("{origin}-{snapshot}"),
         };
-        Volume { partial: format!("{name}.partial"), name, kept: None }
+        Volume { partial: format!("{name}.partial"), name, kept: None, identity: None }
     }
 }
 
@@ -124,7 +127,7 @@ mod tests {
                 "vg/x/y-daily",
             ] {
                 let partial = format!("{name}.partial");
-                let other = Volume { name: name.into(), partial, kept: None };
+                let other = Volume { name: name.into(), partial, ..volume.clone() };
                 assert!(!other.belongs_to(system, "daily"), "{name}");
             }
             let other = Volume { partial: volume.name.clone(), ..volume.clone() };

@@ -11,22 +11,17 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
 
 use super::mounts::Mounts;
 use super::plan::{check_target, enough_space, known_folder};
 use super::provider::{Provider, Target};
+use crate::catalogue::identity::{Identity, is_subvolume};
 use crate::exit::{Exit, Failure};
 use crate::tool;
 
 pub const NAME: &str = "btrfs";
-
-/// The inode number of every subvolume's root.
-const SUBVOLUME_ROOT: u64 = 256;
 
 /// Room that is asked for: a snapshot writes a few metadata blocks.
 const ROOM: u64 = 1 << 20;
@@ -138,6 +133,10 @@ impl Provider for Btrfs {
         }
     }
 
+    fn identify(&self, place: &Path) -> io::Result<Vec<Identity>> {
+        Identity::of_subvolumes(place)
+    }
+
     fn commands(&self, target: Option<&Target>) -> Vec<Command> {
         let places = target.map(|target| self.places(target)).unwrap_or_default();
         let snapshot = |(subvolume, place): (&Path, PathBuf)| {
@@ -168,12 +167,6 @@ fn delete(subvolume: &Path) -> io::Result<()> {
     let mut command = tool::command("btrfs");
     command.args(["subvolume", "delete", "--commit-after", "--"]).arg(subvolume);
     tool::run(&mut command).map(drop).map_err(|failure| io::Error::other(failure.to_string()))
-}
-
-fn is_subvolume(path: &Path) -> bool {
-    let root = fs::symlink_metadata(path)
-        .is_ok_and(|metadata| metadata.is_dir() && metadata.ino() == SUBVOLUME_ROOT);
-    root && statfs(path).is_ok_and(|found| found.filesystem_type() == BTRFS_SUPER_MAGIC)
 }
 
 /// The subvolumes directly inside this one.

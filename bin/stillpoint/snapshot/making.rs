@@ -10,6 +10,7 @@ use super::foreign::HeldLocks;
 use super::members::Member;
 use super::plan::Plan;
 use super::{Arguments, OnDirty, provider, sweep, volumes};
+use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Entry, rename_to_free};
 use crate::exit::{Exit, Failure, reason, say, warn};
@@ -113,11 +114,23 @@ impl Making<'_> {
         settled.map_err(|error| Failure::system("writing the snapshot out", error))?;
         self.signals.check()?;
         if self.manifest.has_data() {
+            self.identify()?;
             self.manifest.status = Status::Certified;
             self.entry.write(self.manifest).map_err(|error| self.plan.catalogue_failure(&error))?;
             sweep::publish(self.manifest).map_err(|error| self.cannot_publish(&error))?;
         }
         Ok(())
+    }
+
+    /// From now on the manifest is about this data, and nothing else that may come in its place.
+    fn identify(&mut self) -> anyhow::Result<()> {
+        let identified = match &self.manifest.partial {
+            Some(partial) => self.plan.provider.identify(partial).map(|identity| {
+                self.manifest.identity = identity;
+            }),
+            None => volumes::identify(self.manifest),
+        };
+        Ok(identified.map_err(|error| Failure::system("looking at the snapshot", error))?)
     }
 
     /// The data has its name. Should the last manifest not be written, the next run does it.
@@ -165,6 +178,9 @@ impl Making<'_> {
             return Ok(());
         };
         let kept = path.with_file_name(format!("{}.{}", self.manifest.name, self.how()));
+        if self.manifest.identity.is_empty() {
+            self.manifest.identity = Identity::of_whole(&partial).unwrap_or_default();
+        }
         match rename_to_free(&partial, &kept) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),

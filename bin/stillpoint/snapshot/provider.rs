@@ -11,6 +11,7 @@ use std::process::Command;
 
 use super::mounts::Mounts;
 use super::{btrfs, tree};
+use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::Manifest;
 use crate::catalogue::volume::Volume;
 use crate::exit::Failure;
@@ -53,6 +54,11 @@ pub trait Provider {
     fn settle(&self, _target: Option<&Target>) -> io::Result<()> {
         Ok(())
     }
+
+    /// What the data in this folder will be known by.
+    fn identify(&self, place: &Path) -> io::Result<Vec<Identity>> {
+        Identity::of_whole(place)
+    }
 }
 
 /// Where the data of a snapshot goes.
@@ -75,11 +81,9 @@ impl Target {
     }
 }
 
-/// Removes what a provider made in this folder. Nothing there is no error.
+/// Removes what a provider made in this folder. Nothing there is no error, and something else is left.
 pub fn discard(manifest: &Manifest, place: &Path) -> io::Result<()> {
-    if let Err(error) = place.symlink_metadata()
-        && error.kind() == io::ErrorKind::NotFound
-    {
+    if manifest.is_at(place).is_there() == Some(false) {
         return Ok(());
     }
     match manifest.provider.as_str() {

@@ -12,6 +12,7 @@ use std::io;
 use std::path::Path;
 
 use super::{provider, volumes};
+use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Entry, rename_to_free, sync_folder};
 
@@ -27,8 +28,10 @@ pub fn remove(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
         mark(entry, manifest)?;
         // What an earlier run has left of it.
         provider::discard(manifest, &partial)?;
-        take_name(&place, &partial)?;
-        provider::discard(manifest, &partial)?;
+        if manifest.is_at(&place) != Presence::Replaced {
+            take_name(&place, &partial)?;
+            provider::discard(manifest, &partial)?;
+        }
     }
     entry.remove()
 }
@@ -58,6 +61,10 @@ fn mark(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
 fn take_name(place: &Path, partial: &Path) -> io::Result<()> {
     match rename_to_free(place, partial) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let message = format!("{}: something else is in the way", partial.display());
+            return Err(io::Error::new(error.kind(), message));
+        }
         renamed => renamed?,
     }
     partial.parent().map_or(Ok(()), sync_folder)

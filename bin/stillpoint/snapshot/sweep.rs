@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{provider, removal, volumes};
+use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Catalogue, Entry, rename_to_free, sync_folder};
 use crate::exit::{say, warn};
@@ -71,7 +72,7 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<&'static str
 /// Has the data its final name already? It may be that this could not be undone.
 pub fn is_published(manifest: &Manifest) -> bool {
     let is_there = |place: &Option<PathBuf>| {
-        place.as_ref().is_some_and(|place| place.symlink_metadata().is_ok())
+        place.as_ref().is_some_and(|place| manifest.is_at(place) == Presence::There)
     };
     manifest.status == Status::Certified && is_there(&manifest.path) && !is_there(&manifest.partial)
 }
@@ -81,10 +82,13 @@ pub fn publish(manifest: &Manifest) -> io::Result<()> {
     let (Some(partial), Some(path)) = (&manifest.partial, &manifest.path) else {
         return volumes::publish(manifest);
     };
-    match rename_to_free(partial, path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => return Ok(()),
-        done => done?,
+    if manifest.is_at(partial).is_there() == Some(false) {
+        return match manifest.is_at(path).is_there() {
+            Some(false) => Err(io::ErrorKind::NotFound.into()),
+            _ => Ok(()),
+        };
     }
+    rename_to_free(partial, path)?;
     let synced = path.parent().map_or(Ok(()), sync_folder);
     if synced.is_err() {
         // Not durable, so not published.

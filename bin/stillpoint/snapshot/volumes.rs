@@ -20,10 +20,10 @@ fn of(manifest: &Manifest) -> Option<(System, &[Volume])> {
 /// Refuses a volume whose name, or the one it has until it is published, is taken.
 pub fn check_free(system: System, volume: &Volume) -> Result<(), Failure> {
     for name in [&volume.name, &volume.partial] {
-        let taken = exists(system, name).map_err(|error| {
+        let taken = look_up(system, name).map_err(|error| {
             Failure::new(Exit::UNAVAILABLE, format!("{name}: cannot be looked up: {error}"))
         })?;
-        if taken {
+        if taken.is_some() {
             let message = format!("{name}: exists already; give another --name");
             return Err(Failure::new(Exit::CANNOT_CREATE, message));
         }
@@ -31,11 +31,24 @@ pub fn check_free(system: System, volume: &Volume) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Notes what each volume, which still has its temporary name, is known by.
+pub fn identify(manifest: &mut Manifest) -> io::Result<()> {
+    let Some((system, volumes)) = of(manifest) else {
+        return Ok(());
+    };
+    let mut volumes = volumes.to_vec();
+    for volume in &mut volumes {
+        volume.identity = look_up(system, &volume.partial)?;
+    }
+    manifest.volumes = volumes;
+    Ok(())
+}
+
 /// Gives each volume the name that readers look for. `NotFound` when one is gone; then none is given one.
 pub fn publish(manifest: &Manifest) -> io::Result<()> {
-    let has_its_name = |system, volume: &Volume| match exists(system, &volume.partial)? {
+    let has_its_name = |system, volume: &Volume| match is_at(system, volume, &volume.partial)? {
         true => Ok(false),
-        false if exists(system, &volume.name)? => Ok(true),
+        false if is_at(system, volume, &volume.name)? => Ok(true),
         false => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
     for_each(manifest, |system, volume| has_its_name(system, volume).map(drop))?;
@@ -54,7 +67,7 @@ pub fn discard(manifest: &Manifest) -> io::Result<()> {
             // It does no harm to one that is not, and says nothing that could be acted on.
             let _ = tool::ask("lvchange", &["--refresh", origin]);
         }
-        destroy(system, &volume.partial)
+        destroy(system, volume)
     })
 }
 
@@ -73,14 +86,14 @@ fn are_kept(manifest: &Manifest) -> bool {
 /// Destroys all that [`are_left`]. Each loses the name that readers look for first.
 pub fn remove(manifest: &Manifest) -> io::Result<()> {
     for_each(manifest, |system, volume| {
-        destroy(system, &volume.partial)?;
+        destroy(system, volume)?;
         let place = if are_kept(manifest) { volume.kept.as_ref() } else { Some(&volume.name) };
         if let Some(place) = place
-            && exists(system, place)?
+            && is_at(system, volume, place)?
         {
             rename(system, place, &volume.partial)?;
         }
-        destroy(system, &volume.partial)
+        destroy(system, volume)
     })
 }
 
@@ -91,7 +104,8 @@ pub fn keep(manifest: &mut Manifest, how: &str) -> io::Result<Vec<String>> {
     };
     let (mut volumes, mut kept) = (volumes.to_vec(), Vec::new());
     for volume in &mut volumes {
-        if exists(system, &volume.partial)? {
+        if let Some(identity) = look_up(system, &volume.partial)? {
+            volume.identity = Some(identity);
             rename(system, &volume.partial, &volume.failed(how))?;
             volume.kept = Some(volume.failed(how));
             kept.extend(volume.kept.clone());
@@ -111,22 +125,28 @@ fn for_each(
     volumes.iter().try_for_each(|volume| work(system, volume))
 }
 
-/// Is there a snapshot of this name? ZFS says the same of one whose pool is not imported, which is not
-/// the end of it.
-fn exists(system: System, name: &str) -> io::Result<bool> {
+/// Is it this volume that has the name?
+fn is_at(system: System, volume: &Volume, name: &str) -> io::Result<bool> {
+    let found = look_up(system, name)?;
+    Ok(found.is_some() && (volume.identity.is_none() || volume.identity == found))
+}
+
+/// What the snapshot of this name is known by, if there is one. ZFS says the same of one whose pool is
+/// not imported, which is not the end of it.
+fn look_up(system: System, name: &str) -> io::Result<Option<String>> {
     let (program, arguments, unknown): (_, &[&str], _) = match system {
         System::Zfs => {
-            ("zfs", &["list", "-H", "-t", "snapshot", "-o", "name", name], "does not exist")
+            ("zfs", &["list", "-H", "-t", "snapshot", "-o", "guid", name], "does not exist")
         }
         System::Lvm => {
-            ("lvs", &["--noheadings", "-o", "lv_name", name], "Failed to find logical volume")
+            ("lvs", &["--noheadings", "-o", "lv_uuid", name], "Failed to find logical volume")
         }
     };
     match tool::ask(program, arguments) {
-        Ok(_) => Ok(true),
+        Ok(identity) => Ok(Some(identity.trim().to_owned())),
         Err(failure) if failure.to_string().contains(unknown) => match system {
-            System::Zfs => zfs::check_pool(name).map(|()| false).map_err(|failure| other(&failure)),
-            System::Lvm => Ok(false),
+            System::Zfs => zfs::check_pool(name).map(|()| None).map_err(|failure| other(&failure)),
+            System::Lvm => Ok(None),
         },
         Err(failure) => Err(other(&failure)),
     }
@@ -140,8 +160,10 @@ fn rename(system: System, from: &str, to: &str) -> io::Result<()> {
     done.map(drop).map_err(|failure| other(&failure))
 }
 
-fn destroy(system: System, name: &str) -> io::Result<()> {
-    if !exists(system, name)? {
+/// Destroys a volume that has its temporary name.
+fn destroy(system: System, volume: &Volume) -> io::Result<()> {
+    let name = &volume.partial;
+    if !is_at(system, volume, name)? {
         return Ok(());
     }
     let done = match system {

@@ -1,0 +1,147 @@
+//! What tells the data of a snapshot from anything else that stands at its place.
+//!
+//! A path proves nothing: a folder may be moved away and another one made, or mounted, where it was.
+//! A file system keeps when a folder was born, and no program can set that; a btrfs subvolume, whose
+//! root was born with the first of its line, has a number that is given out once. Both are the same
+//! after a remount and in the next boot, which device numbers are not, nor everywhere inode numbers.
+//! Where a file system keeps neither, the path has to do.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::libc::{O_NOFOLLOW, O_PATH};
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, fstatfs};
+use nix::sys::statvfs::fstatvfs;
+use serde::{Deserialize, Serialize};
+
+use crate::seconds::timestamp;
+
+/// The inode number of every btrfs subvolume's root.
+const SUBVOLUME_ROOT: u64 = 256;
+
+/// The identity of one folder or subvolume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its name in the folder of the snapshot; empty for that folder itself.
+    pub part: PathBuf,
+    /// When it was made, if the file system keeps that.
+    pub born: Option<String>,
+    /// Of a btrfs subvolume: the file system's UUID and the subvolume's number, as statfs(2) has them.
+    pub subvolume: Option<String>,
+}
+
+/// What stands at a place; of several, the last of these counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Presence {
+    /// What was made.
+    There,
+    /// It cannot be told: a folder that may not be searched, a disk that does not answer.
+    Unknown,
+    /// Something else.
+    Replaced,
+    Gone,
+}
+
+impl Identity {
+    /// Of a folder or subvolume that was just made.
+    pub fn of_whole(place: &Path) -> io::Result<Vec<Identity>> {
+        Ok(vec![Identity::of(&open(place)?, Path::new(""))?])
+    }
+
+    /// Of a subvolume, or of a folder of them and of each.
+    pub fn of_subvolumes(place: &Path) -> io::Result<Vec<Identity>> {
+        let mut found = Identity::of_whole(place)?;
+        if found[0].subvolume.is_none() {
+            for item in fs::read_dir(place)? {
+                let item = item?;
+                found.push(Identity::of(&open(&item.path())?, Path::new(&item.file_name()))?);
+            }
+            found.sort_by(|a, b| a.part.cmp(&b.part));
+        }
+        Ok(found)
+    }
+
+    /// Of what is open.
+    fn of(file: &File, part: &Path) -> io::Result<Identity> {
+        let found = file.metadata()?;
+        Ok(Identity {
+            part: part.to_owned(),
+            born: found.created().ok().map(timestamp),
+            subvolume: match found.is_dir() && found.ino() == SUBVOLUME_ROOT {
+                true => subvolume(file)?,
+                false => None,
+            },
+        })
+    }
+
+    /// Is what is open the same? What only one of them knows is not compared.
+    pub fn is_of(&self, file: &File) -> io::Result<bool> {
+        let found = Identity::of(file, &self.part)?;
+        let same_birth = self.born.is_none() || found.born.is_none() || self.born == found.born;
+        Ok(same_birth && self.subvolume == found.subvolume)
+    }
+
+    fn presence(&self, place: &Path) -> Presence {
+        // An empty part would make a link to a folder of it.
+        let place = match self.part.as_os_str().is_empty() {
+            true => place.to_owned(),
+            false => place.join(&self.part),
+        };
+        match open(&place).and_then(|file| self.is_of(&file)) {
+            Ok(true) => Presence::There,
+            Ok(false) => Presence::Replaced,
+            Err(error) => Presence::of_error(&error),
+        }
+    }
+}
+
+impl Presence {
+    /// Of the data with these identities, all of it; with none, of anything.
+    pub fn of(place: &Path, identities: &[Identity]) -> Presence {
+        if identities.is_empty() {
+            return match place.symlink_metadata() {
+                Ok(_) => Presence::There,
+                Err(error) => Presence::of_error(&error),
+            };
+        }
+        let parts = identities.iter().map(|identity| identity.presence(place));
+        parts.max().unwrap_or(Presence::Unknown)
+    }
+
+    /// Is what was made there? `None` if that cannot be told.
+    pub fn is_there(self) -> Option<bool> {
+        match self {
+            Presence::There => Some(true),
+            Presence::Unknown => None,
+            Presence::Replaced | Presence::Gone => Some(false),
+        }
+    }
+
+    fn of_error(error: &io::Error) -> Presence {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Presence::Gone,
+            _ => Presence::Unknown,
+        }
+    }
+}
+
+/// Is it the root of a btrfs subvolume?
+pub fn is_subvolume(path: &Path) -> bool {
+    let found = open(path).and_then(|file| Identity::of(&file, Path::new("")));
+    found.is_ok_and(|found| found.subvolume.is_some())
+}
+
+/// The file itself, whatever it is, without as much as permission to read it.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(O_PATH | O_NOFOLLOW).open(path)
+}
+
+/// What the kernel tells subvolumes apart by; `None` on another file system.
+fn subvolume(file: &File) -> io::Result<Option<String>> {
+    Ok(match fstatfs(file)?.filesystem_type() {
+        BTRFS_SUPER_MAGIC => Some(format!("{:016x}", fstatvfs(file)?.filesystem_id())),
+        _ => None,
+    })
+}

@@ -1,0 +1,180 @@
+//! Something else stands where the data of a snapshot was: it is neither named nor used, renamed or
+//! removed in its stead.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::image::{Image, must, subvolume};
+use crate::scene::{Scene, names, run};
+
+/// Somebody's own folder at this place.
+fn make_another(place: &Path) {
+    fs::create_dir(place).unwrap();
+    fs::write(place.join("precious"), "text").unwrap();
+}
+
+fn is_whole(place: &Path) -> bool {
+    fs::read_to_string(place.join("precious")).is_ok_and(|text| text == "text")
+}
+
+fn take_btrfs(scene: &Scene, sources: &[&Path], to: &Path, name: &str) -> PathBuf {
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--min-open", "0", "--name", name, "--btrfs"]);
+    run(command.args(sources).arg("--to").arg(to)).assert_code(0);
+    to.join(name)
+}
+
+fn delete_subvolume(place: &Path) {
+    must(Command::new("btrfs").args(["subvolume", "delete"]).arg(place));
+}
+
+/// `latest` names the one before, nothing uses this one, and `prune` leaves what is there.
+fn assert_left_alone(scene: &Scene, before: &str, replaced: &Path) {
+    let name = replaced.file_name().unwrap().to_str().unwrap();
+    for words in [&[][..], &["--any"]] {
+        assert_eq!(scene.latest(words).as_deref(), Some(before));
+    }
+    scene.verb(["use", name, "--", "true"]).assert_refused(66, "something else stands where");
+    let list = scene.verb(["list"]).stdout;
+    assert!(list.contains(&format!("{} (replaced)", replaced.display())), "{list}");
+    let there = names(replaced);
+    scene.verb(["prune", "--keep", "1"]).assert_code(0);
+    assert_eq!(scene.latest(&[]).as_deref(), Some(before));
+    assert_eq!(names(replaced), there);
+    // Newer ones push the record out, and only that.
+    let shown = format!("removed the record of {name}; {} is something else", replaced.display());
+    scene.edit(name, |manifest| manifest["sequence"] = 0.into());
+    let pruned = scene.verb(["prune", "--keep", "1"]);
+    pruned.assert_code(0);
+    assert!(pruned.stdout.contains(&shown), "{pruned:?}");
+    assert_eq!(names(replaced), there);
+    assert!(!scene.path("catalog").join(format!("{name}.json")).exists());
+}
+
+#[test]
+fn a_copy_that_was_moved_away_is_not_what_has_its_place() {
+    let scene = Scene::new();
+    scene.take("old");
+    let new = scene.take("new");
+    fs::rename(&new, scene.path("moved")).unwrap();
+    make_another(&new);
+    assert_left_alone(&scene, "old", &new);
+    assert!(is_whole(&new));
+}
+
+#[test]
+fn a_manifest_from_before_identities_is_believed() {
+    let scene = Scene::new();
+    scene.take("old");
+    scene.take("new");
+    scene.edit("old", |manifest| {
+        assert!(manifest.as_object_mut().unwrap().remove("identity").is_some(), "always present");
+    });
+    scene.verb(["use", "old", "--", "true"]).assert_code(0);
+    scene.verb(["prune", "--keep", "1"]).assert_code(0);
+    assert_eq!(scene.snapshots(), ["new"]);
+}
+
+#[test]
+fn neither_a_folder_nor_another_snapshot_stands_for_a_subvolume() {
+    let Some(image) = Image::btrfs() else { return };
+    let scene = Scene::new();
+    let source = image.path().join("store");
+    subvolume(&source);
+    let to = image.path().join("snapshots");
+    fs::create_dir(&to).unwrap();
+    take_btrfs(&scene, &[&source], &to, "old");
+    let new = take_btrfs(&scene, &[&source], &to, "new");
+    delete_subvolume(&new);
+    make_another(&new);
+    assert_left_alone(&scene, "old", &new);
+    assert!(is_whole(&new));
+
+    // Of the same source, and so with a root of the same birth.
+    let newer = take_btrfs(&scene, &[&source], &to, "newer");
+    delete_subvolume(&newer);
+    must(Command::new("btrfs").args(["subvolume", "snapshot"]).arg(&source).arg(&newer));
+    assert_left_alone(&scene, "old", &newer);
+    assert!(newer.exists());
+}
+
+#[test]
+fn a_snapshot_of_several_subvolumes_is_all_of_them() {
+    let Some(image) = Image::btrfs() else { return };
+    let scene = Scene::new();
+    let sources = ["spool", "index"].map(|name| image.path().join(name));
+    sources.iter().for_each(|source| subvolume(source));
+    let sources = sources.each_ref().map(PathBuf::as_path);
+    let to = image.path().join("snapshots");
+    fs::create_dir(&to).unwrap();
+    take_btrfs(&scene, &sources, &to, "old");
+    let new = take_btrfs(&scene, &sources, &to, "new");
+    delete_subvolume(&new.join("spool"));
+    assert_eq!(scene.latest(&[]).as_deref(), Some("old"));
+    fs::create_dir(new.join("spool")).unwrap();
+    assert_eq!(scene.latest(&[]).as_deref(), Some("old"));
+    scene.verb(["use", "new", "--", "true"]).assert_refused(66, "something else stands where");
+}
+
+/// What a file system is known by is not for one boot only, as the numbers of its devices are.
+#[test]
+fn the_data_is_the_same_after_a_remount() {
+    for make in [Image::btrfs, Image::xfs] {
+        let Some(image) = make() else { return };
+        let scene = Scene::new();
+        let (source, to) = (image.path().join("store"), image.path().join("snapshots"));
+        fs::create_dir(&to).unwrap();
+        let is_btrfs = Command::new("btrfs").args(["subvolume", "create"]).arg(&source).output();
+        let is_btrfs = is_btrfs.unwrap().status.success();
+        if is_btrfs {
+            take_btrfs(&scene, &[&source], &to, "subvolume");
+        } else {
+            fs::create_dir(&source).unwrap();
+        }
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--min-open", "0", "--name", "folder", "--reflink"]);
+        run(command.arg(&source).arg("--to").arg(&to)).assert_code(0);
+        // The device numbers change: other file systems have them now.
+        let others = (Image::tmpfs(64), image.remount());
+        for name in names(&to) {
+            scene.verb(["use", &name, "--", "true"]).assert_code(0);
+        }
+        assert_eq!(scene.latest(&[]).as_deref(), Some("folder"));
+        drop(others);
+    }
+}
+
+/// A certified snapshot waits to be renamed; what has taken its place is not renamed, nor removed.
+#[test]
+fn the_run_after_one_that_died_finishes_only_its_own_data() {
+    let scene = Scene::new();
+    let new = scene.take("new");
+    let partial = scene.path("snapshots/.new.partial");
+    for at in [&partial, &new] {
+        scene.edit("new", |manifest| manifest["status"] = "certified".into());
+        let _ = fs::rename(&new, scene.path("moved"));
+        make_another(at);
+        scene.snapshot(["mail", "--min-open", "0", "--name", "next", "--", "true"]).assert_code(0);
+        assert_eq!(scene.manifests()[0]["status"], "failed");
+        assert!(is_whole(at), "{at:?}");
+        fs::remove_dir_all(at).unwrap();
+        fs::remove_file(scene.path("catalog/next.json")).unwrap();
+    }
+}
+
+#[test]
+fn what_was_kept_of_a_failed_one_is_known_too() {
+    let scene = Scene::new();
+    scene.stand_in("cp", r#"case "$1" in -a) mkdir "$6"; exit 1;; esac; exec "$REAL" "$@""#);
+    for name in ["a", "b"] {
+        let keep = ["--hold", "10", "--min-open", "0", "--keep-failed", "--name", name];
+        run(&mut scene.copy(&keep)).assert_code(73);
+    }
+    let kept = scene.path("snapshots/a.failed");
+    fs::remove_dir_all(&kept).unwrap();
+    make_another(&kept);
+    scene.verb(["prune", "--keep", "1"]).assert_code(0);
+    assert!(is_whole(&kept));
+    assert_eq!(scene.manifests().len(), 1);
+}
