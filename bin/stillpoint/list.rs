@@ -3,6 +3,7 @@
 //! A damaged manifest is reported and makes the status 65, so that whoever watches a catalogue
 //! notices; the others are shown all the same.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Write, stdout};
 use std::time::Duration;
@@ -10,8 +11,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::catalogue::Catalogue;
+use crate::catalogue::age::{Age, Moment, stretches};
+use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::series::series;
 use crate::exit::Exit;
 use crate::records::{Now, Selection};
 use crate::seconds;
@@ -61,8 +65,9 @@ fn table(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String
         return Ok(String::new());
     }
     let mut rows = vec![HEAD.map(str::to_owned)];
+    let ages = Ages::of(manifests);
     for manifest in manifests {
-        rows.push(row(manifest, &Now::of(catalogue, manifest)).map(printable));
+        rows.push(row(manifest, &Now::of(catalogue, manifest), &ages).map(printable));
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..HEAD.len()).map(|column| width(column).unwrap_or(0)).collect();
@@ -77,7 +82,7 @@ fn table(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String
     Ok(text)
 }
 
-fn row(manifest: &Manifest, now: &Now) -> [String; 10] {
+fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [String; 10] {
     let none = || "-".to_owned();
     let path = match (manifest.kept_at(), manifest.places(), now.presence) {
         (kept, ..) if !kept.is_empty() => kept.join(" "),
@@ -94,7 +99,7 @@ fn row(manifest: &Manifest, now: &Now) -> [String; 10] {
         if manifest.clean { "yes" } else { "no" }.to_owned(),
         manifest.provider.clone(),
         manifest.taken_at().map_or_else(none, |at| format!("{at:.0}")),
-        manifest.taken_at().map_or_else(none, age),
+        ages.show(manifest).unwrap_or_else(none),
         pause.map_or_else(none, seconds::display),
         match now.pinned(manifest) {
             Some(true) => "yes",
@@ -119,11 +124,39 @@ fn status(manifest: &Manifest, now: &Now) -> &'static str {
     }
 }
 
-/// By today's clock, which may be wrong, or may have been.
-fn age(taken: Timestamp) -> String {
-    match Duration::try_from(Timestamp::now().duration_since(taken)) {
-        Ok(age) => seconds::display(age),
-        Err(_) => "in the future".to_owned(),
+/// How old they are by today's clock, which may be wrong, or may have been.
+struct Ages {
+    now: Timestamp,
+    /// What else is known of each.
+    known: BTreeMap<String, Age>,
+}
+
+impl Ages {
+    fn of(manifests: &[Manifest]) -> Ages {
+        let (now, clock) = (Timestamp::now(), ClockRecord::now());
+        let mut known = BTreeMap::new();
+        for members in series(manifests) {
+            let today = Moment { wall: Some(now), machine: clock.as_ref() };
+            let moments = members.iter().map(|manifest| manifest.moment()).chain([today]);
+            let mut age = Age::default();
+            let stretches = stretches(&moments.collect::<Vec<_>>());
+            for (manifest, stretch) in members.iter().zip(stretches).rev() {
+                age.add(stretch);
+                known.insert(manifest.name.clone(), age);
+            }
+        }
+        Ages { now, known }
+    }
+
+    /// With a question mark where something speaks against it.
+    fn show(&self, manifest: &Manifest) -> Option<String> {
+        let by_clock = self.now.duration_since(manifest.taken_at()?);
+        let Ok(age) = Duration::try_from(by_clock) else {
+            return Some("in the future".to_owned());
+        };
+        let is_supported = self.known.get(&manifest.name).is_none_or(|age| age.supports(by_clock));
+        let doubt = if is_supported { "" } else { " ?" };
+        Some(seconds::display(age) + doubt)
     }
 }
 

@@ -27,6 +27,7 @@ mod run;
 mod seconds;
 mod signals;
 mod snapshot;
+mod span;
 mod state;
 mod status;
 mod thaw;

@@ -8,18 +8,17 @@ use std::io::{self, Write, stdout};
 use std::time::Duration;
 
 use clap::ArgGroup;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::reading::Contents;
-use crate::catalogue::retention::{Keep, expendable};
+use crate::catalogue::retention::{Doubt, Keep, Loss, judge};
 use crate::catalogue::{Catalogue, Claim};
-use crate::exit::{Exit, Failure, reason, say};
+use crate::exit::{Exit, Failure, reason, say, warn};
 use crate::records::Selection;
-use crate::seconds;
 use crate::snapshot::{removal, sweep};
+use crate::span;
 
 /// `list` takes the lock for a moment, to see whether it is free.
 const TRIES: u32 = 5;
@@ -32,9 +31,13 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
 
-    /// Keep those taken within this time before the newest clean one of their series
-    #[arg(long, value_name = "TIME", value_parser = seconds::parse)]
+    /// Keep those taken within this time, as 14d or 6mo, before the newest clean one of their series
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     keep_within: Option<Duration>,
+
+    /// Remove most of the clean ones of a series even if only their times make them old
+    #[arg(long, requires = "keep_within")]
+    force: bool,
 
     /// Only say what would be removed
     #[arg(long)]
@@ -67,10 +70,18 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
     let keep =
         Keep { count: arguments.keep.map(|count| count as usize), within: arguments.keep_within };
+    let judgement = judge(&manifests, keep);
+    for doubt in &judgement.doubts {
+        warn(&doubt_text(doubt));
+    }
+    let loss = judgement.losses.first().filter(|_| !arguments.force);
+    if let (Some(loss), false) = (loss, arguments.dry_run) {
+        return Err(loss_failure(loss).into());
+    }
     let mut report = Vec::new();
     // What cannot be read may be one that should have gone.
     let mut exit = if damaged.is_empty() { Exit::SUCCESS } else { Exit::DATA };
-    for manifest in expendable(&manifests, keep, Timestamp::now()) {
+    for manifest in judgement.expendable {
         let what = subject(manifest);
         let outcome = match arguments.dry_run {
             true => planned(&catalogue, manifest),
@@ -91,7 +102,44 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     if arguments.json {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
     }
-    Ok(exit)
+    match loss {
+        Some(loss) => Err(loss_failure(loss).into()),
+        None => Ok(exit),
+    }
+}
+
+/// Why more is kept than was asked for.
+fn doubt_text(doubt: &Doubt<'_>) -> String {
+    let time = |manifest: &Manifest| match manifest.taken_at() {
+        Some(taken) => format!("{} ({taken:.0})", manifest.name),
+        None => manifest.name.clone(),
+    };
+    let kept = match doubt.kept.as_slice() {
+        [first, more @ ..] if !more.is_empty() => {
+            format!("{} and {} more are kept", first.name, more.len())
+        }
+        one => format!("{} is kept", one[0].name),
+    };
+    let [before, after] = doubt.jump.map(time);
+    format!(
+        "{kept}, whatever the times say: from {before} to {after} the clock may have been set, \
+         and nothing else tells how much time has passed"
+    )
+}
+
+/// A clock that is wrong looks like this.
+fn loss_failure(loss: &Loss<'_>) -> Failure {
+    let names = match loss.clean.as_slice() {
+        [first, .., last] => format!("{} to {}", first.name, last.name),
+        few => few.iter().map(|one| one.name.as_str()).collect(),
+    };
+    let message = format!(
+        "{} of {} clean snapshots, {names}, are old by the clock alone; nothing is removed: \
+         look at the times in `stillpoint list`, then use --force, or --keep as well",
+        loss.clean.len(),
+        loss.of
+    );
+    Failure::new(Exit::DATA, message)
 }
 
 fn planned(catalogue: &Catalogue, manifest: &Manifest) -> Outcome {

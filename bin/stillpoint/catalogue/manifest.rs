@@ -17,6 +17,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stillpoint::PauseReport;
 
+use super::age::Moment;
+use super::clock::ClockRecord;
 use super::identity::{Identity, Presence};
 use super::record::{BarrierRecord, DirtyRecord, ForeignRecord, PauseRecord, WriterRecord};
 use super::volume::{System, Volume};
@@ -80,6 +82,9 @@ pub struct Manifest {
     /// When no writer was inside any more.
     pub quiet: Option<String>,
     pub ended: Option<String>,
+    /// The machine's own clock at that moment, or when it began; `null` where it cannot be told.
+    #[serde(default)]
+    pub clock: Option<ClockRecord>,
     pub presync_ms: Option<f64>,
     pub attempts: u32,
     pub pause: Option<PauseRecord>,
@@ -115,6 +120,7 @@ impl Manifest {
             began: timestamp(SystemTime::now()),
             quiet: None,
             ended: None,
+            clock: None,
             presync_ms: None,
             attempts: 0,
             pause: None,
@@ -129,6 +135,7 @@ impl Manifest {
     pub fn record_pause(&mut self, report: &PauseReport) {
         let ended = !report.pause.is_zero();
         self.quiet = Some(timestamp(report.quiet_at));
+        self.clock = ClockRecord::now().map(|clock| clock.earlier(report.hold));
         self.pause = Some(PauseRecord {
             drain_ms: milliseconds(report.drain),
             hold_ms: ended.then(|| milliseconds(report.hold)),
@@ -208,9 +215,20 @@ impl Manifest {
         self.barriers.iter().any(|record| record.barrier == barrier)
     }
 
+    /// Its place in the order in which all were begun. Equal numbers: begun at one moment; then any order
+    /// will do, if it is always the same.
+    pub fn place(&self) -> (u64, &str, &str) {
+        (self.sequence, &self.began, &self.name)
+    }
+
     /// The moment that its data is of, as the clock told it then.
     pub fn taken_at(&self) -> Option<Timestamp> {
         self.quiet.as_ref().unwrap_or(&self.began).parse().ok()
+    }
+
+    /// The same, by every clock.
+    pub fn moment(&self) -> Moment<'_> {
+        Moment { wall: self.taken_at(), machine: self.clock.as_ref() }
     }
 
     /// Where its data stands for good, if any is left on purpose.

@@ -11,12 +11,15 @@
 //! whether the name still leads to the file that he locked. Readers of the data hold the same lock,
 //! shared ([`pin`]).
 
+pub mod age;
+pub mod clock;
 pub mod identity;
 pub mod manifest;
 pub mod pin;
 pub mod reading;
 pub mod record;
 pub mod retention;
+pub mod series;
 pub mod volume;
 
 use std::fs::{self, File, OpenOptions};

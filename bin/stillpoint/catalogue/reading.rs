@@ -58,10 +58,7 @@ impl Catalogue {
                 Err(what) => contents.damaged.push((path, what)),
             }
         }
-        // Equal numbers: begun at one moment. Then any order will do, if it is always the same.
-        contents
-            .manifests
-            .sort_by(|a, b| (a.sequence, &a.began, &a.name).cmp(&(b.sequence, &b.began, &b.name)));
+        contents.manifests.sort_by(|a, b| a.place().cmp(&b.place()));
         Ok(contents)
     }
 }

@@ -1,29 +1,58 @@
 //! Which snapshots need not be kept.
 //!
-//! Snapshots of one *series* replace each other: of the same sources, by the same provider, into the
-//! same folder, under the same barriers, with the same label. Each series is looked at by itself, and within it a snapshot
-//! is measured only against newer ones that are at least as good: clean above complete above failed.
-//! So nothing that is partial or not clean ever pushes out a clean snapshot, however often it comes,
-//! and the newest clean one, which has none to be measured against, always stays.
+//! Each [`series`](super::series) is looked at by itself, and within it a snapshot is measured only against
+//! newer ones that are at least as good: clean above complete above failed. So nothing that is partial or
+//! not clean ever pushes out a clean snapshot, however often it comes, and the newest clean one, which has
+//! none to be measured against, always stays.
 //!
 //! A snapshot is *out* by number when N of those are newer, and by age when it is older by more than
 //! the given time than the newest of them. Ages are thus measured between snapshots, not by the clock
-//! of today: neither a clock that jumps ahead nor a month without snapshots makes all of them old.
-//! A snapshot goes only if it is out by every rule that was given.
+//! of today, and are no more than can be believed ([`age`](super::age)): neither a clock that is wrong
+//! nor a month without snapshots makes all of them old. A snapshot goes only if it is out by every rule
+//! that was given.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 
+use super::age::{Age, Stretch, stretches};
 use super::manifest::{Manifest, Status};
+use super::series::series;
 
 /// What is to be kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep {
     pub count: Option<usize>,
     pub within: Option<Duration>,
+}
+
+/// What the rules come to.
+#[derive(Debug, Default)]
+pub struct Judgement<'a> {
+    /// Those that need not be kept, oldest first.
+    pub expendable: Vec<&'a Manifest>,
+    /// Where times are not believed, and more is kept for that.
+    pub doubts: Vec<Doubt<'a>>,
+    /// Series that would lose most of their clean ones because of their times alone.
+    pub losses: Vec<Loss<'a>>,
+}
+
+/// Snapshots that stay, though by their times they are out by far.
+#[derive(Debug)]
+pub struct Doubt<'a> {
+    /// Oldest first.
+    pub kept: Vec<&'a Manifest>,
+    /// The two in a row between which the clock moves as nothing else supports.
+    pub jump: [&'a Manifest; 2],
+}
+
+/// Clean snapshots of one series that nothing but the wall clock makes old.
+#[derive(Debug)]
+pub struct Loss<'a> {
+    /// Oldest first.
+    pub clean: Vec<&'a Manifest>,
+    /// How many the series has.
+    pub of: usize,
 }
 
 /// How good a snapshot is, the best first.
@@ -34,37 +63,58 @@ enum Worth {
     Failed,
 }
 
-/// The newer ones of one worth.
-#[derive(Clone, Copy, Default)]
-struct Newer {
-    count: usize,
-    newest: Option<Timestamp>,
+/// Judges manifests that are given oldest first. None that is under way is expendable.
+pub fn judge(manifests: &[Manifest], keep: Keep) -> Judgement<'_> {
+    let mut judgement = Judgement::default();
+    for members in series(manifests) {
+        judgement.judge(&members, keep);
+    }
+    judgement.expendable.sort_by_key(|manifest| manifest.place());
+    judgement
 }
 
-/// Those of the manifests, given oldest first, that need not be kept, oldest first. None that is
-/// under way is among them.
-pub fn expendable<'a>(manifests: &'a [Manifest], keep: Keep, now: Timestamp) -> Vec<&'a Manifest> {
-    let mut series: BTreeMap<_, [Newer; 3]> = BTreeMap::new();
-    let mut expendable: Vec<&'a Manifest> = Vec::new();
-    for manifest in manifests.iter().rev() {
-        let newer = series.entry(series_of(manifest)).or_default();
-        let out = |upto: Worth| {
-            newer[..=upto as usize].iter().any(|newer| newer.is_enough(manifest, keep, now))
-        };
-        let is_out = match worth(manifest) {
-            Some(worth) => {
-                let is_out = out(worth);
-                newer[worth as usize].add(manifest);
-                is_out
+impl<'a> Judgement<'a> {
+    /// Judges one series, the newest first.
+    fn judge(&mut self, members: &[&'a Manifest], keep: Keep) {
+        let moments: Vec<_> = members.iter().map(|manifest| manifest.moment()).collect();
+        let stretches = stretches(&moments);
+        let mut newer = [Newer::default(); 3];
+        let (mut doubtful, mut lost, mut clean) = (Vec::new(), Vec::new(), 0);
+        for (index, manifest) in members.iter().copied().enumerate().rev() {
+            if let Some(stretch) = stretches.get(index) {
+                newer.iter_mut().for_each(|newer| newer.age.add(*stretch));
             }
-            None => is_record_only(manifest) && out(Worth::Clean),
-        };
-        if is_out {
-            expendable.push(manifest);
+            let worth = worth(manifest);
+            let measure = match worth {
+                Some(worth) => worth,
+                None if is_record_only(manifest) => Worth::Clean,
+                None => continue,
+            };
+            let better = &newer[..=measure as usize];
+            let is_out = |by: &dyn Fn(&Newer<'a>) -> bool| {
+                better.iter().any(|newer| newer.is_enough(keep) && by(newer))
+            };
+            if is_out(&|newer| newer.is_older(keep)) {
+                self.expendable.push(manifest);
+                if worth == Some(Worth::Clean) && !is_out(&|newer| newer.is_surely_older(keep)) {
+                    lost.insert(0, manifest);
+                }
+            } else if is_out(&|newer| newer.seems_older(manifest, keep)) {
+                doubtful.insert(0, manifest);
+            }
+            if let Some(worth) = worth {
+                newer[worth as usize].add(manifest);
+                clean += usize::from(worth == Worth::Clean);
+            }
+        }
+        if !doubtful.is_empty() {
+            self.doubts
+                .extend(jump(members, &stretches).map(|jump| Doubt { kept: doubtful, jump }));
+        }
+        if lost.len() * 2 > clean {
+            self.losses.push(Loss { clean: lost, of: clean });
         }
     }
-    expendable.reverse();
-    expendable
 }
 
 /// What it counts for; `None` for what is under way, and for a snapshot whose data is not there.
@@ -86,49 +136,76 @@ fn is_record_only(manifest: &Manifest) -> bool {
     manifest.status == Status::Complete && manifest.is_present() == Some(false)
 }
 
-type Series<'a> = (Vec<&'a Path>, &'a str, &'a [PathBuf], Option<&'a Path>, Option<&'a str>);
-
-fn series_of(manifest: &Manifest) -> Series<'_> {
-    let mut barriers: Vec<&Path> =
-        manifest.barriers.iter().map(|record| record.barrier.as_path()).collect();
-    barriers.sort();
-    let folder = manifest.path.as_deref().and_then(Path::parent);
-    (barriers, &manifest.provider, &manifest.sources, folder, manifest.label.as_deref())
+/// The newer ones of one worth.
+#[derive(Clone, Copy, Default)]
+struct Newer<'a> {
+    count: usize,
+    newest: Option<&'a Manifest>,
+    /// How much older than the newest of these the one is that is looked at.
+    age: Age,
 }
 
-impl Newer {
-    fn add(&mut self, manifest: &Manifest) {
+impl<'a> Newer<'a> {
+    fn add(&mut self, manifest: &'a Manifest) {
         if self.count == 0 {
-            self.newest = manifest.taken_at();
+            self.newest = Some(manifest);
+            self.age = Age::default();
         }
         self.count += 1;
     }
 
-    /// Is this one out, by every rule?
-    fn is_enough(&self, manifest: &Manifest, keep: Keep, now: Timestamp) -> bool {
-        let by_count = keep.count.map(|count| self.count >= count);
-        let by_age = keep.within.map(|within| self.precedes_by(manifest, now) > within);
-        self.count > 0 && by_count.unwrap_or(true) && by_age.unwrap_or(true)
+    /// Is it out by number?
+    fn is_enough(&self, keep: Keep) -> bool {
+        self.count > 0 && keep.count.is_none_or(|count| self.count >= count)
     }
 
-    /// How much older than the newest of these it is; nothing, if its times make no sense.
-    fn precedes_by(&self, manifest: &Manifest, now: Timestamp) -> Duration {
-        let (Some(newest), Some(taken)) = (self.newest, manifest.taken_at()) else {
-            return Duration::ZERO;
-        };
-        // A newest one from the future says that the clock was wrong then.
-        let age = newest.min(now).duration_since(taken);
-        Duration::try_from(age).unwrap_or(Duration::ZERO)
+    /// Is it out by age?
+    fn is_older(&self, keep: Keep) -> bool {
+        keep.within.is_none_or(|within| self.age.believed() > within)
     }
+
+    /// The same, and not because of the wall clock alone.
+    fn is_surely_older(&self, keep: Keep) -> bool {
+        keep.count.is_some() || keep.within.is_none_or(|within| self.age.counted() > within)
+    }
+
+    /// Does its time say so, or that it is of another age altogether? Ages are taken for less than they
+    /// are, so a little says nothing.
+    fn seems_older(&self, manifest: &Manifest, keep: Keep) -> bool {
+        let newest = self.newest.and_then(Manifest::taken_at);
+        let (Some(newest), Some(taken), Some(within)) = (newest, manifest.taken_at(), keep.within)
+        else {
+            return false;
+        };
+        newest.duration_since(taken).unsigned_abs() > within.saturating_mul(2)
+    }
+}
+
+/// Where the wall clock moves the most with nothing else to support it.
+fn jump<'a>(members: &[&'a Manifest], stretches: &[Stretch]) -> Option<[&'a Manifest; 2]> {
+    let unsupported = |(pair, stretch): &(&[&'a Manifest], &Stretch)| {
+        let moved = pair[1].taken_at()?.duration_since(pair[0].taken_at()?);
+        let counted = match stretch {
+            Stretch::Counted(passed) => SignedDuration::try_from(*passed).ok()?,
+            Stretch::Told(_) => SignedDuration::ZERO,
+        };
+        Some(moved.checked_sub(counted)?.unsigned_abs())
+    };
+    let (pair, _) = members.windows(2).zip(stretches).max_by_key(unsupported)?;
+    Some([pair[0], pair[1]])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::clock::ClockRecord;
     use super::*;
 
     /// What was taken on one day of January 2026: `c` clean, `d` not clean, `f` failed, `b` begun.
     fn taken(day: u8, kind: char) -> Manifest {
         let mut manifest = Manifest::begun(format!("{day:02}{kind}"), "command", &[]);
+        manifest.sequence = day.into();
         manifest.began = format!("2026-01-{day:02}T00:00:00.000Z");
         manifest.status = match kind {
             'b' => Status::Begun,
@@ -145,8 +222,16 @@ mod tests {
     }
 
     fn removed(manifests: &[Manifest], keep: Keep) -> Vec<&str> {
-        let now = "2026-01-31T00:00:00Z".parse().unwrap();
-        expendable(manifests, keep, now).iter().map(|gone| gone.name.as_str()).collect()
+        judge(manifests, keep).expendable.iter().map(|gone| gone.name.as_str()).collect()
+    }
+
+    /// As one that the machine has counted, an hour after another.
+    fn counted(mut manifests: Vec<Manifest>) -> Vec<Manifest> {
+        for (manifest, hour) in manifests.iter_mut().zip(1..) {
+            let uptime_ms = f64::from(hour) * 3.6e6;
+            manifest.clock = Some(ClockRecord { boot_id: "a".into(), uptime_ms });
+        }
+        manifests
     }
 
     const fn newest(count: usize) -> Keep {
@@ -185,28 +270,67 @@ mod tests {
 
     #[test]
     fn age_is_that_beside_the_newest_clean_one_not_that_of_today() {
-        assert_eq!(removed(&days("ccccc"), within(2)), ["01c", "02c"]);
-        // Today is the 31st: by the clock all are older than two days.
+        // The last stretch is supported by none, so each counts for a day less.
+        assert_eq!(removed(&days("ccccc"), within(2)), ["01c"]);
+        assert_eq!(removed(&days("cccccc"), within(2)), ["01c", "02c"]);
+        // By the clock all are older than two days.
         assert_eq!(removed(&days("c"), within(2)), [""; 0]);
+        assert_eq!(removed(&days("ccccdd"), within(2)), [""; 0]);
+        assert_eq!(removed(&days("ddddcc"), within(2)), ["01d", "02d"]);
     }
 
     #[test]
     fn only_what_no_rule_keeps_goes() {
         let both = |count, days| Keep { count: Some(count), ..within(days) };
-        assert_eq!(removed(&days("ccccc"), both(1, 2)), ["01c", "02c"]);
+        assert_eq!(removed(&days("cccccc"), both(1, 2)), ["01c", "02c"]);
         assert_eq!(removed(&days("ccccc"), both(4, 1)), ["01c"]);
     }
 
     #[test]
-    fn a_clock_that_was_ahead_makes_nothing_old() {
+    fn a_clock_that_is_wrong_makes_nothing_old_and_that_is_said() {
+        for year in ["2038", "1970"] {
+            let mut manifests = days("ccc");
+            manifests.push(taken(4, 'c'));
+            manifests[3].began = format!("{year}-01-19T00:00:00.000Z");
+            let judgement = judge(&manifests, within(14));
+            assert!(judgement.expendable.is_empty() && judgement.losses.is_empty());
+            let [doubt] = judgement.doubts.as_slice() else { panic!("{judgement:?}") };
+            assert_eq!(doubt.jump.map(|one| one.name.as_str()), ["03c", "04c"]);
+            assert_eq!(doubt.kept.len(), 3);
+            // Nor does one that was wrong for some time: those after it are measured by each other.
+            manifests.extend((5..8).map(|day| taken(day, 'c')));
+            assert_eq!(removed(&manifests, within(14)), [""; 0]);
+            assert_eq!(removed(&manifests, within(2)), ["01c", "02c"]);
+            // Order is not touched by any of this.
+            assert_eq!(removed(&manifests, newest(2)), ["01c", "02c", "03c", "04c", "05c"]);
+        }
         let mut manifests = days("ccc");
-        manifests[2].began = "2038-01-19T00:00:00.000Z".into();
-        // The newest is from the future, so today counts: 29 and 30 days ago.
-        assert_eq!(removed(&manifests, within(29)), ["01c"]);
-        manifests.push(taken(4, 'c'));
-        assert_eq!(removed(&manifests, within(2)), ["01c"]);
-        manifests[3].began = "no time at all".into();
-        assert_eq!(removed(&manifests, within(2)), [""; 0]);
+        manifests[2].began = "no time at all".into();
+        assert_eq!(removed(&manifests, within(1)), [""; 0]);
+        assert_eq!(removed(&manifests, newest(1)), ["01c", "02c"]);
+    }
+
+    #[test]
+    fn what_the_machine_counted_is_older_than_nothing_else() {
+        // Days by the clock, hours in truth.
+        assert_eq!(removed(&counted(days("cccc")), within(1)), [""; 0]);
+        let two_hours = Keep { count: None, within: Some(Duration::from_secs(7200)) };
+        assert_eq!(removed(&counted(days("cccc")), two_hours), ["01c"]);
+        assert!(judge(&counted(days("ccccccc")), two_hours).losses.is_empty());
+    }
+
+    #[test]
+    fn what_would_go_for_its_time_alone_is_told_when_it_is_most() {
+        let losses = |manifests: &[Manifest], keep| {
+            let judgement = judge(manifests, keep);
+            judgement.losses.iter().map(|loss| (loss.clean.len(), loss.of)).collect::<Vec<_>>()
+        };
+        assert_eq!(losses(&days("cccccccc"), within(2)), [(0, 0); 0]);
+        assert_eq!(losses(&days("ccccccccc"), within(2)), [(5, 9)]);
+        assert_eq!(losses(&days("dddddddddcc"), within(2)), [(0, 0); 0]);
+        // The number says so too.
+        let both = Keep { count: Some(1), ..within(2) };
+        assert_eq!(losses(&days("ccccccccc"), both), [(0, 0); 0]);
     }
 
     #[test]

@@ -38,6 +38,7 @@ use self::foreign::Also;
 use self::making::Making;
 use self::members::Member;
 use self::plan::Plan;
+use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::manifest::Manifest;
 use crate::exit::{Exit, Failure, from_error, warn};
 use crate::filter::without_links;
@@ -269,6 +270,7 @@ fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Man
     let mut manifest =
         Manifest::begun(plan.name.clone(), plan.provider.name(), plan.provider.sources());
     manifest.label = arguments.label.clone();
+    manifest.clock = ClockRecord::now();
     manifest.volumes = plan.provider.volumes().to_vec();
     manifest.path = plan.target.as_ref().map(|target| target.path());
     manifest.partial = plan.target.as_ref().map(|target| target.partial());
