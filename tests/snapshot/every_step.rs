@@ -419,7 +419,7 @@ fn of_a_name_that_can_neither_be_kept_nor_taken_back() {
     done.assert_refused(73, "new is whole; the next snapshot completes it");
     assert_eq!(scene.latest(&[]).as_deref(), Some("good"));
     act.judge(&scene, 1, &done).unwrap();
-    assert_eq!(scene.latest(&[]).as_deref(), Some("next"));
+    assert_eq!(scene.latest(&[]).as_deref(), Some("new"));
     scene.verb(["use", "new", "--", "true"]).assert_code(0);
 }
 
