@@ -112,7 +112,7 @@ fuzz_target!(|input: Input| {
         }
         Input::OwnState { uuid, boot_id, epoch, acknowledged, retired } => {
             let id = |number: u128| format!("{number:032x}");
-            let state = State::open(&id(uuid), &id(boot_id), Dirty { epoch, acknowledged });
+            let state = State::open(&id(uuid), &id(boot_id), Dirty { epoch, acknowledged }, &[]);
             own_state(&folder, &if retired { state.retired() } else { state });
         }
     }
@@ -216,7 +216,8 @@ fn own_volume(own: &Own<'_>) {
     let mut manifest = Manifest::begun(own.name.to_owned(), provider, &[own.folder.into()]);
     let name = format!("{}{separator}{}", own.folder, own.name);
     let kept = own.label.as_ref().map(|how| format!("{name}.{how}"));
-    manifest.volumes = vec![Volume { partial: format!("{name}.partial"), name, kept }];
+    manifest.volumes =
+        vec![Volume { partial: format!("{name}.partial"), name, kept, identity: None }];
     if let Ok(manifest) = Manifest::parse(&manifest.to_json()) {
         judge(&manifest);
     }
