@@ -16,13 +16,14 @@
 use crate::barrier::Barrier;
 use crate::drain::{Insider, Watch, drain, still_inside};
 use crate::exclusive::{
-    ExclusiveGuard, ExclusiveOptions, GateChange, PauseReport, Phase, in_callers_order,
+    ExclusiveGuard, ExclusiveOptions, GateChange, Limits, PauseReport, Phase, in_callers_order,
 };
 use crate::held::Held;
 use crate::layout::{KIND_FREE, Slot};
 use crate::reclaim::reclaim;
 use crate::report::Writer;
 use crate::sync::{Ordering, step};
+use crate::sys::Moment;
 use crate::{Cover, Error, foreign, join, pacing};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -55,14 +56,14 @@ pub(crate) fn acquire(
         step("exclusive: flock taken");
     }
     let label = options.label.clone().unwrap_or_else(join::comm);
-    let limit = options.hold.map(|hold| hold.saturating_add(options.drain));
+    let limits = Limits::new(options.drain, options.hold);
     let mut announced = Announced { held };
     for held in announced.own() {
-        held.announce(&label, limit)?;
+        held.announce(&label, limits.pause)?;
     }
     let (closed, report) = announced.quiet(options, watch)?;
     let held = announced.granted();
-    Ok(ExclusiveGuard::new(held, options.hold, closed, report))
+    Ok(ExclusiveGuard::new(held, limits, closed, report))
 }
 
 /// Refuses what would wait for itself; else takes X, waiting for other tools.
@@ -174,8 +175,10 @@ struct Announced {
 
 /// How a closing of all gates ended.
 struct Closing {
-    /// When the first gate was closed.
+    /// When the first gate was closed: for waits.
     at: Instant,
+    /// The same moment, just before: for the certificate.
+    before: Moment,
     /// Who was inside, per barrier, up to the first that did not become quiet.
     insiders: Vec<Vec<Insider>>,
     quiet: bool,
@@ -191,7 +194,7 @@ impl Announced {
         &mut self,
         options: &mut ExclusiveOptions<'_>,
         watch: &mut Watch<'_>,
-    ) -> Result<(Instant, PauseReport), Error> {
+    ) -> Result<(Moment, PauseReport), Error> {
         let mut closings = 1;
         let courteous = !options.patience.is_zero() && options.drain > COURTESY;
         let limit = if courteous { COURTESY } else { options.drain };
@@ -224,11 +227,12 @@ impl Announced {
             return Err(Error::Revoked { path: held.barrier.path().into(), reason });
         }
         step("exclusive: quiet");
-        Ok((closing.at, self.report(&closing, closings)))
+        Ok((closing.before, self.report(&closing, closings)))
     }
 
     /// Closes and drains one barrier after another. All stay closed, whether quiet or not.
     fn close(&mut self, limit: Duration, watch: &mut Watch<'_>) -> Result<Closing, Error> {
+        let before = Moment::now();
         let at = Instant::now();
         let deadline = at + limit.min(FOREVER);
         let mut insiders = Vec::new();
@@ -242,10 +246,10 @@ impl Announced {
             let drained = drain(held, deadline, watch)?;
             insiders.push(drained.insiders);
             if !drained.quiet {
-                return Ok(Closing { at, insiders, quiet: false });
+                return Ok(Closing { at, before, insiders, quiet: false });
             }
         }
-        Ok(Closing { at, insiders, quiet: true })
+        Ok(Closing { at, before, insiders, quiet: true })
     }
 
     /// Opens every gate that is closed, and records that this closing did not come to a pause.
@@ -307,7 +311,7 @@ impl Announced {
 
     fn report(&self, closing: &Closing, closings: u32) -> PauseReport {
         let mut report = PauseReport {
-            drain: closing.at.elapsed(),
+            drain: closing.before.elapsed(),
             hold: Duration::ZERO,
             pause: Duration::ZERO,
             closings,

@@ -97,6 +97,12 @@ impl Barrier {
         self.inner.place.identity.device
     }
 
+    /// Whether the file lies in memory (tmpfs, ramfs). Any other file system can be frozen, fsfreeze(8), and
+    /// until it is thawed nobody can take part in a barrier on it: neither enter nor open the gate.
+    pub fn is_in_memory(&self) -> bool {
+        file::is_in_memory(self.path())
+    }
+
     /// Joins this process, if it has not. A forked child that is going to chroot(2) or to change its
     /// user calls this first; others join by themselves.
     ///

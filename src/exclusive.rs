@@ -10,12 +10,13 @@ use crate::held::Held;
 use crate::pacing::Pacing;
 use crate::report::Writer;
 use crate::sync::step;
+use crate::sys::Moment;
 use crate::{Error, cover, process};
 use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// What is asked for, with the limits that bound the harm.
 ///
@@ -163,15 +164,31 @@ pub struct PauseReport {
     pub quiet_at: SystemTime,
 }
 
+/// How long a pause may last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// From the grant.
+    pub(crate) hold: Option<Duration>,
+    /// From the closing: what a writer would wait at most before it opens the gate itself.
+    pub(crate) pause: Option<Duration>,
+}
+
+impl Limits {
+    pub(crate) fn new(drain: Duration, hold: Option<Duration>) -> Limits {
+        Limits { hold, pause: hold.map(|hold| hold.saturating_add(drain)) }
+    }
+}
+
 /// A pause: every share is shut out, on one barrier or on several.
 #[derive(Debug)]
 #[must_use = "the pause ends, without a certificate, when this is dropped"]
 pub struct ExclusiveGuard {
     /// In locking order.
     held: Vec<Held>,
-    hold: Option<Duration>,
-    closed: Instant,
-    granted: Instant,
+    limits: Limits,
+    /// Just before the first gate was closed.
+    closed: Moment,
+    granted: Moment,
     report: PauseReport,
     incarnation: u64,
     over: bool,
@@ -206,16 +223,16 @@ pub fn exclusive_all(
 impl ExclusiveGuard {
     pub(crate) fn new(
         held: Vec<Held>,
-        hold: Option<Duration>,
-        closed: Instant,
+        limits: Limits,
+        closed: Moment,
         report: PauseReport,
     ) -> ExclusiveGuard {
         let incarnation = process::incarnation();
         ExclusiveGuard {
             held,
-            hold,
+            limits,
             closed,
-            granted: Instant::now(),
+            granted: Moment::now(),
             report,
             incarnation,
             over: false,
@@ -223,9 +240,11 @@ impl ExclusiveGuard {
         }
     }
 
-    /// How much of the hold limit is left; `None`: there is none.
+    /// How long it may go on and still be certified; `None`: there is no limit.
     pub fn remaining(&self) -> Option<Duration> {
-        self.hold.map(|hold| hold.saturating_sub(self.granted.elapsed()))
+        let hold = self.limits.hold?.saturating_sub(self.granted.elapsed());
+        let pause = self.limits.pause?.saturating_sub(self.closed.elapsed());
+        Some(hold.min(pause))
     }
 
     /// Whether the pause is over already, because somebody opened a gate.
@@ -275,7 +294,8 @@ impl ExclusiveGuard {
     }
 
     /// Ends the pause. Success is the certificate: from the grant until now no share began and none
-    /// was inside.
+    /// was inside, and from before the closing until the gate was open no more time has gone by than the
+    /// limits allow, that of a suspended machine included.
     ///
     /// # Errors
     /// [`Error::Revoked`] if that is not so: throw away what was made in the pause. The gate is open
@@ -304,10 +324,15 @@ impl ExclusiveGuard {
         let opened: Vec<bool> = self.held.iter().map(Held::open).collect();
         step("release: opened");
         self.report.pause = self.closed.elapsed();
-        // All is open; what remains is to say whether it lasted.
-        let mut verdict = match self.hold {
-            Some(limit) if hold > limit => {
+        // All is open; what remains is to say whether it lasted, and no longer than it might: to open a
+        // gate may itself take long, where the barrier lies on a file system that was frozen.
+        let mut verdict = match self.limits {
+            Limits { hold: Some(limit), .. } if hold > limit => {
                 revoked(0, format!("its limit of {:.3} s has passed", limit.as_secs_f64()))
+            }
+            Limits { pause: Some(limit), .. } if self.report.pause > limit => {
+                let [lasted, limit] = [self.report.pause, limit].map(|time| time.as_secs_f64());
+                revoked(0, format!("it lasted {lasted:.3} s of at most {limit:.3} s"))
             }
             _ => Ok(()),
         };

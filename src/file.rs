@@ -10,7 +10,7 @@ use crate::sync::step;
 use crate::{Error, sys};
 use nix::fcntl::posix_fallocate;
 use nix::libc;
-use nix::sys::statfs::fstatfs;
+use nix::sys::statfs::{Statfs, fstatfs, statfs};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -219,6 +219,16 @@ pub(crate) fn check_file_system(file: &File, path: &Path) -> Result<(), Error> {
             reason: format!("it lies on {name}, where not every process sees its locks and memory"),
         }),
     }
+}
+
+/// tmpfs(5), and ramfs, which has no name in nix.
+const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// Whether the file lies on a file system that nobody can freeze. What cannot be asked may be frozen.
+pub(crate) fn is_in_memory(path: &Path) -> bool {
+    #[allow(clippy::unnecessary_cast, reason = "its width differs between platforms")]
+    let magic = |found: Statfs| found.filesystem_type().0 as i64 & 0xffff_ffff;
+    statfs(path).is_ok_and(|found| IN_MEMORY.contains(&magic(found)))
 }
 
 /// Refuses a folder in which anybody may replace the barrier.

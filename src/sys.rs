@@ -107,6 +107,31 @@ pub(crate) fn monotonic_milliseconds() -> u64 {
     })
 }
 
+/// A moment of the clock that also counts while the machine is suspended.
+///
+/// A certificate says that a pause lasted no longer than it might. What is snapshotted may lie elsewhere
+/// (a volume of another machine, a host around this one), and it was not suspended with us; so nothing
+/// that the monotonic clock leaves out may hide in a pause. Waiters compare durations of their own and
+/// need none of this.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(Duration);
+
+impl Moment {
+    pub(crate) fn now() -> Moment {
+        Moment(since_boot().unwrap_or_default())
+    }
+
+    /// How long ago it was; longer than any limit if that cannot be known.
+    pub(crate) fn elapsed(self) -> Duration {
+        since_boot().and_then(|now| now.checked_sub(self.0)).unwrap_or(Duration::MAX)
+    }
+}
+
+fn since_boot() -> Option<Duration> {
+    use nix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(Duration::from)
+}
+
 /// `pthread_atfork(3)`.
 pub(crate) fn at_fork(
     prepare: unsafe extern "C" fn(),

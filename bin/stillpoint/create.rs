@@ -14,6 +14,7 @@ use nix::unistd::Group;
 use stillpoint::{Barrier, Dirty, ErrorKind, Founding, Lost, Options, Status};
 
 use crate::exit::{self, Exit, Failure};
+use crate::freezable;
 use crate::state::{self, State};
 
 /// Who was lost when a boot ended without `retire`: whoever was inside.
@@ -82,6 +83,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         // Garbage made anew is dirty beyond the plan, and another `create` may have written last.
         State::note(path, &barrier)?;
     }
+    freezable::warn(&barrier);
     let dirty = barrier.dirty();
     if dirty.is_dirty() {
         exit::say(&format!(

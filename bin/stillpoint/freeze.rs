@@ -26,6 +26,7 @@ use stillpoint::{Barrier, Keeper};
 
 use crate::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::exit::{Exit, Failure};
+use crate::freezable;
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
 use crate::state::State;
@@ -141,6 +142,7 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
     }
     let barrier =
         Barrier::options().user(arguments.user).label(&arguments.label).open(&arguments.barrier)?;
+    freezable::warn(&barrier);
     let patience = Patience::new(Some(arguments.timeout.unwrap_or(PATIENCE)));
     let side = Exclusive {
         barrier: &barrier,

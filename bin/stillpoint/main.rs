@@ -16,6 +16,7 @@ mod exclusive;
 mod exit;
 mod exposition;
 mod filter;
+mod freezable;
 mod freeze;
 mod latest;
 mod list;

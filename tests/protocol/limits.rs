@@ -42,6 +42,31 @@ fn a_pause_past_its_hold_limit_has_no_certificate_even_if_nobody_waited() {
     assert!(!place.status().closed);
 }
 
+/// The drain took its time, and the hold was within its own limit: the writers felt both.
+#[test]
+fn a_pause_longer_than_drain_and_hold_together_has_no_certificate() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut slow = || {
+        std::thread::sleep(ms(300));
+        true
+    };
+    let mut options = ExclusiveOptions {
+        drain: ms(60),
+        hold: Some(ms(400)),
+        predicate: Some(&mut slow),
+        ..Default::default()
+    };
+    let pause = barrier.exclusive(&mut options).unwrap();
+    let left = pause.remaining().unwrap();
+    assert!(left <= ms(160), "what the drain took beyond its limit is gone: {left:?}");
+    std::thread::sleep(ms(200));
+    let error = pause.release().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Revoked);
+    assert!(error.to_string().contains("of at most 0.460 s"), "{error}");
+    assert!(!place.status().closed);
+}
+
 #[test]
 fn without_a_limit_nobody_revokes() {
     let place = Place::new();

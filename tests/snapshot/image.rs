@@ -21,6 +21,10 @@ impl Image {
         Image::mounted("xfs", 320 << 20, &["mkfs.xfs", "-q", "-m", "reflink=1"])
     }
 
+    pub fn ext4() -> Option<Image> {
+        Image::mounted("ext4", 32 << 20, &["mkfs.ext4", "-q"])
+    }
+
     /// A tmpfs of this many kibibytes.
     pub fn tmpfs(kibibytes: u32) -> Option<Image> {
         let image = Image::folder("a small tmpfs")?;

@@ -12,6 +12,7 @@ mod copy;
 mod dirty;
 mod every_step;
 mod foreign;
+mod frozen;
 mod image;
 mod interrupted;
 mod latest;

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::image::is_root;
+use crate::image::{Image, is_root, subvolume};
 use crate::scene::{Done, Running, Scene, run, start, wait_for};
 
 const ZFS: &str = include_str!("standins/zfs");
@@ -609,11 +609,24 @@ fn a_dry_run_and_json() {
 /// lvcreate freezes the file system: a barrier on it would never open again.
 #[test]
 fn a_barrier_on_a_volume_that_is_frozen_is_refused() {
-    let Some(image) = crate::image::Image::xfs() else {
-        return;
-    };
+    let images = [(Image::xfs(), false), (Image::btrfs(), true)];
+    for (image, has_subvolumes) in images {
+        let Some(image) = image else {
+            return;
+        };
+        let folder = image.path().join("folder");
+        // Of another device by stat(2), and frozen all the same.
+        match has_subvolumes {
+            true => subvolume(&folder),
+            false => fs::create_dir(&folder).unwrap(),
+        }
+        refuses_a_barrier_on(&image, &folder);
+    }
+}
+
+fn refuses_a_barrier_on(image: &Image, folder: &Path) {
     let system = System::lvm().unwrap();
-    let barrier = image.path().join("x.barrier");
+    let barrier = folder.join("x.barrier");
     run(system.scene.stillpoint().arg("create").arg(&barrier)).assert_code(0);
     // The stand-in says that the volume is the loop device of the image.
     let device = must_say("findmnt", &["-n", "-o", "SOURCE"], &image.path());

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use super::mounts::Mounts;
 use super::plan::known_path;
-use super::provider::{Provider, Target};
+use super::provider::{Freezes, Provider, Target};
 use crate::exit::{Exit, Failure};
 use crate::tool::{self, Lookup};
 
@@ -47,6 +47,10 @@ impl Provider for UserCommand {
 
     fn sources(&self) -> &[PathBuf] {
         &self.sync
+    }
+
+    fn freezes(&self) -> Freezes {
+        Freezes::Anything
     }
 
     fn check(&self, _target: Option<&Target>, _mounts: &Mounts) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use nix::unistd::geteuid;
 use serde::Deserialize;
 
 use super::mounts::Mounts;
-use super::provider::{Provider, Target};
+use super::provider::{Freezes, Provider, Target};
 use super::volumes;
 use crate::catalogue::volume::{System, Volume, is_logical_volume, is_word};
 use crate::exit::{Exit, Failure};
@@ -155,8 +155,8 @@ impl Provider for Lvm {
         self.mounted.clone()
     }
 
-    fn freezes(&self) -> bool {
-        true
+    fn freezes(&self) -> Freezes {
+        Freezes::Sources
     }
 
     fn check(&self, _target: Option<&Target>, _mounts: &Mounts) -> Result<(), Failure> {

@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 
 use stillpoint::{Barrier, Dirty};
 
+use super::mounts::Mounts;
+use super::provider::{Freezes, Provider};
 use super::{Arguments, OnDirty};
 use crate::catalogue::manifest::recordable;
 use crate::catalogue::record::{BarrierRecord, LostRecord};
 use crate::exit::{Exit, Failure, warn};
+
+use crate::freezable;
 use crate::state::{self, State, not_acknowledged};
 
 /// A barrier with its durable state, if it has one.
@@ -113,25 +117,33 @@ impl Member {
     }
 
     /// A barrier that is snapshotted with the store works, but is one step from waiting forever; on a
-    /// file system that is frozen, it would.
-    pub fn check_file_systems(&self, sources: &[PathBuf], freezes: bool) -> Result<(), Failure> {
-        let device = self.barrier.device();
-        let on_it = |source: &&PathBuf| {
-            std::fs::metadata(source).is_ok_and(|source| source.dev() == device)
-        };
-        let Some(source) = sources.iter().find(on_it) else {
+    /// file system that is frozen, it would. In memory neither can be.
+    pub fn check_file_systems(&self, provider: &dyn Provider) -> Result<(), Failure> {
+        let freezes = provider.freezes();
+        if freezes == Freezes::Anything {
+            freezable::warn(&self.barrier);
+            return Ok(());
+        }
+        if self.barrier.is_in_memory() {
+            return Ok(());
+        }
+        let (mounts, path) = (Mounts::read()?, self.barrier.path());
+        let sources = provider.file_systems();
+        let Some(source) = sources.iter().find(|source| mounts.same_file_system(source, path))
+        else {
             return Ok(());
         };
-        let what = if freezes { "frozen for it" } else { "being snapshotted" };
-        let message = format!(
-            "{} lies on the file system of {}, which is {what}; keep it on another one, such as /run",
-            self.barrier.path().display(),
-            source.display()
-        );
+        let message = |what: &str| {
+            format!(
+                "{} lies on the file system of {}, which is {what}; keep it on another one, such as /run",
+                path.display(),
+                source.display()
+            )
+        };
         match freezes {
-            true => Err(Failure::new(Exit::UNAVAILABLE, message)),
-            false => {
-                warn(&message);
+            Freezes::Sources => Err(Failure::new(Exit::UNAVAILABLE, message("frozen for it"))),
+            _ => {
+                warn(&message("being snapshotted"));
                 Ok(())
             }
         }

@@ -240,7 +240,7 @@ fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
     checked?;
     let manifest = record.insert(first_manifest(arguments, &plan, &members));
     for member in &members {
-        member.check_file_systems(&plan.provider.file_systems(), plan.provider.freezes())?;
+        member.check_file_systems(plan.provider.as_ref())?;
         // No writer need wait for a snapshot that will not be kept.
         member.refuse_dirty(arguments.on_dirty, member.barrier.dirty())?;
     }

@@ -3,6 +3,7 @@
 //! `st_dev` does not tell: on btrfs every subvolume has its own. The device of the mount is one
 //! per file system, and `findmnt` of util-linux reads the table that has it.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
@@ -23,7 +24,17 @@ pub struct Mount {
     /// Major and minor number: one pair for each file system.
     #[serde(rename = "maj:min")]
     pub device: String,
+    /// The block device, if it is on one: btrfs has a number of its own instead of its device's.
+    source: Option<PathBuf>,
     pub fstype: String,
+}
+
+impl Mount {
+    fn is_on(&self, device: u64) -> bool {
+        let of_source = || std::fs::metadata(self.source.as_ref()?).ok();
+        self.device == format!("{}:{}", major(device), minor(device))
+            || of_source().is_some_and(|source| source.rdev() == device)
+    }
 }
 
 impl Mounts {
@@ -32,7 +43,8 @@ impl Mounts {
         struct Table {
             filesystems: Vec<Mount>,
         }
-        let text = tool::ask("findmnt", &["--json", "--list", "-o", "TARGET,MAJ:MIN,FSTYPE"])?;
+        let columns = "TARGET,MAJ:MIN,SOURCE,FSTYPE";
+        let text = tool::ask("findmnt", &["--json", "--list", "--nofsroot", "-o", columns])?;
         let table: Table = serde_json::from_str(&text).map_err(|error| {
             Failure::new(Exit::UNAVAILABLE, format!("findmnt: cannot read its answer: {error}"))
         })?;
@@ -48,8 +60,7 @@ impl Mounts {
 
     /// Where the file system on this device is mounted.
     pub fn of_device(&self, device: u64) -> Vec<PathBuf> {
-        let device = format!("{}:{}", major(device), minor(device));
-        let on_it = self.all.iter().filter(|mount| mount.device == device);
+        let on_it = self.all.iter().filter(|mount| mount.is_on(device));
         on_it.map(|mount| mount.target.clone()).collect()
     }
 
@@ -72,7 +83,7 @@ mod tests {
     use super::*;
 
     fn mount(target: &str, device: &str) -> Mount {
-        Mount { target: target.into(), device: device.into(), fstype: "ext4".into() }
+        Mount { target: target.into(), device: device.into(), source: None, fstype: "ext4".into() }
     }
 
     #[test]

@@ -16,6 +16,16 @@ use crate::catalogue::manifest::Manifest;
 use crate::catalogue::volume::Volume;
 use crate::exit::Failure;
 
+/// What a provider freezes while the gate is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freezes {
+    Nothing,
+    /// The file systems that it reads.
+    Sources,
+    /// Any, or none: nobody can know.
+    Anything,
+}
+
 /// A way to make a snapshot.
 pub trait Provider {
     /// The name in the manifest, which is that of the option.
@@ -35,8 +45,8 @@ pub trait Provider {
     }
 
     /// Are those file systems frozen for a moment, so that nobody can write to them?
-    fn freezes(&self) -> bool {
-        false
+    fn freezes(&self) -> Freezes {
+        Freezes::Nothing
     }
 
     /// Can it succeed? Called before the gate closes; leaves nothing behind.
