@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # What the hooks have in common. It is read by them and not run; see stillpoint-hooks(7).
 #
-# Settings are shell assignments in /etc/stillpoint/hooks.conf, and the environment goes before:
+# Settings are shell assignments in /etc/stillpoint/hooks.conf. In the environment their names begin with
+# STILLPOINT_, as STILLPOINT_KEEP, and go before; without it they may be anybody's.
 #
 #   BARRIERS  the barriers to close, in the order in which writers nest them; needed
 #   HOLD      how long a frozen barrier stays closed at most, when nobody comes to thaw it
@@ -12,43 +13,73 @@
 #             such as "--btrfs /srv/mail --to /srv/snapshots"
 #   KEEP      for backup tools: how many snapshots are kept
 #
-# and those that belong to one hook (ON_CONFLICT, HOOK_D, RECORD), which it explains.
+# and those that belong to one hook (ON_CONFLICT, HOOK_D, RECORD), which it explains. BARRIERS and TAKE are
+# words; one with a space in it is quoted once more: TAKE="--btrfs '/srv/my mail' --to /srv/snapshots".
+
+# A decimal comma is no number to the next program.
+export LC_ALL=C
+# What the host has closed would be the first that the next pipe gets, and then nobody hears of its end.
+if [ -d "/proc/$$/fd" ]; then
+    [ -e "/proc/$$/fd/0" ] || exec </dev/null
+    [ -e "/proc/$$/fd/1" ] || exec >/dev/null
+    [ -e "/proc/$$/fd/2" ] || exec 2>/dev/null
+fi
 
 # Until `settle` says better.
 hook=${0##*/}
 
-say() { printf 'stillpoint: %s: %s\n' "$hook" "$*" >&2; }
+say() { printf 'stillpoint: %s: %s\n' "$hook" "$1" >&2; }
 
 fail() {
-    status=$1
-    shift
-    say "$@"
-    exit "$status"
+    say "$2"
+    exit "$1"
 }
 
 # Called first: settle NAME WAIT
 settle() {
     hook=$1
-    settings="BARRIERS HOLD WAIT DRAIN TAKE KEEP ON_CONFLICT HOOK_D RECORD"
-    for name in $settings; do eval "given_$name=\${$name-}"; done
     file=${STILLPOINT_HOOKS_CONF:-/etc/stillpoint/hooks.conf}
-    if [ -e "$file" ]; then
-        # By `command`, or the shell would end here, and with a status of its own.
-        # shellcheck source=/dev/null
-        command . "$file" || fail 65 "$file: cannot be read as shell assignments"
-    fi
-    for name in $settings; do eval "$name=\${given_$name:-\${$name-}}"; done
+    settings="BARRIERS HOLD WAIT DRAIN TAKE KEEP ON_CONFLICT HOOK_D RECORD"
+    for name in $settings; do unset "$name"; done
+    if [ -e "$file" ]; then read_settings || fail 65 "$file: cannot be read as shell assignments"; fi
+    for name in $settings; do eval "$name=\${STILLPOINT_$name:-\${$name-}}"; done
     HOLD=${HOLD:-60}
     WAIT=${WAIT:-$2}
     DRAIN=${DRAIN:-2}
     KEEP=${KEEP:-3}
+    list BARRIERS
+    list TAKE
     [ -n "$BARRIERS" ] || fail 64 "no BARRIERS; name them in $file"
-    case $WAIT in *[!0-9.]*) fail 64 "WAIT=$WAIT: expected seconds" ;; esac
+    case $WAIT in *[!0-9.]* | *.*.* | .) fail 64 "WAIT=$WAIT: expected seconds" ;; esac
     command -v stillpoint >/dev/null || fail 127 "stillpoint was not found in $PATH"
+    # From here on, what is not quoted is such a list.
+    IFS='
+'
+    set -f
+}
+
+# Whatever editor the file was written with: lines may end as on Windows, and the first begin as there.
+read_settings() {
+    text=$(tr -d '\r' <"$file") || return
+    text=${text#"$(printf '\357\273\277')"}
+    # A mistake ends the shell that makes it, so another one tries first.
+    (
+        eval "$text"
+        :
+    ) || return
+    eval "$text" || :
+}
+
+# Makes the words of a setting a line each: with quotes as in a shell, and nothing else of it.
+list() {
+    eval "value=\$$1"
+    words=$(printf '%s\n' "$value" | xargs printf '%s\n' 2>/dev/null) ||
+        fail 64 "$1=$value: a quote is left open"
+    eval "$1=\$words"
 }
 
 uptime() {
-    read -r seconds _ </proc/uptime
+    IFS=' ' read -r seconds _ </proc/uptime
     printf '%s' "$seconds"
 }
 
@@ -75,20 +106,33 @@ freeze() {
     thaw "${1-}" || :
     # For everybody to look into, whatever the host's umask: barriers lie there too.
     [ -d "$tokens" ] || (umask 022 && mkdir -p "$tokens")
-    # Those that nobody came for.
-    find "$tokens" -name ".$hook.*.token" -mtime +0 -exec rm -f {} +
+    forget_tokens
     for barrier in $BARRIERS; do
         file=$(token_of "$barrier" "${1-}")
-        if token=$(stillpoint freeze --hold "$HOLD" --drain "$DRAIN" -w "$(left "$since")" --label "$hook" "$barrier") &&
-            (umask 077 && printf '%s\n' "$token" >"$file"); then
-            continue
+        left=$(left "$since")
+        if token=$(stillpoint freeze --hold "$HOLD" --drain "$DRAIN" -w "$left" --label "$hook" -- "$barrier"); then
+            (umask 077 && printf '%s %s\n' "$token" "$(uptime)" >"$file") && continue
+            # Nobody could end this pause, so it would stay to its limit.
+            stillpoint thaw --token "$token" -- "$barrier"
+            rm -f "$file"
+            status=73
+            say "$file: cannot be written, so nothing stays frozen; make room in $tokens"
         else
             status=$?
         fi
-        [ -z "$token" ] || stillpoint thaw --token "$token" "$barrier"
         thaw "${1-}" || :
         return "$status"
     done
+}
+
+# Removes the tokens that nobody has come for since a day, by a clock that nobody sets.
+forget_tokens() {
+    set +f
+    for file in "$tokens/.$hook".*.token; do
+        IFS=' ' read -r _ made <"$file" || continue
+        if [ $((${since%%.*} - ${made%%.*})) -gt 86400 ]; then rm -f "$file"; fi
+    done 2>/dev/null
+    set -f
 }
 
 # Opens what this hook's `freeze` has closed for the same snapshot: 0 if all of it held until now, 124 if
@@ -98,9 +142,9 @@ thaw() {
     for barrier in $BARRIERS; do
         file=$(token_of "$barrier" "${1-}")
         [ -e "$file" ] || continue
-        read -r token <"$file"
+        IFS=' ' read -r token _ <"$file"
         rm -f "$file"
-        if stillpoint thaw --token "$token" "$barrier"; then
+        if stillpoint thaw --token "$token" -- "$barrier"; then
             [ "$verdict" = 124 ] || verdict=0
         else
             verdict=124

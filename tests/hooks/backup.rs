@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Outcome, STILLPOINT, finish};
+use crate::harness::{Outcome, finish};
 use crate::host::{Call, Host};
 
 /// A store with one letter, and where snapshots of it go.
@@ -33,12 +33,11 @@ impl Backup {
             self.path("store").display(),
             self.path("snapshots").display()
         );
-        let programs = Path::new(STILLPOINT).parent().unwrap();
         command
-            .env("TAKE", take)
-            .env("KEEP", "1")
+            .env("STILLPOINT_TAKE", take)
+            .env("STILLPOINT_KEEP", "1")
             .env("STILLPOINT_CATALOG", self.path("catalog"))
-            .env("PATH", format!("{}:{}", self.path("bin").display(), programs.display()));
+            .env("PATH", self.host.path(&["bin"]));
         command
     }
 
@@ -115,7 +114,7 @@ fn borgmatic_hears_of_a_barrier_that_was_not_quiet() {
     let writer_leaves = backup.writer();
     let refused = run("before", no);
     assert_eq!(refused.code(), 1, "{refused:?}");
-    assert_eq!(run("before", ("ON_CONFLICT", "75")).code(), 75);
+    assert_eq!(run("before", ("STILLPOINT_ON_CONFLICT", "75")).code(), 75);
     assert_eq!(fs::read_link(&link).unwrap(), first, "the link leads to the last good one");
     writer_leaves();
 
@@ -202,7 +201,7 @@ fn snapshots_under_other_barriers_stay() {
         let news = [take("news"), take("news"), take("news")];
         let mail = [take("mail"), take("mail")];
         let mut command = backup.command(after);
-        command.env("BARRIERS", "  mail ");
+        command.env("STILLPOINT_BARRIERS", "  mail ");
         if hook == "restic" {
             backup.restic("exit 0");
         }
@@ -222,7 +221,7 @@ fn without_a_way_to_take_a_snapshot_they_say_so() {
     ] {
         let backup = Backup::new(hook);
         let mut command = backup.command(call);
-        command.env("TAKE", "");
+        command.env("STILLPOINT_TAKE", "");
         let refused = finish(command);
         assert_eq!(refused.code(), 64, "{hook}: {refused:?}");
         assert!(refused.stderr.contains("no TAKE"), "{refused:?}");

@@ -1,10 +1,12 @@
 //! A host that calls its hook: with its arguments and variables, and reading what it prints to the end,
 //! which a process that keeps a pipe open would never let come.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::harness::{Outcome, Place, STILLPOINT, eventually, finish};
+use crate::surroundings::Surroundings;
 
 /// How one host makes one of its two calls.
 #[derive(Clone, Copy, Debug)]
@@ -44,11 +46,12 @@ pub fn values_of(log: &Path, option: &str) -> Vec<f64> {
 pub struct Host {
     pub place: Place,
     pub hook: &'static str,
+    surroundings: Option<&'static Surroundings>,
 }
 
 impl Host {
     pub fn new(hook: &'static str) -> Host {
-        Host { place: Place::with_barrier(), hook }
+        Host { place: Place::with_barrier(), hook, surroundings: Surroundings::next() }
     }
 
     /// The call, not made yet. Hosts give their hooks little else than this.
@@ -64,20 +67,35 @@ impl Host {
             let _ = std::os::unix::fs::symlink(&path, &link);
             path = link;
         }
-        let mut command = self.place.program(path);
-        let programs = Path::new(STILLPOINT).parent().unwrap();
+        let mut command = self.program(&path);
         command
             .args(call.arguments)
             .envs(call.variables.iter().copied())
-            .env("PATH", programs)
+            .env("PATH", self.path(&[]))
             .env("STILLPOINT_HOOKS_CONF", self.place.path("hooks.conf"))
-            .env("BARRIERS", "mail")
-            .env("WAIT", "0.3")
-            .env("DRAIN", "0.2")
-            .env("RECORD", self.place.path("record"))
-            .env("HOOK_D", self.place.path("hook.d"))
+            .env("STILLPOINT_BARRIERS", "mail")
+            .env("STILLPOINT_WAIT", "0.3")
+            .env("STILLPOINT_DRAIN", "0.2")
+            .env("STILLPOINT_RECORD", self.place.path("record"))
+            .env("STILLPOINT_HOOK_D", self.place.path("hook.d"))
             .current_dir("/");
         command
+    }
+
+    /// `hook`, or a copy of one, as the machine of this host runs it.
+    pub fn program(&self, hook: &Path) -> Command {
+        match self.surroundings {
+            Some(surroundings) => surroundings.command(&self.place, hook),
+            None => self.place.program(hook),
+        }
+    }
+
+    /// Where programs are looked for: in these folders of the place, then where this machine has them.
+    pub fn path(&self, folders: &[&str]) -> OsString {
+        let mut path: Vec<PathBuf> = folders.iter().map(|name| self.place.path(name)).collect();
+        path.extend(self.surroundings.map(|surroundings| surroundings.tools(&self.place)));
+        path.push(Path::new(STILLPOINT).parent().unwrap().to_path_buf());
+        std::env::join_paths(path).unwrap()
     }
 
     pub fn call(&self, call: Call) -> Outcome {
@@ -96,7 +114,7 @@ impl Host {
     pub fn record_commands(&self, what: &str) -> PathBuf {
         let (bin, log) = (self.place.path("bin"), self.place.path("commands"));
         let text = format!(
-            "#!/bin/sh\necho \"$@\" >>{}\n{what}\nexec {STILLPOINT} \"$@\"\n",
+            "#!/bin/sh\necho \"$@\" >>'{}'\n{what}\nexec '{STILLPOINT}' \"$@\"\n",
             log.display()
         );
         // By a process of its own: a program that is open for writing cannot be started.

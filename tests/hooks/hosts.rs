@@ -97,7 +97,7 @@ fn zrepl_dry_runs_touch_nothing_and_the_timeout_bounds_the_wait() {
     let log = host.record_commands("");
     for (wait, most) in [("", 7.0), ("20", 7.0), ("1.5", 1.5)] {
         let mut command = host.command(call);
-        command.env("WAIT", wait).env("PATH", host.place.path("bin"));
+        command.env("STILLPOINT_WAIT", wait).env("PATH", host.path(&["bin"]));
         assert_eq!(finish(command).code(), 0);
         let given = *crate::host::values_of(&log, "-w").last().unwrap();
         assert!(given > most - 1.0 && given <= most, "{wait:?}: {given}");

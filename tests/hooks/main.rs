@@ -6,6 +6,7 @@
 //! * `hosts`: what is particular to one of them;
 //! * `backup`: the tools that read a snapshot of ours;
 //! * `real`: real tools, on a real btrfs;
+//! * `surroundings`: the shells, tools and locales that all but the real ones run in;
 //! * `systemd`: units, checked and played.
 
 #[allow(dead_code, reason = "the tests of the command use the rest")]
@@ -14,6 +15,8 @@ mod harness;
 
 mod backup;
 mod calls;
+#[path = "../common/comma.rs"]
+mod comma;
 mod host;
 mod hosts;
 #[allow(dead_code, reason = "the tests of snapshot use the rest")]
@@ -23,4 +26,5 @@ mod orders;
 mod overlaps;
 mod real;
 mod settings;
+mod surroundings;
 mod systemd;

@@ -20,7 +20,7 @@ fn two_snapshots_side_by_side() {
         assert_eq!(host.call(post).code(), 0, "{hook}: it held");
 
         // The first is given up on, and the other one begins: the first comes back too late.
-        assert_eq!(host.call_with(pre, "HOLD", "0.2").code(), 0);
+        assert_eq!(host.call_with(pre, "STILLPOINT_HOLD", "0.2").code(), 0);
         host.wait_for_limit();
         assert_eq!(host.call(other_pre).code(), 0);
         let late = host.call(post);
@@ -41,16 +41,16 @@ fn two_hosts_side_by_side() {
         let path = path.to_str().unwrap();
         let other = |arguments| {
             let mut command = host.command_of("vmware", Call::with_arguments(arguments));
-            command.env("BARRIERS", path);
+            command.env("STILLPOINT_BARRIERS", path);
             finish(command).code()
         };
         assert_eq!(other(&["freeze"]), 0);
-        assert_eq!(host.call_with(pre, "BARRIERS", path).code(), 75, "{}", host.hook);
-        host.call_with(post, "BARRIERS", path);
+        assert_eq!(host.call_with(pre, "STILLPOINT_BARRIERS", path).code(), 75, "{}", host.hook);
+        host.call_with(post, "STILLPOINT_BARRIERS", path);
         assert!(host.is_closed(), "{}: that was not its own to thaw", host.hook);
         assert_eq!(other(&["thaw"]), 0, "{}: it held", host.hook);
-        assert_eq!(host.call_with(pre, "BARRIERS", path).code(), 0);
-        assert_eq!(host.call_with(post, "BARRIERS", path).code(), 0);
+        assert_eq!(host.call_with(pre, "STILLPOINT_BARRIERS", path).code(), 0);
+        assert_eq!(host.call_with(post, "STILLPOINT_BARRIERS", path).code(), 0);
     });
 }
 
@@ -62,12 +62,17 @@ fn of_two_barriers_both_or_none() {
             let done = host.place.run(["status", "--json", name]).stdout;
             serde_json::from_str::<serde_json::Value>(&done).unwrap()["gate"].clone()
         };
-        assert_eq!(host.call_with(pre, "BARRIERS", "mail news").code(), 0);
+        assert_eq!(host.call_with(pre, "STILLPOINT_BARRIERS", "mail news").code(), 0);
         assert_eq!((gate("mail"), gate("news")), ("closed".into(), "closed".into()));
-        assert_eq!(host.call_with(post, "BARRIERS", "mail news").code(), 0, "{}", host.hook);
+        assert_eq!(
+            host.call_with(post, "STILLPOINT_BARRIERS", "mail news").code(),
+            0,
+            "{}",
+            host.hook
+        );
         assert_eq!((gate("mail"), gate("news")), ("open".into(), "open".into()));
 
-        assert_eq!(host.call_with(pre, "BARRIERS", "mail nothing").code(), 66);
+        assert_eq!(host.call_with(pre, "STILLPOINT_BARRIERS", "mail nothing").code(), 66);
         assert_eq!(gate("mail"), "open");
     });
 }
@@ -77,33 +82,62 @@ fn of_two_barriers_both_or_none() {
 fn all_barriers_share_one_wait() {
     each(|host, pre, post| {
         assert_eq!(host.place.run(["create", "news"]).code(), 0);
-        let log = host.record_commands(r#"[ "$1" != freeze ] || sleep 1"#);
+        let log = host.record_commands(r#"[ "$1" != freeze ] || sleep 0.2"#);
         let mut command = host.command(pre);
-        command.env("BARRIERS", "mail news").env("WAIT", "8").env("PATH", host.place.path("bin"));
+        command
+            .env("STILLPOINT_BARRIERS", "mail news")
+            .env("STILLPOINT_WAIT", "8")
+            .env("PATH", host.path(&["bin"]));
         assert_eq!(finish(command).code(), 0, "{}", host.hook);
-        assert_eq!(host.call_with(post, "BARRIERS", "mail news").code(), 0);
+        assert_eq!(host.call_with(post, "STILLPOINT_BARRIERS", "mail news").code(), 0);
         let waits = crate::host::values_of(&log, "-w");
         assert!(waits.len() == 2 && waits[0] <= 8.0, "{}: {waits:?}", host.hook);
-        assert!(waits[1] <= waits[0] - 1.0, "{}: {waits:?}", host.hook);
+        assert!(waits[1] <= waits[0] - 0.2, "{}: {waits:?}", host.hook);
     });
 }
 
-/// Hosts that never come back leave a token each.
+/// Hosts that never come back leave a token each. Their age is told by a clock that nobody sets.
 #[test]
 fn tokens_of_yesterday_are_cleared_away() {
     each(|host, pre, post| {
         let folder = host.place.barrier();
         let folder = folder.parent().unwrap();
-        let token = |age: u64| {
-            let path = folder.join(format!(".{}.{age}.token", host.hook));
-            fs::write(&path, "").unwrap();
-            let then = SystemTime::now() - Duration::from_secs(age);
-            fs::File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
+        let uptime = fs::read_to_string("/proc/uptime").unwrap();
+        let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let token = |name: &str, text: String| {
+            let path = folder.join(format!(".{}.{name}.token", host.hook));
+            fs::write(&path, text).unwrap();
             path
         };
-        let (old, young) = (token(3 * 24 * 60 * 60), token(60 * 60));
+        let of_age = |name: &str, age: u64| token(name, format!("x {:.2}\n", uptime - age as f64));
+        let (old, young) = (of_age("1", 3 * DAY), of_age("2", DAY / 2));
+        let being_written = token("3", String::new());
         assert_eq!(host.call(pre).code(), 0);
-        assert!(!old.exists() && young.exists(), "{}", host.hook);
+        assert!(!old.exists() && young.exists() && being_written.exists(), "{}", host.hook);
         assert_eq!(host.call(post).code(), 0);
     });
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// A clock that is set while a snapshot is under way makes its token look as old as it likes.
+#[test]
+fn a_clock_that_jumps_loses_no_pause() {
+    for ((hook, pre, post), other_pre, other_post) in SIDE_BY_SIDE {
+        let (now, jump) = (SystemTime::now(), Duration::from_secs(2 * DAY));
+        for then in [now - jump, now + jump] {
+            let host = Host::new(hook);
+            assert_eq!(host.call_with(pre, "STILLPOINT_HOLD", "0.2").code(), 0);
+            let folder = host.place.barrier();
+            let folder = fs::read_dir(folder.parent().unwrap()).unwrap();
+            for file in folder {
+                let file = fs::File::options().write(true).open(file.unwrap().path()).unwrap();
+                file.set_modified(then).unwrap();
+            }
+            host.wait_for_limit();
+            assert_eq!(host.call(other_pre).code(), 0);
+            assert_eq!(host.call(post).code(), 124, "{hook}: it did not hold");
+            assert_eq!(host.call(other_post).code(), 0);
+        }
+    }
 }

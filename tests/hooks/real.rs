@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::comma;
 use crate::harness::{Place, Running, STILLPOINT, eventually, finish, skip};
 use crate::host::folder;
 use crate::image::{Image, must, subvolume};
@@ -59,6 +60,7 @@ impl Store {
     fn shell(&self, script: &str) -> Command {
         let programs = Path::new(STILLPOINT).parent().unwrap().display().to_string();
         let mut command = self.place.program("sh");
+        comma::surround(&mut command);
         command
             .args(["-euc", script])
             .env("PATH", format!("{programs}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
@@ -66,8 +68,8 @@ impl Store {
             .env("HOOKS", folder())
             .env("STILLPOINT_HOOKS_CONF", self.place.path("hooks.conf"))
             .env("STILLPOINT_CATALOG", self.place.path("catalog"))
-            .env("BARRIERS", "mail")
-            .env("TAKE", self.snapshot_options())
+            .env("STILLPOINT_BARRIERS", "mail")
+            .env("STILLPOINT_TAKE", self.snapshot_options())
             .env("M", self.image.path());
         command
     }
@@ -115,7 +117,7 @@ fn snapper_in_the_barrier() {
         mount --bind etc /etc/snapper
         : >etc/snapper
         mount --bind etc/snapper /etc/default/snapper
-        export RECORD=$PWD/record
+        export STILLPOINT_RECORD=$PWD/record
         snapper --no-dbus -c store create-config "$M/store"
         for i in 1 2 3; do
             stillpoint run -x mail -- snapper --no-dbus -c store create
@@ -147,7 +149,7 @@ fn restic_by_its_hook() {
     let repository = "export RESTIC_REPOSITORY=$PWD/repository RESTIC_PASSWORD=x;";
     store.must(&format!("{repository} restic init -q"));
     for round in 0..2 {
-        store.must(&format!("{repository} KEEP=1 \"$HOOKS/restic\" -q --tag mail"));
+        store.must(&format!("{repository} STILLPOINT_KEEP=1 \"$HOOKS/restic\" -q --tag mail"));
         let target = store.place.path(&format!("restored-{round}"));
         store.must(&format!("{repository} restic restore -q latest --target {}", target.display()));
         let snapshots = target.join(store.path("snapshots").strip_prefix("/").unwrap());
@@ -164,7 +166,7 @@ fn borg_reads_what_is_pinned() {
     };
     store.must("borg init -e none repository 2>&1");
     for round in 0..2 {
-        store.must("stillpoint snapshot mail $TAKE >/dev/null");
+        store.must("stillpoint snapshot mail $STILLPOINT_TAKE >/dev/null");
         store.must(&format!(
             r#"stillpoint use --latest mail -- sh -c 'cd "$STILLPOINT_SNAPSHOT_PATH" && borg create "$1::{round}" .' sh "$PWD/repository""#
         ));
@@ -208,7 +210,7 @@ hooks:
     store.must("borgmatic -c borgmatic.yaml init -e none");
     let archives = || store.must("borg list --short repository").lines().count();
     for round in 1..=2 {
-        store.must("KEEP=1 borgmatic -c borgmatic.yaml create");
+        store.must("STILLPOINT_KEEP=1 borgmatic -c borgmatic.yaml create");
         assert_eq!(archives(), round);
         let last = r#"borg list --short repository | tail -1"#;
         let extract = r#"borg extract "../repository::$archive""#;
@@ -219,12 +221,12 @@ hooks:
 
     // Nothing of a store that is never quiet, and not silently.
     let _inside = store.place.hold(&["-s"]);
-    let take = "TAKE=\"$TAKE --attempts 1 --patience 0 --drain 0.1\"";
+    let take = "STILLPOINT_TAKE=\"$STILLPOINT_TAKE --attempts 1 --patience 0 --drain 0.1\"";
     let create = "borgmatic -c borgmatic.yaml create";
     let refused = finish(store.shell(&format!("{take} {create}")));
     assert_eq!(refused.code(), 1, "{refused:#?}");
     assert!(format!("{refused:?}").contains("returned non-zero exit status 1"), "{refused:#?}");
-    let skipped = finish(store.shell(&format!("ON_CONFLICT=75 {take} {create}")));
+    let skipped = finish(store.shell(&format!("STILLPOINT_ON_CONFLICT=75 {take} {create}")));
     assert_eq!(skipped.code(), 0, "{skipped:#?}");
     assert_eq!(archives(), 2);
 }
@@ -258,7 +260,7 @@ fn rsnapshot_by_its_hook() {
     fs::write(store.place.path("rsnapshot.conf"), text.join("\n") + "\n").unwrap();
     store.must(&format!("\"$HOOKS/rsnapshot\" pre {}", link.display()));
     for _ in 0..2 {
-        store.must("KEEP=1 rsnapshot -c rsnapshot.conf alpha");
+        store.must("STILLPOINT_KEEP=1 rsnapshot -c rsnapshot.conf alpha");
     }
     for number in 0..2 {
         let made = store.place.path(&format!("root/alpha.{number}/localhost"));

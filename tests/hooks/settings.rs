@@ -1,12 +1,13 @@
 //! Settings, and what is missing where a hook runs.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::calls::{HOSTS, each};
-use crate::harness::{finish, skip};
+use crate::calls::{HOSTS, each, of_nothing};
+use crate::harness::{Mounted, finish, is_root, skip};
 use crate::host::{Call, Host, folder};
 
 #[test]
@@ -15,14 +16,17 @@ fn settings_come_from_the_file_and_the_environment_goes_before() {
         let settings = host.place.path("hooks.conf");
         fs::write(&settings, "BARRIERS=mail\nHOLD=7\nDRAIN=9\n").unwrap();
         let mut command = host.command(pre);
-        command.env_remove("BARRIERS").env("DRAIN", "1").env("WAIT", "10");
+        command
+            .env_remove("STILLPOINT_BARRIERS")
+            .env("STILLPOINT_DRAIN", "1")
+            .env("STILLPOINT_WAIT", "10");
         let frozen = finish(command);
         assert_eq!(frozen.code(), 0, "{}: {frozen:?}", host.hook);
         assert_eq!(host.place.status()["holder"]["limit_ms"], 8000.0);
         assert_eq!(host.call(post).code(), 0);
 
         fs::remove_file(&settings).unwrap();
-        let refused = host.call_with(pre, "BARRIERS", "");
+        let refused = host.call_with(pre, "STILLPOINT_BARRIERS", "");
         assert_eq!(refused.code(), 64, "{refused:?}");
         assert!(refused.stderr.contains("no BARRIERS; name them in "), "{refused:?}");
     });
@@ -38,16 +42,129 @@ fn the_environment_goes_before_for_every_setting() {
     host.call(post);
     assert!(host.place.path("record").exists() && !in_file.exists());
     let mut command = host.command(post);
-    command.env_remove("RECORD");
+    command.env_remove("STILLPOINT_RECORD");
     finish(command);
     assert!(in_file.exists());
+}
+
+/// Names as short as those are everybody's.
+#[test]
+fn without_their_prefix_they_are_not_ours() {
+    each(|host, pre, post| {
+        fs::write(host.place.path("hooks.conf"), "HOLD=7\n").unwrap();
+        let mut command = host.command(pre);
+        for (name, value) in
+            [("BARRIERS", "nothing"), ("HOLD", "9"), ("WAIT", "soon"), ("DRAIN", "x")]
+        {
+            command.env(name, value);
+        }
+        command.env("STILLPOINT_WAIT", "10");
+        let frozen = finish(command);
+        assert_eq!(frozen.code(), 0, "{}: {frozen:?}", host.hook);
+        assert_eq!(host.place.status()["holder"]["limit_ms"], 7200.0);
+        assert_eq!(host.call(post).code(), 0);
+    });
+}
+
+/// The marks that its editors leave are not part of a name.
+#[test]
+fn a_file_that_was_written_on_windows() {
+    each(|host, pre, post| {
+        let text = "\u{feff}BARRIERS=mail\r\n\r\n# A comment\r\nHOLD='7'\r\nWAIT=1.5\r\n";
+        fs::write(host.place.path("hooks.conf"), text).unwrap();
+        for (call, closed) in [(pre, true), (post, false)] {
+            let mut command = host.command(call);
+            command.env_remove("STILLPOINT_BARRIERS").env_remove("STILLPOINT_WAIT");
+            let done = finish(command);
+            assert_eq!((done.code(), done.stderr.as_str()), (0, ""), "{}: {done:?}", host.hook);
+            assert_eq!(host.is_closed(), closed);
+        }
+    });
+}
+
+#[test]
+fn a_barrier_with_a_space_in_its_path_is_quoted() {
+    each(|host, pre, post| {
+        let barrier = host.place.path("my mail.barrier");
+        assert_eq!(host.place.run([OsStr::new("create"), barrier.as_os_str()]).code(), 0);
+        let gate = || {
+            let report =
+                host.place.run([OsStr::new("status"), "--json".as_ref(), barrier.as_os_str()]);
+            serde_json::from_str::<serde_json::Value>(&report.stdout).unwrap()["gate"].clone()
+        };
+        let barriers = format!("\"{}\" mail", barrier.display());
+        fs::write(host.place.path("hooks.conf"), format!("BARRIERS='{barriers}'\n")).unwrap();
+        for by_file in [true, false] {
+            for (call, state) in [(pre, "closed"), (post, "open")] {
+                let mut command = host.command(call);
+                match by_file {
+                    true => command.env_remove("STILLPOINT_BARRIERS"),
+                    false => command.env("STILLPOINT_BARRIERS", &barriers),
+                };
+                let done = finish(command);
+                assert_eq!(done.code(), 0, "{}: {done:?}", host.hook);
+                assert_eq!((gate(), host.is_closed()), (state.into(), state == "closed"));
+            }
+        }
+        let refused = host.call_with(pre, "STILLPOINT_BARRIERS", "mail 'news");
+        assert_eq!(refused.code(), 64, "{}: {refused:?}", host.hook);
+        assert!(
+            refused.stderr.contains("BARRIERS=mail 'news: a quote is left open"),
+            "{refused:?}"
+        );
+    });
+}
+
+/// What cannot be kept for the second call must not stay until its limit.
+#[test]
+fn a_token_that_cannot_be_kept_ends_the_pause_at_once() {
+    if !is_root("a_token_that_cannot_be_kept_ends_the_pause_at_once") {
+        return;
+    }
+    each(|host, pre, post| {
+        let (folder, barrier) = (host.place.path("memory"), host.place.barrier());
+        for options in ["size=4k", "nr_inodes=1", "ro"] {
+            let _memory = Mounted::new("tmpfs", options, &folder);
+            let _ = fs::write(folder.join("full"), [0; 4096]);
+            let call = |call| {
+                let mut command = host.command(call);
+                command.env("STILLPOINT_DIR", &folder).env("STILLPOINT_BARRIERS", &barrier);
+                finish(command)
+            };
+            let refused = call(pre);
+            assert_eq!(refused.code(), 73, "{} {options}: {refused:?}", host.hook);
+            assert!(refused.stderr.contains("so nothing stays frozen"), "{refused:?}");
+            host.assert_writers_go_on();
+            assert_eq!(call(post).code(), of_nothing(host), "{} {options}", host.hook);
+        }
+    });
+}
+
+/// As daemons start what they call.
+#[test]
+fn descriptors_that_are_closed() {
+    each(|host, pre, post| {
+        for closed in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
+            for (call, is_closed) in [(pre, true), (post, false)] {
+                let hook = host.command(call);
+                let mut shell = host.place.program("/bin/sh");
+                shell.args(["-c", &format!(r#"exec "$@" {closed}"#), "sh"]);
+                shell.arg(hook.get_program()).args(hook.get_args());
+                for (name, value) in hook.get_envs() {
+                    shell.env(name, value.unwrap_or_default());
+                }
+                assert_eq!(finish(shell).code(), 0, "{} {closed}", host.hook);
+                assert_eq!(host.is_closed(), is_closed, "{} {closed}", host.hook);
+            }
+        }
+    });
 }
 
 #[test]
 fn settings_that_make_no_sense() {
     each(|host, pre, _| {
-        for wait in ["20s", "-1", "soon"] {
-            let refused = host.call_with(pre, "WAIT", wait);
+        for wait in ["20s", "-1", "soon", "1,5", "1.2.3", "."] {
+            let refused = host.call_with(pre, "STILLPOINT_WAIT", wait);
             assert_eq!(refused.code(), 64, "{}: {refused:?}", host.hook);
             assert!(refused.stderr.contains(&format!("WAIT={wait}: expected seconds")));
         }
@@ -73,7 +190,7 @@ fn a_folder_that_was_missing_is_open_to_all_and_a_token_is_not() {
             for (name, value) in hook.get_envs() {
                 masked.env(name, value.unwrap_or_default());
             }
-            masked.env("STILLPOINT_DIR", &tokens).env("BARRIERS", &barrier);
+            masked.env("STILLPOINT_DIR", &tokens).env("STILLPOINT_BARRIERS", &barrier);
             finish(masked).code()
         };
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -114,7 +231,7 @@ fn a_hook_without_its_other_half_says_so() {
         let host = Host::new(hook);
         let copy = host.place.path("copy");
         assert!(Command::new("cp").arg(folder().join(hook)).arg(&copy).status().unwrap().success());
-        let mut command = host.place.program(&copy);
+        let mut command = host.program(&copy);
         command.args(pre.arguments).envs(pre.variables.iter().copied());
         let refused = finish(command);
         assert_eq!(refused.code(), 127, "{hook}: {refused:?}");
@@ -134,7 +251,7 @@ fn a_copy_for_root_alone_works() {
     std::os::unix::fs::symlink(folder().join("hook.sh"), copies.join("hook.sh")).unwrap();
     for (word, closed) in [("pre", true), ("post", false)] {
         let hook = host.command(Call::with_arguments(&[]));
-        let mut copy = host.place.program(copies.join("azure"));
+        let mut copy = host.program(&copies.join("azure"));
         for (name, value) in hook.get_envs() {
             copy.env(name, value.unwrap_or_default());
         }
