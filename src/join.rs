@@ -224,6 +224,7 @@ impl Attachment {
                 crate::counted::leave(self, 1, seat.take_readmitted());
             }
             if current {
+                seat.brought().clear();
                 seat.wipe();
             }
             // The life byte falls last, when the slot is settled.
@@ -285,13 +286,11 @@ pub(crate) fn seat_of_this_thread(
 
 /// A thread ends: its seats are given back, and a share that it is still inside is lost.
 pub(crate) fn thread_ended(seats: &[&'static Seat]) {
-    let _ = process::incarnation();
-    let open;
-    let mut process = process::lock();
-    open = process.open_barriers();
     for seat in seats {
-        if let Some(inner) = open.iter().find(|inner| inner.id == seat.barrier())
-            && let Some(attachment) = inner.attachment_of_this_process()
+        let barrier = process::open_barrier(seat.barrier());
+        let mut process = process::lock();
+        if let Some(barrier) = &barrier
+            && let Some(attachment) = barrier.inner.attachment_of_this_process()
         {
             attachment.unregister(seat);
         }

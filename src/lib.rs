@@ -38,7 +38,7 @@
 //! | `file`, `options`, `barrier`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
 //! | `reclaim` | writers that die |
 //! | `cover`, `command_share` | commands that run under a share or a pause |
-//! | `wrapped`, `file_lock`, `write_lock` | a share around every write lock of a program |
+//! | `wrapped`, `brought`, `file_lock`, `write_lock` | a share around every write lock of a program |
 //! | `command_loop`, `source_line` | shares that leak, and where they were taken |
 //!
 //! # What it does not do
@@ -52,6 +52,7 @@ compile_error!("stillpoint needs Linux: futexes, open-file-description locks and
 mod acquire;
 mod bare;
 mod barrier;
+mod brought;
 mod command_loop;
 mod command_share;
 mod counted;

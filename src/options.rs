@@ -183,14 +183,10 @@ impl Options {
         let _ = process::incarnation();
         join::while_made_anew(|| {
             let (file, header, identity) = open_checked(&path)?;
-            // Declared first, so that it is dropped last: one of these may become the last handle.
-            let open;
             let mut process = process::lock();
-            open = process.open_barriers();
-            let known = open
-                .iter()
-                .find(|inner| inner.place.identity == identity && inner.uuid == header.uuid);
-            if let Some(inner) = known.cloned() {
+            let known =
+                process.find(|opened| opened.identity == identity && opened.uuid == header.uuid);
+            if let Some(inner) = known {
                 drop(process);
                 inner.attached()?;
                 return Ok(Barrier { id: inner.id, inner });
@@ -207,8 +203,7 @@ impl Options {
             });
             let attachment = Box::new(Attachment::new(&process, &inner, &file, header)?);
             inner.attachment.store(Box::into_raw(attachment), Ordering::Release);
-            process.barriers.retain(|barrier| barrier.strong_count() > 0);
-            process.barriers.push(Arc::downgrade(&inner));
+            process.add(&inner);
             Ok(Barrier { id: inner.id, inner })
         })
     }

@@ -11,7 +11,8 @@
 //! such a child would keep the lock alive after its owner's death. All signals are blocked while it
 //! is held, so that no handler waits for the thread that it interrupted.
 
-use crate::barrier::Inner;
+use crate::barrier::{Barrier, Inner};
+use crate::file::Identity;
 use crate::join::Attachment;
 use crate::mapping;
 use crate::seat::Seat;
@@ -26,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 #[derive(Debug, Default)]
 pub(crate) struct Process {
     /// Every barrier that is open here: opening a file twice gives the same one.
-    pub(crate) barriers: Vec<Weak<Inner>>,
+    barriers: Vec<Opened>,
     /// Seats that belong to no thread.
     pub(crate) free_seats: Vec<&'static Seat>,
     /// All seats, where the kernel does not wipe them for us.
@@ -36,12 +37,34 @@ pub(crate) struct Process {
     pub(crate) inherited: Vec<&'static Attachment>,
 }
 
+/// A barrier that was opened here, and which file it is.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    id: u64,
+    pub(crate) identity: Identity,
+    pub(crate) uuid: [u32; 4],
+    inner: Weak<Inner>,
+}
+
 impl Process {
-    /// Every barrier that is open here. Dropped after the lock: one of these may by then be the last
-    /// handle, and closing takes the lock.
-    pub(crate) fn open_barriers(&self) -> Vec<Arc<Inner>> {
-        self.barriers.iter().filter_map(Weak::upgrade).collect()
+    /// One of the open barriers. Dropped after the lock: it may by then be the last handle, and closing
+    /// takes the lock.
+    pub(crate) fn find(&self, wanted: impl Fn(&Opened) -> bool) -> Option<Arc<Inner>> {
+        self.barriers.iter().filter(|opened| wanted(opened)).find_map(|one| one.inner.upgrade())
     }
+
+    /// Counts it among them.
+    pub(crate) fn add(&mut self, inner: &Arc<Inner>) {
+        self.barriers.retain(|opened| opened.inner.strong_count() > 0);
+        let (id, identity, uuid) = (inner.id, inner.place.identity, inner.uuid);
+        self.barriers.push(Opened { id, identity, uuid, inner: Arc::downgrade(inner) });
+    }
+}
+
+/// The open barrier of this number.
+pub(crate) fn open_barrier(id: u64) -> Option<Barrier> {
+    let found = lock().find(|opened| opened.id == id);
+    found.map(|inner| Barrier { id, inner })
 }
 
 static PROCESS: Mutex<Process> = Mutex::new(Process {

@@ -28,6 +28,7 @@
 //! a seat stops serving a barrier before that is unmapped, which needs the last handle: whoever is on
 //! the fast path borrows one.
 
+use crate::brought::Brought;
 use crate::gate::{Gate, is_inside};
 use crate::process;
 use crate::source_line::SourceLine;
@@ -65,6 +66,8 @@ pub(crate) struct Seat {
     /// kept by debug builds and by the C interface.
     file: AtomicPtr<c_char>,
     line: AtomicU32,
+    /// The write locks that have brought a share.
+    brought: Brought,
 }
 
 /// Serial numbers end in a tag that says what a guard has to do when it leaves.
@@ -99,6 +102,7 @@ impl Seat {
             interrupting: AtomicU32::new(0),
             file: AtomicPtr::new(ptr::null_mut()),
             line: AtomicU32::new(0),
+            brought: Brought::new(),
         }
     }
 
@@ -128,6 +132,7 @@ impl Seat {
         self.barrier.store(0, Ordering::Relaxed);
         self.serial.store(0, Ordering::Relaxed);
         self.depth.store(0, Ordering::Relaxed);
+        self.brought.forget();
     }
 
     /// Whether the fast path may use it for this barrier. False after a fork.
@@ -152,6 +157,12 @@ impl Seat {
 
     pub(crate) fn slot(&self) -> u32 {
         self.slot.load(Ordering::Relaxed)
+    }
+
+    /// The write locks that have brought a share: for its own thread.
+    #[inline(always)]
+    pub(crate) fn brought(&self) -> &Brought {
+        &self.brought
     }
 
     #[inline(always)]

@@ -38,6 +38,16 @@ pub(crate) fn of_this_thread(barrier: u64) -> Option<&'static Seat> {
     found.ok().flatten()
 }
 
+/// Does something with each seat of this thread that serves a barrier.
+pub(crate) fn for_each_seat(mut act: impl FnMut(&'static Seat)) {
+    let _ = process::incarnation();
+    let _ = OWNED.try_with(|owned| {
+        if let Ok(owned) = owned.try_borrow() {
+            owned.0.iter().filter(|seat| seat.barrier() != 0).for_each(|seat| act(seat));
+        }
+    });
+}
+
 /// A seat for this thread: one of its own that serves nothing any more, or a new one. `None` while
 /// the thread's memory is being torn down; an error if there is no memory for one.
 pub(crate) fn take(process: &mut Locked) -> io::Result<Option<&'static Seat>> {

@@ -1,6 +1,6 @@
-//! Wrapped write locks: a share around every write lock of a program.
+//! Wrapped write locks: a share around every write lock of a program, for the C interface.
 //!
-//! The rules are here, once, for [`WriteLock`](crate::WriteLock) and for the C interface:
+//! [`WriteLock`](crate::WriteLock) follows the same rules with a guard of its own.
 //!
 //! * The share is taken before the file's lock and given back after it, so it is the outermost of the
 //!   two. An attempt that fails leaves nothing held that was not held before.
@@ -11,22 +11,21 @@
 //!   anyway, so it is let go of before waiting at a closed gate. fcntl(2) keeps it meanwhile; the wait
 //!   is bounded by the pause's limit.
 //! * Classic fcntl(2) locks belong to the process and the file, not to a descriptor: unlocking or
-//!   closing any descriptor of the file ends them all, and so ends what they brought.
-//!
-//! What each descriptor's lock brought stands in a table indexed by the descriptor: the serial number
-//! of the thread's seat, with a bit for each kind of lock. A seat's serial number is never used twice,
-//! so what was written by a thread that has ended, or by the parent of a forked child, means nothing.
+//!   closing any descriptor of the file ends them all, and so ends what they brought this thread.
+//! * A number is anybody's again as soon as it is closed, by whatever call. So what a lock has brought is
+//!   the taker's own (see `brought`): no other thread is ever refused a number for it, and it is the
+//!   taker who gives it back. Before close(2) the record is gone.
 
 use crate::barrier::Barrier;
-use crate::file_lock::{self, FileLock, Identity, LockKind};
+use crate::file_lock::{self, FileLock, LockKind};
+use crate::seat::Seat;
 use crate::source_line::SourceLine;
-use crate::sync::{AtomicI32, AtomicPtr, AtomicU64, Ordering, step};
+use crate::sync::step;
 use crate::wait::Wait;
-use crate::{Error, current, process};
+use crate::{Error, current, process, thread};
 use nix::errno::Errno;
 use std::ffi::c_char;
 use std::os::fd::RawFd;
-use std::ptr;
 
 /// What a file is to be locked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,54 +36,6 @@ pub enum LockRequest {
     Read,
     /// Not at all.
     Unlock,
-}
-
-impl LockKind {
-    /// Its bit in an entry of the table.
-    fn bit(self) -> u64 {
-        match self {
-            LockKind::Flock => 1,
-            LockKind::Classic => 2,
-            LockKind::Description => 4,
-        }
-    }
-}
-
-/// The bits of an entry that name kinds of locks; the others are a seat's serial number, doubled.
-const KINDS: u64 = 7;
-
-const CHUNK: usize = 1 << 15;
-type Chunk = [AtomicU64; CHUNK];
-
-/// An entry for each descriptor that there can be, in chunks that are made when they are needed.
-static TABLE: [AtomicPtr<Chunk>; 1 << 16] = [const { AtomicPtr::new(ptr::null_mut()) }; 1 << 16];
-/// The highest descriptor whose entry was ever used.
-static HIGHEST: AtomicI32 = AtomicI32::new(-1);
-
-/// The entry of a descriptor, if one was ever made.
-fn entry(descriptor: RawFd) -> Option<&'static AtomicU64> {
-    let index = usize::try_from(descriptor).ok()?;
-    // SAFETY: null or a chunk that is never freed.
-    let chunk = unsafe { TABLE[index / CHUNK].load(Ordering::Acquire).as_ref() };
-    chunk.map(|chunk| &chunk[index % CHUNK])
-}
-
-/// The entry of a descriptor; `None` for a number that cannot be one.
-fn entry_or_new(descriptor: RawFd) -> Option<&'static AtomicU64> {
-    if let Some(entry) = entry(descriptor) {
-        return Some(entry);
-    }
-    let place = &TABLE[usize::try_from(descriptor).ok()? / CHUNK];
-    let chunk: Box<Chunk> =
-        (0..CHUNK).map(|_| AtomicU64::new(0)).collect::<Vec<_>>().try_into().ok()?;
-    let chunk = Box::into_raw(chunk);
-    let made =
-        place.compare_exchange(ptr::null_mut(), chunk, Ordering::AcqRel, Ordering::Acquire).is_ok();
-    if !made {
-        // SAFETY: it came from a box, and nobody else has seen it.
-        drop(unsafe { Box::from_raw(chunk) });
-    }
-    entry(descriptor)
 }
 
 impl Barrier {
@@ -106,34 +57,30 @@ impl Barrier {
         file: *const c_char,
         line: u32,
     ) -> Option<Result<(), Errno>> {
-        let (seat, entry) = (current::get(), entry(lock.descriptor)?);
-        let (before, bit) = (entry.load(Ordering::Relaxed), lock.kind.bit());
-        // SAFETY: the caller's promise.
-        let place = unsafe { SourceLine::new(file, line) };
+        let seat = current::get();
+        if !seat.serves(number) {
+            return None;
+        }
         match request {
-            LockRequest::Write
-                if before & KINDS == 0 && lock.descriptor <= HIGHEST.load(Ordering::Relaxed) =>
-            {
-                if !seat.serves(number) || !seat.try_enter(|seat| seat.set_place(place)) {
+            LockRequest::Write if seat.brought().has_room(lock) => {
+                // SAFETY: the caller's promise.
+                let place = unsafe { SourceLine::new(file, line) };
+                if !seat.try_enter(|seat| seat.set_place(place)) {
                     return None;
                 }
                 let locked = lock.write(wait);
                 if locked.is_ok() {
-                    entry.store((seat.serial() * 2) | bit, Ordering::Relaxed);
+                    seat.brought().add(lock);
                 } else {
                     Barrier::leave_shared_at_once(number);
                 }
                 Some(locked)
             }
             // A classic lock may end what others brought (see `end_classic`).
-            LockRequest::Unlock
-                if lock.kind != LockKind::Classic
-                    && before == (seat.serial() * 2) | bit
-                    && seat.serves(number) =>
-            {
+            LockRequest::Unlock if lock.kind != LockKind::Classic && seat.brought().has(lock) => {
                 // What a failure means for the share is asked of `unlock`.
                 lock.unlock().ok()?;
-                entry.store(0, Ordering::Relaxed);
+                seat.brought().remove(lock);
                 Barrier::leave_shared_at_once(number);
                 Some(Ok(()))
             }
@@ -142,12 +89,11 @@ impl Barrier {
     }
 
     /// Locks or unlocks a whole file by a descriptor, waiting if `wait`, with a share for as long as
-    /// the lock is a write lock.
+    /// the lock is a write lock. What a lock has brought is this thread's, and this barrier's.
     ///
     /// # Errors
     /// As [`Barrier::enter_shared`] and as the system call: [`Error::WouldBlock`] if it would have had
-    /// to wait, else [`Error::System`], that of an interrupted wait included. [`Error::NotHeld`] if
-    /// another thread holds a wrapped lock by this descriptor, or another barrier's.
+    /// to wait, else [`Error::System`], that of an interrupted wait included.
     ///
     /// # Safety
     /// As [`Barrier::enter_shared`] for `file` and `line`.
@@ -161,16 +107,6 @@ impl Barrier {
     ) -> Result<(), Error> {
         // SAFETY: the caller's promise.
         let place = unsafe { SourceLine::new(file, line) };
-        self.lock_file_at(lock, request, wait, place)
-    }
-
-    pub(crate) fn lock_file_at(
-        &self,
-        lock: FileLock,
-        request: LockRequest,
-        wait: bool,
-        place: SourceLine,
-    ) -> Result<(), Error> {
         let result = match request {
             LockRequest::Write => self.lock_to_write(lock, wait, place),
             LockRequest::Read => self.lock_to_read(lock, wait),
@@ -184,30 +120,20 @@ impl Barrier {
         })
     }
 
-    /// Unlocks for a guard that will not be there to try again: whatever the system call says, the
-    /// share ends.
-    pub(crate) fn end_lock(&self, lock: FileLock) {
-        let brought = self.brought(lock.descriptor).unwrap_or(0) & lock.kind.bit();
-        if lock.unlock() == Err(Errno::EINTR) {
-            let _ = lock.unlock();
-        }
-        step("write lock: unlocked");
-        if brought != 0 {
-            let _ = self.give_back(lock.descriptor, brought);
-        }
-    }
-
     fn lock_to_write(&self, lock: FileLock, wait: bool, place: SourceLine) -> Result<(), Refused> {
-        if self.brought(lock.descriptor)? & lock.kind.bit() != 0 {
+        if self.seat().is_some_and(|seat| seat.brought().has(lock)) {
             return Ok(lock.write(wait)?);
         }
         self.enter_for(lock, wait, place)?;
         step("write lock: inside");
-        let locked = lock.write(wait);
-        if locked.is_ok() {
+        let seat = self.seat().filter(|seat| seat.brought().reserve());
+        let locked = seat.ok_or(Errno::ENOMEM).and_then(|seat| {
+            lock.write(wait)?;
             step("write lock: locked");
-            self.note(lock);
-        } else {
+            seat.brought().add(lock);
+            Ok(())
+        });
+        if locked.is_err() {
             self.leave_shared()?;
         }
         Ok(locked?)
@@ -226,7 +152,6 @@ impl Barrier {
     }
 
     fn lock_to_read(&self, lock: FileLock, wait: bool) -> Result<(), Refused> {
-        let brought = self.brought(lock.descriptor)? & lock.kind.bit();
         let locked = lock.read(wait);
         // flock(2) has lost the lock that it could not convert; fcntl(2) keeps it.
         let kept = match locked {
@@ -236,104 +161,53 @@ impl Barrier {
             Err(Errno::EINVAL) => true,
             Err(_) => lock.kind != LockKind::Flock,
         };
-        if brought != 0 && !kept {
-            self.give_back(lock.descriptor, brought)?;
+        if !kept {
+            self.give_back(lock)?;
         }
         Ok(locked?)
     }
 
     fn unlock(&self, lock: FileLock) -> Result<(), Refused> {
-        let brought = self.brought(lock.descriptor)? & lock.kind.bit();
         let unlocked = lock.unlock();
         step("write lock: unlocked");
         if matches!(unlocked, Ok(()) | Err(Errno::EBADF)) {
-            if brought != 0 {
-                self.give_back(lock.descriptor, brought)?;
-            }
-            if lock.kind == LockKind::Classic {
-                self.end_classic(file_lock::identity(lock.descriptor))?;
+            self.give_back(lock)?;
+            if lock.kind == LockKind::Classic
+                && let Some(seat) = self.seat()
+            {
+                (0..end_classic(seat, lock.descriptor)).try_for_each(|_| self.leave_shared())?;
             }
         }
         Ok(unlocked?)
     }
 
-    /// close(2), and gives back what write locks by the descriptor brought.
+    /// Gives the share back that this lock has brought this thread, if it has.
+    fn give_back(&self, lock: FileLock) -> Result<(), Refused> {
+        match self.seat() {
+            Some(seat) if seat.brought().remove(lock) => Ok(self.leave_shared()?),
+            _ => Ok(()),
+        }
+    }
+
+    /// close(2), and gives back what this thread's write locks by the descriptor have brought: the
+    /// shares of every barrier, since the descriptor leads to no lock any more.
     ///
     /// # Errors
-    /// [`Error::System`] from close(2), when the descriptor is closed nevertheless;
-    /// [`Error::NotHeld`] as [`Barrier::lock_file`], when it is not.
+    /// [`Error::System`] from close(2), when the descriptor is closed nevertheless.
     ///
     /// # Safety
     /// The descriptor is the caller's to close.
     pub unsafe fn close_descriptor(&self, descriptor: RawFd) -> Result<(), Error> {
-        // SAFETY: the caller's promise.
-        let closed = unsafe { self.close_and_give_back(descriptor) };
-        closed.map_err(|refused| self.error("close", refused))
-    }
-
-    /// # Safety
-    /// As [`Barrier::close_descriptor`].
-    unsafe fn close_and_give_back(&self, descriptor: RawFd) -> Result<(), Refused> {
-        let brought = self.brought(descriptor)?;
-        let identity = file_lock::identity(descriptor);
+        // Taken out of the record before: once it is closed, anybody may have the number.
+        let mut owes = false;
+        thread::for_each_seat(|seat| owes |= owe(seat, descriptor));
         // SAFETY: the caller's promise.
         let closed = unsafe { file_lock::close(descriptor) };
-        if brought != 0 {
-            self.give_back(descriptor, brought)?;
+        step("write lock: closed");
+        if owes {
+            thread::for_each_seat(pay);
         }
-        self.end_classic(identity)?;
-        Ok(closed?)
-    }
-
-    /// Which kinds of write locks by this descriptor have brought this thread a share.
-    fn brought(&self, descriptor: RawFd) -> Result<u64, Refused> {
-        let found = entry(descriptor).map_or(0, |entry| entry.load(Ordering::Relaxed));
-        if found & KINDS == 0 {
-            return Ok(0);
-        }
-        if self.seat().is_some_and(|seat| seat.serial() == (found & !KINDS) / 2) {
-            return Ok(found & KINDS);
-        }
-        if is_anybodys((found & !KINDS) / 2) {
-            return Err(Error::NotHeld { path: self.path().into() }.into());
-        }
-        Ok(0)
-    }
-
-    /// A write lock has brought this thread a share.
-    fn note(&self, lock: FileLock) {
-        let (Some(seat), Some(entry)) = (self.seat(), entry_or_new(lock.descriptor)) else {
-            return;
-        };
-        let before = entry.load(Ordering::Relaxed);
-        let kinds = if before & !KINDS == seat.serial() * 2 { before & KINDS } else { 0 };
-        entry.store((seat.serial() * 2) | kinds | lock.kind.bit(), Ordering::Relaxed);
-        if lock.descriptor > HIGHEST.load(Ordering::Relaxed) {
-            HIGHEST.fetch_max(lock.descriptor, Ordering::Relaxed);
-        }
-    }
-
-    /// Gives the shares of these kinds back.
-    fn give_back(&self, descriptor: RawFd, kinds: u64) -> Result<(), Refused> {
-        if let Some(entry) = entry(descriptor) {
-            entry.store(entry.load(Ordering::Relaxed) & !kinds, Ordering::Relaxed);
-        }
-        (0..kinds.count_ones()).try_for_each(|_| Ok(self.leave_shared()?))
-    }
-
-    /// The classic locks of this file are gone, by whichever descriptor they were taken.
-    fn end_classic(&self, identity: Option<Identity>) -> Result<(), Refused> {
-        let classic = LockKind::Classic.bit();
-        for descriptor in 0..=HIGHEST.load(Ordering::Relaxed) {
-            let Some(entry) = entry(descriptor) else { continue };
-            if entry.load(Ordering::Relaxed) & classic != 0
-                && file_lock::identity(descriptor) == identity
-                && self.brought(descriptor).is_ok_and(|brought| brought & classic != 0)
-            {
-                self.give_back(descriptor, classic)?;
-            }
-        }
-        Ok(())
+        closed.map_err(|error| Error::system("close", self.path(), error))
     }
 
     fn error(&self, call: &'static str, refused: Refused) -> Error {
@@ -341,6 +215,39 @@ impl Barrier {
             Refused::System(error) => Error::system(call, self.path(), error),
             Refused::Barrier(error) => error,
         }
+    }
+}
+
+/// The classic locks of this descriptor's file are gone, by whichever descriptor this thread took them;
+/// so are those by numbers that are closed. How many shares they had brought.
+fn end_classic(seat: &Seat, descriptor: RawFd) -> u32 {
+    if !seat.brought().has_classic() {
+        return 0;
+    }
+    let file = file_lock::identity(descriptor);
+    seat.brought().remove_classic(|other| {
+        let found = file_lock::identity(other);
+        found.is_none() || found == file
+    })
+}
+
+/// Takes what ends with this descriptor out of the record. True if the seat owes shares for it.
+fn owe(seat: &Seat, descriptor: RawFd) -> bool {
+    let brought = seat.brought();
+    let classic = end_classic(seat, descriptor);
+    let others = [LockKind::Flock, LockKind::Description]
+        .map(|kind| u32::from(brought.remove(FileLock { descriptor, kind })));
+    brought.owe(classic + others.iter().sum::<u32>())
+}
+
+/// Gives the shares back that the seat owes.
+fn pay(seat: &Seat) {
+    let owed = seat.brought().take_owed();
+    if owed > 0
+        && let Some(barrier) = process::open_barrier(seat.barrier())
+    {
+        // One that is not held any more was given back by other means.
+        let _ = (0..owed).try_for_each(|_| barrier.leave_shared());
     }
 }
 
@@ -360,13 +267,4 @@ impl From<Error> for Refused {
     fn from(error: Error) -> Refused {
         Refused::Barrier(error)
     }
-}
-
-/// Whether a seat of this serial number is registered in this process.
-fn is_anybodys(serial: u64) -> bool {
-    let _ = process::incarnation();
-    let open = process::lock().open_barriers();
-    open.iter()
-        .filter_map(|inner| inner.attachment_of_this_process())
-        .any(|attachment| attachment.seats().iter().any(|seat| seat.serial() == serial))
 }

@@ -1,35 +1,38 @@
 //! Write locks: a share, then the file's lock.
 //!
-//! The one-line way to wrap every write lock of a program, by the rules of `wrapped`.
+//! The one-line way to wrap every write lock of a program, by the rules of `wrapped`. Here a guard holds
+//! what there the thread's record does.
 
 use crate::Error;
 use crate::barrier::Barrier;
 use crate::file_lock::{FileLock, LockKind};
 use crate::process;
-use crate::wrapped::LockRequest;
+use crate::shared::SharedGuard;
+use crate::sync::step;
+use nix::errno::Errno;
 use nix::libc::EINTR;
 use std::fs::File;
-use std::marker::PhantomData;
 use std::os::fd::AsRawFd;
-use std::panic::Location;
 
 /// A share of a barrier and flock(2) `LOCK_EX` on a file, given back in the opposite order.
+///
+/// flock(2) locks an open file description, whichever thread asks: two of these by one [`File`] hold one
+/// lock together, and the first of them that ends unlocks the file. Threads that are to exclude each
+/// other open it once each.
 #[derive(Debug)]
 #[must_use = "the lock is given back when this is dropped"]
 pub struct WriteLock<'b, 'f> {
-    barrier: &'b Barrier,
     file: &'f File,
     incarnation: u64,
-    /// It belongs to its thread, as its share does.
-    not_send: PhantomData<*const ()>,
+    /// Dropped last.
+    _share: SharedGuard<'b>,
 }
 
 impl<'b, 'f> WriteLock<'b, 'f> {
     /// Waits for both.
     ///
     /// # Errors
-    /// [`Error::System`] from flock(2); [`Error::NotHeld`] if another thread holds one by this very
-    /// file; else as [`Barrier::shared`].
+    /// [`Error::System`] from flock(2); else as [`Barrier::shared`].
     ///
     /// # Examples
     /// ```
@@ -62,10 +65,22 @@ impl<'b, 'f> WriteLock<'b, 'f> {
 
     #[track_caller]
     fn lock(barrier: &'b Barrier, file: &'f File, wait: bool) -> Result<Self, Error> {
-        let place = Location::caller().into();
-        barrier.lock_file_at(flock(file), LockRequest::Write, wait, place)?;
-        let incarnation = process::incarnation();
-        Ok(WriteLock { barrier, file, incarnation, not_send: PhantomData })
+        let lock = flock(file);
+        let failed = |error| Error::system("flock", barrier.path(), error);
+        let share = match barrier.try_shared() {
+            Err(Error::WouldBlock { .. }) if wait => {
+                lock.unlock().map_err(failed)?;
+                barrier.shared()?
+            }
+            result => result?,
+        };
+        step("write lock: inside");
+        lock.write(wait).map_err(|error| match error {
+            Errno::EAGAIN if !wait => Error::WouldBlock { path: barrier.path().into() },
+            error => failed(error),
+        })?;
+        step("write lock: locked");
+        Ok(WriteLock { file, incarnation: process::incarnation(), _share: share })
     }
 }
 
@@ -77,7 +92,11 @@ impl Drop for WriteLock<'_, '_> {
     fn drop(&mut self) {
         // A child shares the description, and with it the lock, but that is its parent's.
         if process::is_current(self.incarnation) {
-            self.barrier.end_lock(flock(self.file));
+            // Nobody will be there to try again: whatever flock(2) says, the share ends.
+            if flock(self.file).unlock() == Err(Errno::EINTR) {
+                let _ = flock(self.file).unlock();
+            }
+            step("write lock: unlocked");
         }
     }
 }

@@ -401,7 +401,8 @@ static int read_it(stillpoint *b) { return wrapped(b, shared_kind, shared_file, 
 static int unlock_it(stillpoint *b) { return wrapped(b, shared_kind, shared_file, UNLOCK, false); }
 static int close_it(stillpoint *b) { return stillpoint_close_fd(b, shared_file); }
 
-static void another_thread_is_refused(stillpoint *b)
+/* As flock(2) and fcntl(2) have it. What a lock brought is the thread's that asked for it. */
+static void another_thread_by_the_same_number(stillpoint *b)
 {
     struct worker other;
     hire(&other);
@@ -410,19 +411,26 @@ static void another_thread_is_refused(stillpoint *b)
         shared_file = file("mailbox");
         shared_kind = *kind;
         EXPECT(lock_it(b), 0);
-        EXPECT(ask(&other, lock_it, b), -EPERM);
-        EXPECT(ask(&other, read_it, b), -EPERM);
-        EXPECT(ask(&other, unlock_it, b), -EPERM);
-        EXPECT(ask(&other, close_it, b), -EPERM);
+        EXPECT(ask(&other, lock_it, b), 0);
+        EXPECT(ask(&other, depth, b), 1);
+        EXPECT(stillpoint_depth(b), 1);
+        /* The one ends the lock of both, and not the other's share. */
+        EXPECT(ask(&other, unlock_it, b), 0);
         EXPECT(ask(&other, depth, b), 0);
-        EXPECT(found(*kind, rival), 'w');
+        EXPECT(found(*kind, rival), '-');
+        EXPECT(stillpoint_depth(b), 1);
+        EXPECT(ask(&other, read_it, b), 0);
+        EXPECT(ask(&other, unlock_it, b), 0);
         EXPECT(stillpoint_depth(b), 1);
         EXPECT(unlock_it(b), 0);
-        /* One after the other they may use it. */
+        EXPECT(stillpoint_depth(b), 0);
+        /* One after the other, and closed by one who did not lock it. */
         EXPECT(ask(&other, lock_it, b), 0);
-        EXPECT(unlock_it(b), -EPERM);
-        EXPECT(ask(&other, unlock_it, b), 0);
-        close(shared_file);
+        EXPECT(close_it(b), 0);
+        EXPECT(found(*kind, rival), '-');
+        EXPECT(ask(&other, depth, b), 1);
+        EXPECT(ask(&other, close_it, b), -EBADF);
+        EXPECT(ask(&other, depth, b), 0);
         close(rival);
     }
     dismiss(&other);
@@ -451,7 +459,7 @@ static void the_lock_of_a_thread_that_has_ended(stillpoint *b)
     close(rival);
 }
 
-static void a_lock_belongs_to_one_barrier(stillpoint *b)
+static void a_file_of_two_barriers(stillpoint *b)
 {
     char place[600];
     stillpoint *second;
@@ -460,13 +468,24 @@ static void a_lock_belongs_to_one_barrier(stillpoint *b)
     EACH_KIND(kind) {
         int fd = file("mailbox");
         EXPECT(wrapped(b, *kind, fd, WRITE, true), 0);
-        EXPECT(wrapped(second, *kind, fd, WRITE, true), -EPERM);
-        EXPECT(wrapped(second, *kind, fd, UNLOCK, true), -EPERM);
-        EXPECT(stillpoint_close_fd(second, fd), -EPERM);
+        EXPECT(wrapped(second, *kind, fd, WRITE, true), 0);
+        EXPECT(stillpoint_depth(b), 1);
+        EXPECT(stillpoint_depth(second), 1);
+        EXPECT(wrapped(second, *kind, fd, UNLOCK, true), 0);
         EXPECT(stillpoint_depth(b), 1);
         EXPECT(stillpoint_depth(second), 0);
         EXPECT(wrapped(b, *kind, fd, UNLOCK, true), 0);
-        close(fd);
+        EXPECT(stillpoint_depth(b), 0);
+        /* Closed by one handle it is closed for all. */
+        EXPECT(wrapped(b, *kind, fd, WRITE, true), 0);
+        EXPECT(wrapped(second, *kind, fd, WRITE, true), 0);
+        EXPECT(stillpoint_close_fd(second, fd), 0);
+        EXPECT(stillpoint_depth(b), 0);
+        EXPECT(stillpoint_depth(second), 0);
+        fd = file("mailbox");
+        EXPECT(wrapped(b, *kind, fd, WRITE, true), 0);
+        EXPECT(stillpoint_close_fd(second, fd), 0);
+        EXPECT(stillpoint_depth(b), 0);
     }
     stillpoint_close(second);
 }
@@ -524,8 +543,8 @@ int main(int argc, char **argv)
     RUN(several_kinds_by_one_descriptor);
     RUN(a_plain_close_leaves_the_share);
     RUN(a_copy_of_the_descriptor);
-    RUN(another_thread_is_refused);
+    RUN(another_thread_by_the_same_number);
     RUN(the_lock_of_a_thread_that_has_ended);
-    RUN(a_lock_belongs_to_one_barrier);
+    RUN(a_file_of_two_barriers);
     RUN(in_a_forked_child);
 }

@@ -14,5 +14,6 @@ mod assertions;
 mod daemon;
 mod header;
 mod install;
+mod loads;
 mod manual;
 mod programs;
