@@ -32,6 +32,26 @@ fn a_dirty_barrier_makes_snapshots_that_are_not_clean() {
     assert_eq!(last["barriers"][0]["at_grant"]["acknowledged"], 0);
 }
 
+/// A unit or a cron job is red, and there is a snapshot all the same.
+#[test]
+fn one_that_is_kept_can_be_told_by_the_exit_status() {
+    let scene = Scene::new();
+    let keep = ["mail", "--on-dirty", "keep", "--", "true"];
+    scene.snapshot(keep).assert_code(0);
+    let mut writer = scene.environment(std::process::Command::new("sh"));
+    run(writer.args(["-c", LOST_WRITER]));
+    let done = scene.snapshot(keep);
+    done.assert_code(65);
+    assert!(done.stderr.contains("is not clean"), "{done:?}");
+    let manifest = scene.manifests().pop().unwrap();
+    assert_eq!(done.stdout.trim(), manifest["name"]);
+    assert_eq!((&manifest["status"], &manifest["clean"]), (&"complete".into(), &false.into()));
+    // As a unit gives it, and its settings go before.
+    scene
+        .snapshot(["mail", "--on-dirty", "keep", "--on-dirty", "warn", "--", "true"])
+        .assert_code(0);
+}
+
 #[test]
 fn a_writer_lost_in_the_pause_itself_spoils_the_snapshot() {
     let scene = Scene::new();

@@ -130,7 +130,7 @@ pub struct Arguments {
     also: Vec<Also>,
 
     /// What to do when a writer was lost inside the barrier
-    #[arg(long, value_name = "ACTION", default_value = "warn")]
+    #[arg(long, value_name = "ACTION", default_value = "warn", overrides_with = "on_dirty")]
     on_dirty: OnDirty,
 
     /// The folder of the manifests [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog]
@@ -175,6 +175,8 @@ pub struct Arguments {
 enum OnDirty {
     /// Keep the snapshot and say that it is not clean
     Warn,
+    /// The same, and exit 65
+    Keep,
     /// No snapshot, exit 65
     Fail,
 }
@@ -193,6 +195,15 @@ impl Arguments {
         let folders =
             folders.map(|path| path.canonicalize().unwrap_or_else(|_| without_links(path)));
         volumes.chain(folders).collect()
+    }
+
+    /// How well it went when it did.
+    fn exit_of(&self, record: Option<&Manifest>) -> Exit {
+        let is_dirty = record.is_some_and(|manifest| manifest.reason.is_some());
+        match is_dirty && self.on_dirty == OnDirty::Keep {
+            true => Exit::DATA,
+            false => Exit::SUCCESS,
+        }
     }
 
     /// The name of the provider that is asked for.
@@ -216,15 +227,18 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let metrics = metrics.filter(|_| writable.is_ok() && !arguments.dry_run);
     let outcome = writable.map_err(Into::into).and_then(|()| snapshot(&arguments, &mut record));
     let error = outcome.as_ref().err();
+    let exit = match error {
+        Some(error) => from_error(error, Exit::CONFLICT),
+        None => arguments.exit_of(record.as_ref()),
+    };
     if let (Some(manifest), false) = (&record, arguments.dry_run) {
         report::log(manifest, error);
     }
     if let Some(file) = metrics {
-        let exit = error.map_or(Exit::SUCCESS, |error| from_error(error, Exit::CONFLICT));
         metrics::write(file, &arguments, record.as_ref(), exit).unwrap_or_else(|what| warn(&what));
     }
     report::print(&arguments, record.as_ref(), error)?;
-    outcome.map(|()| Exit::SUCCESS)
+    outcome.map(|()| exit)
 }
 
 fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Result<()> {
