@@ -7,7 +7,7 @@
 
 use crate::layout::{FILE_SIZE, MAGIC, MAJOR, MINOR, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
 use crate::sync::step;
-use crate::{Error, sys};
+use crate::{Error, standard, sys};
 use nix::fcntl::posix_fallocate;
 use nix::libc;
 use nix::sys::statfs::{Statfs, fstatfs, statfs};
@@ -112,6 +112,7 @@ pub(crate) fn open_fresh(
     writable: bool,
     known: Option<Identity>,
 ) -> Result<(File, Identity), Error> {
+    let _standard = standard::keep();
     let file = OpenOptions::new()
         .read(true)
         .write(writable)
@@ -280,6 +281,7 @@ impl Birth {
 /// Makes a barrier aside and links it into place. [`Error::Exists`] if something is there.
 pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
     check_folder(path, None)?;
+    let _standard = standard::keep();
     let failed = |source| match opening_failed(path, source) {
         Error::System { path, source, .. } => Error::Create { path, source },
         error => error,
@@ -326,6 +328,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// A file that is there and cannot be read is an error. Who took that for not knowing would join a
 /// barrier that another boot left, and, as its member, keep everybody from making it ready.
 pub(crate) fn boot_id(path: &Path) -> Result<Option<[u32; 4]>, Error> {
+    let _standard = standard::keep();
     let text = match fs::read_to_string(BOOT_ID) {
         Ok(text) => text,
         Err(error) => {

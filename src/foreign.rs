@@ -15,6 +15,7 @@
 
 use crate::file::Identity;
 use crate::report::Writer;
+use crate::standard;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -60,6 +61,7 @@ pub struct FlockUser {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn lock_holders(file: &File) -> Vec<Writer> {
+    let _standard = standard::keep();
     let Ok(metadata) = file.metadata() else {
         return Vec::new();
     };
@@ -138,6 +140,7 @@ impl Lock {
 }
 
 fn listed(file: Identity) -> impl Iterator<Item = Lock> {
+    let _standard = standard::keep();
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     let found: Vec<Lock> = locks.lines().filter_map(|line| Lock::parse(line, file)).collect();
     found.into_iter()

@@ -74,7 +74,7 @@ impl Held {
             return Ok(taken.is_some());
         }
         let process = process::lock();
-        let held = Lifeline::hold(&process, place, false, try_lock)?;
+        let held = Lifeline::hold(&process, place, place.open_to_read()?, false, try_lock)?;
         Ok(held.map(|(lifeline, ())| self.locks.push(lifeline)).is_some())
     }
 

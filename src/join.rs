@@ -92,7 +92,7 @@ pub(crate) fn claim(
     };
     let keep_descriptor = kind == KIND_COMMAND;
     let looks_free = |index: &u32| slots[*index as usize].kind.load(Ordering::Relaxed) == KIND_FREE;
-    let held = Lifeline::hold(process, place, keep_descriptor, |file| {
+    let held = Lifeline::hold(process, place, place.open_fresh()?, keep_descriptor, |file| {
         if !become_member(file)? {
             return Ok(None);
         }

@@ -35,7 +35,7 @@
 //! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
 //! | `status`, `stats`, `report`, `foreign` | who is named, and what is counted |
 //! | `freeze` | a pause that one process keeps and another ends |
-//! | `file`, `options`, `barrier`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
+//! | `file`, `standard`, `options`, `barrier`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
 //! | `reclaim` | writers that die |
 //! | `cover`, `command_share` | commands that run under a share or a pause |
 //! | `wrapped`, `brought`, `file_lock`, `write_lock` | a share around every write lock of a program |
@@ -80,6 +80,7 @@ mod report;
 mod seat;
 mod shared;
 mod source_line;
+mod standard;
 mod stats;
 mod status;
 #[cfg(stillpoint_steps)]

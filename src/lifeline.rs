@@ -40,9 +40,14 @@ impl Place {
         Place { path, identity, spare: AtomicI32::new(-1) }
     }
 
-    /// A fresh description of this very file.
+    /// A fresh description of this very file, writable, as exclusive locks of a description want it.
     pub(crate) fn open_fresh(&self) -> Result<File, Error> {
         file::open_fresh(&self.path, true, Some(self.identity)).map(|(file, _)| file)
+    }
+
+    /// One that can only be read, which is enough to ask, and for flock(2).
+    pub(crate) fn open_to_read(&self) -> Result<File, Error> {
+        file::open_fresh(&self.path, false, Some(self.identity)).map(|(file, _)| file)
     }
 
     /// Whether nobody holds the byte. A question that cannot be asked is answered no.
@@ -56,7 +61,7 @@ impl Place {
             let file = unsafe { BorrowedFd::borrow_raw(spare) };
             return sys::is_byte_free(&file, byte);
         }
-        let Ok(file) = self.open_fresh() else { return false };
+        let Ok(file) = self.open_to_read() else { return false };
         let free = sys::is_byte_free(&file, byte);
         let fresh = file.as_raw_fd();
         if self.spare.compare_exchange(spare, fresh, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
@@ -103,16 +108,16 @@ pub(crate) struct Lifeline {
 }
 
 impl Lifeline {
-    /// Opens the file afresh, lets `lock` take what it wants there, and holds on to that; `None` if
+    /// Lets `lock` take what it wants of a file that was opened afresh, and holds on to that; `None` if
     /// `lock` took nothing. The process's lock is held by the caller, so that no child is forked
     /// while the descriptor is open.
     pub(crate) fn hold<T>(
         _process: &Locked,
         place: &Place,
+        file: File,
         keep_descriptor: bool,
         lock: impl FnOnce(&File) -> std::io::Result<Option<T>>,
     ) -> Result<Option<(Lifeline, T)>, Error> {
-        let file = place.open_fresh()?;
         step("lifeline: opened");
         let locked = lock(&file).map_err(|source| Error::system("lock", &place.path, source))?;
         let Some(locked) = locked else {
@@ -136,7 +141,7 @@ impl Lifeline {
         byte: LockByte,
         keep_descriptor: bool,
     ) -> Result<Option<Lifeline>, Error> {
-        let held = Lifeline::hold(process, place, keep_descriptor, |file| {
+        let held = Lifeline::hold(process, place, place.open_fresh()?, keep_descriptor, |file| {
             Ok(sys::try_lock_byte(file, byte, Mode::Exclusive)?.then_some(()))
         })?;
         Ok(held.map(|(lifeline, ())| lifeline))
@@ -184,7 +189,7 @@ mod tests {
         assert!(place.is_free(byte));
         // SAFETY: the question has just opened it, and nothing closes it meanwhile.
         let spare = unsafe { BorrowedFd::borrow_raw(place.spare.load(Ordering::Relaxed)) };
-        assert!(sys::try_lock_byte(&spare, byte, Mode::Exclusive).unwrap());
+        assert!(sys::try_lock_byte(&spare, byte, Mode::Shared).unwrap());
         assert!(place.is_free(byte), "asked of the description that holds it");
         let parts = barrier.inner.attached().unwrap().parts;
         parts.slots()[9].word.store(1, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 //! barrier's group could have written them, and nothing is decided by them.
 
 use crate::layout::Slot;
+use crate::standard;
 use crate::sync::Ordering;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -44,6 +45,7 @@ impl Writer {
 
     /// A process known by its id alone.
     pub(crate) fn of_process(pid: u32) -> Writer {
+        let _standard = standard::keep();
         let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         Writer {
             slot: None,
@@ -59,6 +61,7 @@ impl Writer {
 
 /// proc(5): the kernel function that the process sleeps in.
 fn wait_channel(pid: u32) -> Option<String> {
+    let _standard = standard::keep();
     let name = std::fs::read_to_string(format!("/proc/{pid}/wchan")).ok()?;
     let name = name.trim();
     (!name.is_empty() && name != "0").then(|| name.to_string())

@@ -5,9 +5,9 @@
 
 use crate::failure::{Failure, answer};
 use crate::handle::Handle;
+use crate::message;
 use barrier::Barrier;
 use std::ffi::{CStr, c_char, c_int, c_uint};
-use std::io::Write;
 
 /// This thread holds no share.
 ///
@@ -55,7 +55,7 @@ unsafe fn assert(
     // SAFETY: the caller's promise.
     let file = if file.is_null() { c"?" } else { unsafe { CStr::from_ptr(file) } };
     let (file, pid) = (file.to_string_lossy(), std::process::id());
-    let _ = writeln!(std::io::stderr(), "{file}:{line}: stillpoint[{pid}]: {leak}");
+    message::say(&format!("{file}:{line}: stillpoint[{pid}]: {leak}\n"));
     if wanted != "log" {
         std::process::abort();
     }

@@ -16,6 +16,7 @@ mod failure;
 mod handle;
 mod lifecycle;
 mod locks;
+mod message;
 mod shared;
 
 /// A duration as C gives it; a negative one is none.

@@ -11,6 +11,7 @@ mod harness;
 mod image;
 
 mod assertions;
+mod closed;
 mod daemon;
 mod header;
 mod install;
