@@ -31,7 +31,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let named = arguments.selection.filter.is_for_commands();
     let wanted =
         |manifest: &Manifest| (arguments.any || manifest.clean) && (named || manifest.has_data());
-    let Some(newest) = contents.newest(wanted) else {
+    let Some(newest) = choose(&contents, wanted)? else {
         return Err(none(&contents, arguments.any, &arguments.selection.describe()).into());
     };
     let catalogue = arguments.selection.place.catalogue();
@@ -43,6 +43,32 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     writeln!(out, "{text}")?;
     out.flush()?;
     Ok(Exit::SUCCESS)
+}
+
+/// The newest that is wanted; but if its source is not what it was, and nobody said that this is meant, then
+/// somebody has to decide: handing out the snapshot of a disk that was not mounted empties backups, and
+/// handing out an older one for ever lets them grow old unseen.
+pub fn choose(
+    contents: &Contents,
+    wanted: impl Fn(&Manifest) -> bool,
+) -> Result<Option<&Manifest>, Failure> {
+    let Some(newest) = contents.newest(&wanted) else {
+        return Ok(None);
+    };
+    let Some(rival) = contents.rival(newest, wanted) else {
+        return Ok(Some(newest));
+    };
+    let sources: Vec<String> =
+        newest.sources.iter().map(|source| source.display().to_string()).collect();
+    let message = format!(
+        "{} was taken when {} was on another file system than it was for {}: if it was not mounted, \
+         mount it and take another; if it has moved, take one with --source-changed accept; \
+         or use either by its name",
+        newest.name,
+        sources.join(", "),
+        rival.name
+    );
+    Err(Failure::new(Exit::DATA, message))
 }
 
 /// There is none, but maybe something else.

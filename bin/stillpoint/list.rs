@@ -59,6 +59,8 @@ fn json(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String>
 const HEAD: [&str; 10] =
     ["NAME", "STATUS", "CLEAN", "PROVIDER", "TAKEN", "AGE", "PAUSE", "PINNED", "PATH", "REASON"];
 
+const ELSEWHERE: &str = "source on another file system than before";
+
 /// For people: one line each, the newest at the end, where it is seen.
 fn table(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String> {
     if manifests.is_empty() {
@@ -108,7 +110,11 @@ fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [String; 10] {
         }
         .to_owned(),
         path,
-        manifest.reason.clone().unwrap_or_else(none),
+        match &manifest.reason {
+            Some(reason) => reason.clone(),
+            None if manifest.source_changed => ELSEWHERE.to_owned(),
+            None => none(),
+        },
     ]
 }
 

@@ -106,7 +106,7 @@ impl Arguments {
         }
         let contents = self.place.read(word, &self.filter)?;
         let wanted = |manifest: &Manifest| (self.any || manifest.clean) && manifest.has_data();
-        match contents.newest(wanted) {
+        match latest::choose(&contents, wanted)? {
             Some(manifest) => Ok(manifest.name.clone()),
             None => {
                 let place = self.place.describe(word, &self.filter);
@@ -120,6 +120,10 @@ impl Arguments {
         if !self.any && !manifest.clean {
             let reason = manifest.reason.as_deref().unwrap_or("its manifest does not say why");
             exit::warn(&format!("{} is not clean: {reason}", manifest.name));
+        }
+        if manifest.source_changed {
+            let what = "its source was on another file system than those before it";
+            exit::warn(&format!("{}: {what}", manifest.name));
         }
     }
 }

@@ -28,8 +28,7 @@ impl Image {
     /// A tmpfs of this many kibibytes.
     pub fn tmpfs(kibibytes: u32) -> Option<Image> {
         let image = Image::folder("a small tmpfs")?;
-        let size = format!("size={kibibytes}k");
-        must(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(image.path()));
+        image.mount_tmpfs(kibibytes);
         Some(image)
     }
 
@@ -40,10 +39,23 @@ impl Image {
 
     /// Mounts it anew.
     pub fn remount(self) -> Image {
+        self.unmount();
+        self.mount();
+        self
+    }
+
+    pub fn unmount(&self) {
         must(Command::new("umount").arg(self.path()));
+    }
+
+    pub fn mount(&self) {
         let file = self.folder.path().join("image");
         must(Command::new("mount").args(["-o", "loop"]).arg(file).arg(self.path()));
-        self
+    }
+
+    pub fn mount_tmpfs(&self, kibibytes: u32) {
+        let size = format!("size={kibibytes}k");
+        must(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(self.path()));
     }
 
     fn mounted(kind: &str, size: u64, mkfs: &[&str]) -> Option<Image> {
@@ -51,7 +63,7 @@ impl Image {
         let file = image.folder.path().join("image");
         File::create(&file).unwrap().set_len(size).unwrap();
         must(Command::new(mkfs[0]).args(&mkfs[1..]).arg(&file));
-        must(Command::new("mount").args(["-o", "loop"]).arg(&file).arg(image.path()));
+        image.mount();
         Some(image)
     }
 

@@ -27,6 +27,7 @@ mod refused;
 mod replaced;
 mod scene;
 mod series;
+mod sources;
 mod volumes;
 mod writers;
 

@@ -20,6 +20,7 @@ use stillpoint::PauseReport;
 use super::age::Moment;
 use super::clock::ClockRecord;
 use super::identity::{Identity, Presence};
+use super::origin::Origin;
 use super::record::{BarrierRecord, DirtyRecord, ForeignRecord, PauseRecord, WriterRecord};
 use super::volume::{System, Volume};
 use crate::seconds::{milliseconds, timestamp};
@@ -61,6 +62,12 @@ pub struct Manifest {
     pub label: Option<String>,
     pub provider: String,
     pub sources: Vec<PathBuf>,
+    /// Where each of the sources was; empty if they are no paths, `null` if nobody looked.
+    #[serde(default)]
+    pub origins: Option<Vec<Origin>>,
+    /// They were elsewhere when the snapshot before was taken, and nobody said that this is meant.
+    #[serde(default)]
+    pub source_changed: bool,
     pub command: Option<Vec<String>>,
     /// Where the data stands once complete.
     pub path: Option<PathBuf>,
@@ -109,6 +116,8 @@ impl Manifest {
             label: None,
             provider: provider.to_owned(),
             sources: sources.to_owned(),
+            origins: None,
+            source_changed: false,
             command: None,
             path: None,
             partial: None,

@@ -15,6 +15,7 @@ pub mod age;
 pub mod clock;
 pub mod identity;
 pub mod manifest;
+pub mod origin;
 pub mod pin;
 pub mod reading;
 pub mod record;

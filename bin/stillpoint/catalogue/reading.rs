@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use nix::libc::{ELOOP, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK};
 
 use super::Catalogue;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Status};
+use super::series::line;
 
 /// The longest text that is read. Records of all the writers that a barrier has room for fit in.
 const LONGEST: u64 = 8 << 20;
@@ -74,6 +75,29 @@ impl Contents {
     pub fn newest(&self, wanted: impl Fn(&Manifest) -> bool) -> Option<&Manifest> {
         let mut newest_first = self.manifests.iter().rev();
         newest_first.find(|manifest| manifest.is_usable() && wanted(manifest))
+    }
+
+    /// If the source of a snapshot was another one than before: the newest of those before. Its data may be
+    /// gone, as what is not mounted seems to be.
+    pub fn rival(
+        &self,
+        newest: &Manifest,
+        wanted: impl Fn(&Manifest) -> bool,
+    ) -> Option<&Manifest> {
+        let earlier = self.manifests.iter().rev().find(|earlier| {
+            let counts = earlier.status == Status::Complete && wanted(earlier);
+            counts && !earlier.source_changed && line(earlier) == line(newest)
+        });
+        earlier.filter(|_| newest.source_changed)
+    }
+
+    /// The newest clean snapshot that this one would take the place of, had its source not changed: the data
+    /// may be gone.
+    pub fn precursor(&self, manifest: &Manifest) -> Option<&Manifest> {
+        self.manifests.iter().rev().find(|earlier| {
+            let counts = earlier.clean && earlier.status == Status::Complete;
+            counts && !earlier.source_changed && line(earlier) == line(manifest)
+        })
     }
 
     /// The number of a snapshot that is begun now.

@@ -114,6 +114,7 @@ impl Making<'_> {
         settled.map_err(|error| Failure::system("writing the snapshot out", error))?;
         self.signals.check()?;
         if self.manifest.has_data() {
+            self.plan.sources.check_again()?;
             self.identify()?;
             self.manifest.status = Status::Certified;
             self.entry.write(self.manifest).map_err(|error| self.plan.catalogue_failure(&error))?;

@@ -22,6 +22,7 @@ mod provider;
 mod reflink;
 pub mod removal;
 mod report;
+mod sources;
 pub mod sweep;
 mod tree;
 mod volumes;
@@ -38,6 +39,7 @@ use self::foreign::Also;
 use self::making::Making;
 use self::members::Member;
 use self::plan::Plan;
+use self::sources::SourceChanged;
 use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::manifest::Manifest;
 use crate::exit::{Exit, Failure, from_error, warn};
@@ -121,6 +123,14 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", conflicts_with_all = ["btrfs", "reflink", "copy", "zfs", "lvm"])]
     sync: Option<PathBuf>,
 
+    /// Only if something is mounted at this place
+    #[arg(long, value_name = "PATH")]
+    require_mount: Vec<PathBuf>,
+
+    /// What to do when a source is on another file system than before
+    #[arg(long, value_name = "ACTION", default_value = "warn")]
+    source_changed: SourceChanged,
+
     /// Lock Cyrus IMAP too, as its configuration says [default: /etc/imapd.conf]
     #[arg(long, value_name = "IMAPD.CONF", num_args = 0..=1, default_missing_value = "/etc/imapd.conf")]
     cyrus: Option<PathBuf>,
@@ -191,9 +201,8 @@ impl Arguments {
     fn sources(&self) -> Vec<PathBuf> {
         let volumes = [&self.zfs, &self.lvm].into_iter().flatten();
         let volumes = volumes.map(|name| name.strip_prefix("/dev/").unwrap_or(name).into());
-        let folders = self.btrfs.iter().chain(&self.reflink).chain(&self.copy).chain(&self.sync);
         let folders =
-            folders.map(|path| path.canonicalize().unwrap_or_else(|_| without_links(path)));
+            self.folders().map(|path| path.canonicalize().unwrap_or_else(|_| without_links(path)));
         volumes.chain(folders).collect()
     }
 
@@ -204,6 +213,11 @@ impl Arguments {
             true => Exit::DATA,
             false => Exit::SUCCESS,
         }
+    }
+
+    /// What is read that is a path.
+    fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        self.btrfs.iter().chain(&self.reflink).chain(&self.copy).chain(&self.sync)
     }
 
     /// The name of the provider that is asked for.
@@ -258,6 +272,8 @@ fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
         // No writer need wait for a snapshot that will not be kept.
         member.refuse_dirty(arguments.on_dirty, member.barrier.dirty())?;
     }
+    let earlier = plan.catalogue.read().unwrap_or_default();
+    sources::compare(manifest, &earlier, arguments.source_changed)?;
     if arguments.dry_run {
         return Ok(());
     }
@@ -285,6 +301,7 @@ fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Man
         Manifest::begun(plan.name.clone(), plan.provider.name(), plan.provider.sources());
     manifest.label = arguments.label.clone();
     manifest.clock = ClockRecord::now();
+    manifest.origins = Some(plan.sources.origins.clone());
     manifest.volumes = plan.provider.volumes().to_vec();
     manifest.path = plan.target.as_ref().map(|target| target.path());
     manifest.partial = plan.target.as_ref().map(|target| target.partial());

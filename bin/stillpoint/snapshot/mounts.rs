@@ -24,9 +24,12 @@ pub struct Mount {
     /// Major and minor number: one pair for each file system.
     #[serde(rename = "maj:min")]
     pub device: String,
-    /// The block device, if it is on one: btrfs has a number of its own instead of its device's.
-    source: Option<PathBuf>,
+    /// The block device, if it is on one: btrfs has a number of its own instead of its device's. Else what
+    /// it comes from.
+    pub source: Option<PathBuf>,
     pub fstype: String,
+    /// What of the file system is mounted there.
+    pub fsroot: PathBuf,
 }
 
 impl Mount {
@@ -43,12 +46,14 @@ impl Mounts {
         struct Table {
             filesystems: Vec<Mount>,
         }
-        let columns = "TARGET,MAJ:MIN,SOURCE,FSTYPE";
+        let columns = "TARGET,MAJ:MIN,SOURCE,FSTYPE,FSROOT";
         let text = tool::ask("findmnt", &["--json", "--list", "--nofsroot", "-o", columns])?;
         let table: Table = serde_json::from_str(&text).map_err(|error| {
             Failure::new(Exit::UNAVAILABLE, format!("findmnt: cannot read its answer: {error}"))
         })?;
-        Ok(Mounts { all: table.filesystems })
+        // An automounter's place is nothing yet; what it mounts comes later in the list.
+        let all = table.filesystems.into_iter().filter(|mount| mount.fstype != "autofs");
+        Ok(Mounts { all: all.collect() })
     }
 
     /// The mount that an absolute path without symbolic links lies on: the deepest one above it
@@ -83,7 +88,13 @@ mod tests {
     use super::*;
 
     fn mount(target: &str, device: &str) -> Mount {
-        Mount { target: target.into(), device: device.into(), source: None, fstype: "ext4".into() }
+        Mount {
+            target: target.into(),
+            device: device.into(),
+            source: None,
+            fstype: "ext4".into(),
+            fsroot: "/".into(),
+        }
     }
 
     #[test]

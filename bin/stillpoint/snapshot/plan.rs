@@ -17,6 +17,7 @@ use super::lvm::Lvm;
 use super::mounts::Mounts;
 use super::provider::{Provider, Target};
 use super::reflink::Reflink;
+use super::sources::{self, Sources};
 use super::zfs::Zfs;
 use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::recordable;
@@ -32,6 +33,8 @@ pub struct Plan {
     pub target: Option<Target>,
     pub catalogue: Catalogue,
     pub foreign: ForeignLocks,
+    pub sources: Sources,
+    mounts: Mounts,
 }
 
 impl Plan {
@@ -43,23 +46,30 @@ impl Plan {
             Some(name) => checked_name(name)?,
             None => free_name(Timestamp::now(), &catalogue, folder.as_deref()),
         };
+        sources::touch(arguments.folders().chain(&arguments.require_mount));
+        let mounts = Mounts::read()?;
+        sources::require_mounts(&arguments.require_mount, &mounts)?;
         let target = folder.map(|folder| Target { folder, name: name.clone() });
         let provider: Box<dyn Provider> = match arguments {
             Arguments { reflink: Some(source), .. } => Box::new(Reflink::new(source)?),
             Arguments { copy: Some(source), .. } => Box::new(Copy::new(source)?),
             Arguments { btrfs, .. } if !btrfs.is_empty() => Box::new(Btrfs::new(btrfs)?),
-            Arguments { zfs, .. } if !zfs.is_empty() => {
-                Box::new(Zfs::new(zfs, &name, &Mounts::read()?)?)
-            }
+            Arguments { zfs, .. } if !zfs.is_empty() => Box::new(Zfs::new(zfs, &name, &mounts)?),
             Arguments { lvm, size, .. } if !lvm.is_empty() => {
-                Box::new(Lvm::new(lvm, *size, &name, &Mounts::read()?)?)
+                Box::new(Lvm::new(lvm, *size, &name, &mounts)?)
             }
             Arguments { command, sync, .. } => {
                 Box::new(UserCommand::new(command, sync.as_deref(), &name, barriers)?)
             }
         };
         let foreign = ForeignLocks::find(arguments)?;
-        Ok(Plan { name, provider, target, catalogue, foreign })
+        let folders = match provider.volumes() {
+            [] => provider.sources(),
+            // Datasets and logical volumes are named by themselves.
+            _ => &[],
+        };
+        let sources = Sources::look_at(folders, &mounts)?;
+        Ok(Plan { name, provider, target, catalogue, foreign, sources, mounts })
     }
 
     /// Can it succeed?
@@ -69,7 +79,7 @@ impl Plan {
         if self.catalogue.is_taken(&self.name) {
             return Err(self.catalogue_failure(&io::ErrorKind::AlreadyExists.into()));
         }
-        self.provider.check(self.target.as_ref(), &Mounts::read()?)
+        self.provider.check(self.target.as_ref(), &self.mounts)
     }
 
     /// A catalogue that cannot be used, with the way out.

@@ -92,7 +92,8 @@ pub fn labels(barrier: &str, (provider, sources, label): &Series) -> [(&'static 
 /// When the newest clean snapshot of each series was taken, so that one that goes well hides none that
 /// does not; nothing for a series that has none, so that an alert asks for absence too.
 pub fn add_newest_clean(exposition: &mut Exposition, barrier: &str, snapshots: &Contents) {
-    let clean = snapshots.manifests.iter().filter(|found| found.clean && found.is_usable());
+    let counts = |found: &&Manifest| found.clean && !found.source_changed && found.is_usable();
+    let clean = snapshots.manifests.iter().filter(counts);
     // The last one of each stays.
     let newest: BTreeMap<Series, &Manifest> =
         clean.map(|manifest| (series_of(manifest), manifest)).collect();

@@ -1,0 +1,157 @@
+//! The sources of a snapshot, and whether they are what they were.
+//!
+//! When the file system of a source is not mounted, the bare folder is read in its place, and an empty
+//! snapshot is as good as any. Two things tell: what must be mounted (`--require-mount`), and where the
+//! sources of the snapshots before were (`--source-changed`).
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use nix::sys::statvfs::statvfs;
+
+use super::mounts::{Mount, Mounts};
+use crate::catalogue::manifest::Manifest;
+use crate::catalogue::origin::{Origin, are_same};
+use crate::catalogue::reading::Contents;
+use crate::exit::{Exit, Failure, warn};
+use crate::tool;
+
+/// What to do about a source that is on another file system than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SourceChanged {
+    /// Take the snapshot, as one of a series of its own that `latest` does not hand out
+    Warn,
+    /// No snapshot, exit 69
+    Fail,
+    /// It has moved on purpose: go on with the series there
+    Accept,
+}
+
+/// Where the sources are.
+pub struct Sources {
+    pub origins: Vec<Origin>,
+    /// The device of each, which is another one when something is mounted or unmounted.
+    seen: Vec<(PathBuf, u64)>,
+}
+
+impl Sources {
+    /// Of absolute paths without symbolic links.
+    pub fn look_at(sources: &[PathBuf], mounts: &Mounts) -> Result<Sources, Failure> {
+        let mut found = Sources { origins: Vec::new(), seen: Vec::new() };
+        for source in sources {
+            found.origins.extend(origin(source, mounts));
+            let seen = device(source).map_err(|error| Failure::system(source.display(), error))?;
+            found.seen.push((source.clone(), seen));
+        }
+        Ok(found)
+    }
+
+    /// They are where they were.
+    pub fn check_again(&self) -> Result<(), Failure> {
+        for (source, seen) in &self.seen {
+            if device(source).ok() != Some(*seen) {
+                let message = format!(
+                    "{}: something was mounted or unmounted there in the meantime; take another snapshot",
+                    source.display()
+                );
+                return Err(Failure::new(Exit::UNAVAILABLE, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A source may have an automounter, which waits for somebody to come.
+pub fn touch<'a>(sources: impl Iterator<Item = &'a PathBuf>) {
+    for source in sources {
+        let _ = statvfs(source);
+    }
+}
+
+/// Something is mounted at each of these places.
+pub fn require_mounts(places: &[PathBuf], mounts: &Mounts) -> Result<(), Failure> {
+    for place in places {
+        let found = place.canonicalize().unwrap_or_else(|_| place.clone());
+        if !mounts.of(&found).is_some_and(|mount| mount.target == found) {
+            let message = format!(
+                "--require-mount {}: nothing is mounted there; mount it and take another snapshot",
+                place.display()
+            );
+            return Err(Failure::new(Exit::UNAVAILABLE, message));
+        }
+    }
+    Ok(())
+}
+
+/// Compares with the newest clean snapshot of the series, and notes in the manifest what came of it.
+pub fn compare(
+    manifest: &mut Manifest,
+    earlier: &Contents,
+    action: SourceChanged,
+) -> Result<(), Failure> {
+    let Some(before) = earlier.precursor(manifest) else {
+        return Ok(());
+    };
+    let (Some(then), Some(now)) = (&before.origins, &manifest.origins) else {
+        return Ok(());
+    };
+    if are_same(then, now) || action == SourceChanged::Accept {
+        return Ok(());
+    }
+    let changed = manifest.sources.iter().zip(then.iter().zip(now));
+    let changed: Vec<String> = changed
+        .filter(|(_, (then, now))| !then.is_same(now))
+        .map(|(source, (then, now))| {
+            format!("{} is {now}, and was {then}, when {} was taken", source.display(), before.name)
+        })
+        .collect();
+    let what = format!("{}; is it mounted?", changed.join("; "));
+    let accept = "if it has moved on purpose, say --source-changed accept once";
+    if action == SourceChanged::Fail {
+        return Err(Failure::new(
+            Exit::UNAVAILABLE,
+            format!("{what} There is no snapshot; {accept}"),
+        ));
+    }
+    warn(&format!("{what} This snapshot is none that `latest` hands out; {accept}"));
+    manifest.source_changed = true;
+    Ok(())
+}
+
+fn origin(source: &Path, mounts: &Mounts) -> Option<Origin> {
+    let mount = mounts.of(source)?;
+    let below = source.strip_prefix(&mount.target).ok()?;
+    Some(Origin {
+        kind: mount.fstype.clone(),
+        id: id(source, mount),
+        // Without a slash at the end for the root of the mount itself.
+        root: mount.fsroot.join(below).components().collect(),
+        mounted_at: mount.target.clone(),
+    })
+}
+
+/// These make the identifier that statfs(2) tells of their own; others of the number of a device, which may
+/// be another one in the next boot.
+const TELL_THEMSELVES: [&str; 7] = ["ext2", "ext3", "ext4", "btrfs", "zfs", "bcachefs", "jfs"];
+
+fn id(source: &Path, mount: &Mount) -> Option<String> {
+    if TELL_THEMSELVES.contains(&mount.fstype.as_str()) {
+        return statvfs(source).ok().map(|found| format!("{:016x}", found.filesystem_id()));
+    }
+    if let Some(source) = mount.source.as_ref().filter(|source| !source.starts_with("/dev/")) {
+        // A server's export, a folder of another file system, memory.
+        return Some(source.to_string_lossy().into_owned());
+    }
+    // Takes permission to read the device, or udev.
+    let place = mount.target.to_string_lossy();
+    let answer = tool::ask("findmnt", &["-n", "-o", "UUID", "--mountpoint", &place]).ok()?;
+    let of_the_last = answer.lines().last().unwrap_or_default().trim();
+    (!of_the_last.is_empty()).then(|| of_the_last.to_owned())
+}
+
+fn device(path: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(path)?.dev())
+}
