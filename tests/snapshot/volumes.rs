@@ -126,6 +126,11 @@ impl System {
         running.wait();
         wait_for("late snapshot", || self.there().len() == 1);
         assert!(self.there()[0].ends_with("x.partial"));
+        // The tool has the manifest's lock until it ends.
+        wait_for("end of the tool", || {
+            let rows = self.scene.verb(["list", "--json"]).stdout;
+            !rows.contains("\"under_way\": true")
+        });
         self.trouble(self.taking, None);
     }
 

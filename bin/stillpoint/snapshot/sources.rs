@@ -75,7 +75,7 @@ pub fn touch<'a>(sources: impl Iterator<Item = &'a PathBuf>) {
 pub fn require_mounts(places: &[PathBuf], mounts: &Mounts) -> Result<(), Failure> {
     for place in places {
         let found = place.canonicalize().unwrap_or_else(|_| place.clone());
-        if !mounts.of(&found).is_some_and(|mount| mount.target == found) {
+        if mounts.of(&found).is_none_or(|mount| mount.target != found) {
             let message = format!(
                 "--require-mount {}: nothing is mounted there; mount it and take another snapshot",
                 place.display()
