@@ -14,6 +14,7 @@
 //! ```
 
 use crate::barrier::Inner;
+use crate::environment::variable;
 use crate::file::hex;
 use crate::gate::{is_closed, is_inside};
 use crate::join::Attachment;
@@ -52,8 +53,8 @@ pub const HELD: &str = "STILLPOINT_HELD";
 impl Covered {
     /// What the environment claims for this barrier.
     pub(crate) fn from_environment(uuid: [u32; 4]) -> Covered {
-        let text = std::env::var(HELD).unwrap_or_default();
-        Covered { claims: parse(&text, &hex(uuid)), stale: AtomicU32::new(0) }
+        let text = variable(HELD).unwrap_or_default();
+        Covered { claims: parse(&text.to_string_lossy(), &hex(uuid)), stale: AtomicU32::new(0) }
     }
 
     /// The flag of the slots of a process that has claims.
@@ -124,12 +125,11 @@ pub(crate) fn with_exclusive(held: impl Iterator<Item = ([u32; 4], u32)>) -> OsS
 }
 
 fn extend(entries: &str) -> OsString {
-    match std::env::var(HELD) {
-        Ok(before) if !before.is_empty() && !entries.is_empty() => {
-            format!("{before},{entries}").into()
-        }
-        Ok(before) if entries.is_empty() => before.into(),
-        _ => entries.into(),
+    let before = variable(HELD).and_then(|before| before.into_string().ok());
+    match before {
+        Some(before) if !entries.is_empty() => format!("{before},{entries}").into(),
+        Some(before) => before.into(),
+        None => entries.into(),
     }
 }
 

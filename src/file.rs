@@ -5,6 +5,7 @@
 //! is opened afresh by its path, without following a last symbolic link, and compared with the file
 //! that the process already knows (device and inode): a replaced barrier is noticed, not used.
 
+use crate::environment::variable;
 use crate::layout::{FILE_SIZE, MAGIC, MAJOR, MINOR, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
 use crate::sync::step;
 use crate::{Error, standard, sys};
@@ -71,7 +72,6 @@ pub fn barrier_folder(user: bool) -> Result<PathBuf, Error> {
 }
 
 fn folder(user: bool) -> Result<PathBuf, Error> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if user {
         let runtime = variable("XDG_RUNTIME_DIR").ok_or(Error::BadName {
             name: "--user".into(),

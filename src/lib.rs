@@ -35,7 +35,7 @@
 //! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
 //! | `status`, `stats`, `report`, `foreign` | who is named, and what is counted |
 //! | `freeze` | a pause that one process keeps and another ends |
-//! | `file`, `standard`, `options`, `barrier`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
+//! | `file`, `standard`, `environment`, `options`, `barrier`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
 //! | `reclaim` | writers that die |
 //! | `cover`, `command_share` | commands that run under a share or a pause |
 //! | `wrapped`, `brought`, `file_lock`, `write_lock` | a share around every write lock of a program |
@@ -59,6 +59,7 @@ mod counted;
 mod cover;
 mod current;
 mod drain;
+mod environment;
 mod error;
 mod exclusive;
 mod file;
@@ -98,6 +99,7 @@ pub use {
     command_share::{CommandShare, CommandShareOptions},
     counted::OwnedShared,
     cover::{Cover, HELD},
+    environment::{is_untrusted, variable},
     error::{Error, ErrorKind},
     exclusive::{
         Dirty, ExclusiveGuard, ExclusiveOptions, GateChange, PauseReport, Phase, Waiting,

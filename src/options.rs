@@ -2,6 +2,7 @@
 
 use crate::barrier::{Barrier, Inner};
 use crate::cover::Covered;
+use crate::environment::variable;
 use crate::file::{self, Birth, HeaderCopy, Identity};
 use crate::join::{self, Attachment};
 use crate::lifeline::Place;
@@ -147,10 +148,8 @@ impl Options {
     }
 
     fn creates(&self) -> bool {
-        self.create.unwrap_or_else(|| {
-            let asked = std::env::var_os("STILLPOINT_CREATE");
-            asked.is_some_and(|value| !value.is_empty() && value != "0")
-        })
+        self.create
+            .unwrap_or_else(|| variable("STILLPOINT_CREATE").is_some_and(|value| value != "0"))
     }
 
     fn path(&self, name: &OsStr) -> Result<PathBuf, Error> {
@@ -191,7 +190,7 @@ impl Options {
                 inner.attached()?;
                 return Ok(Barrier { id: inner.id, inner });
             }
-            let label = std::env::var("STILLPOINT_LABEL").ok().filter(|label| !label.is_empty());
+            let label = variable("STILLPOINT_LABEL").and_then(|label| label.into_string().ok());
             let inner = Arc::new(Inner {
                 id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
                 place: Place::new(path.clone(), identity),

@@ -12,6 +12,7 @@
 //! is held, so that no handler waits for the thread that it interrupted.
 
 use crate::barrier::{Barrier, Inner};
+use crate::environment::variable;
 use crate::file::Identity;
 use crate::join::Attachment;
 use crate::mapping;
@@ -87,7 +88,7 @@ enum Detector {
 
 impl Detector {
     fn new() -> Detector {
-        let asked = std::env::var_os("STILLPOINT_FORK_CHECK").is_some_and(|how| how == "pid");
+        let asked = variable("STILLPOINT_FORK_CHECK").is_some_and(|how| how == "pid");
         if !asked
             && mapping::rejects_unknown_advice()
             && let Ok(page) = mapping::wiped_on_fork()

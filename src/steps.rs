@@ -44,7 +44,8 @@ pub fn step(name: &'static str) {
 }
 
 fn asked() -> Trouble {
-    let Ok(text) = std::env::var("STILLPOINT_STEPS") else {
+    let text = crate::environment::variable("STILLPOINT_STEPS");
+    let Some(text) = text.and_then(|text| text.into_string().ok()) else {
         return Trouble::None;
     };
     let number = |digits: &str| digits.parse().expect("STILLPOINT_STEPS has a number");

@@ -48,7 +48,7 @@ unsafe fn assert(
     let Some(leak) = leak(Handle::barrier(b)?) else {
         return Ok(0);
     };
-    let wanted = std::env::var("STILLPOINT_ASSERT").unwrap_or_default();
+    let wanted = barrier::variable("STILLPOINT_ASSERT").unwrap_or_default();
     if wanted == "off" {
         return Ok(0);
     }

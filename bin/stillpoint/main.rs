@@ -1,5 +1,6 @@
 //! The command `stillpoint`: one file per verb, and beside them what the verbs share.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -158,6 +159,9 @@ Exit status:
   127  the command was not found";
 
 fn main() -> ExitCode {
+    if stillpoint::is_untrusted() {
+        forget_environment();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -198,4 +202,16 @@ fn main() -> ExitCode {
     });
     signals::die_of_it(exit.code());
     exit.into()
+}
+
+/// Started by somebody who may less than this process may: no variable says where barriers, tools and a
+/// shell are, here or in what is started.
+fn forget_environment() {
+    let set: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
+    for name in set {
+        // SAFETY: there is no other thread yet.
+        unsafe { std::env::remove_var(name) };
+    }
+    // SAFETY: as above.
+    unsafe { std::env::set_var("PATH", "/usr/sbin:/usr/bin:/sbin:/bin") };
 }

@@ -18,3 +18,4 @@ mod install;
 mod loads;
 mod manual;
 mod programs;
+mod setid;
