@@ -14,7 +14,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
 use stillpoint::{Barrier, Keeper};
 
+use crate::apart;
 use crate::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::exit::{Exit, Failure};
 use crate::freezable;
@@ -133,7 +134,8 @@ fn ended(keeper: Pid) -> anyhow::Result<Exit> {
 /// The child: what it returns matters until it has sent the token.
 fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
     let cannot = |what: &'static str| move |error: nix::Error| Failure::system(what, error);
-    close_all_but(word.as_raw_fd())?;
+    apart::close_all_but(&[word.as_raw_fd()])
+        .map_err(|error| Failure::system("/proc/self/fd", error))?;
     let signals =
         Signals::watch().map_err(|error| Failure::system("cannot watch signals", error))?;
     prctl::set_pdeathsig(Signal::SIGTERM).map_err(cannot("prctl"))?;
@@ -162,7 +164,7 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
     }
     let keeper = Keeper::new(guard)?;
     prctl::set_pdeathsig(None).map_err(cannot("prctl"))?;
-    detach().map_err(cannot("cannot leave the session"))?;
+    apart::leave_session().map_err(|error| Failure::system("cannot leave the session", error))?;
     // Fails if the parent is gone: then nobody knows of this pause.
     if File::from(word).write_all(format!("{}\n", keeper.token()).as_bytes()).is_ok() {
         let _ = keeper.serve(signals.cancel());
@@ -184,31 +186,4 @@ fn frozen_already(barrier: &Barrier, error: anyhow::Error) -> anyhow::Error {
         }
         _ => error,
     }
-}
-
-/// What a host has left open in us would otherwise stay open for as long as the pause lasts.
-fn close_all_but(kept: RawFd) -> Result<(), Failure> {
-    let cannot = |error| Failure::system("/proc/self/fd", error);
-    let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")
-        .map_err(cannot)?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|descriptor| *descriptor > 2 && *descriptor != kept)
-        .collect();
-    for descriptor in open {
-        // The one that the folder was read through is closed by now.
-        let _ = unistd::close(descriptor);
-    }
-    Ok(())
-}
-
-/// Nothing of the caller's is kept: its session, its folder, its standard descriptors.
-fn detach() -> nix::Result<()> {
-    unistd::setsid()?;
-    unistd::chdir("/")?;
-    let null = File::options().read(true).write(true).open("/dev/null");
-    let null =
-        null.map_err(|error| error.raw_os_error().map_or(nix::Error::EIO, nix::Error::from_raw))?;
-    unistd::dup2_stdin(&null)?;
-    unistd::dup2_stdout(&null)?;
-    unistd::dup2_stderr(&null)
 }

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use deferred::Deferred;
 use exit::Exit;
 
+mod apart;
 mod catalogue;
 mod child;
 mod completions;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use stillpoint::ExclusiveGuard;
 
-use super::foreign::HeldLocks;
 use super::members::Member;
 use super::plan::Plan;
 use super::{Arguments, OnDirty, provider, sweep, volumes};
@@ -53,7 +52,6 @@ impl Making<'_> {
         let commands = self.plan.provider.commands(target);
         let (guard, foreign) = self.pause()?;
         let made = self.refuse_dirty(&guard).and_then(|()| self.run(commands, &guard));
-        let made = made.and_then(|()| self.check_foreign(&foreign));
         let so_far = guard.report().clone();
         if let Err(error) = made {
             // Opens the gate first of all.
@@ -62,20 +60,14 @@ impl Making<'_> {
             return Err(error);
         }
         let released = guard.release();
-        // Our own writers first: they count in milliseconds.
+        // Our own writers first: they count in milliseconds. Others must have been kept out until now.
+        let kept_out = foreign.check();
         drop(foreign);
-        self.revoked = released.is_err();
         self.manifest.record_pause(released.as_ref().unwrap_or(&so_far));
-        self.manifest.certificate = released.is_ok();
+        self.manifest.certificate = released.is_ok() && kept_out.is_ok();
+        self.revoked = !self.manifest.certificate;
         released?;
-        Ok(())
-    }
-
-    /// Others were kept out all the time.
-    fn check_foreign(&mut self, foreign: &HeldLocks) -> anyhow::Result<()> {
-        let checked = foreign.check();
-        self.revoked |= checked.is_err();
-        Ok(checked?)
+        Ok(kept_out?)
     }
 
     /// The drain itself may have met a writer that died.

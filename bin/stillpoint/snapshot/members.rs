@@ -12,7 +12,6 @@ use super::{Arguments, OnDirty};
 use crate::catalogue::manifest::recordable;
 use crate::catalogue::record::{BarrierRecord, LostRecord};
 use crate::exit::{Exit, Failure, warn};
-
 use crate::freezable;
 use crate::state::{self, State, not_acknowledged};
 

@@ -70,13 +70,16 @@ impl Making<'_> {
 
     fn attempt(&mut self) -> anyhow::Result<(ExclusiveGuard, HeldLocks)> {
         let barriers: Vec<&Barrier> = self.members.iter().map(|member| &member.barrier).collect();
-        let (plan, signals, drain) = (self.plan, &*self.signals, self.arguments.drain);
+        let (plan, signals) = (self.plan, &*self.signals);
+        let (drain, hold) = (self.arguments.drain, self.arguments.hold());
         let records = &mut self.manifest.foreign;
         let (mut held, mut refused) = (HeldLocks::default(), None);
         let mut around = |change| {
             held = HeldLocks::default();
             if change == GateChange::AboutToClose {
-                match plan.foreign.take(drain, signals, records) {
+                // As long as a writer of ours may be kept waiting.
+                let holding = hold.map(|hold| hold.saturating_add(drain));
+                match plan.foreign.take(drain, holding, signals, records) {
                     Ok(taken) => held = taken,
                     Err(error) => refused = Some(error),
                 }
@@ -88,7 +91,7 @@ impl Making<'_> {
         let mut options = ExclusiveOptions {
             patience: self.arguments.patience,
             drain,
-            hold: self.arguments.hold(),
+            hold,
             pacing: self.arguments.min_open.map_or(Pacing::Tenth, Pacing::Open),
             label: Some(self.arguments.label.clone().unwrap_or_else(|| plan.name.clone())),
             around_closing: Some(&mut around),

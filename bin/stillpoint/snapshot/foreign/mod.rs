@@ -4,40 +4,34 @@
 //! our gate for him. So they are polled, at most for the drain limit of an attempt, in the order given;
 //! what was taken goes back when a later one, or the pause, cannot be had. At the end the gate opens
 //! first, since our writers are the ones who wait for milliseconds, and these locks fall right after.
-//! The kernel takes them back from a process that dies. Descriptors are closed on exec: a copy that
-//! outlives us must not keep a mail server waiting.
+//! Descriptors are closed on exec: a copy that outlives us must not keep a mail server waiting.
+//!
+//! Nobody waits for them longer than for our gate, whatever happens to us: the kernel takes them back from a
+//! process that dies, and a watchdog from one that is stopped.
 //!
 //! The lock belongs to the file, not to the name. If somebody puts another file in its place, the
-//! others lock that one and exclude us no more; so the name is asked again when the provider is done.
+//! others lock that one and exclude us no more; so the name is asked again when the gate is open.
 
 mod cyrus;
+mod locking;
+mod watchdog;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
-use stillpoint::Writer;
-
 use self::cyrus::Cyrus;
+use self::locking::{Wait, is_in_place, open, unlock};
+use self::watchdog::Watchdog;
 use super::Arguments;
 use super::plan::known_path;
-use crate::catalogue::leads_to;
 use crate::catalogue::record::ForeignRecord;
 use crate::exit::{Exit, Failure};
 use crate::seconds;
 use crate::signals::Signals;
-use crate::waiting::{Progress, who};
-
-/// Between two attempts at a lock, at first and at most.
-const POLL: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(10));
 
 /// How a file is locked. The two kinds do not see each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,131 +125,112 @@ impl ForeignLocks {
         self.cyrus.is_some().then_some(("CYRUS_HAVELOCK_GLOBAL", "1"))
     }
 
-    /// Takes all of them within the limit, or none.
+    /// Takes all of them within `taking`, or none; then they may be held for `holding`.
     pub fn take(
         &self,
-        limit: Duration,
+        taking: Duration,
+        holding: Option<Duration>,
         signals: &Signals,
         records: &mut [ForeignRecord],
     ) -> anyhow::Result<HeldLocks> {
-        let since = Instant::now();
-        let mut progress = Progress::new();
-        let mut held = HeldLocks::default();
-        for (also, record) in self.wanted.iter().zip(records) {
-            if let (Kind::Cyrus, Some(cyrus)) = (also.kind, &self.cyrus) {
-                cyrus.make_lock_file()?;
-            }
-            let once = Instant::now();
-            held.files.push((also.path.clone(), take(also, since, limit, signals, &mut progress)?));
-            record.waited_ms = Some(seconds::milliseconds(once.elapsed()));
+        if self.wanted.is_empty() {
+            return Ok(HeldLocks::default());
         }
-        Ok(held)
+        if let Some(cyrus) = &self.cyrus {
+            cyrus.make_lock_file()?;
+        }
+        let mut wait = Wait::new(taking, signals);
+        loop {
+            let held = HeldLocks::open(&self.wanted, wait.left())?;
+            if held.lock(&mut wait, records)? && !held.were_given_back() {
+                held.may_be_held(holding);
+                return Ok(held);
+            }
+            wait.begin_again(&self.wanted[0].path)?;
+        }
     }
 }
 
-/// Locks that are held until this goes.
+/// Files that are held locked until this goes.
 #[derive(Debug, Default)]
 pub struct HeldLocks {
-    files: Vec<(PathBuf, File)>,
+    wanted: Vec<Also>,
+    files: Vec<File>,
+    watchdog: Option<Watchdog>,
 }
 
 impl HeldLocks {
-    /// An error if others may have locked another file of one of these names meanwhile.
+    /// Opens them all, with somebody who unlocks them after `limit`.
+    fn open(wanted: &[Also], limit: Duration) -> Result<HeldLocks, Failure> {
+        let files: Result<Vec<File>, Failure> =
+            wanted.iter().map(|also| open(&also.path)).collect();
+        let files = files?;
+        let watchdog = Some(Watchdog::start(&files, Some(limit))?);
+        Ok(HeldLocks { wanted: wanted.to_owned(), files, watchdog })
+    }
+
+    /// Locks them, one after another. False if all of it has to begin again: one was replaced meanwhile,
+    /// and keeps nobody out.
+    fn lock(&self, wait: &mut Wait<'_>, records: &mut [ForeignRecord]) -> anyhow::Result<bool> {
+        for ((also, file), record) in self.wanted.iter().zip(&self.files).zip(records) {
+            let once = Instant::now();
+            if !wait.lock(file, also)? {
+                return Ok(false);
+            }
+            record.waited_ms = Some(seconds::milliseconds(once.elapsed()));
+        }
+        Ok(self.lead_to_their_names()?.is_none())
+    }
+
+    /// Not asked again once it has said yes.
+    fn were_given_back(&self) -> bool {
+        self.watchdog.as_ref().is_some_and(Watchdog::has_let_go)
+    }
+
+    fn may_be_held(&self, limit: Option<Duration>) {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.limit(limit);
+        }
+    }
+
+    /// An error unless they kept everybody out until now: they may have been given back, or others may
+    /// have locked another file of one of these names meanwhile.
     pub fn check(&self) -> Result<(), Failure> {
-        for (path, file) in &self.files {
-            if !leads_to(path, file).unwrap_or(false) {
-                let message = format!(
-                    "{}: was replaced while it was locked, so nothing was kept out; find out who removes lock files",
-                    path.display()
-                );
-                return Err(Failure::new(Exit::LIMIT, message));
+        let message = if self.were_given_back() {
+            "the locks of other programs had reached their limit and were given back before the pause was over: what was made in it is not to be trusted".to_owned()
+        } else if let Some(path) = self.lead_to_their_names()? {
+            format!(
+                "{}: was replaced while it was locked, so nothing was kept out; find out who removes lock files",
+                path.display()
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Failure::new(Exit::LIMIT, message))
+    }
+
+    /// The first that was replaced.
+    fn lead_to_their_names(&self) -> Result<Option<&Path>, Failure> {
+        for (also, file) in self.wanted.iter().zip(&self.files) {
+            if !is_in_place(file, &also.path)? {
+                return Ok(Some(&also.path));
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 
-fn open(path: &Path) -> Result<File, Failure> {
-    let opened = File::options().read(true).write(true).open(path);
-    opened.map_err(|error| {
-        Failure::system(format_args!("{}: cannot be locked", path.display()), error)
-    })
+impl Drop for HeldLocks {
+    fn drop(&mut self) {
+        // The watchdog has them too, for a moment yet.
+        self.files.iter().for_each(unlock);
+    }
 }
 
 /// Device and inode.
 fn identity(file: &File, path: &Path) -> Result<(u64, u64), Failure> {
     let found = file.metadata().map_err(|error| Failure::system(path.display(), error))?;
     Ok((found.dev(), found.ino()))
-}
-
-/// Polls for one lock, until `limit` after `since`.
-fn take(
-    also: &Also,
-    since: Instant,
-    limit: Duration,
-    signals: &Signals,
-    progress: &mut Progress,
-) -> anyhow::Result<File> {
-    let mut pause = POLL.0;
-    loop {
-        let file = open(&also.path)?;
-        let cannot = |error: io::Error| {
-            Failure::system(format_args!("{}: cannot be locked", also.path.display()), error)
-        };
-        let taken = try_lock(&file, also.kind).map_err(cannot)?;
-        // One that was replaced between opening and locking keeps nobody out.
-        if taken && leads_to(&also.path, &file).map_err(cannot)? {
-            return Ok(file);
-        }
-        signals.check()?;
-        let left = limit.saturating_sub(since.elapsed());
-        if left.is_zero() {
-            return Err(not_had(&also.path, &file, since.elapsed()).into());
-        }
-        progress.show_lock(&also.path, since.elapsed(), || holders(&file));
-        std::thread::sleep(pause.min(left));
-        pause = (pause * 2).min(POLL.1);
-    }
-}
-
-fn try_lock(file: &File, kind: Kind) -> io::Result<bool> {
-    if kind == Kind::Flock {
-        return match fs2::FileExt::try_lock_exclusive(file) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            other => other.map(|()| true),
-        };
-    }
-    let whole = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
-    match fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&whole)) {
-        Ok(_) => Ok(true),
-        Err(Errno::EAGAIN | Errno::EACCES | Errno::EINTR) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn holders(file: &File) -> String {
-    let named = |writer: &Writer| who(writer.pid, &writer.comm, "");
-    let names: Vec<String> = stillpoint::lock_holders(file).iter().map(named).collect();
-    match names.is_empty() {
-        true => "somebody who cannot be seen from here".to_string(),
-        false => names.join(", "),
-    }
-}
-
-fn not_had(path: &Path, file: &File, waited: Duration) -> Failure {
-    let message = format!(
-        "{}: still locked by {} after {}; wait longer with --drain, or look what that one does",
-        path.display(),
-        holders(file),
-        seconds::display(waited)
-    );
-    Failure::new(Exit::CONFLICT, message)
 }
 
 #[cfg(test)]

@@ -1,0 +1,102 @@
+//! Locks of other programs: Cyrus's own, by a program that locks as it does, and those of `--also`.
+
+mod cyrus;
+mod files;
+mod limits;
+mod waiting;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::image::must;
+use crate::scene::{Running, Scene, start, wait_for};
+
+/// imapd.conf beyond `configdirectory`, and where Cyrus then locks.
+const LAYOUTS: [(&str, &str); 6] = [
+    ("", "conf/lock/$GLOBAL.lock"),
+    ("hashimapspool: yes\n", "conf/lock/q/$GLOBAL.lock"),
+    ("hashimapspool: yes\nfulldirhash: yes\n", "conf/lock/W/$GLOBAL.lock"),
+    ("mboxname_lockpath: {configdirectory}/../run\n", "conf/../run/$GLOBAL.lock"),
+    ("mboxname_lockpath: {configdirectory}/run\nhashimapspool: 1\n", "conf/run/q/$GLOBAL.lock"),
+    (
+        "mboxname_lockpath: {configdirectory}/run\nhashimapspool: on\nfulldirhash: t\n",
+        "conf/run/W/$GLOBAL.lock",
+    ),
+];
+
+/// The files of each writer, which agree whenever he does not hold the lock.
+const PAIRS: [[&str; 2]; 2] = [["a", "b"], ["c", "d"]];
+
+struct Cyrus {
+    scene: Scene,
+    program: PathBuf,
+    lock: PathBuf,
+}
+
+impl Cyrus {
+    fn new(layout: (&str, &str)) -> Cyrus {
+        let scene = Scene::new();
+        fs::create_dir(scene.path("conf")).unwrap();
+        let text = format!("configdirectory: {}\n{}", scene.path("conf").display(), layout.0);
+        fs::write(scene.path("imapd.conf"), text).unwrap();
+        let program = scene.path("cyrus_writer");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshot/cyrus_writer.c");
+        must(
+            Command::new("gcc")
+                .args(["-Wall", "-Werror", "-D_GNU_SOURCE", "-o"])
+                .arg(&program)
+                .arg(source),
+        );
+        let lock = scene.path(layout.1);
+        Cyrus { scene, program, lock }
+    }
+
+    /// Two writers side by side, which the shared lock does not part.
+    fn writing(&self) -> [Running; 2] {
+        PAIRS.map(|pair| {
+            let [first, second] = pair.map(|file| self.scene.path("store").join(file));
+            let mut writer = Command::new(&self.program);
+            let writer = start(writer.arg("write").arg(&self.lock).args([&first, &second]));
+            wait_for("the first numbers", || second.exists());
+            writer
+        })
+    }
+
+    /// Holds Cyrus's lock shared until it is dropped.
+    fn holding(&self, lock: &Path) -> Running {
+        let said = self.scene.path("said");
+        let mut holder = Command::new(&self.program);
+        holder.arg("hold").arg(lock).stdin(std::process::Stdio::piped());
+        let holder = start(holder.stdout(File::create(&said).unwrap()));
+        wait_for("lock", || fs::read(&said).is_ok_and(|said| said == b"locked\n"));
+        holder
+    }
+
+    fn flag(&self) -> OsString {
+        let mut flag = OsString::from("--cyrus=");
+        flag.push(self.scene.path("imapd.conf"));
+        flag
+    }
+
+    /// A copy under these options.
+    fn copy(&self, name: &str, options: &[&str]) -> Command {
+        let mut copy = self.scene.copy(&["--hold", "10", "--min-open", "0", "--name", name]);
+        copy.args(options);
+        copy
+    }
+
+    /// Whether two files of one writer disagree in a snapshot.
+    fn is_torn(&self, name: &str) -> bool {
+        let read =
+            |file: &str| fs::read(self.scene.path("snapshots").join(name).join(file)).unwrap();
+        PAIRS.iter().any(|[first, second]| read(first) != read(second))
+    }
+
+    /// Whether somebody keeps a Cyrus process out.
+    fn is_locked(&self) -> bool {
+        let file = File::open(&self.lock).unwrap();
+        !stillpoint::lock_holders(&file).is_empty()
+    }
+}
