@@ -92,6 +92,12 @@ impl Barrier {
         hex(self.inner.boot_id)
     }
 
+    /// How many pent-up writers a release wakes at once, 0 for all: see [`Options::readmit`]. 0 too in a
+    /// child that cannot reach the barrier.
+    pub fn readmit(&self) -> u32 {
+        self.inner.attached().map_or(0, |attachment| attachment.readmit)
+    }
+
     /// The device that the barrier file lies on, as stat(2) numbers it.
     pub fn device(&self) -> u64 {
         self.inner.place.identity.device

@@ -16,6 +16,8 @@ pub enum Error {
     Missing {
         /// Where it was looked for.
         path: PathBuf,
+        /// The folder of that path, if it is missing too and nobody makes it with a barrier.
+        folder: Option<PathBuf>,
     },
     /// There is something at this path, but it is no barrier.
     NotABarrier {
@@ -45,12 +47,14 @@ pub enum Error {
         /// How.
         reason: String,
     },
-    /// This user may not open the barrier.
+    /// This user may not do that with the barrier.
     Denied {
         /// Where.
         path: PathBuf,
         /// What the kernel said.
         source: io::Error,
+        /// What it takes.
+        needs: &'static str,
     },
     /// A barrier was to be made where one is.
     Exists {
@@ -210,6 +214,22 @@ impl Error {
         Error::System { call, path: path.to_path_buf(), source: source.into() }
     }
 
+    /// A call that failed: [`Error::Denied`] where this user may not do it, and then `needs` says what
+    /// it takes.
+    pub(crate) fn refused(
+        call: &'static str,
+        path: &Path,
+        source: io::Error,
+        needs: &'static str,
+    ) -> Error {
+        let needs = match source.kind() {
+            io::ErrorKind::PermissionDenied => needs,
+            io::ErrorKind::ReadOnlyFilesystem => "a barrier is written to by all who use it",
+            _ => return Error::system(call, path, source),
+        };
+        Error::Denied { path: path.to_path_buf(), source, needs }
+    }
+
     pub(crate) fn not_a_barrier(path: &Path, reason: impl Into<String>) -> Error {
         Error::NotABarrier { path: path.to_path_buf(), reason: reason.into() }
     }
@@ -231,16 +251,19 @@ fn names(writers: &[Writer]) -> String {
 impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Missing { path } => {
+            Error::Missing { path, folder: None } => {
                 let path = path.display();
                 write!(f, "no barrier at {path}: make one with `stillpoint create`")
             }
-            Error::NotABarrier { path, reason } => {
-                let path = path.display();
+            Error::Missing { path, folder: Some(folder) } => {
+                let (path, folder) = (path.display(), folder.display());
                 write!(
                     f,
-                    "{path} is not a barrier: {reason}; give the path of one, or remove the file and use `stillpoint create`"
+                    "no barrier at {path}: there is no folder {folder}; make that, then the barrier with `stillpoint create`"
                 )
+            }
+            Error::NotABarrier { path, reason } => {
+                write!(f, "{} is not a barrier: {reason}", path.display())
             }
             Error::Version { path, found } => {
                 let path = path.display();
@@ -251,18 +274,17 @@ impl Display for Error {
             }
             Error::Unsupported { path, reason } => {
                 let path = path.display();
-                write!(f, "{path} cannot be a barrier: {reason}; put it on a tmpfs such as /run")
+                write!(
+                    f,
+                    "{path} cannot be a barrier: {reason}; mount a tmpfs there, or give a path on one"
+                )
             }
             Error::Insecure { path, reason } => {
                 let path = path.display();
                 write!(f, "{path} is not safe to use: {reason}")
             }
-            Error::Denied { path, source } => {
-                let path = path.display();
-                write!(
-                    f,
-                    "{path}: {source}: writers need read and write permission, through the barrier's group"
-                )
+            Error::Denied { path, source, needs } => {
+                write!(f, "{}: {source}: {needs}", path.display())
             }
             Error::Exists { path } => {
                 write!(f, "{} exists already", path.display())

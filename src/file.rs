@@ -28,6 +28,8 @@ pub(crate) struct Identity {
 
 /// The folder of the barriers that every user means by a name.
 const FOLDER: &str = "/run/stillpoint";
+/// With its ending, a name is that of a file.
+const LONGEST_NAME: usize = 255 - ".barrier".len();
 
 /// The path of a barrier: a name stands for `/run/stillpoint/NAME.barrier`, for every user, because a
 /// root tool and a writer of another user must mean the same file. `$STILLPOINT_DIR` replaces the
@@ -54,6 +56,12 @@ pub fn barrier_path(name: &OsStr, user: bool) -> Result<PathBuf, Error> {
     }
     if bytes.contains(&b'/') {
         return Ok(PathBuf::from(name));
+    }
+    if bytes.ends_with(b".barrier") {
+        return Err(bad("a name is without that ending, and a path has a slash"));
+    }
+    if bytes.len() > LONGEST_NAME {
+        return Err(bad("it is too long"));
     }
     if bytes[0] == b'.' || bytes[0] == b'-' || bytes.iter().any(u8::is_ascii_control) {
         return Err(bad("a name begins with a letter or digit and has no control characters"));
@@ -84,24 +92,101 @@ fn folder(user: bool) -> Result<PathBuf, Error> {
 
 /// The same path without dependence on the working directory.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    let name = path.file_name().ok_or_else(|| Error::not_a_barrier(path, "it is a folder"))?;
+    let name = path.file_name().ok_or_else(|| Error::not_a_barrier(path, IS_FOLDER))?;
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let folder = folder.canonicalize().map_err(|source| opening_failed(path, source))?;
-    Ok(folder.join(name))
+    match folder.canonicalize() {
+        Ok(folder) => Ok(folder.join(name)),
+        Err(source) => Err(match source.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) => Error::Missing {
+                path: path.to_path_buf(),
+                folder: Some(folder.to_path_buf()).filter(|folder| !is_made_when_missing(folder)),
+            },
+            _ => opening_failed(path, source, ENTERING),
+        }),
+    }
 }
 
-fn opening_failed(path: &Path, source: io::Error) -> Error {
-    let path = path.to_path_buf();
+/// Whether `create` makes this folder.
+fn is_made_when_missing(folder_of_barrier: &Path) -> bool {
+    [false, true].iter().any(|user| folder(*user).is_ok_and(|known| known == folder_of_barrier))
+}
+
+const IS_FOLDER: &str = "it is a folder; give the path of a barrier, or a name without a slash";
+const ENTERING: &str = "this user may not enter its folder";
+const READING: &str = "it takes permission to read it";
+const WRITING: &str =
+    "writers and tools need read and write permission, through the barrier's group";
+const MAKING: &str = "only who may write to its folder can make it";
+
+/// `needs`: what it takes, if this user may not do it.
+fn opening_failed(path: &Path, source: io::Error, needs: &'static str) -> Error {
     match source.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR) => Error::Missing { path },
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Denied { path, source },
-        Some(libc::ELOOP) => Error::not_a_barrier(&path, "it is a symbolic link"),
-        Some(libc::EISDIR) => Error::not_a_barrier(&path, "it is a folder"),
-        Some(libc::ENXIO | libc::ENODEV) => Error::not_a_barrier(&path, "it is no regular file"),
-        _ => Error::System { call: "open", path, source },
+        Some(libc::ENOENT) => Error::Missing { path: path.into(), folder: None },
+        Some(libc::ENOTDIR) => {
+            Error::Missing { path: path.into(), folder: path.parent().map(Path::to_path_buf) }
+        }
+        Some(libc::ELOOP) => {
+            let reason = "it is a symbolic link, which is not followed; give the path it leads to";
+            Error::not_a_barrier(path, reason)
+        }
+        Some(libc::EISDIR) => Error::not_a_barrier(path, IS_FOLDER),
+        Some(libc::ENXIO | libc::ENODEV) => Error::not_a_barrier(path, IS_SPECIAL),
+        _ => Error::refused("open", path, source, needs),
+    }
+}
+
+const IS_SPECIAL: &str = "it is no regular file; give the path of a barrier";
+
+/// Makes the folder of barriers, for every user to look into, whatever the umask: what lies there has
+/// permissions of its own. One user's runtime folder is the system's to make.
+pub(crate) fn make_folder(folder: &Path, user: bool) -> io::Result<()> {
+    let above = folder.ancestors().filter(|folder| !folder.as_os_str().is_empty());
+    let above = above.take(if user { 1 } else { usize::MAX });
+    let missing: Vec<&Path> = above.take_while(|folder| !folder.exists()).collect();
+    for folder in missing.into_iter().rev() {
+        match fs::create_dir(folder) {
+            Ok(()) => fs::set_permissions(folder, Permissions::from_mode(0o755))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The error of a barrier that could not be made.
+pub(crate) fn making_failed(path: &Path, source: io::Error) -> Error {
+    not_made(opening_failed(path, source, MAKING))
+}
+
+/// The same, for what was found out on the way.
+pub(crate) fn not_made(error: Error) -> Error {
+    match error {
+        Error::System { path, source, .. } => Error::Create { path, source },
+        Error::Denied { path, source, .. }
+            if source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
+        {
+            Error::Create { path, source }
+        }
+        Error::Missing { path, folder } => {
+            let folder = folder.as_deref().or(path.parent()).unwrap_or(Path::new("/")).display();
+            let reason = format!("there is no folder {folder}; make that first");
+            Error::Create { path, source: io::Error::new(io::ErrorKind::NotFound, reason) }
+        }
+        error => error,
+    }
+}
+
+/// What it takes to open a barrier, as far as this user lacks it.
+fn opening_needs(path: &Path, writable: bool) -> &'static str {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let enters = nix::unistd::eaccess(folder, nix::unistd::AccessFlags::X_OK).is_ok();
+    match (enters, writable) {
+        (false, _) => ENTERING,
+        (true, true) => WRITING,
+        (true, false) => READING,
     }
 }
 
@@ -118,14 +203,17 @@ pub(crate) fn open_fresh(
         .write(writable)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
-        .map_err(|source| opening_failed(path, source))?;
+        .map_err(|source| opening_failed(path, source, opening_needs(path, writable)))?;
     let meta = file.metadata().map_err(|source| Error::system("fstat", path, source))?;
     if !meta.is_file() {
-        return Err(Error::not_a_barrier(path, "it is no regular file"));
+        return Err(Error::not_a_barrier(path, IS_SPECIAL));
     }
     let identity = Identity { device: meta.dev(), inode: meta.ino() };
     if meta.nlink() == 0 || known.is_some_and(|known| known != identity) {
-        return Err(Error::not_a_barrier(path, "it was replaced while it was in use"));
+        return Err(Error::not_a_barrier(
+            path,
+            "it was replaced while it was in use; start again what uses it",
+        ));
     }
     Ok((file, identity))
 }
@@ -140,6 +228,12 @@ pub(crate) struct HeaderCopy {
 
 const HEADER_WORDS: usize = 19;
 
+const OTHER_CONTENTS: &str = "it has other contents; give the path of a barrier, or one to `stillpoint create` where nothing is";
+const OVERWRITTEN: &str =
+    "it does not begin as one; if it was one, `stillpoint create` makes it anew";
+/// The advice for what was a barrier once.
+pub(crate) const MAKE_ANEW: &str = "stop who uses it, remove it, and use `stillpoint create`";
+
 /// Checks the file's shape: size, magic, version, geometry. What it says of its boot is not judged.
 pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
     let size = file.metadata().map_err(|source| Error::system("fstat", path, source))?.len();
@@ -149,7 +243,7 @@ pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
     let mut bytes = [0; HEADER_WORDS * 4];
     match file.read_exact_at(&mut bytes, 0) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return Err(Error::not_a_barrier(path, "it is too short"));
+            return Err(Error::not_a_barrier(path, OTHER_CONTENTS));
         }
         result => result.map_err(|source| Error::system("pread", path, source))?,
     }
@@ -158,7 +252,9 @@ pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
             let found = format!("layout {:?}", char::from(bytes[7]));
             return Err(Error::Version { path: path.into(), found });
         }
-        return Err(Error::not_a_barrier(path, "it does not begin as one"));
+        let overwritten = size == u64::from(FILE_SIZE);
+        let reason = if overwritten { OVERWRITTEN } else { OTHER_CONTENTS };
+        return Err(Error::not_a_barrier(path, reason));
     }
     let mut words = [0; HEADER_WORDS];
     for (word, four) in words.iter_mut().zip(bytes.chunks_exact(4)) {
@@ -173,10 +269,12 @@ pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
         return Err(Error::Version { path: path.into(), found });
     }
     if words[6..10] != [SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE] {
-        return Err(Error::not_a_barrier(path, "its geometry is wrong"));
+        return Err(Error::not_a_barrier(path, format!("its geometry is wrong; {MAKE_ANEW}")));
     }
     if size != u64::from(FILE_SIZE) {
-        let reason = format!("it is {size} bytes long instead of {FILE_SIZE}: it was cut or grown");
+        let reason = format!(
+            "it is {size} bytes long instead of {FILE_SIZE}: it was cut or grown; {MAKE_ANEW}"
+        );
         return Err(Error::not_a_barrier(path, reason));
     }
     let four = |at: usize| [words[at], words[at + 1], words[at + 2], words[at + 3]];
@@ -235,7 +333,7 @@ pub(crate) fn is_in_memory(path: &Path) -> bool {
 /// Refuses a folder in which anybody may replace the barrier.
 pub(crate) fn check_folder(path: &Path, owner: Option<u32>) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let meta = fs::metadata(folder).map_err(|source| opening_failed(path, source))?;
+    let meta = fs::metadata(folder).map_err(|source| opening_failed(path, source, ENTERING))?;
     if meta.mode() & 0o002 == 0 {
         return Ok(());
     }
@@ -282,14 +380,15 @@ impl Birth {
 pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
     check_folder(path, None)?;
     let _standard = standard::keep();
-    let failed = |source| match opening_failed(path, source) {
-        Error::System { path, source, .. } => Error::Create { path, source },
-        error => error,
-    };
+    let failed = |source| making_failed(path, source);
     let folder = path.parent().unwrap_or(Path::new("/"));
     check_file_system(&File::open(folder).map_err(failed)?, path)?;
+    // Opened here, so that an error is that of the call and does not name the file.
+    let open = |path: &Path| {
+        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+    };
     let aside =
-        tempfile::Builder::new().prefix(".stillpoint-").tempfile_in(folder).map_err(failed)?;
+        tempfile::Builder::new().prefix(".stillpoint-").make_in(folder, open).map_err(failed)?;
     step("create: made aside");
     // Not fs2's, which takes errno for the error that this call returns.
     posix_fallocate(aside.as_file(), 0, FILE_SIZE.into()).map_err(|error| failed(error.into()))?;
@@ -305,7 +404,10 @@ pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
     let dirty: Vec<u8> =
         [birth.epoch, birth.acknowledged].iter().flat_map(|word| word.to_ne_bytes()).collect();
     aside.as_file().write_all_at(&dirty, crate::layout::DIRTY_OFFSET.into()).map_err(failed)?;
-    fchown(aside.as_file(), None, birth.group).map_err(failed)?;
+    fchown(aside.as_file(), None, birth.group).map_err(|source| {
+        let needs = "only root, or one of its members, can give it to that group";
+        not_made(Error::refused("fchown", path, source, needs))
+    })?;
     aside.as_file().set_permissions(Permissions::from_mode(birth.mode)).map_err(failed)?;
     step("create: complete");
     match aside.persist_noclobber(path) {

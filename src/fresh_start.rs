@@ -155,7 +155,10 @@ pub(crate) fn retire(barrier: Barrier) -> Result<(Dirty, Vec<Lost>), Error> {
             }
         }
         step("retire: losses recorded");
-        std::fs::remove_file(&path).map_err(|source| Error::system("unlink", &path, source))?;
+        std::fs::remove_file(&path).map_err(|source| {
+            let needs = "only who may write to its folder can retire it";
+            Error::refused("unlink", &path, source, needs)
+        })?;
         step("retire: removed");
         let last = parts.dirty().now();
         Ok((last, parts.dirty().lost(last)))

@@ -171,10 +171,11 @@ impl Options {
     fn make(&self, path: &Path) -> Result<(), Error> {
         let standard = file::barrier_folder(self.user).ok();
         if let Some(folder) = path.parent().filter(|folder| standard.as_deref() == Some(*folder)) {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| Error::Create { path: path.into(), source })?;
+            file::make_folder(folder, self.user)
+                .map_err(|source| file::making_failed(path, source))?;
         }
-        file::found(&file::absolute(path)?, &self.birth())
+        let path = file::absolute(path).map_err(file::not_made)?;
+        file::found(&path, &self.birth())
     }
 
     fn join(&self, path: &Path) -> Result<Barrier, Error> {

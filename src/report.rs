@@ -75,7 +75,7 @@ impl Display for Writer {
             write!(f, " ({})", self.label)?;
         }
         if self.slot.is_none() {
-            write!(f, " holding flock(2) on the barrier file")?;
+            write!(f, " holding flock(2) on the barrier file, as whoever may read it can")?;
         } else if !self.held.is_zero() {
             write!(f, " inside for at least {:.3} s", self.held.as_secs_f64())?;
         }

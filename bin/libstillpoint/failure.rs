@@ -18,6 +18,9 @@ impl From<Errno> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let told = match &error {
+            Error::Create { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Some(Errno::ENOENT as i32)
+            }
             Error::System { source, .. } | Error::Create { source, .. } => source.raw_os_error(),
             _ => None,
         };

@@ -15,6 +15,7 @@ use stillpoint::{Barrier, Dirty, ErrorKind, Founding, Lost, Options, Status};
 
 use crate::exit::{self, Exit, Failure};
 use crate::freezable;
+use crate::recover;
 use crate::state::{self, State};
 
 /// Who was lost when a boot ended without `retire`: whoever was inside.
@@ -28,15 +29,15 @@ pub struct Arguments {
     barrier: OsString,
 
     /// Group of the writers, by name or number
-    #[arg(long, value_parser = group)]
+    #[arg(long, allow_hyphen_values = true, value_parser = group)]
     group: Option<u32>,
 
     /// Permissions of the file, octal [default: 0660]
-    #[arg(long, value_parser = mode)]
+    #[arg(long, allow_hyphen_values = true, value_parser = mode)]
     mode: Option<u32>,
 
     /// Writers woken at once when a pause ends, 0 for all [default: 100]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     readmit: Option<u32>,
 
     /// Keep the durable state in this file, or none [default: /var/lib/stillpoint/NAME.state]
@@ -84,17 +85,24 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         State::note(path, &barrier)?;
     }
     freezable::warn(&barrier);
+    if arguments.mode.is_some_and(|mode| mode & 0o004 != 0) {
+        exit::warn(&format!(
+            "{}: everybody may read it, and so lock it, as flock(1) does: that keeps tools out, and new writers",
+            file.display()
+        ));
+    }
     let dirty = barrier.dirty();
     if dirty.is_dirty() {
         exit::say(&format!(
-            "{} starts dirty (epoch {}, acknowledged {}): {}check the store",
+            "{} starts dirty (epoch {}, acknowledged {}): {}{}",
             file.display(),
             dirty.epoch,
             dirty.acknowledged,
             match known.as_ref().is_some_and(State::is_open) {
                 true => "it was not retired; ",
                 false => "",
-            }
+            },
+            recover::advice(&arguments.barrier, arguments.user, arguments.state.as_deref()),
         ));
     }
     Ok(Exit::SUCCESS)
@@ -154,20 +162,7 @@ fn options(arguments: &Arguments) -> Options {
 fn keep(arguments: &Arguments, state: Option<&Path>, known: Option<State>) -> anyhow::Result<Exit> {
     // Opened, not just read: it must be one that writers can use.
     let barrier = Barrier::options().user(arguments.user).open(&arguments.barrier)?;
-    let shown = barrier.path().display();
-    let file = fs::metadata(barrier.path())?;
-    let other = |what: &str| {
-        Failure::new(
-            Exit::CANNOT_CREATE,
-            format!("{shown} exists with another {what}: retire it first, or leave out --{what}"),
-        )
-    };
-    if arguments.group.is_some_and(|group| group != file.gid()) {
-        return Err(other("group").into());
-    }
-    if arguments.mode.is_some_and(|mode| mode != file.mode() & 0o7777) {
-        return Err(other("mode").into());
-    }
+    // Before anything is refused: who is told to retire it first must be able to.
     if let Some(path) = state {
         if let Some(known) = &known
             && known.uuid != barrier.uuid()
@@ -181,8 +176,25 @@ fn keep(arguments: &Arguments, state: Option<&Path>, known: Option<State>) -> an
         }
         State::note(path, &barrier)?;
     }
+    let shown = barrier.path().display();
+    if let Some(what) = differs(arguments, &barrier)? {
+        let message =
+            format!("{shown} exists with another {what}: retire it first, or leave out --{what}");
+        return Err(Failure::new(Exit::CANNOT_CREATE, message).into());
+    }
     exit::say(&format!("{shown} exists already"));
     Ok(Exit::SUCCESS)
+}
+
+/// What a barrier that is there has otherwise than asked for.
+fn differs(arguments: &Arguments, barrier: &Barrier) -> anyhow::Result<Option<&'static str>> {
+    let file = fs::metadata(barrier.path())?;
+    let has_other = [
+        ("group", arguments.group.is_some_and(|group| group != file.gid())),
+        ("mode", arguments.mode.is_some_and(|mode| mode != file.mode() & 0o7777)),
+        ("readmit", arguments.readmit.is_some_and(|writers| writers != barrier.readmit())),
+    ];
+    Ok(has_other.iter().find(|(_, other)| *other).map(|(what, _)| *what))
 }
 
 /// Nothing was made: as if we had not been here. A failure leaves *open*, which is safe. What is
@@ -220,13 +232,16 @@ fn words(uuid: &str) -> Option<[u32; 4]> {
 }
 
 fn group(text: &str) -> Result<u32, String> {
-    if let Ok(number) = text.parse() {
-        return Ok(number);
-    }
-    match Group::from_name(text) {
-        Ok(Some(group)) => Ok(group.gid.as_raw()),
-        Ok(None) => Err("no such group".to_string()),
-        Err(error) => Err(error.desc().to_string()),
+    let number = match (text.parse(), Group::from_name(text)) {
+        (Ok(number), _) => number,
+        (_, Ok(Some(group))) => group.gid.as_raw(),
+        (_, Ok(None)) => return Err("no such group".to_string()),
+        (_, Err(error)) => return Err(error.desc().to_string()),
+    };
+    // To chown(2) it says that the group stays as it is.
+    match number {
+        u32::MAX => Err("no group has this number".to_string()),
+        number => Ok(number),
     }
 }
 
@@ -236,6 +251,7 @@ fn mode(text: &str) -> Result<u32, String> {
             Err("others than owner and group can be given no more than reading".to_string())
         }
         Ok(mode) if mode & 0o600 != 0o600 => Err("the owner must read and write".to_string()),
+        Ok(mode) if mode & 0o060 == 0o020 => Err("a group that writes must read too".to_string()),
         Ok(mode) => Ok(mode),
         Err(_) => Err("expected octal permissions, as 0660".to_string()),
     }

@@ -42,15 +42,15 @@ pub struct Arguments {
     barrier: OsString,
 
     /// Open the gate by itself after this long [default: 60]
-    #[arg(long, value_name = "SECS|none", value_parser = seconds::parse_limit)]
+    #[arg(long, value_name = "SECS|none", allow_hyphen_values = true, value_parser = seconds::parse_limit)]
     hold: Option<Limit>,
 
     /// Keep the gate closed at most this long at a time for the writers to leave [default: 2]
-    #[arg(long, value_name = "SECS", value_parser = seconds::parse)]
+    #[arg(long, value_name = "SECS", allow_hyphen_values = true, value_parser = seconds::parse)]
     drain: Option<Duration>,
 
     /// Fail after this long; 0 does not wait [default: 12]
-    #[arg(short = 'w', long = "timeout", visible_alias = "wait", value_name = "SECS", value_parser = seconds::parse)]
+    #[arg(short = 'w', long = "timeout", visible_alias = "wait", value_name = "SECS", allow_hyphen_values = true, value_parser = seconds::parse)]
     timeout: Option<Duration>,
 
     /// Who closes the gate, as `status` shall say

@@ -35,6 +35,7 @@ mod state;
 mod status;
 mod thaw;
 mod tool;
+mod usage;
 mod r#use;
 mod waiting;
 
@@ -166,15 +167,10 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let text = error.to_string();
-            match text.lines().next() {
-                // The rest is help, and would be entries of its own without a level.
-                Some(line) if error.use_stderr() && exit::is_journal() => {
-                    let line = line.trim_start_matches("error: ").to_owned();
-                    exit::complain(&anyhow::Error::msg(line));
-                }
+            match error.use_stderr() && exit::is_journal() {
+                true => exit::complain(&anyhow::Error::msg(usage::line(&error))),
                 // A reader that went away is no reason to complain.
-                _ => drop(error.print()),
+                false => drop(error.print()),
             }
             return match error.use_stderr() {
                 true => Exit::USAGE.into(),

@@ -9,8 +9,8 @@
 //! The durable state is written before the barrier. What fails or crashes in between leaves a dirty
 //! barrier, which costs another check and never forgives a loss.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -48,11 +48,11 @@ pub struct Arguments {
     acknowledge: bool,
 
     /// End the command after this long, or none [default: 60]
-    #[arg(long, value_name = "SECS|none", value_parser = seconds::parse_limit)]
+    #[arg(long, value_name = "SECS|none", allow_hyphen_values = true, value_parser = seconds::parse_limit)]
     hold: Option<Limit>,
 
     /// Fail after waiting this long; 0 does not wait
-    #[arg(short = 'w', long = "timeout", visible_alias = "wait", value_name = "SECS", value_parser = seconds::parse)]
+    #[arg(short = 'w', long = "timeout", visible_alias = "wait", value_name = "SECS", allow_hyphen_values = true, value_parser = seconds::parse)]
     timeout: Option<Duration>,
 
     /// Where its durable state is kept, as given to `create`, or none
@@ -107,6 +107,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         )),
     }
     Ok(ended.exit())
+}
+
+/// The way out of a dirty barrier, for messages: what to type for this one.
+pub fn advice(barrier: &OsStr, user: bool, state: Option<&Path>) -> String {
+    let user = if user { " --user" } else { "" };
+    let state = state.map_or(String::new(), |state| format!(" --state {}", state.display()));
+    let barrier = barrier.display();
+    format!("check the store, then run `stillpoint recover --acknowledge{user}{state} {barrier}`")
 }
 
 /// Where the durable state is. One that was named must be there; another may never have been made.

@@ -40,7 +40,7 @@ pub struct Arguments {
     nonblocking: bool,
 
     /// Fail after waiting this long; 0 is as -n
-    #[arg(short = 'w', long = "timeout", visible_alias = "wait", value_name = "SECS", value_parser = seconds::parse)]
+    #[arg(short = 'w', long = "timeout", visible_alias = "wait", value_name = "SECS", allow_hyphen_values = true, value_parser = seconds::parse)]
     timeout: Option<Duration>,
 
     /// Exit status when the barrier could not be had in time
@@ -48,6 +48,7 @@ pub struct Arguments {
         short = 'E',
         long = "conflict-exit-code",
         value_name = "CODE",
+        allow_hyphen_values = true,
         default_value_t = Exit::CONFLICT.code()
     )]
     conflict: u8,
@@ -73,7 +74,7 @@ pub struct Arguments {
     create: bool,
 
     /// With -x, end the command after this long, or none [default: 60]
-    #[arg(long, value_name = "SECS|none", value_parser = seconds::parse_limit, conflicts_with = "shared")]
+    #[arg(long, value_name = "SECS|none", allow_hyphen_values = true, value_parser = seconds::parse_limit, conflicts_with = "shared")]
     hold: Option<Limit>,
 
     /// Who we are, for those who wait for us [default: the command's name]

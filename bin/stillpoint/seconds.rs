@@ -10,20 +10,21 @@ pub const FOREVER: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 /// A duration as an argument: seconds with or without a fraction (`2`, `0.25`), or with units
 /// (`1m30s`, `250ms`, `14d`; a day has 24 hours).
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let duration = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        Err(_) => with_units(text),
-    };
-    match duration {
-        Some(duration) if duration <= FOREVER => Ok(duration),
-        _ => Err("expected seconds, as 2 or 0.25, or a time with units, as 1m30s".to_string()),
+    let seconds =
+        text.parse().ok().or_else(|| with_units(text)).filter(|seconds| !seconds.is_nan());
+    match seconds {
+        Some(..0.0) => Err("must not be negative".to_string()),
+        Some(seconds) => match Duration::try_from_secs_f64(seconds) {
+            Ok(duration) if duration <= FOREVER => Ok(duration),
+            _ => Err("must not be more than ten years".to_string()),
+        },
+        None => Err("expected seconds, as 2 or 0.25, or a time with units, as 1m30s".to_string()),
     }
 }
 
-fn with_units(text: &str) -> Option<Duration> {
+fn with_units(text: &str) -> Option<f64> {
     let span: Span = text.parse().ok()?;
-    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-    Duration::try_from(duration).ok()
+    Some(span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.as_secs_f64())
 }
 
 /// A limit that can be lifted.
@@ -42,13 +43,16 @@ impl Limit {
     }
 }
 
+/// No command comes to anything in less, and writers round what they wait for.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// As [`parse`], or `none`.
 pub fn parse_limit(text: &str) -> Result<Limit, String> {
     if text == "none" {
         return Ok(Limit::None);
     }
     match parse(text) {
-        Ok(duration) if duration.is_zero() => Err("must be more than 0, or none".to_string()),
+        Ok(duration) if duration < SHORTEST => Err("must be at least 1ms, or none".to_string()),
         Ok(duration) => Ok(Limit::After(duration)),
         Err(message) => Err(format!("{message}, or none")),
     }

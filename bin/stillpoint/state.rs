@@ -20,7 +20,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -207,18 +207,20 @@ impl State {
     /// Writes the state, durably.
     pub fn store(&self, path: &Path) -> Result<(), Failure> {
         self.write(path).map_err(|error| {
-            let exit = match error.kind() {
-                io::ErrorKind::PermissionDenied => Exit::DENIED,
-                _ => Exit::CANNOT_CREATE,
-            };
-            Failure::new(
-                exit,
-                format!(
-                    "cannot write the state {}: {}; see --state",
-                    path.display(),
-                    reason(&error)
+            let (exit, advice) = match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    (Exit::DENIED, "do it as root, or keep it elsewhere with --state")
+                }
+                io::ErrorKind::NotFound => {
+                    (Exit::CANNOT_CREATE, "make its folder, or keep it elsewhere with --state")
+                }
+                _ => (
+                    Exit::CANNOT_CREATE,
+                    "keep it elsewhere with --state, or nowhere: --state none",
                 ),
-            )
+            };
+            let (path, reason) = (path.display(), reason(&error));
+            Failure::new(exit, format!("cannot write the state {path}: {reason}; {advice}"))
         })
     }
 
@@ -228,12 +230,14 @@ impl State {
             _ => Path::new("."),
         };
         if folder == Path::new(FOLDER) {
-            fs::create_dir_all(folder)?;
+            make(folder)?;
         }
-        let mut aside = tempfile::Builder::new()
-            .prefix(".state-")
-            .permissions(Permissions::from_mode(0o644))
-            .tempfile_in(folder)?;
+        // Opened here, so that an error is that of the call and does not name the file.
+        let open =
+            |path: &Path| File::options().write(true).create_new(true).mode(0o600).open(path);
+        let mut aside = tempfile::Builder::new().prefix(".state-").make_in(folder, open)?;
+        // Every tool reads it, of whatever user. A mode at creation would be cut by the umask.
+        aside.as_file().set_permissions(Permissions::from_mode(0o644))?;
         serde_json::to_writer(&mut aside, self)?;
         aside.write_all(b"\n")?;
         aside.as_file().sync_all()?;
@@ -248,6 +252,15 @@ impl State {
             Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
             _ => File::open(".")?.sync_all(),
         }
+    }
+}
+
+/// Makes the folder of states, for everybody to look into, whatever the umask.
+fn make(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(0o755)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -101,11 +101,7 @@ fn a_loss_that_nobody_knows_has_no_time() {
     let manifest = std::fs::read(place.path("catalog/n.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(manifest["barriers"][0]["lost"][0]["when"], Value::Null);
-    assert_eq!(
-        place.run(["latest", "--any", "--catalog", catalog]).stdout,
-        "n\n",
-        "it can be read"
-    );
+    assert_eq!(place.run(["list", "--catalog", catalog]).code(), 0, "it can be read");
 }
 
 #[test]

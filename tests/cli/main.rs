@@ -1,16 +1,20 @@
 //! The command, as its users meet it: one file per verb, and one each for the lifetime of a command, for
 //! signals, for nesting and for bad days.
 
+mod advice;
 mod bad_days;
 mod create;
 mod freeze;
 mod harness;
 mod lifetime;
 mod losses;
+mod modes;
 mod nesting;
+mod numbers;
 mod prometheus;
 mod recover;
 mod run;
 mod signals;
 mod status;
+mod usage;
 mod who;

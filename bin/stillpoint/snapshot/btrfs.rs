@@ -9,8 +9,9 @@
 //! the last part of its path.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -128,7 +129,11 @@ impl Provider for Btrfs {
 
     fn prepare(&self, target: Option<&Target>) -> io::Result<()> {
         match target {
-            Some(target) if self.subvolumes.len() > 1 => fs::create_dir(target.partial()),
+            Some(target) if self.subvolumes.len() > 1 => {
+                // What is in it has its own permissions, which the umask is not to add to.
+                fs::create_dir(target.partial())?;
+                fs::set_permissions(target.partial(), Permissions::from_mode(0o755))
+            }
             _ => Ok(()),
         }
     }

@@ -1,6 +1,5 @@
 //! The barriers of a snapshot, and whether they are clean.
 
-use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -13,12 +12,13 @@ use crate::catalogue::manifest::recordable;
 use crate::catalogue::record::{BarrierRecord, LostRecord};
 use crate::exit::{Exit, Failure, warn};
 use crate::freezable;
+use crate::recover;
 use crate::state::{self, State, not_acknowledged};
 
 /// A barrier with its durable state, if it has one.
 pub struct Member {
-    /// As the user named it.
-    name: OsString,
+    /// What to do when it is dirty.
+    recovery: String,
     pub barrier: Barrier,
     pub state: Option<State>,
     state_path: Option<PathBuf>,
@@ -47,7 +47,8 @@ pub fn open(arguments: &Arguments) -> anyhow::Result<Vec<Member>> {
         seen.push(identity);
         let state_path = state::path(name, arguments.user, arguments.state.as_deref())?;
         let state = state_path.as_deref().map(State::load).transpose()?.flatten();
-        members.push(Member { name: name.clone(), barrier, state_path, state });
+        let recovery = recover::advice(name, arguments.user, arguments.state.as_deref());
+        members.push(Member { recovery, barrier, state_path, state });
     }
     Ok(members)
 }
@@ -91,10 +92,13 @@ impl Member {
             ));
         }
         let state = self.state.as_ref()?;
-        (state.uuid != record.uuid || state.boot_id != record.boot_id).then(|| {
-            let file = self.state_path.as_deref().unwrap_or(Path::new("its durable state")).display();
-            format!("{path}: {file} is the state of another barrier; run `stillpoint create` for this one")
-        })
+        let whose = match (state.uuid == record.uuid, state.boot_id == record.boot_id) {
+            (false, _) => "the state of another barrier",
+            (true, false) => "of another boot",
+            (true, true) => return None,
+        };
+        let file = self.state_path.as_deref().unwrap_or(Path::new("its durable state")).display();
+        Some(format!("{path}: {file} is {whose}; run `stillpoint create` for this one"))
     }
 
     /// Writes a writer that was lost down for the next boot.
@@ -108,10 +112,9 @@ impl Member {
     /// What a dirty barrier means, and the way out.
     fn dirty_text(&self, epoch: u32, acknowledged: u32) -> String {
         format!(
-            "{}: dirty (epoch {epoch}, acknowledged {acknowledged}): a writer was lost inside; \
-             check the store and run `stillpoint recover {}`",
+            "{}: dirty (epoch {epoch}, acknowledged {acknowledged}): a writer was lost inside; {}",
             self.barrier.path().display(),
-            self.name.display()
+            self.recovery
         )
     }
 

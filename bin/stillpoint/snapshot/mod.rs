@@ -88,7 +88,7 @@ pub struct Arguments {
     lvm: Vec<String>,
 
     /// With --lvm: what may change while the snapshot lives, such as 10G; not for thin pools
-    #[arg(long, value_name = "SIZE", value_parser = lvm::parse_size, requires = "lvm")]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = lvm::parse_size, requires = "lvm")]
     size: Option<u64>,
 
     /// The folder that gets the snapshot, as DIR/NAME
@@ -100,23 +100,23 @@ pub struct Arguments {
     command: Vec<OsString>,
 
     /// Wait at most this long, with the gate open, for long operations to end, in each attempt
-    #[arg(long, value_name = "SECS", default_value = "10", value_parser = seconds::parse)]
+    #[arg(long, value_name = "SECS", default_value = "10", allow_hyphen_values = true, value_parser = seconds::parse)]
     patience: Duration,
 
     /// Keep the gate closed at most this long for the writers to leave, in each attempt
-    #[arg(long, value_name = "SECS", default_value = "2", value_parser = seconds::parse)]
+    #[arg(long, value_name = "SECS", default_value = "2", allow_hyphen_values = true, value_parser = seconds::parse)]
     drain: Duration,
 
     /// Keep the gate closed at most this long once quiet; none: no limit [default: 10, none for --copy]
-    #[arg(long, value_name = "SECS", value_parser = seconds::parse_limit)]
+    #[arg(long, value_name = "SECS", allow_hyphen_values = true, value_parser = seconds::parse_limit)]
     hold: Option<Limit>,
 
     /// How often to try to get quiet
-    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value = "3", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     attempts: u32,
 
     /// Leave the gate open at least this long between two pauses [default: 9 times the last one, at most 10]
-    #[arg(long, value_name = "SECS", value_parser = seconds::parse)]
+    #[arg(long, value_name = "SECS", allow_hyphen_values = true, value_parser = seconds::parse)]
     min_open: Option<Duration>,
 
     /// Write out the dirty data of this path's file system first; for a command

@@ -1,0 +1,197 @@
+//! What a message advises helps: whoever follows it, word for word, comes out of it.
+
+use std::fs;
+
+use crate::harness::{Mounted, Outcome, Place, is_root};
+
+/// The commands that a message names, run one after another.
+#[track_caller]
+fn follow(place: &Place, said: &Outcome) -> Outcome {
+    let commands: Vec<&str> = said.stderr.split('`').skip(1).step_by(2).collect();
+    assert!(!commands.is_empty(), "no command in {said:?}");
+    let script: Vec<String> =
+        commands.iter().map(|command| command.replacen("stillpoint", "$S", 1)).collect();
+    place.shell(&script.join(" && "))
+}
+
+fn snapshot(place: &Place, more: &[&str]) -> Outcome {
+    let catalog = place.path("catalog");
+    let catalog = catalog.to_str().unwrap();
+    let words = ["--catalog", catalog, "--on-dirty", "fail", "--min-open", "0", "--", "true"];
+    place.run([&["snapshot"], more, &words[..]].concat())
+}
+
+/// `create` said to retire it first, and `retire` to create it first.
+#[test]
+fn create_and_retire_do_not_send_each_other_around() {
+    let place = Place::with_barrier();
+    // A program with --create was faster than the service, after a power cut.
+    fs::remove_file(place.barrier()).unwrap();
+    assert_eq!(place.run(["run", "-s", "--create", "mail", "true"]).code(), 0);
+    let refused = place.run(["create", "mail", "--mode", "0600"]);
+    refused.assert_complaint(73, &["another mode", "retire it first"]);
+    let retired = place.run(["retire", "mail"]);
+    assert_eq!(retired.code(), 0, "{retired:?}");
+    let created = place.run(["create", "mail", "--mode", "0600"]);
+    created.assert_complaint(0, &["starts dirty"]);
+    assert_eq!(place.status()["dirty"]["epoch"], 1, "the power cut is not forgiven");
+    assert_eq!(follow(&place, &created).code(), 0);
+    assert_eq!(place.status()["dirty"]["acknowledged"], 1);
+}
+
+#[test]
+fn a_dirty_barrier_says_what_to_type() {
+    let place = Place::new();
+    let (path, state) = (place.path("own.barrier"), place.path("own.state"));
+    let (path, state) = (path.to_str().unwrap(), state.to_str().unwrap());
+    for barrier in [&["mail"] as &[&str], &[path, "--state", state]] {
+        assert_eq!(place.run([&["create"], barrier].concat()).code(), 0);
+        let (name, options) = barrier.split_first().unwrap();
+        let lost = ["sh", "-c", "kill -KILL $$"];
+        place.run([&["run", "-s"], options, &[name], &lost[..]].concat());
+        let refused = snapshot(&place, barrier);
+        assert_eq!(refused.code(), 65, "{refused:?}");
+        let recovered = follow(&place, &refused);
+        recovered.assert_complaint(0, &["acknowledged epoch 1"]);
+        assert_eq!(snapshot(&place, barrier).code(), 0);
+    }
+}
+
+#[test]
+fn a_missing_folder_is_what_is_missing() {
+    let place = Place::new();
+    for words in [
+        &["create", "./no/x.barrier"] as &[&str],
+        &["run", "--create", "./no/x.barrier", "true"],
+        &["run", "./no/x.barrier", "true"],
+        &["status", "./no/x.barrier"],
+    ] {
+        let outcome = place.run(words);
+        let creates = words.iter().any(|word| word.contains("create"));
+        outcome.assert_complaint(if creates { 73 } else { 66 }, &["there is no folder ./no; make"]);
+    }
+    fs::create_dir(place.path("no")).unwrap();
+    assert_eq!(place.run(["create", "./no/x.barrier"]).code(), 0);
+    let below = place.run(["create", "./no/x.barrier/y"]);
+    below.assert_complaint(73, &["there is no folder", "x.barrier"]);
+    // The folder of names is made with a barrier.
+    let mut missing = place.command(["run", "mail", "true"]);
+    missing.env("STILLPOINT_DIR", place.path("names"));
+    let missing = crate::harness::finish(missing);
+    missing.assert_complaint(66, &["make one with `stillpoint create`"]);
+}
+
+#[test]
+fn a_name_that_has_the_ending_already_is_none() {
+    let place = Place::with_barrier();
+    for words in [&["create", "mail.barrier"] as &[&str], &["run", "mail.barrier", "true"]] {
+        let outcome = place.run(words);
+        outcome.assert_complaint(64, &["mail.barrier", "without that ending", "slash"]);
+    }
+    let mut path = place.command(["run", "./mail.barrier", "true"]);
+    path.current_dir(place.barrier().parent().unwrap());
+    assert_eq!(crate::harness::finish(path).code(), 0);
+    let long = "a".repeat(248);
+    place.run(["create", &long]).assert_complaint(64, &["too long"]);
+    assert_eq!(place.run(["create", &long[1..]]).code(), 0);
+}
+
+/// Advice to remove a file that is not ours could cost data.
+#[test]
+fn what_is_no_barrier_is_not_advised_to_be_removed() {
+    let place = Place::new();
+    let file = place.path("database");
+    fs::write(&file, "of somebody").unwrap();
+    let path = file.to_str().unwrap();
+    for words in [&["run", path, "true"] as &[&str], &["create", path]] {
+        let outcome = place.run(words);
+        assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+        assert!(!outcome.stderr.contains("remove"), "{outcome:?}");
+    }
+    // One that was a barrier: its first bytes gone, or cut.
+    let path = place.path("own.barrier");
+    let path = path.to_str().unwrap();
+    assert_eq!(place.run(["create", path]).code(), 0);
+    let whole = fs::read(path).unwrap();
+    fs::write(path, [&[0; 4096], &whole[4096..]].concat()).unwrap();
+    let spoilt = place.run(["run", path, "true"]);
+    spoilt.assert_complaint(66, &["if it was one, `stillpoint create` makes it anew"]);
+    assert_eq!(place.run(["create", path]).code(), 0);
+    fs::write(path, &whole[..8192]).unwrap();
+    let cut = place.run(["run", path, "true"]);
+    cut.assert_complaint(66, &["stop who uses it, remove it, and use `stillpoint create`"]);
+    fs::remove_file(path).unwrap();
+    assert_eq!(place.run(["create", path]).code(), 0);
+}
+
+#[test]
+fn a_damaged_state_is_removed_and_all_is_well() {
+    let place = Place::with_barrier();
+    fs::write(place.state(), "{").unwrap();
+    for verb in ["create", "retire"] {
+        place.run([verb, "mail"]).assert_complaint(65, &["check the store, then remove the file"]);
+    }
+    fs::remove_file(place.state()).unwrap();
+    assert_eq!(place.run(["create", "mail"]).code(), 0);
+    assert_eq!(place.run(["retire", "mail"]).code(), 0);
+}
+
+/// What the kernel refuses is refused for a reason that is true, with 77.
+#[test]
+fn who_may_not_is_told_what_it_takes() {
+    if !is_root("who_may_not_is_told_what_it_takes") {
+        return;
+    }
+    let place = Place::new();
+    assert_eq!(place.run(["create", "mail", "--group", "65534", "--state", "none"]).code(), 0);
+    let by = |group: &str, words: &[&str]| {
+        let mut command = place.program("setpriv");
+        command.args(["--reuid=65533", "--clear-groups", "--regid", group]);
+        command.arg(crate::harness::STILLPOINT).args(words);
+        crate::harness::finish(command)
+    };
+    // A member of the group may do everything but remove the file.
+    assert_eq!(by("65534", &["run", "mail", "true"]).code(), 0);
+    by("65534", &["retire", "mail", "--state", "none"])
+        .assert_complaint(77, &["write to its folder"]);
+    assert_eq!(by("65534", &["run", "mail", "true"]).code(), 0, "it goes on");
+    by("65533", &["run", "mail", "true"]).assert_complaint(77, &["need read and write"]);
+    let status = by("65533", &["status", "mail"]);
+    status.assert_complaint(77, &["takes permission to read it"]);
+    assert!(!status.stderr.contains("write"), "{status:?}");
+    by("65533", &["create", "x", "--state", "none"]).assert_complaint(77, &["write to its folder"]);
+    let denied = by("65533", &["create", "x"]);
+    denied.assert_complaint(77, &["x.state: Permission denied; do it as root", "--state"]);
+    let folder = place.barrier().parent().unwrap().to_path_buf();
+    fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    by("65534", &["run", "mail", "true"]).assert_complaint(77, &["may not enter its folder"]);
+
+    let own = place.path("own");
+    fs::create_dir(&own).unwrap();
+    std::os::unix::fs::chown(&own, Some(65533), None).unwrap();
+    let own = own.join("x");
+    let given = by("65533", &["create", own.to_str().unwrap(), "--group", "0"]);
+    given.assert_complaint(77, &["give it to that group"]);
+}
+
+/// A container's /run may be no tmpfs.
+#[test]
+fn a_file_system_that_is_refused_is_not_praised() {
+    if !is_root("a_file_system_that_is_refused_is_not_praised") {
+        return;
+    }
+    let place = Place::new();
+    let folders = ["lower", "upper", "work"].map(|name| place.path(name));
+    for folder in &folders {
+        fs::create_dir(folder).unwrap();
+    }
+    let [lower, upper, work] = folders.each_ref().map(|folder| folder.display());
+    let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+    let on = place.path("run");
+    let _overlay = Mounted::new("overlay", &options, &on);
+    let path = on.join("x.barrier");
+    let refused = place.run(["create", path.to_str().unwrap()]);
+    refused.assert_complaint(69, &["overlayfs", "mount a tmpfs there"]);
+    let _memory = Mounted::new("tmpfs", "size=1m", &on);
+    assert_eq!(place.run(["create", path.to_str().unwrap()]).code(), 0);
+}

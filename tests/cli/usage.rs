@@ -1,0 +1,44 @@
+//! Wrong usage: what it takes is named, on a terminal and in the journal.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+
+use crate::harness::{Place, finish};
+
+/// What the journal is told, one entry a line.
+fn journal(place: &Place, words: &[&str]) -> Vec<String> {
+    let path = place.path("journal");
+    let file = File::create(&path).unwrap();
+    let stream = file.metadata().map(|file| format!("{}:{}", file.dev(), file.ino())).unwrap();
+    let mut shell = place.program("/bin/sh");
+    shell.args(["-c", "exec \"$S\" \"$@\" 2>>\"$JOURNAL\"", "sh"]).args(words);
+    shell.env("JOURNAL_STREAM", stream).env("JOURNAL", &path);
+    assert_eq!(finish(shell).code(), 64, "{words:?}");
+    fs::read_to_string(path).unwrap().lines().map(str::to_string).collect()
+}
+
+#[test]
+fn the_journal_is_told_what_is_missing() {
+    let place = Place::new();
+    for (words, named) in [
+        (&["run"] as &[&str], &["required", "<BARRIER>"] as &[&str]),
+        (&["snapshot", "mail"], &["required", "--btrfs", "--copy", "COMMAND"]),
+        (&["recover", "mail"], &["required", "CHECK-COMMAND", "--acknowledge"]),
+        (&["prune"], &["required", "--keep"]),
+        (&["run", "--lable", "x", "mail", "true"], &["--lable", "tip:", "'--label'"]),
+        (
+            &["snapshot", "mail", "--on-dirty", "x", "--", "true"],
+            &["--on-dirty", "[possible values: warn"],
+        ),
+        (&["creat", "mail"], &["creat", "'create'"]),
+        (&[], &["verb", "stillpoint --help"]),
+    ] {
+        let entries = journal(&place, words);
+        assert_eq!(entries.len(), 1, "{words:?}: {entries:?}");
+        assert!(entries[0].starts_with("<3>stillpoint: "), "{entries:?}");
+        for part in named {
+            assert!(entries[0].contains(part), "{words:?}: no {part:?} in {entries:?}");
+        }
+        assert!(!entries[0].contains("Usage"), "{entries:?}");
+    }
+}
