@@ -1,9 +1,10 @@
 //! The exclusive side: one drain, no patience.
 
-use crate::failure::answer;
+use crate::failure::{Failure, answer};
 use crate::handle::Handle;
 use crate::milliseconds;
-use barrier::ExclusiveOptions;
+use barrier::{Error, ExclusiveOptions};
+use nix::errno::Errno;
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::ptr;
 use std::time::Duration;
@@ -38,6 +39,11 @@ pub unsafe extern "C" fn stillpoint_lock_exclusive_at(
             hold,
             label,
             ..Default::default()
+        });
+        let pause = pause.map_err(|error| match error {
+            // Not to wait at all is a limit as well.
+            Error::WouldBlock { .. } => Failure::from(Errno::ETIMEDOUT),
+            error => Failure::from(error),
         })?;
         Handle::set_pause(b, pause)?;
         Ok(0)

@@ -5,6 +5,13 @@ use nix::errno::Errno;
 use std::ffi::{CStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// A system call's errno as the library gives it. The library's EPERM says that this thread does not hold
+/// what it would give back; a system call that is refused says something else.
+#[inline(always)]
+pub fn of_system_call(errno: Errno) -> Errno {
+    if errno == Errno::EPERM { Errno::ENOSYS } else { errno }
+}
+
 /// The errno of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure(Errno);
@@ -28,7 +35,7 @@ impl From<Error> for Failure {
             ErrorKind::Missing => Errno::ENOENT,
             ErrorKind::NotABarrier => Errno::EBADMSG,
             ErrorKind::Version => Errno::EPROTO,
-            ErrorKind::Unsupported => Errno::EOPNOTSUPP,
+            ErrorKind::Unsupported => Errno::ENODEV,
             ErrorKind::Insecure | ErrorKind::Denied => Errno::EACCES,
             ErrorKind::Exists => Errno::EEXIST,
             ErrorKind::InUse => Errno::EBUSY,
@@ -41,7 +48,7 @@ impl From<Error> for Failure {
             ErrorKind::Revoked => Errno::ECANCELED,
             ErrorKind::Cancelled => Errno::EINTR,
             ErrorKind::Unreachable => Errno::ENOTCONN,
-            _ => told.map_or(Errno::EIO, Errno::from_raw),
+            _ => told.map_or(Errno::EIO, |told| of_system_call(Errno::from_raw(told))),
         })
     }
 }
@@ -65,7 +72,9 @@ pub extern "C" fn stillpoint_strerror(negative_errno: c_int) -> *const c_char {
         Errno::EBADMSG => c"not a barrier",
         Errno::EPROTO => c"a barrier of a version that this library does not know",
         Errno::EPROTONOSUPPORT => c"the header's interface is not this library's: compile again",
-        Errno::EOPNOTSUPP => c"the file system cannot carry a barrier, or the lock is not of a whole file",
+        Errno::ENODEV => c"the file system cannot carry a barrier",
+        Errno::EOPNOTSUPP => c"the lock is not of a whole file: take a share, then lock by fcntl(2)",
+        Errno::ENOSYS => c"a system call that the library needs is refused here",
         Errno::EACCES => c"no permission: writers need to be in the barrier's group",
         Errno::EEXIST => c"the barrier exists already",
         Errno::EBUSY => c"the barrier is being made anew or retired",

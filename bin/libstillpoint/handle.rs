@@ -3,10 +3,12 @@
 //! So a handle that is null, made up or closed is an error and not a wild pointer: it must lie in the
 //! table, on the boundary of a place, and that place must be open.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, answer};
 use barrier::{Barrier, ExclusiveGuard};
 use nix::errno::Errno;
+use nix::libc::{c_void, pthread_key_create, pthread_key_t, pthread_setspecific};
 use std::cell::UnsafeCell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// What a `stillpoint *` leads to.
@@ -105,9 +107,10 @@ impl Handle {
         }
     }
 
-    /// This thread has the exclusive side now.
+    /// This thread has the exclusive side now, until it gives it back or ends.
     pub fn set_pause(handle: *const Handle, pause: ExclusiveGuard) -> Result<(), Failure> {
         let handle = Handle::get(handle)?;
+        end_pauses_with_thread()?;
         // SAFETY: whoever had the exclusive side before took his pause out before he gave it back;
         // what a forked child finds here is its parent's, and void.
         unsafe { *handle.pause.get() = Some(Box::new(pause)) };
@@ -129,8 +132,42 @@ impl Handle {
             .ok_or(Failure::from(Errno::EPERM))
     }
 
+    /// Ends the pauses of this thread, which ends: nobody else may.
+    fn end_pauses() {
+        let owner = thread_id();
+        for handle in TABLE.iter().filter(|handle| handle.owner.load(Ordering::Relaxed) == owner) {
+            if let Ok(pause) = Handle::take_pause(handle) {
+                drop(pause);
+            }
+        }
+    }
+
     fn change(&self, from: u32, to: u32) -> bool {
         self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// Sees to it that this thread's pauses end with it. By a key of pthreads, not by a thread-local variable
+/// with a destructor: to register one of those may end the process where there is no memory.
+fn end_pauses_with_thread() -> Result<(), Failure> {
+    extern "C" fn ended(_: *mut c_void) {
+        answer(|| {
+            Handle::end_pauses();
+            Ok(0)
+        });
+    }
+    static KEY: OnceLock<Option<pthread_key_t>> = OnceLock::new();
+    let key = *KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: a place for the key, and a function of this library, which stays loaded.
+        let made = unsafe { pthread_key_create(&raw mut key, Some(ended)) };
+        (made == 0).then_some(key)
+    });
+    let key = key.ok_or(Failure::from(Errno::ENOMEM))?;
+    // SAFETY: the key was made above and is never deleted; the value only says that there is one.
+    match unsafe { pthread_setspecific(key, TABLE.as_ptr().cast()) } {
+        0 => Ok(()),
+        _ => Err(Errno::ENOMEM.into()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Write locks that bring a share.
 
-use crate::failure::answer;
+use crate::failure::{answer, of_system_call};
 use crate::handle::Handle;
 use barrier::{Barrier, FileLock, LockKind, LockRequest};
 use nix::errno::Errno;
@@ -25,7 +25,7 @@ unsafe fn lock_file(
     // SAFETY: the caller's promise.
     match unsafe { Barrier::lock_file_at_once(number, lock, request, wait, file, line) } {
         Some(Ok(())) => 0,
-        Some(Err(error)) => -(error as c_int),
+        Some(Err(error)) => -(of_system_call(error) as c_int),
         // SAFETY: the caller's promise.
         None => unsafe { lock_file_slow(b, lock, request, wait, file, line) },
     }

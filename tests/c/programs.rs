@@ -33,7 +33,7 @@ macro_rules! suites {
     };
 }
 
-suites!(forks, handles, locks, numbers, order, shares, signals, speed);
+suites!(forks, handles, locks, numbers, order, pauses, shares, signals, speed);
 
 /// Not linked with the library: it loads it, and goes on after it has unloaded it.
 #[test]
@@ -49,4 +49,13 @@ fn python_binds_it_without_the_header() {
     let mut python = workshop.command(Path::new("python3"));
     python.arg(root().join("tests/c/binding.py")).arg(workshop.place.folder());
     succeeds(&mut python);
+}
+
+/// What the manual asks of a signal stack. The library of a debug build needs more.
+#[test]
+fn shares_on_a_small_signal_stack() {
+    let workshop = Workshop::new();
+    let program = workshop.compile("stack", &[]);
+    let besides = if cfg!(debug_assertions) { "16384" } else { "4096" };
+    succeeds(workshop.command(&program).arg(workshop.place.folder()).arg(besides));
 }
