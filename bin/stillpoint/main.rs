@@ -21,6 +21,7 @@ mod filter;
 mod freezable;
 mod freeze;
 mod latest;
+mod lifetime;
 mod list;
 mod prune;
 mod records;

@@ -5,10 +5,13 @@
 //! left behind by any death, as the kernel counts the descriptors.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::unistd::{Pid, getpgrp, getpid};
+
+use crate::apart;
 use crate::catalogue::Catalogue;
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
@@ -17,15 +20,20 @@ use crate::child::{self, Bounds, Terms};
 use crate::exit::{self, Exit, Failure, reason};
 use crate::filter::Filter;
 use crate::latest;
+use crate::lifetime::Lifetime;
 use crate::records::Place;
 use crate::signals::Signals;
 
 /// How long somebody else may need to complete a snapshot, or to find that he cannot remove it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often to look whether somebody still lives.
+const GLANCE: Duration = Duration::from_secs(1);
+
 const USAGE: &str = "\
 stillpoint use [OPTIONS] NAME -- COMMAND...
-       stillpoint use [OPTIONS] --latest [BARRIER] -- COMMAND...";
+       stillpoint use [OPTIONS] --latest [BARRIER] -- COMMAND...
+       stillpoint use [OPTIONS] --while PID NAME &";
 
 #[derive(clap::Args)]
 #[command(after_help = crate::EXIT_STATUS, override_usage = USAGE)]
@@ -48,8 +56,18 @@ pub struct Arguments {
     #[arg(value_name = "NAME|BARRIER", required_unless_present = "latest")]
     word: Option<OsString>,
 
+    /// Instead of a command: print a process ID once it is pinned, and stay for as long as PID or another
+    /// process of this group lives
+    #[arg(long = "while", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    host: Option<i32>,
+
     /// Reads the snapshot at $STILLPOINT_SNAPSHOT_PATH
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(
+        last = true,
+        required_unless_present = "host",
+        conflicts_with = "host",
+        value_name = "COMMAND"
+    )]
     command: Vec<OsString>,
 }
 
@@ -59,20 +77,48 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             "--source, --provider and --label choose among several; use them with --latest";
         return Err(Failure::usage(message).into());
     }
-    let mut signals =
-        Signals::watch().map_err(|error| Failure::system("cannot watch for signals", error))?;
-    let pin = arguments.pin(&signals)?;
-    let mut command = Command::new(&arguments.command[0]);
-    command.args(&arguments.command[1..]);
-    command.env("STILLPOINT_SNAPSHOT_NAME", &pin.manifest.name);
-    // Always there: `"$STILLPOINT_SNAPSHOT_PATH/"` must never come to mean the whole machine.
-    command.env("STILLPOINT_SNAPSHOT_PATH", pin.manifest.places().join(" "));
-    let inherited = &[pin.lock()];
-    let terms = Terms { bounds: Bounds::None, inherited, prints_errors_only: false };
-    Ok(child::run(&mut command, terms, &mut signals)?.exit())
+    match arguments.host {
+        Some(host) => arguments.stay(Pid::from_raw(host)),
+        None => arguments.run(),
+    }
 }
 
 impl Arguments {
+    fn run(&self) -> anyhow::Result<Exit> {
+        let mut signals =
+            Signals::watch().map_err(|error| Failure::system("cannot watch for signals", error))?;
+        let pin = self.pin(&signals)?;
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]);
+        command.env("STILLPOINT_SNAPSHOT_NAME", &pin.manifest.name);
+        // Always there: `"$STILLPOINT_SNAPSHOT_PATH/"` must never come to mean the whole machine.
+        command.env("STILLPOINT_SNAPSHOT_PATH", pin.manifest.places().join(" "));
+        let inherited = &[pin.lock()];
+        let terms = Terms { bounds: Bounds::None, inherited, prints_errors_only: false };
+        Ok(child::run(&mut command, terms, &mut signals)?.exit())
+    }
+
+    /// Keeps the pin and nothing else of the caller's: his locks, and what his host reads to its end.
+    fn stay(&self, host: Pid) -> anyhow::Result<Exit> {
+        let cannot = |what: &'static str| move |error: io::Error| Failure::system(what, error);
+        apart::close_all_but(&[]).map_err(cannot("/proc/self/fd"))?;
+        let mut signals = Signals::watch().map_err(cannot("cannot watch for signals"))?;
+        let mut host = Lifetime::of(host)
+            .ok_or_else(|| Failure::usage(format!("--while {host}: there is no such process")))?;
+        let _pin = self.pin(&signals)?;
+        let mut output = io::stdout().lock();
+        let told = writeln!(output, "{}", getpid()).and_then(|()| output.flush());
+        told.map_err(cannot("cannot print the process, so nothing stays pinned"))?;
+        // A leader has a group, and a place on the terminal, of its own.
+        if getpgrp() != getpid() {
+            apart::leave_session().map_err(cannot("cannot leave the session"))?;
+        }
+        while !host.is_over() && signals.check().is_ok() {
+            signals.wait(Some(GLANCE)).map_err(cannot("waiting"))?;
+        }
+        Ok(Exit::SUCCESS)
+    }
+
     /// Tries until the snapshot is held, or cannot be.
     fn pin(&self, signals: &Signals) -> anyhow::Result<Pin> {
         let catalogue = self.place.catalogue();

@@ -73,6 +73,7 @@ read_settings() {
 # Makes the words of a setting a line each: with quotes as in a shell, and nothing else of it.
 list() {
     eval "value=\$$1"
+    # shellcheck disable=SC2154,SC2034
     words=$(printf '%s\n' "$value" | xargs printf '%s\n' 2>/dev/null) ||
         fail 64 "$1=$value: a quote is left open"
     eval "$1=\$words"
@@ -89,14 +90,21 @@ left() {
         'BEGIN { left = wait - (now - since); print (left > 0 ? left : 0) }'
 }
 
-# Where the token of a barrier waits for the hook that thaws it: token_of BARRIER SNAPSHOT. In memory,
-# since disks may be frozen, and one for each snapshot: a host may have several under way, and the end of
-# one must never be taken for that of another.
-tokens=${STILLPOINT_DIR:-/run/stillpoint}
-token_of() {
-    number=$(printf '%s\n' "$1" "$2" | cksum)
-    printf '%s/.%s.%s.token' "$tokens" "$hook" "${number%% *}"
+# Where hooks leave what a later call needs. In memory, since disks may be frozen.
+notes=${STILLPOINT_DIR:-/run/stillpoint}
+
+# For everybody to look into, whatever the host's umask: barriers lie there too.
+make_notes() { [ -d "$notes" ] || (umask 022 && mkdir -p "$notes"); }
+
+# A name for any words.
+number() {
+    sum=$(printf '%s\n' "$@" | cksum)
+    printf '%s' "${sum%% *}"
 }
+
+# Where the token of a barrier waits for the hook that thaws it: token_of BARRIER SNAPSHOT. One for each
+# snapshot: a host may have several under way, and the end of one must never be taken for that of another.
+token_of() { printf '%s/.%s.%s.token' "$notes" "$hook" "$(number "$1" "$2")"; }
 
 # Closes all barriers, or none: freeze [SNAPSHOT]. What it fails with is that of `stillpoint freeze`. A
 # host that comes again for the same snapshot without having thawed has given it up: its pause is ended
@@ -104,8 +112,7 @@ token_of() {
 freeze() {
     since=$(uptime)
     thaw "${1-}" || :
-    # For everybody to look into, whatever the host's umask: barriers lie there too.
-    [ -d "$tokens" ] || (umask 022 && mkdir -p "$tokens")
+    make_notes
     forget_tokens
     for barrier in $BARRIERS; do
         file=$(token_of "$barrier" "${1-}")
@@ -116,7 +123,7 @@ freeze() {
             stillpoint thaw --token "$token" -- "$barrier"
             rm -f "$file"
             status=73
-            say "$file: cannot be written, so nothing stays frozen; make room in $tokens"
+            say "$file: cannot be written, so nothing stays frozen; make room in $notes"
         else
             status=$?
         fi
@@ -128,7 +135,7 @@ freeze() {
 # Removes the tokens that nobody has come for since a day, by a clock that nobody sets.
 forget_tokens() {
     set +f
-    for file in "$tokens/.$hook".*.token; do
+    for file in "$notes/.$hook".*.token; do
         IFS=' ' read -r _ made <"$file" || continue
         if [ $((${since%%.*} - ${made%%.*})) -gt 86400 ]; then rm -f "$file"; fi
     done 2>/dev/null
@@ -156,26 +163,6 @@ thaw() {
 # The same for hosts that may call it when nothing was frozen, which is all right.
 thaw_if_frozen() {
     thaw "${1-}" || [ $? = 3 ] || exit 124
-}
-
-# Takes a snapshot and prints where it is: take NAME
-take() {
-    [ -n "$TAKE" ] || fail 64 "no TAKE; say in the settings how a snapshot is taken"
-    # Words, both of them.
-    # shellcheck disable=SC2086
-    stillpoint snapshot --name "$1" --label "$hook" $BARRIERS $TAKE
-}
-
-# Removes old ones that `take` took: of these barriers, whatever else is in the catalogue.
-prune() {
-    # shellcheck disable=SC2086
-    set -- $BARRIERS
-    stillpoint prune --keep "$KEEP" "$1" >&2
-}
-
-# Lets a link of a fixed name lead to a snapshot, at one moment: link_to PATH LINK
-link_to() {
-    ln -sfn "$1" "$2.new" && mv -fT "$2.new" "$2"
 }
 
 now() { date -u +%Y-%m-%dT%H-%M-%SZ; }

@@ -8,12 +8,12 @@ use crate::harness::{Outcome, finish};
 use crate::host::{Call, Host};
 
 /// A store with one letter, and where snapshots of it go.
-struct Backup {
-    host: Host,
+pub struct Backup {
+    pub host: Host,
 }
 
 impl Backup {
-    fn new(hook: &'static str) -> Backup {
+    pub fn new(hook: &'static str) -> Backup {
         let host = Host::new(hook);
         for folder in ["store", "snapshots", "catalog", "bin"] {
             fs::create_dir(host.place.path(folder)).unwrap();
@@ -22,11 +22,11 @@ impl Backup {
         Backup { host }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.host.place.path(name)
     }
 
-    fn command(&self, call: Call) -> Command {
+    pub fn command(&self, call: Call) -> Command {
         let mut command = self.host.command(call);
         let take = format!(
             "--copy {} --to {} --hold 10 --min-open 0 --attempts 1 --patience 0 --drain 0.2",
@@ -66,7 +66,7 @@ impl Backup {
         assert!(write.arg(self.path("bin/restic")).status().unwrap().success());
     }
 
-    fn snapshots(&self) -> usize {
+    pub fn snapshots(&self) -> usize {
         fs::read_dir(self.path("snapshots")).unwrap().count()
     }
 }
@@ -178,9 +178,10 @@ fn rsnapshot_finds_a_link() {
     assert_eq!(backup.call(Call::with_arguments(&["pre"])).code(), 64);
 }
 
-/// The catalogue is everybody's: what was taken under other barriers is not theirs to remove.
+/// The catalogue is everybody's: what a timer or an administrator has taken is not theirs to remove, nor what
+/// they took themselves under other barriers.
 #[test]
-fn snapshots_under_other_barriers_stay() {
+fn only_their_own_snapshots_go() {
     for (hook, after) in [
         ("kopia", Call::with_variables(&[("KOPIA_ACTION", "after-snapshot-root")])),
         ("borgmatic", Call::with_arguments(&["after"])),
@@ -189,26 +190,46 @@ fn snapshots_under_other_barriers_stay() {
     ] {
         let backup = Backup::new(hook);
         assert_eq!(backup.host.place.run(["create", "news"]).code(), 0);
-        let take = |barrier: &str| {
+        let take = |barrier: &str, label: &str| {
             let mut snapshot = backup.host.place.command(["snapshot", barrier, "--copy"]);
             snapshot.arg(backup.path("store")).arg("--to").arg(backup.path("snapshots"));
-            snapshot.args(["--hold", "10", "--min-open", "0"]);
+            snapshot.args(["--hold", "10", "--min-open", "0", "--label", label]);
             snapshot.env("STILLPOINT_CATALOG", backup.path("catalog"));
             let done = finish(snapshot);
             assert_eq!(done.code(), 0, "{done:?}");
             PathBuf::from(done.stdout.trim())
         };
-        let news = [take("news"), take("news"), take("news")];
-        let mail = [take("mail"), take("mail")];
+        let others = [("news", hook), ("mail", ""), ("mail", "timer")]
+            .map(|(barrier, label)| [take(barrier, label), take(barrier, label)]);
+        let own = [take("mail", hook), take("mail", hook)];
         let mut command = backup.command(after);
         command.env("STILLPOINT_BARRIERS", "  mail ");
         if hook == "restic" {
             backup.restic("exit 0");
         }
-        assert_eq!(finish(command).code(), 0, "{hook}");
-        assert!(news.iter().all(|path| path.exists()), "{hook}");
-        assert!(!mail[0].exists(), "{hook}");
+        let done = finish(command);
+        assert_eq!(done.code(), 0, "{hook}: {done:?}");
+        assert!(others.iter().flatten().all(|path| path.exists()), "{hook}");
+        assert!(!own[0].exists(), "{hook}");
     }
+}
+
+#[test]
+fn a_source_with_a_space_in_its_path_is_quoted() {
+    let backup = Backup::new("kopia");
+    std::fs::rename(backup.path("store"), backup.path("my store")).unwrap();
+    let mut before = backup.command(Call::with_variables(&[
+        ("KOPIA_ACTION", "before-snapshot-root"),
+        ("KOPIA_SNAPSHOT_ID", "1"),
+    ]));
+    let (store, to) = (backup.path("my store"), backup.path("snapshots"));
+    let take = format!("--copy '{}' --to \"{}\" --hold 10", store.display(), to.display());
+    let done = finish({
+        before.env("STILLPOINT_TAKE", take);
+        before
+    });
+    assert_eq!(done.code(), 0, "{done:?}");
+    assert!(backup.path("snapshots/kopia-1/letter").exists());
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! * `settings`: where they come from, and what is missing where a hook runs;
 //! * `hosts`: what is particular to one of them;
 //! * `backup`: the tools that read a snapshot of ours;
+//! * `pins`: that what they read stays, whatever becomes of them;
 //! * `real`: real tools, on a real btrfs;
 //! * `surroundings`: the shells, tools and locales that all but the real ones run in;
 //! * `systemd`: units, checked and played.
@@ -24,6 +25,7 @@ mod hosts;
 mod image;
 mod orders;
 mod overlaps;
+mod pins;
 mod real;
 mod settings;
 mod surroundings;

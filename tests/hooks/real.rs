@@ -258,7 +258,8 @@ fn rsnapshot_by_its_hook() {
     };
     let text: Vec<String> = configuration.iter().map(tabbed).collect();
     fs::write(store.place.path("rsnapshot.conf"), text.join("\n") + "\n").unwrap();
-    store.must(&format!("\"$HOOKS/rsnapshot\" pre {}", link.display()));
+    let by_hand = format!(r#""$HOOKS/rsnapshot" pre {}; "$HOOKS/rsnapshot" post"#, link.display());
+    store.must(&by_hand);
     for _ in 0..2 {
         store.must("STILLPOINT_KEEP=1 rsnapshot -c rsnapshot.conf alpha");
     }

@@ -1,6 +1,7 @@
 //! `stillpoint use`: readers, and what keeps a snapshot while they read.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -129,6 +130,38 @@ fn what_the_command_left_running_still_reads() {
     end(Pid::from_raw(fs::read_to_string(pid).unwrap().trim().parse().unwrap()));
     scene.verb(["prune", "--keep", "1"]).assert_code(0);
     assert_eq!(scene.snapshots(), ["b"]);
+}
+
+/// For tools that read after the call that took the snapshot.
+#[test]
+fn it_can_be_pinned_for_another_process() {
+    let scene = Scene::new();
+    scene.take("x");
+    let reader = start(Command::new("sleep").arg("600"));
+    let host = reader.pid().to_string();
+    // Returns, though its output is read to the end: what stays has nothing of the caller's open.
+    let script = r#"S=$1; shift; "$S" "$@" &"#;
+    let pin = |arguments: &[&str]| {
+        let mut shell = scene.environment(Command::new("sh"));
+        shell.args(["-c", script, "sh"]).arg(scene.stillpoint().get_program()).args(arguments);
+        // Or this test would be one of those whose end is waited for.
+        run(shell.process_group(0))
+    };
+    let keeper: i32 = pin(&["use", "x", "--while", &host]).stdout.trim().parse().unwrap();
+    assert!(is_pinned(&scene, "x"));
+    end(Pid::from_raw(keeper));
+    assert!(!is_pinned(&scene, "x"));
+
+    pin(&["use", "x", "--while", &host]);
+    assert!(is_pinned(&scene, "x"));
+    drop(reader);
+    wait_for("end of the pin", || !is_pinned(&scene, "x"));
+
+    assert_eq!(pin(&["use", "y", "--while", &host]).stdout, "");
+    scene.verb(["use", "x", "--while", &host]).assert_refused(64, "there is no such process");
+    scene
+        .verb(["use", "x", "--while", "1", "--", "true"])
+        .assert_refused(64, "cannot be used with");
 }
 
 #[test]

@@ -1,0 +1,96 @@
+# shellcheck shell=sh
+# What the hooks of tools that read have in common, beside hook.sh: a snapshot is taken, pinned for as long
+# as the tool reads it, and old ones are removed.
+
+# Takes a snapshot and prints where it is: take NAME
+take() {
+    [ -n "$TAKE" ] || fail 64 "no TAKE; say in the settings how a snapshot is taken"
+    # Words, both of them.
+    # shellcheck disable=SC2086
+    stillpoint snapshot --name "$1" --label "$hook" $BARRIERS $TAKE
+}
+
+# Removes old ones that `take` took, of these barriers; whatever others have taken is theirs.
+prune() {
+    # shellcheck disable=SC2086
+    set -- $BARRIERS
+    stillpoint prune --keep "$KEEP" --label "$hook" "$1" >&2
+}
+
+# Pins a snapshot for as long as the host reads it: pin NAME WHAT. That is until `unpin`; where that is
+# never called, until the host has ended, and what it may have left behind in its process group. A host
+# that comes again for the same thing has given it up; what others read is none of its business.
+pin() {
+    make_notes
+    end_pins mine "$(number "$2")" || :
+    keeper=$(stillpoint use "$1" --while "$host" &)
+    # It has said why.
+    [ -n "$keeper" ] || return 66
+    note=$notes/.$hook.$(number "$2").$keeper.pin
+    (umask 077 && printf '%s %s %s\n' "$(life "$keeper")" "$(life "$host")" "$(group)" >"$note") ||
+        say "$note: cannot be written, so $1 stays until the host has ended"
+}
+
+# Gives up what this host has pinned: unpin [WHAT]
+unpin() {
+    what='*'
+    [ -z "${1-}" ] || what=$(number "$1")
+    end_pins mine "$what" || end_pins orphaned "$what" || :
+}
+
+# The host: from outside of a container it has no number here, and the container stands for it.
+host=$PPID
+[ "$host" != 0 ] || host=1
+
+# Ends pins, and fails if there were none: end_pins WHOSE NUMBER. Those that are mine have this very caller.
+# Those that are orphaned have the same process group, and a caller that has ended: a shell that the host
+# ran this hook with, for once. The notes of those that ended by themselves go too.
+end_pins() {
+    found=1
+    set +f
+    for note in "$notes/.$hook".*.pin; do
+        IFS=' ' read -r keeper caller members <"$note" || continue
+        if lives "$keeper"; then
+            # A pattern.
+            # shellcheck disable=SC2254
+            case $1:$note in
+            mine:*".$hook".$2.*) [ "$caller" = "$(life "$host")" ] || continue ;;
+            orphaned:*".$hook".$2.*)
+                if [ "$members" != "$(group)" ] || lives "$caller"; then continue; fi
+                ;;
+            *) continue ;;
+            esac
+            found=0
+            kill -s KILL "${keeper%-*}"
+            for _ in 1 2 3 4 5 6 7 8 9; do
+                if lives "$keeper"; then sleep 0.1; fi
+            done
+        fi
+        rm -f "$note"
+    done 2>/dev/null
+    set -f
+    return "$found"
+}
+
+# A process by its number and the time of its start, which no other one has: life NUMBER. Fails if there is
+# none.
+life() {
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return
+    # Behind the name, which may hold anything.
+    stat=${stat##*) }
+    case $stat in Z* | X*) return 1 ;; esac
+    printf '%s-%s' "$1" "$(printf '%s' "$stat" | cut -d ' ' -f 20)"
+}
+
+lives() { [ "$(life "${1%-*}")" = "$1" ]; }
+
+# The process group that this hook was called in.
+group() {
+    stat=$(cat "/proc/$$/stat")
+    printf '%s' "${stat##*) }" | cut -d ' ' -f 3
+}
+
+# Lets a link of a fixed name lead to a snapshot, at one moment: link_to PATH LINK
+link_to() {
+    ln -sfn "$1" "$2.new" && mv -fT "$2.new" "$2"
+}
