@@ -223,18 +223,20 @@ fn rows(scene: &Scene) -> Vec<Value> {
     serde_json::from_str(&scene.verb(["list", "--json"]).stdout).unwrap()
 }
 
-const FILES: usize = 3;
+/// In folders, which are removed one after another.
+const FILES: [&str; 3] = ["letter-0", "folder/letter-1", "folder/inner/letter-2"];
 
 fn fill(store: &Path) {
-    for file in 0..FILES {
-        fs::write(store.join(format!("letter-{file}")), format!("text {file}")).unwrap();
+    fs::create_dir_all(store.join("folder/inner")).unwrap();
+    for file in FILES {
+        fs::write(store.join(file), file).unwrap();
     }
 }
 
 /// Is this all of the store?
 fn is_whole(place: &Path) -> bool {
-    let text = |file| fs::read_to_string(place.join(format!("letter-{file}")));
-    (0..FILES).all(|file| text(file).is_ok_and(|text| text == format!("text {file}")))
+    let text = |file| fs::read_to_string(place.join(file));
+    FILES.iter().all(|file| text(file).is_ok_and(|text| text == *file))
 }
 
 /// What holds of every snapshot whatever happened to `victim`, of which there may be nothing.

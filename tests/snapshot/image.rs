@@ -87,6 +87,23 @@ impl Drop for Image {
     }
 }
 
+/// Something that is mounted until this goes.
+pub struct Mounted(PathBuf);
+
+impl Mounted {
+    /// A folder or file at another place too.
+    pub fn bind(source: &Path, place: &Path) -> Mounted {
+        must(Command::new("mount").arg("--bind").arg(source).arg(place));
+        Mounted(place.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
 /// Says loudly what is not tested without root; under CI that is a failure.
 pub fn is_root(what: &str) -> bool {
     if geteuid().is_root() {

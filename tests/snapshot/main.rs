@@ -24,6 +24,7 @@ mod power;
 mod prune;
 mod reflink;
 mod refused;
+mod removal;
 mod replaced;
 mod scene;
 mod series;

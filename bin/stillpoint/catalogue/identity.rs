@@ -83,13 +83,18 @@ impl Identity {
         Ok(same_birth && self.subvolume == found.subvolume)
     }
 
-    fn presence(&self, place: &Path) -> Presence {
-        // An empty part would make a link to a folder of it.
-        let place = match self.part.as_os_str().is_empty() {
-            true => place.to_owned(),
-            false => place.join(&self.part),
-        };
-        match open(&place).and_then(|file| self.is_of(&file)) {
+    /// Is it in the folder of the snapshot, or that folder?
+    fn is_in(&self, folder: &Path) -> Presence {
+        match self.part.as_os_str().is_empty() {
+            // An empty part would make a link to a folder of it.
+            true => self.is_at(folder),
+            false => self.is_at(&folder.join(&self.part)),
+        }
+    }
+
+    /// Has it this place?
+    pub fn is_at(&self, place: &Path) -> Presence {
+        match open(place).and_then(|file| self.is_of(&file)) {
             Ok(true) => Presence::There,
             Ok(false) => Presence::Replaced,
             Err(error) => Presence::of_error(&error),
@@ -106,7 +111,7 @@ impl Presence {
                 Err(error) => Presence::of_error(&error),
             };
         }
-        let parts = identities.iter().map(|identity| identity.presence(place));
+        let parts = identities.iter().map(|identity| identity.is_in(place));
         parts.max().unwrap_or(Presence::Unknown)
     }
 

@@ -10,6 +10,8 @@
 //! A reader needs nothing but a JSON parser: every field is always present, with `null` for what
 //! is not known, times are RFC 3339 in UTC and lengths are milliseconds.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -191,6 +193,23 @@ impl Manifest {
     /// Is it the folder of this snapshot, whole or not, that stands there?
     pub fn is_at(&self, place: &Path) -> Presence {
         Presence::of(place, self.identity.get(..1).unwrap_or_default())
+    }
+
+    /// The same for what is open.
+    pub fn is_of(&self, folder: &File) -> io::Result<bool> {
+        self.identity.first().map_or(Ok(true), |identity| identity.is_of(folder))
+    }
+
+    /// Is what stands at a place inside its folder a part of it, as far as it knows its parts?
+    pub fn has_part(&self, place: &Path) -> bool {
+        let name = place.file_name();
+        let known = |identity: &&Identity| Some(identity.part.as_os_str()) == name;
+        self.identity.is_empty()
+            || self
+                .identity
+                .iter()
+                .find(known)
+                .is_some_and(|part| part.is_at(place) == Presence::There)
     }
 
     /// Where a program finds it; nothing if only its command knows.

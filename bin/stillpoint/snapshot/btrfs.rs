@@ -19,6 +19,7 @@ use super::mounts::Mounts;
 use super::plan::{check_target, enough_space, known_folder};
 use super::provider::{Provider, Target};
 use crate::catalogue::identity::{Identity, is_subvolume};
+use crate::catalogue::manifest::Manifest;
 use crate::exit::{Exit, Failure};
 use crate::tool;
 
@@ -153,14 +154,14 @@ impl Provider for Btrfs {
     }
 }
 
-/// Removes a snapshot, or a folder of them.
-pub fn discard(place: &Path) -> io::Result<()> {
+/// Removes a snapshot, or a folder of them. Subvolumes that others have put there are left.
+pub fn discard(manifest: &Manifest, place: &Path) -> io::Result<()> {
     if is_subvolume(place) {
         return delete(place);
     }
     for item in fs::read_dir(place)? {
         let path = item?.path();
-        if is_subvolume(&path) {
+        if is_subvolume(&path) && manifest.has_part(&path) {
             delete(&path)?;
         }
     }

@@ -9,7 +9,6 @@ use stillpoint::ExclusiveGuard;
 use super::members::Member;
 use super::plan::Plan;
 use super::{Arguments, OnDirty, provider, sweep, volumes};
-use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Entry, rename_to_free};
 use crate::exit::{Exit, Failure, reason, say, warn};
@@ -172,7 +171,7 @@ impl Making<'_> {
         };
         let kept = path.with_file_name(format!("{}.{}", self.manifest.name, self.how()));
         if self.manifest.identity.is_empty() {
-            self.manifest.identity = Identity::of_whole(&partial).unwrap_or_default();
+            self.manifest.identity = self.plan.provider.identify(&partial).unwrap_or_default();
         }
         match rename_to_free(&partial, &kept) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -25,6 +25,7 @@ mod report;
 mod sources;
 pub mod sweep;
 mod tree;
+mod unlinking;
 mod volumes;
 mod zfs;
 

@@ -1,13 +1,15 @@
 //! Which file system a path lies on, and what is mounted below it.
 //!
-//! `st_dev` does not tell: on btrfs every subvolume has its own. The device of the mount is one
-//! per file system, and `findmnt` of util-linux reads the table that has it.
+//! `st_dev` does not tell: on btrfs every subvolume has its own, and what is bound to another place has
+//! the same there. The device of the mount is one per file system, and `findmnt` of util-linux reads the
+//! table that has it.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
 use crate::tool;
@@ -20,6 +22,10 @@ pub struct Mounts {
 /// One mount.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Mount {
+    /// A number, or its text where `findmnt` is old.
+    id: Value,
+    /// The mount that it covers a part of.
+    parent: Value,
     pub target: PathBuf,
     /// Major and minor number: one pair for each file system.
     #[serde(rename = "maj:min")]
@@ -46,21 +52,42 @@ impl Mounts {
         struct Table {
             filesystems: Vec<Mount>,
         }
-        let columns = "TARGET,MAJ:MIN,SOURCE,FSTYPE,FSROOT";
+        let columns = "ID,PARENT,TARGET,MAJ:MIN,SOURCE,FSTYPE,FSROOT";
         let text = tool::ask("findmnt", &["--json", "--list", "--nofsroot", "-o", columns])?;
         let table: Table = serde_json::from_str(&text).map_err(|error| {
             Failure::new(Exit::UNAVAILABLE, format!("findmnt: cannot read its answer: {error}"))
         })?;
-        // An automounter's place is nothing yet; what it mounts comes later in the list.
-        let all = table.filesystems.into_iter().filter(|mount| mount.fstype != "autofs");
-        Ok(Mounts { all: all.collect() })
+        Ok(Mounts { all: table.filesystems })
     }
 
-    /// The mount that an absolute path without symbolic links lies on: the deepest one above it
-    /// and, of those at one place, the last.
+    /// The mount that an absolute path without symbolic links lies on. An automounter's place is
+    /// nothing yet; what it has mounted is mounted on that.
     pub fn of(&self, path: &Path) -> Option<&Mount> {
-        let above = self.all.iter().filter(|mount| path.starts_with(&mount.target));
-        above.max_by_key(|mount| mount.target.components().count())
+        self.way(path).into_iter().rfind(|mount| mount.fstype != "autofs")
+    }
+
+    /// The mounts that the kernel crosses from the root to a path: what was mounted later may have
+    /// covered others.
+    fn way(&self, path: &Path) -> Vec<&Mount> {
+        let mut way = Vec::new();
+        loop {
+            let next = self.on(way.last().copied()).filter(|next| path.starts_with(&next.target));
+            match next.min_by_key(|next| next.target.components().count()) {
+                Some(next) => way.push(next),
+                None => return way,
+            }
+        }
+    }
+
+    /// What is mounted on this mount, or on none that is in the table.
+    fn on<'a>(&'a self, mount: Option<&'a Mount>) -> impl Iterator<Item = &'a Mount> {
+        let is_root = |root: &Mount| {
+            root.parent == root.id || !self.all.iter().any(|other| other.id == root.parent)
+        };
+        self.all.iter().filter(move |found| match mount {
+            Some(mount) => found.parent == mount.id && found.id != mount.id,
+            None => is_root(found),
+        })
     }
 
     /// Where the file system on this device is mounted.
@@ -76,10 +103,16 @@ impl Mounts {
         }
     }
 
-    /// The places below a path where something else is mounted.
-    pub fn below(&self, path: &Path) -> Vec<&Path> {
-        let below = self.all.iter().map(|mount| mount.target.as_path());
-        below.filter(|target| *target != path && target.starts_with(path)).collect()
+    /// A place below a path where something else is mounted.
+    pub fn below(&self, path: &Path) -> Option<&Path> {
+        let mut below = self.on(self.way(path).last().copied()).map(|mount| mount.target.as_path());
+        below.find(|target| *target != path && target.starts_with(path))
+    }
+
+    /// The same, or the path itself if that is such a place.
+    pub fn at_or_below(&self, path: &Path) -> Option<&Path> {
+        let at = self.way(path).last().map(|mount| mount.target.as_path());
+        at.filter(|target| *target == path).or_else(|| self.below(path))
     }
 }
 
@@ -87,10 +120,12 @@ impl Mounts {
 mod tests {
     use super::*;
 
-    fn mount(target: &str, device: &str) -> Mount {
+    fn mount(id: u32, parent: u32, target: &str) -> Mount {
         Mount {
+            id: id.into(),
+            parent: parent.into(),
             target: target.into(),
-            device: device.into(),
+            device: format!("8:{id}"),
             source: None,
             fstype: "ext4".into(),
             fsroot: "/".into(),
@@ -98,18 +133,42 @@ mod tests {
     }
 
     #[test]
-    fn the_deepest_and_latest_mount_counts() {
-        let mounts = Mounts {
+    fn the_mount_that_is_seen_counts() {
+        let mut mounts = Mounts {
             all: vec![
-                mount("/", "8:1"),
-                mount("/srv", "8:2"),
-                mount("/srv", "8:3"),
-                mount("/srv/a/b", "8:4"),
+                mount(1, 0, "/"),
+                mount(2, 1, "/srv"),
+                mount(3, 2, "/srv/old"),
+                // Over the one before, and what is mounted in it.
+                mount(4, 2, "/srv"),
+                mount(5, 4, "/srv/a/b"),
+                mount(6, 5, "/srv/a/b/c"),
             ],
         };
-        assert_eq!(mounts.of(Path::new("/srv/a")).unwrap().device, "8:3");
-        assert_eq!(mounts.of(Path::new("/srvx")).unwrap().device, "8:1");
-        assert!(!mounts.same_file_system(Path::new("/srv/a"), Path::new("/srv/a/b/c")));
-        assert_eq!(mounts.below(Path::new("/srv/a")), [Path::new("/srv/a/b")]);
+        let of = |mounts: &Mounts, path: &str| mounts.of(Path::new(path)).unwrap().device.clone();
+        let in_it =
+            |mounts: &Mounts, path: &str| mounts.at_or_below(Path::new(path)).map(Path::to_owned);
+        for parent in [0, 1] {
+            // The root of a container has a parent that is not in the table, that of the first
+            // namespace may be its own.
+            mounts.all[0].parent = parent.into();
+            assert_eq!(of(&mounts, "/srv/a"), "8:4");
+            assert_eq!(of(&mounts, "/srv/old/x"), "8:4");
+            assert_eq!(of(&mounts, "/srvx"), "8:1");
+            assert_eq!(of(&mounts, "/srv/a/b/x"), "8:5");
+            assert!(!mounts.same_file_system(Path::new("/srv/a"), Path::new("/srv/a/b/c")));
+            assert_eq!(mounts.below(Path::new("/srv/a")), Some(Path::new("/srv/a/b")));
+            assert_eq!(in_it(&mounts, "/srv/a"), Some("/srv/a/b".into()));
+            assert_eq!(in_it(&mounts, "/srv/a/b"), Some("/srv/a/b".into()));
+            assert_eq!(in_it(&mounts, "/srv/old"), None);
+        }
+        assert_eq!(in_it(&Mounts { all: vec![] }, "/srv"), None);
+
+        // One that has mounted nothing yet, and one that has.
+        let automounter = |id, target| Mount { fstype: "autofs".into(), ..mount(id, 1, target) };
+        mounts.all.extend([automounter(7, "/net"), automounter(8, "/auto"), mount(9, 8, "/auto")]);
+        assert_eq!(of(&mounts, "/net/x"), "8:1");
+        assert_eq!(of(&mounts, "/auto/x"), "8:9");
+        assert_eq!(in_it(&mounts, "/net"), Some("/net".into()));
     }
 }

@@ -53,7 +53,7 @@ impl Provider for Reflink {
             );
             return Err(Failure::new(Exit::CANNOT_CREATE, message));
         }
-        if let Some(other) = mounts.below(&self.source).first() {
+        if let Some(other) = mounts.below(&self.source) {
             let message = format!(
                 "{}: {} is mounted inside it, and no blocks can be shared across file systems; use --copy",
                 self.source.display(),

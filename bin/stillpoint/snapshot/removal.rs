@@ -25,6 +25,8 @@ pub fn remove(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
     if let (Some(place), Some(partial)) =
         (manifest.stands_at().map(Path::to_owned), manifest.partial.clone())
     {
+        provider::refuse_mounts(&place)?;
+        provider::refuse_mounts(&partial)?;
         mark(entry, manifest)?;
         // What an earlier run has left of it.
         provider::discard(manifest, &partial)?;

@@ -1,7 +1,6 @@
 //! What `--reflink` and `--copy` have in common: a folder is copied by `cp -a`, which keeps owners,
 //! modes, times, links, attributes and holes.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,25 +66,6 @@ pub fn measure(source: &Path) -> Result<Extent, Failure> {
 /// The data is in the page cache only until the file system is synced.
 pub fn settle(target: Option<&Target>) -> io::Result<()> {
     target.map_or(Ok(()), |target| sync_file_system(&target.folder))
-}
-
-/// Removes a copy, whole or not.
-pub fn discard(place: &Path) -> io::Result<()> {
-    match remove(place) {
-        // An ordinary user cannot empty a folder that was copied without write permission.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let _ = tool::run(tool::command("chmod").args(["-R", "u+rwX", "--"]).arg(place));
-            remove(place)
-        }
-        done => done,
-    }
-}
-
-fn remove(place: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(place)?.is_dir() {
-        true => fs::remove_dir_all(place),
-        false => fs::remove_file(place),
-    }
 }
 
 /// The one source of such a provider, as the slice that is asked for.
