@@ -2,12 +2,13 @@
 # What the hooks of tools that read have in common, beside hook.sh: a snapshot is taken, pinned for as long
 # as the tool reads it, and old ones are removed.
 
-# Takes a snapshot and prints where it is: take NAME
+# Takes a snapshot and prints where it is: take NAME. Not of a place where the source is not mounted: the
+# tool would take it for a store from which all has been deleted.
 take() {
     [ -n "$TAKE" ] || fail 64 "no TAKE; say in the settings how a snapshot is taken"
     # Words, both of them.
     # shellcheck disable=SC2086
-    stillpoint snapshot --name "$1" --label "$hook" $BARRIERS $TAKE
+    stillpoint snapshot --name "$1" --label "$hook" --source-changed fail $BARRIERS $TAKE
 }
 
 # Removes old ones that `take` took, of these barriers; whatever others have taken is theirs.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Outcome, finish};
+use crate::harness::{Mounted, Outcome, finish, is_root};
 use crate::host::{Call, Host};
 
 /// A store with one letter, and where snapshots of it go.
@@ -26,15 +26,18 @@ impl Backup {
         self.host.place.path(name)
     }
 
-    pub fn command(&self, call: Call) -> Command {
-        let mut command = self.host.command(call);
-        let take = format!(
+    fn take(&self) -> String {
+        format!(
             "--copy {} --to {} --hold 10 --min-open 0 --attempts 1 --patience 0 --drain 0.2",
             self.path("store").display(),
             self.path("snapshots").display()
-        );
+        )
+    }
+
+    pub fn command(&self, call: Call) -> Command {
+        let mut command = self.host.command(call);
         command
-            .env("STILLPOINT_TAKE", take)
+            .env("STILLPOINT_TAKE", self.take())
             .env("STILLPOINT_KEEP", "1")
             .env("STILLPOINT_CATALOG", self.path("catalog"))
             .env("PATH", self.host.path(&["bin"]));
@@ -211,6 +214,40 @@ fn only_their_own_snapshots_go() {
         assert_eq!(done.code(), 0, "{hook}: {done:?}");
         assert!(others.iter().flatten().all(|path| path.exists()), "{hook}");
         assert!(!own[0].exists(), "{hook}");
+    }
+}
+
+/// The bare folder below would be kept as a store from which all has been deleted.
+#[test]
+fn a_source_that_is_not_mounted_is_not_backed_up() {
+    if !is_root("a_source_that_is_not_mounted_is_not_backed_up") {
+        return;
+    }
+    for (hook, words) in [
+        ("kopia", &[][..]),
+        ("borgmatic", &["before", "link"]),
+        ("rsnapshot", &["pre", "link"]),
+        ("restic", &[]),
+    ] {
+        let backup = Backup::new(hook);
+        backup.restic("exit 0");
+        let read = |more: &str| {
+            let mut command = backup.command(Call::with_arguments(&[]));
+            command.args(words).current_dir(backup.path(""));
+            command.env("KOPIA_ACTION", "before-snapshot-root");
+            let take = format!("{} {more}", backup.take());
+            finish({
+                command.env("STILLPOINT_TAKE", take);
+                command
+            })
+        };
+        let mounted = Mounted::new("tmpfs", "size=1m", &backup.path("store"));
+        assert_eq!(read("").code(), 0, "{hook}");
+        drop(mounted);
+        let refused = read("");
+        assert_eq!(refused.code(), 69, "{hook}: {refused:?}");
+        assert_eq!(backup.snapshots(), 1, "{hook}");
+        assert_eq!(read("--source-changed accept").code(), 0, "{hook}: who knows better says so");
     }
 }
 

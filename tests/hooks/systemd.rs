@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Place, Running, STILLPOINT, finish, skip};
+use crate::harness::{Mounted, Place, Running, STILLPOINT, finish, is_root, skip};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/systemd")
@@ -168,6 +168,20 @@ fn a_snapshot_that_fails_is_pruned_after_all_the_same() {
     assert!(!manager.succeeds(SNAPSHOT));
     assert_eq!(manager.snapshots(), 2);
     drop(writer);
+}
+
+#[test]
+fn a_source_that_is_not_mounted_is_no_snapshot() {
+    if !is_root("a_source_that_is_not_mounted_is_no_snapshot") {
+        return;
+    }
+    let manager = Manager::new();
+    assert_eq!(manager.run(BARRIER, "ExecStart"), 0);
+    let mounted = Mounted::new("tmpfs", "size=1m", &manager.place.path("store"));
+    assert!(manager.succeeds(SNAPSHOT));
+    drop(mounted);
+    assert_eq!(manager.run(SNAPSHOT, "ExecStart"), 69);
+    assert_eq!(manager.snapshots(), 1);
 }
 
 #[test]

@@ -129,7 +129,7 @@ pub struct Arguments {
     require_mount: Vec<PathBuf>,
 
     /// What to do when a source is on another file system than before
-    #[arg(long, value_name = "ACTION", default_value = "warn")]
+    #[arg(long, value_name = "ACTION", default_value = "warn", overrides_with = "source_changed")]
     source_changed: SourceChanged,
 
     /// Lock Cyrus IMAP too, as its configuration says [default: /etc/imapd.conf]
