@@ -72,10 +72,13 @@ fn snapper_keeps_a_record() {
     assert_eq!(call(&["create-snapshot-pre", "/", "btrfs", "2"]), 75);
     assert_eq!(call(&["create-snapshot-post", "/", "btrfs", "2"]), 124);
     drop(writer);
-    let record = fs::read_to_string(host.place.path("record")).unwrap();
+    assert_eq!(call(&["create-snapshot-post", "/my mail\t1\tyes\n/", "btrfs", "3"]), 124);
+    let file = host.place.path("record");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
+    let record = fs::read_to_string(file).unwrap();
     let record: Vec<Vec<&str>> =
         record.lines().map(|line| line.split('\t').skip(1).collect()).collect();
-    assert_eq!(record, [["/", "1", "yes"], ["/", "2", "no"]]);
+    assert_eq!(record, [["/", "1", "yes"], ["/", "2", "no"], ["/my mail?1?yes?/", "3", "no"]]);
 }
 
 #[test]
