@@ -11,7 +11,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::exit::{Exit, Failure, reason};
 
 /// A command whose messages are the same everywhere.
-pub fn command(program: &str) -> Command {
+pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env("LC_ALL", "C").stdin(Stdio::null());
     // LVM complains of what our caller has left open in us.
@@ -72,19 +72,30 @@ pub enum Lookup {
 pub fn look_up(program: &OsStr) -> Lookup {
     let places: Vec<PathBuf> = match program.as_encoded_bytes().contains(&b'/') {
         true => vec![PathBuf::from(program)],
-        false => {
-            let search = env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-            env::split_paths(&search).map(|folder| folder.join(program)).collect()
-        }
+        false => in_path(program),
     };
-    let executable = |place: &PathBuf| place.is_file() && access(place, AccessFlags::X_OK).is_ok();
-    if places.iter().any(executable) {
+    if places.iter().any(|place| is_executable(place)) {
         return Lookup::Found;
     }
     match places.iter().any(|place| place.exists()) {
         true => Lookup::NotExecutable,
         false => Lookup::Missing,
     }
+}
+
+/// Where a program is: in PATH, else in one of these folders.
+pub fn find(program: &str, folders: &[&str]) -> Option<PathBuf> {
+    let elsewhere = folders.iter().map(|folder| Path::new(folder).join(program));
+    in_path(OsStr::new(program)).into_iter().chain(elsewhere).find(|place| is_executable(place))
+}
+
+fn in_path(program: &OsStr) -> Vec<PathBuf> {
+    let search = env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    env::split_paths(&search).map(|folder| folder.join(program)).collect()
+}
+
+fn is_executable(place: &Path) -> bool {
+    place.is_file() && access(place, AccessFlags::X_OK).is_ok()
 }
 
 /// The first line that a tool complained with, with its name in front. What it warned of before

@@ -136,6 +136,10 @@ pub struct Arguments {
     #[arg(long, value_name = "IMAPD.CONF", num_args = 0..=1, default_missing_value = "/etc/imapd.conf")]
     cyrus: Option<PathBuf>,
 
+    /// With --cyrus: this Cyrus takes its global lock, whatever can be found out
+    #[arg(long, requires = "cyrus")]
+    cyrus_unchecked: bool,
+
     /// Lock this file of another program too
     #[arg(long, value_name = "fcntl|flock:PATH", value_parser = also_parser())]
     also: Vec<Also>,

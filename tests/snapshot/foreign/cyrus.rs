@@ -74,6 +74,57 @@ fn a_lock_file_that_is_missing_is_made_as_cyrus_makes_it() {
     }
 }
 
+/// Nothing would be kept out by it, and nothing is made that looks as if.
+#[test]
+fn a_cyrus_that_knows_no_global_lock_is_refused() {
+    let cyrus = Cyrus::new(LAYOUTS[1]);
+    cyrus.knows(&["configdirectory:", "lock_debugtime:"]);
+    let said = "cyr_info: cyrus-imapd 3.0 knows no global_lock, which came with 3.12";
+    for options in [&[][..], &["--dry-run"]] {
+        run(cyrus.copy("x", options).arg(cyrus.flag())).assert_refused(69, said);
+    }
+    assert!(!cyrus.scene.path("conf/lock").exists());
+    run(cyrus.copy("x", &["--cyrus-unchecked"]).arg(cyrus.flag())).assert_code(0);
+    // Whoever made it: the file alone is no sign.
+    assert!(cyrus.lock.exists());
+    run(cyrus.copy("y", &[]).arg(cyrus.flag())).assert_refused(69, said);
+    run(&mut cyrus.copy("y", &["--cyrus-unchecked"])).assert_code(64);
+}
+
+/// An older one that was installed anew and not started again, for instance.
+#[test]
+fn a_cyrus_that_locks_everything_else_is_refused() {
+    for layout in LAYOUTS {
+        let cyrus = Cyrus::new(layout);
+        let folder = cyrus.lock.parent().unwrap();
+        let other = match folder.ends_with("q") || folder.ends_with("W") {
+            true => folder.with_file_name("b").join("*U*bob.lock"),
+            false => folder.join("b^bob.lock"),
+        };
+        fs::create_dir_all(other.parent().unwrap()).unwrap();
+        fs::write(&other, "").unwrap();
+        let done = run(cyrus.copy("x", &[]).arg(cyrus.flag()));
+        done.assert_refused(69, "$GLOBAL.lock: is missing beside ");
+        assert!(done.stderr.contains("bob.lock"), "{done:?}");
+        assert!(!cyrus.lock.exists());
+        fs::create_dir_all(folder).unwrap();
+        fs::write(&cyrus.lock, "").unwrap();
+        run(cyrus.copy("x", &[]).arg(cyrus.flag())).assert_code(0);
+    }
+}
+
+#[test]
+fn a_cyrus_that_cannot_be_asked_has_to_have_locked() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    cyrus.knows(&[]);
+    let done = run(cyrus.copy("x", &[]).arg(cyrus.flag()));
+    done.assert_refused(69, "Cyrus cannot be asked (");
+    assert!(done.stderr.contains("fatal error: no"), "{done:?}");
+    assert!(!cyrus.scene.path("conf/lock").exists());
+    let _writer = cyrus.writing();
+    run(cyrus.copy("x", &[]).arg(cyrus.flag())).assert_code(0);
+}
+
 /// A run that made nothing is no reason to touch another Cyrus's folders.
 #[test]
 fn a_cyrus_that_is_not_there_is_refused() {

@@ -3,6 +3,7 @@
 mod cyrus;
 mod files;
 mod limits;
+mod real;
 mod waiting;
 
 use std::ffi::OsString;
@@ -50,7 +51,21 @@ impl Cyrus {
                 .arg(source),
         );
         let lock = scene.path(layout.1);
-        Cyrus { scene, program, lock }
+        let cyrus = Cyrus { scene, program, lock };
+        cyrus.knows(&["configdirectory:", "global_lock: yes"]);
+        cyrus
+    }
+
+    /// What cyr_info says of the options that this Cyrus knows; nothing: it fails.
+    fn knows(&self, options: &[&str]) {
+        let told = match options {
+            [] => "echo 'fatal error: no' >&2; exit 75".to_owned(),
+            options => format!("printf '%s\\n' '{}'", options.join("' '")),
+        };
+        let script = format!(
+            r#"case "$1 $3" in "-C conf-default") {told};; "-C version") echo cyrus-imapd 3.0;; *) exit 64;; esac"#
+        );
+        self.scene.stand_in("cyr_info", &script);
     }
 
     /// Two writers side by side, which the shared lock does not part.

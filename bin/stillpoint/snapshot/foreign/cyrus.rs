@@ -26,7 +26,7 @@ use crate::catalogue::manifest::recordable;
 use crate::catalogue::rename_to_free;
 use crate::exit::{Exit, Failure, reason};
 
-const NAME: &str = "$GLOBAL.lock";
+pub const NAME: &str = "$GLOBAL.lock";
 /// The hash of that name's first letter, which is none.
 const HASHED: &str = "q";
 /// The hash of the whole name.
@@ -117,6 +117,11 @@ impl Cyrus {
         }
         let looked = self.lock_file.try_exists().map(drop);
         looked.map_err(|error| Failure::system(self.lock_file.display(), error))
+    }
+
+    /// The folder of all its locks.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     pub fn lock_file(&self) -> &Path {

@@ -12,6 +12,7 @@
 //! The lock belongs to the file, not to the name. If somebody puts another file in its place, the
 //! others lock that one and exclude us no more; so the name is asked again when the gate is open.
 
+mod at_hand;
 mod cyrus;
 mod locking;
 mod watchdog;
@@ -90,8 +91,11 @@ impl ForeignLocks {
         let cyrus = arguments.cyrus.as_deref().map(Cyrus::configured).transpose()?;
         let mut wanted = Vec::new();
         let mut seen = Vec::new();
-        if let Some(cyrus) = &cyrus {
+        if let (Some(cyrus), Some(configuration)) = (&cyrus, &arguments.cyrus) {
             cyrus.check()?;
+            if !arguments.cyrus_unchecked {
+                at_hand::check(cyrus, configuration)?;
+            }
             let path = cyrus.lock_file().to_owned();
             if path.exists() {
                 seen.push((false, identity(&open(&path)?, &path)?));
