@@ -77,6 +77,7 @@ fn take(
     let path = barrier.path();
     let attachment = barrier.inner.attached()?;
     let holder = attachment.exclusive_thread.load(Ordering::Relaxed);
+    barrier.end_abandoned_attempt();
     if barrier.depth() > 0 || holder == join::thread_id() {
         return Err(Error::Deadlock { path: path.into() });
     }

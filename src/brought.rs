@@ -55,6 +55,8 @@ pub(crate) struct Brought {
     classic: AtomicU32,
     /// Shares that are to be given back as soon as their descriptor is closed.
     owed: AtomicU32,
+    /// 1: a share was taken for a lock that is being waited for, or was when the thread jumped away.
+    attempt: AtomicU32,
 }
 
 impl Brought {
@@ -64,6 +66,7 @@ impl Brought {
             more: AtomicPtr::new(ptr::null_mut()),
             classic: AtomicU32::new(0),
             owed: AtomicU32::new(0),
+            attempt: AtomicU32::new(0),
         }
     }
 
@@ -81,7 +84,8 @@ impl Brought {
     /// Whether this lock is known not to be here while there is room for it. No system call.
     #[inline(always)]
     pub(crate) fn has_room(&self, lock: FileLock) -> bool {
-        self.place(0).is_some()
+        self.attempt.load(Ordering::Relaxed) == 0
+            && self.place(0).is_some()
             && self.place(entry(lock)).is_none()
             && self.more.load(Ordering::Relaxed).is_null()
     }
@@ -164,6 +168,21 @@ impl Brought {
         }
     }
 
+    /// A share has been taken, and the lock that it is for is going to be waited for.
+    #[inline(always)]
+    pub(crate) fn begin_attempt(&self) {
+        self.attempt.store(1, Ordering::Relaxed);
+    }
+
+    /// The wait is over. True if it was begun and not ended: asked by the next call of the thread, it says
+    /// that a signal handler has jumped out of the wait.
+    #[inline(always)]
+    pub(crate) fn end_attempt(&self) -> bool {
+        let begun = self.attempt.load(Ordering::Relaxed) == 1;
+        self.attempt.store(0, Ordering::Relaxed);
+        begun
+    }
+
     /// Notes that so many shares are owed. True if any are.
     pub(crate) fn owe(&self, shares: u32) -> bool {
         let owed = self.owed.load(Ordering::Relaxed) + shares;
@@ -194,6 +213,7 @@ impl Brought {
         self.more.store(ptr::null_mut(), Ordering::Relaxed);
         self.classic.store(0, Ordering::Relaxed);
         self.owed.store(0, Ordering::Relaxed);
+        self.attempt.store(0, Ordering::Relaxed);
     }
 }
 

@@ -36,6 +36,7 @@ impl Barrier {
     /// What [`Barrier::assert_not_held`] would say of this thread, in any build: the share that it
     /// holds, and where it was taken if that was kept. `None`: it holds none.
     pub fn leaked_share(&self) -> Option<String> {
+        self.end_abandoned_attempt();
         (self.depth() > 0).then(|| self.leaked(self.seat()))
     }
 

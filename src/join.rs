@@ -211,6 +211,10 @@ impl Attachment {
         if let Some(at) = registrations.iter().position(|found| std::ptr::eq(found.seat, seat)) {
             let registration = registrations.swap_remove(at);
             let current = seat.matches(registration.serial);
+            // Nothing was written under a share whose lock was still waited for.
+            if current && seat.brought().end_attempt() && registration.life.is_some() {
+                seat.leave();
+            }
             if registration.life.is_some() {
                 self.slot(registration.slot).settle(self.parts.dirty());
             } else if current && seat.depth() > 0 {

@@ -68,7 +68,9 @@ impl Barrier {
                 if !seat.try_enter(|seat| seat.set_place(place)) {
                     return None;
                 }
+                seat.brought().begin_attempt();
                 let locked = lock.write(wait);
+                seat.brought().end_attempt();
                 if locked.is_ok() {
                     seat.brought().add(lock);
                 } else {
@@ -107,6 +109,7 @@ impl Barrier {
     ) -> Result<(), Error> {
         // SAFETY: the caller's promise.
         let place = unsafe { SourceLine::new(file, line) };
+        self.end_abandoned_attempt();
         let result = match request {
             LockRequest::Write => self.lock_to_write(lock, wait, place),
             LockRequest::Read => self.lock_to_read(lock, wait),
@@ -128,7 +131,10 @@ impl Barrier {
         step("write lock: inside");
         let seat = self.seat().filter(|seat| seat.brought().reserve());
         let locked = seat.ok_or(Errno::ENOMEM).and_then(|seat| {
-            lock.write(wait)?;
+            seat.brought().begin_attempt();
+            let locked = lock.write(wait);
+            seat.brought().end_attempt();
+            locked?;
             step("write lock: locked");
             seat.brought().add(lock);
             Ok(())
@@ -181,6 +187,17 @@ impl Barrier {
         Ok(unlocked?)
     }
 
+    /// A signal handler may jump out of the wait for a lock, as programs that limit the wait by alarm(2) do.
+    /// The share that was taken for the lock is then still held, and given back by the next call that no
+    /// handler may make: whatever this thread waited for before it, it does so no more.
+    pub(crate) fn end_abandoned_attempt(&self) {
+        if let Some(seat) = self.seat()
+            && seat.brought().end_attempt()
+        {
+            let _ = self.leave_shared();
+        }
+    }
+
     /// Gives the share back that this lock has brought this thread, if it has.
     fn give_back(&self, lock: FileLock) -> Result<(), Refused> {
         match self.seat() {
@@ -198,6 +215,7 @@ impl Barrier {
     /// # Safety
     /// The descriptor is the caller's to close.
     pub unsafe fn close_descriptor(&self, descriptor: RawFd) -> Result<(), Error> {
+        self.end_abandoned_attempt();
         // Taken out of the record before: once it is closed, anybody may have the number.
         let mut owes = false;
         thread::for_each_seat(|seat| owes |= owe(seat, descriptor));

@@ -14,7 +14,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint};
 /// # Safety
 /// `file` is null or a valid string.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stillpoint_assert_not_held_at(
+pub unsafe extern "C-unwind" fn stillpoint_assert_not_held_at(
     b: *const Handle,
     file: *const c_char,
     line: c_uint,
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn stillpoint_assert_not_held_at(
 /// # Safety
 /// `file` is null or a valid string.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stillpoint_assert_idle_at(
+pub unsafe extern "C-unwind" fn stillpoint_assert_idle_at(
     b: *const Handle,
     file: *const c_char,
     line: c_uint,

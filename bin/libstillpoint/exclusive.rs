@@ -17,7 +17,7 @@ const NO_LIMIT: c_int = -1;
 /// # Safety
 /// `file` is null or a valid string.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stillpoint_lock_exclusive_at(
+pub unsafe extern "C-unwind" fn stillpoint_lock_exclusive_at(
     b: *const Handle,
     drain_ms: c_int,
     hold_ms: c_int,
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn stillpoint_lock_exclusive_at(
 
 /// The same for those who do not say where.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_lock_exclusive(
+pub extern "C-unwind" fn stillpoint_lock_exclusive(
     b: *const Handle,
     drain_ms: c_int,
     hold_ms: c_int,
@@ -63,7 +63,7 @@ pub extern "C" fn stillpoint_lock_exclusive(
 
 /// Opens the gate. Success is the certificate.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_unlock_exclusive(b: *const Handle) -> c_int {
+pub extern "C-unwind" fn stillpoint_unlock_exclusive(b: *const Handle) -> c_int {
     answer(|| {
         Handle::barrier(b)?;
         Handle::take_pause(b)?.release()?;

@@ -1,5 +1,6 @@
 //! What goes wrong, as an errno, and what each errno means here.
 
+use crate::cancel::uncancelled;
 use barrier::{Error, ErrorKind};
 use nix::errno::Errno;
 use std::ffi::{CStr, c_char, c_int};
@@ -53,19 +54,19 @@ impl From<Error> for Failure {
     }
 }
 
-/// What a function returns to C. A panic is an error of ours: it stops here.
+/// What a function returns to C. A panic is an error of ours: it stops here. A cancellation waits.
 #[inline(always)]
 pub fn answer(function: impl FnOnce() -> Result<c_int, Failure>) -> c_int {
-    match catch_unwind(AssertUnwindSafe(function)) {
+    uncancelled(|| match catch_unwind(AssertUnwindSafe(function)) {
         Ok(Ok(value)) => value,
         Ok(Err(Failure(errno))) => -(errno as c_int),
         Err(_) => -(Errno::ENOTRECOVERABLE as c_int),
-    }
+    })
 }
 
 /// What a returned value means for a user of the library.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_strerror(negative_errno: c_int) -> *const c_char {
+pub extern "C-unwind" fn stillpoint_strerror(negative_errno: c_int) -> *const c_char {
     let text: &CStr = match Errno::from_raw(negative_errno.saturating_neg()) {
         Errno::UnknownErrno if negative_errno >= 0 => c"success",
         Errno::ENOENT => c"no such barrier: make it with stillpoint create",

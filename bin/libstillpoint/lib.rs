@@ -11,6 +11,7 @@
 //! files given to the `_at` functions are never freed.
 
 mod assertions;
+mod cancel;
 mod exclusive;
 mod failure;
 mod handle;

@@ -20,7 +20,7 @@ const INTERFACE: c_uint = 1;
 /// # Safety
 /// Both strings are null or valid; `ret` is null or can be written to.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stillpoint_open(
+pub unsafe extern "C-unwind" fn stillpoint_open(
     name_or_path: *const c_char,
     flags: c_uint,
     label: *const c_char,
@@ -61,7 +61,7 @@ unsafe fn string<'a>(string: *const c_char) -> Option<&'a CStr> {
 
 /// Closes a handle. The last one of a barrier leaves it; a share that is still held is then lost.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_close(b: *const Handle) {
+pub extern "C-unwind" fn stillpoint_close(b: *const Handle) {
     answer(|| {
         Handle::close(b);
         Ok(0)
@@ -70,6 +70,6 @@ pub extern "C" fn stillpoint_close(b: *const Handle) {
 
 /// Joins a forked child, before it changes its root or its user.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_join(b: *const Handle) -> c_int {
+pub extern "C-unwind" fn stillpoint_join(b: *const Handle) -> c_int {
     answer(|| Ok(Handle::barrier(b)?.join().map(|()| 0)?))
 }

@@ -1,5 +1,6 @@
 //! Write locks that bring a share.
 
+use crate::cancel::uncancelled;
 use crate::failure::{answer, of_system_call};
 use crate::handle::Handle;
 use barrier::{Barrier, FileLock, LockKind, LockRequest};
@@ -23,7 +24,10 @@ unsafe fn lock_file(
 ) -> c_int {
     let number = Handle::number(b);
     // SAFETY: the caller's promise.
-    match unsafe { Barrier::lock_file_at_once(number, lock, request, wait, file, line) } {
+    let done = uncancelled(|| unsafe {
+        Barrier::lock_file_at_once(number, lock, request, wait, file, line)
+    });
+    match done {
         Some(Ok(())) => 0,
         Some(Err(error)) => -(of_system_call(error) as c_int),
         // SAFETY: the caller's promise.
@@ -55,7 +59,7 @@ unsafe fn lock_file_slow(
 /// # Safety
 /// `file` is null or never freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stillpoint_flock_at(
+pub unsafe extern "C-unwind" fn stillpoint_flock_at(
     b: *const Handle,
     fd: c_int,
     operation: c_int,
@@ -76,7 +80,7 @@ pub unsafe extern "C" fn stillpoint_flock_at(
 
 /// The same for those who do not say where.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_flock(b: *const Handle, fd: c_int, operation: c_int) -> c_int {
+pub extern "C-unwind" fn stillpoint_flock(b: *const Handle, fd: c_int, operation: c_int) -> c_int {
     // SAFETY: null.
     unsafe { stillpoint_flock_at(b, fd, operation, ptr::null(), 0) }
 }
@@ -87,7 +91,7 @@ pub extern "C" fn stillpoint_flock(b: *const Handle, fd: c_int, operation: c_int
 /// # Safety
 /// `lk` is null or a valid struct; `file` is null or never freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stillpoint_fcntl_lock_at(
+pub unsafe extern "C-unwind" fn stillpoint_fcntl_lock_at(
     b: *const Handle,
     fd: c_int,
     cmd: c_int,
@@ -134,7 +138,7 @@ fn ask(b: *const Handle, fd: c_int, cmd: c_int, lk: &mut libc::flock) -> c_int {
 /// # Safety
 /// `lk` is null or a valid struct.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stillpoint_fcntl_lock(
+pub unsafe extern "C-unwind" fn stillpoint_fcntl_lock(
     b: *const Handle,
     fd: c_int,
     cmd: c_int,
@@ -146,7 +150,7 @@ pub unsafe extern "C" fn stillpoint_fcntl_lock(
 
 /// close(2), and gives back the share that a write lock by the descriptor brought.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_close_fd(b: *const Handle, fd: c_int) -> c_int {
+pub extern "C-unwind" fn stillpoint_close_fd(b: *const Handle, fd: c_int) -> c_int {
     answer(|| {
         // SAFETY: the caller asks for it to be closed.
         unsafe { Handle::barrier(b)?.close_descriptor(fd) }?;

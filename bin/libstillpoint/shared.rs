@@ -50,7 +50,7 @@ unsafe fn enter_slow(
 /// # Safety
 /// `file` is null or never freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stillpoint_lock_shared_at(
+pub unsafe extern "C-unwind" fn stillpoint_lock_shared_at(
     b: *const Handle,
     file: *const c_char,
     line: c_uint,
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn stillpoint_lock_shared_at(
 
 /// The same for those who do not say where.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_lock_shared(b: *const Handle) -> c_int {
+pub extern "C-unwind" fn stillpoint_lock_shared(b: *const Handle) -> c_int {
     // SAFETY: null.
     unsafe { stillpoint_lock_shared_at(b, ptr::null(), 0) }
 }
@@ -71,7 +71,7 @@ pub extern "C" fn stillpoint_lock_shared(b: *const Handle) -> c_int {
 /// # Safety
 /// `file` is null or never freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stillpoint_trylock_shared_at(
+pub unsafe extern "C-unwind" fn stillpoint_trylock_shared_at(
     b: *const Handle,
     file: *const c_char,
     line: c_uint,
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn stillpoint_trylock_shared_at(
 
 /// The same for those who do not say where.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_trylock_shared(b: *const Handle) -> c_int {
+pub extern "C-unwind" fn stillpoint_trylock_shared(b: *const Handle) -> c_int {
     // SAFETY: null.
     unsafe { stillpoint_trylock_shared_at(b, ptr::null(), 0) }
 }
@@ -92,7 +92,7 @@ pub extern "C" fn stillpoint_trylock_shared(b: *const Handle) -> c_int {
 /// # Safety
 /// `file` is null or never freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn stillpoint_timedlock_shared_at(
+pub unsafe extern "C-unwind" fn stillpoint_timedlock_shared_at(
     b: *const Handle,
     timeout_ms: c_int,
     file: *const c_char,
@@ -109,14 +109,14 @@ pub unsafe extern "C" fn stillpoint_timedlock_shared_at(
 
 /// The same for those who do not say where.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_timedlock_shared(b: *const Handle, timeout_ms: c_int) -> c_int {
+pub extern "C-unwind" fn stillpoint_timedlock_shared(b: *const Handle, timeout_ms: c_int) -> c_int {
     // SAFETY: null.
     unsafe { stillpoint_timedlock_shared_at(b, timeout_ms, ptr::null(), 0) }
 }
 
 /// Leaves one share of this thread.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_unlock_shared(b: *const Handle) -> c_int {
+pub extern "C-unwind" fn stillpoint_unlock_shared(b: *const Handle) -> c_int {
     if Barrier::leave_shared_at_once(Handle::number(b)) { 0 } else { leave_slow(b) }
 }
 
@@ -131,19 +131,19 @@ fn leave_slow(b: *const Handle) -> c_int {
 
 /// How many shares this thread holds.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_depth(b: *const Handle) -> c_int {
+pub extern "C-unwind" fn stillpoint_depth(b: *const Handle) -> c_int {
     answer(|| Ok(c_int::try_from(Handle::barrier(b)?.depth()).unwrap_or(c_int::MAX)))
 }
 
 /// Whether somebody wants the exclusive side.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_should_yield(b: *const Handle) -> c_int {
+pub extern "C-unwind" fn stillpoint_should_yield(b: *const Handle) -> c_int {
     answer(|| Ok(c_int::from(Handle::barrier(b)?.should_yield())))
 }
 
 /// The dirty epoch; 0 without a barrier.
 #[unsafe(no_mangle)]
-pub extern "C" fn stillpoint_dirty_epoch(b: *const Handle) -> u32 {
+pub extern "C-unwind" fn stillpoint_dirty_epoch(b: *const Handle) -> u32 {
     let mut epoch = 0;
     answer(|| {
         epoch = Handle::barrier(b)?.dirty().epoch;

@@ -125,6 +125,9 @@ impl Workshop {
             }
         };
         command.arg(self.place.folder());
+        if !cfg!(debug_assertions) {
+            command.env("OPTIMISED_LIBRARY", "1");
+        }
         Some(command)
     }
 }
