@@ -24,9 +24,9 @@ unsafe fn lock_file(
 ) -> c_int {
     let number = Handle::number(b);
     // SAFETY: the caller's promise.
-    let done = uncancelled(|| unsafe {
-        Barrier::lock_file_at_once(number, lock, request, wait, file, line)
-    });
+    let at_once = || unsafe { Barrier::lock_file_at_once(number, lock, request, wait, file, line) };
+    // flock(2) is no cancellation point, nor is fcntl(2) where it does not wait.
+    let done = if lock.kind == LockKind::Flock || !wait { at_once() } else { uncancelled(at_once) };
     match done {
         Some(Ok(())) => 0,
         Some(Err(error)) => -(of_system_call(error) as c_int),
