@@ -7,6 +7,7 @@
 use crate::barrier::Barrier;
 use crate::gate::is_inside;
 use crate::layout::Slot;
+use crate::process;
 use crate::seat::Seat;
 use crate::sync::Ordering;
 
@@ -59,7 +60,10 @@ impl Barrier {
     pub fn leaked_share_of_process(&self) -> Option<String> {
         let attachment = self.inner.attachment_of_this_process()?;
         let inside = |slot: &Slot| is_inside(slot.word.load(Ordering::Acquire));
-        let held = attachment.seats().into_iter().find(|seat| inside(attachment.slot_of(seat)));
+        // A handler may join meanwhile, and what it would wait for is held here.
+        let process = process::lock();
+        let held = attachment.find_seat(|seat| inside(attachment.slot_of(seat)));
+        drop(process);
         let counted = || inside(attachment.slot(attachment.counted));
         (held.is_some() || counted()).then(|| self.leaked(held))
     }

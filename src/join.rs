@@ -195,9 +195,10 @@ impl Attachment {
         self.slot(if seat.slot() == seat::COUNTED { self.counted } else { seat.slot() })
     }
 
-    /// The seats that are registered here.
-    pub(crate) fn seats(&self) -> Vec<&'static Seat> {
-        self.registrations().iter().map(|registration| registration.seat).collect()
+    /// One of the seats that are registered here.
+    pub(crate) fn find_seat(&self, wanted: impl Fn(&Seat) -> bool) -> Option<&'static Seat> {
+        let registrations = self.registrations();
+        registrations.iter().map(|registration| registration.seat).find(|seat| wanted(seat))
     }
 
     fn registrations(&self) -> std::sync::MutexGuard<'_, Vec<Registration>> {
@@ -245,7 +246,7 @@ impl Attachment {
 impl Drop for Attachment {
     fn drop(&mut self) {
         let process = process::lock();
-        for seat in self.seats() {
+        while let Some(seat) = self.find_seat(|_| true) {
             self.unregister(seat);
         }
         self.slot(self.counted).settle(self.parts.dirty());

@@ -111,6 +111,7 @@ pub use {
     freeze::{Keeper, Thawed, Token},
     options::{Founding, Options},
     pacing::Pacing,
+    process::prepare,
     report::Writer,
     shared::SharedGuard,
     stats::Stats,

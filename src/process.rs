@@ -6,10 +6,20 @@
 //! emulator only says so, the process id is compared instead (`STILLPOINT_FORK_CHECK=pid` asks for
 //! that). Each process that the sign tells apart is one *incarnation*, numbered.
 //!
-//! One mutex per process guards joining and leaving. `pthread_atfork(3)` takes it before a fork, so
-//! that no child is made between the opening and the closing of a descriptor that carries a lock:
-//! such a child would keep the lock alive after its owner's death. All signals are blocked while it
-//! is held, so that no handler waits for the thread that it interrupted.
+//! One lock per process guards joining and leaving. All signals are blocked while it is held, so that no
+//! handler waits for the thread that it interrupted; none is blocked while it is waited for.
+//!
+//! A fork waits, in `pthread_atfork(3)`, until nobody holds it, and keeps others from it until it is done:
+//! no child shall be made between the opening and the closing of a descriptor that carries a lock, which
+//! such a child would keep alive after its owner's death. But between our handler and the fork there may be
+//! handlers of others, that wait for locks of the program, and whoever holds one of those may be waiting
+//! here. So both waits have an end. Who goes past a fork that has been under way for long counts that, and a
+//! child that was made meanwhile takes nothing from what its parent may have been changing.
+//!
+//! # Safety
+//!
+//! What the lock guards is only reached through [`Locked`], of which there is one at a time, and by a new
+//! child before it has a second thread.
 
 use crate::barrier::{Barrier, Inner};
 use crate::environment::variable;
@@ -21,8 +31,9 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::sys;
 use crate::thread;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
-use std::cell::RefCell;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::cell::{Cell, UnsafeCell};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 /// What the process-wide lock guards.
 #[derive(Debug, Default)]
@@ -68,12 +79,23 @@ pub(crate) fn open_barrier(id: u64) -> Option<Barrier> {
     found.map(|inner| Barrier { id, inner })
 }
 
-static PROCESS: Mutex<Process> = Mutex::new(Process {
-    barriers: Vec::new(),
-    free_seats: Vec::new(),
-    all_seats: Vec::new(),
-    inherited: Vec::new(),
-});
+impl Process {
+    const fn new() -> Process {
+        Process {
+            barriers: Vec::new(),
+            free_seats: Vec::new(),
+            all_seats: Vec::new(),
+            inherited: Vec::new(),
+        }
+    }
+}
+
+struct Guarded(UnsafeCell<Process>);
+
+// SAFETY: see the head of the module.
+unsafe impl Sync for Guarded {}
+
+static PROCESS: Guarded = Guarded(UnsafeCell::new(Process::new()));
 
 static INCARNATION: AtomicU64 = AtomicU64::new(1);
 
@@ -114,9 +136,16 @@ static DETECTOR: OnceLock<Detector> = OnceLock::new();
 fn detector() -> &'static Detector {
     DETECTOR.get_or_init(|| {
         // Failure (no memory) leaves only the stretch between open and close uncovered.
-        let _ = sys::at_fork(before_fork, after_fork, after_fork);
+        let _ = sys::at_fork(before_fork, after_fork, in_child);
         Detector::new()
     })
+}
+
+/// Does what opening the first barrier would do for this process: it notices forks from now on. For
+/// libraries to call when they are loaded, before there are threads, and before the program has handlers of
+/// its own for forks: those then run before this library's, which has the least to wait for.
+pub fn prepare() {
+    let _ = detector();
 }
 
 /// Whether seats are wiped in a child by the kernel: then one look at the seat is enough.
@@ -148,52 +177,110 @@ pub(crate) fn is_current(incarnation: u64) -> bool {
     detector().same_process() && INCARNATION.load(Ordering::Relaxed) == incarnation
 }
 
+/// The lock: [`HELD`], and how many forks are under way.
+static LOCK: AtomicU32 = AtomicU32::new(0);
+const HELD: u32 = 1 << 31;
+/// How often somebody has gone past a fork that was under way.
+static PASSED: AtomicU64 = AtomicU64::new(0);
+
+/// How long a fork may keep others waiting.
+const FORKING: Duration = Duration::from_millis(100);
+/// How long a fork waits for whoever joins or leaves.
+const JOINING: Duration = Duration::from_secs(1);
+/// Between two looks of who waits for either.
+const TICK: Duration = Duration::from_millis(5);
+
 /// The process-wide lock, with all signals blocked for as long as it is held.
 pub(crate) struct Locked {
-    process: Option<MutexGuard<'static, Process>>,
     mask: SigSet,
 }
 
 impl std::ops::Deref for Locked {
     type Target = Process;
     fn deref(&self) -> &Process {
-        self.process.as_ref().expect("held until dropped")
+        // SAFETY: see the head of the module.
+        unsafe { &*PROCESS.0.get() }
     }
 }
 
 impl std::ops::DerefMut for Locked {
     fn deref_mut(&mut self) -> &mut Process {
-        self.process.as_mut().expect("held until dropped")
+        // SAFETY: see the head of the module.
+        unsafe { &mut *PROCESS.0.get() }
     }
 }
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        self.process = None;
+        LOCK.fetch_and(!HELD, Ordering::Release);
+        sys::futex_wake(&LOCK, u32::MAX >> 1);
         let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None);
     }
 }
 
 /// Takes the process-wide lock.
 pub(crate) fn lock() -> Locked {
-    let mut mask = SigSet::empty();
-    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask));
-    let process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
-    Locked { process: Some(process), mask }
+    let mut forking: Option<Instant> = None;
+    loop {
+        let mut mask = SigSet::empty();
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask));
+        let found = LOCK.load(Ordering::Relaxed);
+        let forks = found & !HELD;
+        let patient = forks > 0 && forking.is_none_or(|since| since.elapsed() < FORKING);
+        if found & HELD == 0 && !patient && change(found, found | HELD) {
+            if forks > 0 {
+                PASSED.fetch_add(1, Ordering::Relaxed);
+            }
+            return Locked { mask };
+        }
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None);
+        match forks {
+            0 => forking = None,
+            _ => drop(forking.get_or_insert_with(Instant::now)),
+        }
+        if found & HELD != 0 || patient {
+            sys::futex_wait(&LOCK, found, Some(TICK));
+        }
+    }
+}
+
+fn change(from: u32, to: u32) -> bool {
+    LOCK.compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed).is_ok()
 }
 
 thread_local! {
-    /// The lock, held by the thread that forks, from before the fork until after it.
-    static ACROSS_FORK: RefCell<Option<Locked>> = const { RefCell::new(None) };
+    /// What `PASSED` was when this thread began to fork.
+    static PASSED_BEFORE: Cell<u64> = const { Cell::new(0) };
 }
 
 extern "C" fn before_fork() {
-    let locked = lock();
-    let _ = ACROSS_FORK.try_with(|held| *held.borrow_mut() = Some(locked));
+    let since = Instant::now();
+    loop {
+        let found = LOCK.load(Ordering::Relaxed);
+        let waits = found & HELD != 0 && since.elapsed() < JOINING;
+        if !waits && change(found, found + 1) {
+            break;
+        }
+        if waits {
+            sys::futex_wait(&LOCK, found, Some(TICK));
+        }
+    }
+    let _ = PASSED_BEFORE.try_with(|before| before.set(PASSED.load(Ordering::Relaxed)));
 }
 
 extern "C" fn after_fork() {
-    let _ = ACROSS_FORK.try_with(|held| *held.borrow_mut() = None);
+    LOCK.fetch_sub(1, Ordering::Release);
+    sys::futex_wake(&LOCK, u32::MAX >> 1);
+}
+
+extern "C" fn in_child() {
+    let before = PASSED_BEFORE.try_with(Cell::get).unwrap_or(0);
+    if LOCK.load(Ordering::Relaxed) & HELD != 0 || PASSED.load(Ordering::Relaxed) != before {
+        // Somebody may have been in the middle of a change. What barriers were open here, its handles know.
+        // SAFETY: this child has one thread yet, which holds no lock. What is left behind is not touched.
+        unsafe { PROCESS.0.get().write(Process::new()) };
+    }
+    LOCK.store(0, Ordering::Relaxed);
     thread::forget_current_after_fork();
 }
 

@@ -223,9 +223,23 @@ impl Barrier {
         let closed = unsafe { file_lock::close(descriptor) };
         step("write lock: closed");
         if owes {
-            thread::for_each_seat(pay);
+            thread::for_each_seat(|seat| self.pay(seat));
         }
         closed.map_err(|error| Error::system("close", self.path(), error))
+    }
+
+    /// Gives the shares back that a seat owes, of this barrier or of another one.
+    fn pay(&self, seat: &Seat) {
+        let owed = seat.brought().take_owed();
+        // One that is not held any more was given back by other means.
+        let leave = |barrier: &Barrier| {
+            let _ = (0..owed).try_for_each(|_| barrier.leave_shared());
+        };
+        match seat.barrier() {
+            id if id == self.id => leave(self),
+            id if owed > 0 => drop(process::open_barrier(id).as_ref().map(leave)),
+            _ => {}
+        }
     }
 
     fn error(&self, call: &'static str, refused: Refused) -> Error {
@@ -256,17 +270,6 @@ fn owe(seat: &Seat, descriptor: RawFd) -> bool {
     let others = [LockKind::Flock, LockKind::Description]
         .map(|kind| u32::from(brought.remove(FileLock { descriptor, kind })));
     brought.owe(classic + others.iter().sum::<u32>())
-}
-
-/// Gives the shares back that the seat owes.
-fn pay(seat: &Seat) {
-    let owed = seat.brought().take_owed();
-    if owed > 0
-        && let Some(barrier) = process::open_barrier(seat.barrier())
-    {
-        // One that is not held any more was given back by other means.
-        let _ = (0..owed).try_for_each(|_| barrier.leave_shared());
-    }
 }
 
 /// Why not: by the system call, or by the barrier.

@@ -59,3 +59,12 @@ fn shares_on_a_small_signal_stack() {
     let besides = if cfg!(debug_assertions) { "16384" } else { "4096" };
     succeeds(workshop.command(&program).arg(workshop.place.folder()).arg(besides));
 }
+
+#[test]
+fn handlers_for_forks_on_the_programs_own_locks() {
+    let workshop = Workshop::new();
+    let program = workshop.compile("prefork", &["-Wl,--as-needed"]);
+    for order in ["before", "after"] {
+        succeeds(workshop.command(&program).arg(workshop.place.folder()).arg(order));
+    }
+}
