@@ -8,7 +8,7 @@
 use crate::environment::variable;
 use crate::layout::{FILE_SIZE, MAGIC, MAJOR, MINOR, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
 use crate::sync::step;
-use crate::{Error, standard, sys};
+use crate::{Error, boot, standard, sys};
 use nix::fcntl::posix_fallocate;
 use nix::libc;
 use nix::sys::statfs::{Statfs, fstatfs, statfs};
@@ -283,7 +283,7 @@ pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
 
 /// File systems on which either locks or shared memory do not reach every process that sees the
 /// file. The numbers stand in statfs(2) and linux/magic.h.
-const UNSUPPORTED: [(i64, &str); 14] = [
+const UNSUPPORTED: [(i64, &str); 16] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
     (0xfe53_4d42, "SMB"),
@@ -298,6 +298,8 @@ const UNSUPPORTED: [(i64, &str); 14] = [
     (0x0bd0_0bd0, "Lustre"),
     (0x786f_4256, "a VirtualBox folder"),
     (0x0116_1970, "GFS2"),
+    (0x7461_636f, "OCFS2"),
+    (0x4750_4653, "GPFS"),
 ];
 
 /// What is wrong with a file system of this magic number, if anything.
@@ -323,11 +325,16 @@ pub(crate) fn check_file_system(file: &File, path: &Path) -> Result<(), Error> {
 /// tmpfs(5), and ramfs, which has no name in nix.
 const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
 
-/// Whether the file lies on a file system that nobody can freeze. What cannot be asked may be frozen.
+/// Whether the file lies on a file system that nobody can freeze, and that ends with the boot. What cannot
+/// be asked may be frozen.
 pub(crate) fn is_in_memory(path: &Path) -> bool {
+    statfs(path).is_ok_and(|found| is_memory(&found))
+}
+
+pub(crate) fn is_memory(found: &Statfs) -> bool {
     #[allow(clippy::unnecessary_cast, reason = "its width differs between platforms")]
-    let magic = |found: Statfs| found.filesystem_type().0 as i64 & 0xffff_ffff;
-    statfs(path).is_ok_and(|found| IN_MEMORY.contains(&magic(found)))
+    let magic = found.filesystem_type().0 as i64 & 0xffff_ffff;
+    IN_MEMORY.contains(&magic)
 }
 
 /// Refuses a folder in which anybody may replace the barrier.
@@ -396,8 +403,10 @@ pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
     let uuid = birth.uuid(path)?;
     let mut words = vec![MAJOR, MINOR, 0, 0, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
     words.extend(uuid);
-    words.extend(known_boot_id(path)?);
+    let boot = boot::known(path)?;
+    words.extend(boot.words);
     words.push(birth.readmit);
+    words.extend(if boot.is_kernels { boot.words } else { [0; 4] });
     let mut header = MAGIC.to_vec();
     header.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
     aside.as_file().write_all_at(&header, 0).map_err(failed)?;
@@ -420,40 +429,6 @@ pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
         }
         Err(error) => Err(failed(error.error)),
     }
-}
-
-/// Where the kernel says which boot this is: random(4).
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
-/// The id of this boot; `None` where that cannot be known: a chroot without /proc, say.
-///
-/// A file that is there and cannot be read is an error. Who took that for not knowing would join a
-/// barrier that another boot left, and, as its member, keep everybody from making it ready.
-pub(crate) fn boot_id(path: &Path) -> Result<Option<[u32; 4]>, Error> {
-    let _standard = standard::keep();
-    let text = match fs::read_to_string(BOOT_ID) {
-        Ok(text) => text,
-        Err(error) => {
-            return match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Ok(None),
-                _ => Err(Error::system("read of boot_id", path, error)),
-            };
-        }
-    };
-    let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok();
-    Ok(match (word(0), word(8), word(16), word(24)) {
-        (Some(a), Some(b), Some(c), Some(d)) => Some([a, b, c, d]),
-        _ => None,
-    })
-}
-
-/// The same, for who makes a barrier: one of an unknown boot would look left over to everybody else.
-pub(crate) fn known_boot_id(path: &Path) -> Result<[u32; 4], Error> {
-    boot_id(path)?.ok_or_else(|| {
-        let reason = format!("{BOOT_ID} cannot be read");
-        Error::Create { path: path.into(), source: io::Error::other(reason) }
-    })
 }
 
 /// 32 hexadecimal digits.

@@ -6,16 +6,18 @@
 //! Those who come meanwhile wait a bounded time and then look again from the start.
 
 use crate::barrier::Barrier;
-use crate::file::{self, Birth, Identity};
+use crate::boot::{self, BootId};
+use crate::file::{self, Birth, HeaderCopy, Identity};
 use crate::gate::is_inside;
 use crate::layout::{
     FILE_SIZE, LockByte, MAGIC, MAJOR, MINOR, Parts, SLOT_SIZE, SLOTS, SLOTS_OFFSET,
 };
 use crate::mapping::BarrierMap;
+use crate::process::{self, Locked};
 use crate::reclaim::Loss;
 use crate::sync::{AtomicU32, Ordering, step};
 use crate::sys::{self, Mode};
-use crate::{Dirty, Error, Lost, Writer, foreign, process};
+use crate::{Dirty, Error, Lost, Writer, foreign};
 use std::fs::File;
 use std::path::Path;
 
@@ -24,26 +26,60 @@ pub(crate) fn has_right_size(file: &File) -> bool {
     file.metadata().is_ok_and(|meta| meta.len() == u64::from(FILE_SIZE))
 }
 
-/// Clears what an earlier boot left in the file, unless somebody has done so.
-pub(crate) fn after_restart(path: &Path, identity: Identity) -> Result<(), Error> {
-    with_file_alone(path, identity, |file, parts| {
-        let header = file::check(file, path)?;
-        if let Some(boot) = file::boot_id(path)?.filter(|boot| header.boot_id != *boot) {
-            parts.dirty().raise(&Loss { pid: 0, comm: "", label: "restart" });
-            step("restart: loss recorded");
-            clear(parts);
-            step("restart: cleared");
-            set(&parts.header().boot_id, boot);
-            step("restart: of this boot");
+/// Clears what an earlier boot left in the file, unless somebody has done so since its header was read,
+/// or is there and so proves that it is of this boot. Whoever was alone is here to prove it as long as
+/// he keeps the file open that is returned, and shall do so until he has joined.
+pub(crate) fn after_restart(
+    process: &Locked,
+    path: &Path,
+    identity: Identity,
+    seen: &HeaderCopy,
+    boot: Option<&BootId>,
+) -> Result<Option<File>, Error> {
+    let cleared = with_file_alone(process, path, identity, |file, parts| {
+        if file::check(file, path)?.boot_id != seen.boot_id {
+            return Ok(());
         }
+        let Some(boot) = boot else {
+            parts.note_unsure();
+            return Ok(());
+        };
+        parts.dirty().raise(&Loss { pid: 0, comm: "", label: "restart" });
+        step("restart: loss recorded");
+        clear(parts);
+        step("restart: cleared");
+        parts.set_boot(boot);
+        step("restart: of this boot");
         Ok(())
+    });
+    match cleared {
+        Ok((file, ())) => {
+            sys::try_lock_byte(&file, LockByte::Members, Mode::Shared)
+                .map_err(|source| Error::system("lock", path, source))?;
+            step("restart: one of many");
+            Ok(Some(file))
+        }
+        Err(Error::InUse { .. }) if is_joined(path, identity)? => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether somebody is there who joined in this boot: a member, or a tool that kept X through exec. One
+/// who is alone with the file has joined nothing yet.
+fn is_joined(path: &Path, identity: Identity) -> Result<bool, Error> {
+    let (file, _) = file::open_fresh(path, true, Some(identity))?;
+    Ok(match sys::lock_on(&file, LockByte::Members) {
+        Some(mode) => mode == Mode::Shared,
+        None => sys::lock_on(&file, LockByte::Exclusive).is_some(),
     })
 }
 
 /// Makes a barrier of a file of the right size whose bytes are garbage.
 pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Result<(), Error> {
-    let (uuid, boot) = (birth.uuid(path)?, file::known_boot_id(path)?);
-    with_file_alone(path, identity, |_, parts| {
+    let (uuid, boot) = (birth.uuid(path)?, boot::known(path)?);
+    let _ = process::incarnation();
+    let process = process::lock();
+    let made = with_file_alone(&process, path, identity, |_, parts| {
         clear(parts);
         step("anew: cleared");
         let (header, dirty) = (parts.header(), parts.dirty());
@@ -69,7 +105,8 @@ pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Re
             field.store(number, Ordering::Relaxed);
         }
         set(&header.uuid, uuid);
-        set(&header.boot_id, boot);
+        parts.forget_boots();
+        parts.set_boot(&boot);
         header.readmit.store(birth.readmit, Ordering::Relaxed);
         step("anew: complete but for its first bytes");
         let half = |at: usize| {
@@ -78,7 +115,8 @@ pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Re
         set(&header.magic, [half(0), half(4)]);
         step("anew: complete");
         Ok(())
-    })
+    });
+    made.map(drop)
 }
 
 fn set<const N: usize>(fields: &[AtomicU32; N], values: [u32; N]) {
@@ -111,23 +149,26 @@ fn clear(parts: Parts) {
     parts.stats().clear();
 }
 
-/// Runs `work` on the mapped file while nobody else has it open. [`Error::InUse`] if somebody has.
+/// Runs `work` on the mapped file while nobody else has it open, and gives the file as well, with the
+/// lock that says so. [`Error::InUse`] if somebody has.
 fn with_file_alone<T>(
+    _process: &Locked,
     path: &Path,
     identity: Identity,
     work: impl FnOnce(&File, Parts) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let _ = process::incarnation();
-    let _process = process::lock();
+) -> Result<(File, T), Error> {
     let (file, _) = file::open_fresh(path, true, Some(identity))?;
     let alone = sys::try_lock_byte(&file, LockByte::Members, Mode::Exclusive)
         .map_err(|source| Error::system("lock", path, source))?;
-    if !alone {
-        return Err(Error::InUse { path: path.into(), writers: Vec::new() });
+    // A tool that left its pause to a command is no member any more.
+    if !alone || !sys::is_byte_free(&file, LockByte::Exclusive) {
+        let writers = if alone { foreign::holders(identity) } else { Vec::new() };
+        return Err(Error::InUse { path: path.into(), writers });
     }
     step("alone: locked");
     let map = BarrierMap::new(&file, path, true)?;
-    work(&file, map.parts())
+    let made = work(&file, map.parts())?;
+    Ok((file, made))
 }
 
 /// Counts the losses that nobody has met, and removes the file, if nobody else has it open. Whoever is
@@ -139,7 +180,8 @@ pub(crate) fn retire(barrier: Barrier) -> Result<(Dirty, Vec<Lost>), Error> {
         .map(Writer::from)
         .partition(|writer| writer.pid == std::process::id());
     drop(barrier);
-    let retired = with_file_alone(&path, identity, |file, parts| {
+    let process = process::lock();
+    let retired = with_file_alone(&process, &path, identity, |file, parts| {
         match fs2::FileExt::try_lock_exclusive(file) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -168,6 +210,29 @@ pub(crate) fn retire(barrier: Barrier) -> Result<(Dirty, Vec<Lost>), Error> {
             // If nobody else: another handle in this very process.
             Err(Error::InUse { path, writers: if others.is_empty() { own } else { others } })
         }
-        result => result,
+        result => result.map(|(_, last)| last),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two that are shown different ids meet at what another boot left.
+    #[test]
+    fn what_somebody_has_made_ready_meanwhile_is_ready() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.barrier");
+        let barrier = Barrier::create(&path).unwrap();
+        let identity = barrier.inner.place.identity;
+        drop(barrier);
+        let (file, _) = file::open_fresh(&path, true, Some(identity)).unwrap();
+        let seen = file::check(&file, &path).unwrap();
+        for id in 1..3 {
+            let boot = BootId { words: [id; 4], is_kernels: false };
+            let process = process::lock();
+            after_restart(&process, &path, identity, &seen, Some(&boot)).unwrap();
+        }
+        assert_eq!(Barrier::open(&path).unwrap().dirty().epoch, 1);
     }
 }

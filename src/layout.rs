@@ -27,7 +27,7 @@ pub(crate) const MAGIC: [u8; 8] = *b"STILLPT1";
 /// A reader of another major layout must not touch the file.
 pub(crate) const MAJOR: u32 = 1;
 /// Minor layouts only add what older readers may ignore.
-pub(crate) const MINOR: u32 = 0;
+pub(crate) const MINOR: u32 = 1;
 /// Slots of a barrier.
 pub(crate) const SLOTS: u32 = 4096;
 /// Slots that a thread may claim. The rest is kept for the one slot that each process needs, so that
@@ -150,7 +150,18 @@ pub(crate) struct Header {
     pub(crate) boot_id: [AtomicU32; 4],
     /// How many waiters a release wakes at once; 0: all.
     pub(crate) readmit: AtomicU32,
+    /// The kernel's own boot id, where one was seen; the one above may be a container's. See `boot`.
+    pub(crate) kernels_boot: [AtomicU32; 4],
+    /// Not 0: somebody has joined since who could not tell which boot it is.
+    pub(crate) unsure: AtomicU32,
+    /// How many ids have been noted in the ring that follows.
+    pub(crate) seen_next: AtomicU32,
+    /// Containers' boot ids, of no other boot than the file.
+    pub(crate) seen_boots: [[AtomicU32; 4]; SEEN_BOOTS],
 }
+
+/// Boot ids that a file remembers.
+pub(crate) const SEEN_BOOTS: usize = 16;
 
 /// Who closed the gate. Diagnostic.
 #[repr(C)]
@@ -326,6 +337,7 @@ const _: () = {
     use std::mem::{offset_of, size_of};
     assert!(size_of::<Header>() <= 4096);
     assert!(offset_of!(Header, uuid) == 40 && offset_of!(Header, boot_id) == 56);
+    assert!(offset_of!(Header, kernels_boot) == 76 && offset_of!(Header, seen_boots) == 100);
     assert!(size_of::<Gate>() == 128 && GATE_OFFSET + 128 == HOLDER_OFFSET);
     assert!(offset_of!(Gate, limit) == 16);
     assert!(size_of::<HolderRecord>() == 68 && HOLDER_OFFSET + 128 == DIRTY_OFFSET);

@@ -35,7 +35,7 @@
 //! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
 //! | `status`, `stats`, `report`, `foreign` | who is named, and what is counted |
 //! | `freeze` | a pause that one process keeps and another ends |
-//! | `file`, `standard`, `environment`, `options`, `barrier`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
+//! | `file`, `standard`, `environment`, `options`, `barrier`, `boot`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
 //! | `reclaim` | writers that die |
 //! | `cover`, `command_share` | commands that run under a share or a pause |
 //! | `wrapped`, `brought`, `file_lock`, `write_lock` | a share around every write lock of a program |
@@ -52,6 +52,7 @@ compile_error!("stillpoint needs Linux: futexes, open-file-description locks and
 mod acquire;
 mod bare;
 mod barrier;
+mod boot;
 mod brought;
 mod command_loop;
 mod command_share;

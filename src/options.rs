@@ -1,13 +1,16 @@
 //! How a barrier is opened or made, and the checks on the way.
 
 use crate::barrier::{Barrier, Inner};
+use crate::boot::{self, BootId};
 use crate::cover::Covered;
 use crate::environment::variable;
 use crate::file::{self, Birth, HeaderCopy, Identity};
 use crate::join::{self, Attachment};
 use crate::lifeline::Place;
+use crate::mapping::BarrierMap;
+use crate::process::{self, Locked};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
-use crate::{Error, fresh_start, process};
+use crate::{Error, fresh_start};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -181,9 +184,10 @@ impl Options {
     fn join(&self, path: &Path) -> Result<Barrier, Error> {
         let path = file::absolute(path)?;
         let _ = process::incarnation();
+        let boot = boot::this(&path)?;
         join::while_made_anew(|| {
-            let (file, header, identity) = open_checked(&path)?;
             let mut process = process::lock();
+            let (file, header, identity, _alone) = open_checked(&process, &path, boot.as_ref())?;
             let known =
                 process.find(|opened| opened.identity == identity && opened.uuid == header.uuid);
             if let Some(inner) = known {
@@ -202,6 +206,7 @@ impl Options {
                 attachment: AtomicPtr::new(ptr::null_mut()),
             });
             let attachment = Box::new(Attachment::new(&process, &inner, &file, header)?);
+            attachment.parts.note_boot(boot.as_ref());
             inner.attachment.store(Box::into_raw(attachment), Ordering::Release);
             process.add(&inner);
             Ok(Barrier { id: inner.id, inner })
@@ -209,20 +214,37 @@ impl Options {
     }
 }
 
-/// Opens the file, refuses what cannot be a barrier, and makes one of another boot ready for this.
-fn open_checked(path: &Path) -> Result<(File, HeaderCopy, Identity), Error> {
+/// Opens the file, refuses what cannot be a barrier, and makes one of another boot ready for this. The
+/// second file is to be kept open until this process has joined.
+fn open_checked(
+    process: &Locked,
+    path: &Path,
+    boot: Option<&BootId>,
+) -> Result<(File, HeaderCopy, Identity, Option<File>), Error> {
     let (file, identity) = file::open_fresh(path, true, None)?;
     let owner = file.metadata().map_err(|source| Error::system("fstat", path, source))?.uid();
     file::check_folder(path, Some(owner))?;
     file::check_file_system(&file, path)?;
     let header = file::check(&file, path)?;
-    // A process that cannot tell (no /proc in its chroot) leaves that to those that can.
-    if file::boot_id(path)?.is_some_and(|boot| header.boot_id != boot) {
-        drop(file);
-        fresh_start::after_restart(path, identity)?;
-        let (file, _) = file::open_fresh(path, true, Some(identity))?;
-        let header = file::check(&file, path)?;
-        return Ok((file, header, identity));
+    if is_of_this_boot(&file, path, &header, boot)? {
+        return Ok((file, header, identity, None));
     }
-    Ok((file, header, identity))
+    drop(file);
+    let alone = fresh_start::after_restart(process, path, identity, &header, boot)?;
+    let (file, _) = file::open_fresh(path, true, Some(identity))?;
+    let header = file::check(&file, path)?;
+    Ok((file, header, identity, alone))
+}
+
+fn is_of_this_boot(
+    file: &File,
+    path: &Path,
+    header: &HeaderCopy,
+    boot: Option<&BootId>,
+) -> Result<bool, Error> {
+    if boot.is_some_and(|boot| boot.words == header.boot_id) {
+        return Ok(true);
+    }
+    let in_memory = boot::is_in_memory(file, path)?;
+    Ok(BarrierMap::new(file, path, false)?.parts().is_of(boot, in_memory))
 }

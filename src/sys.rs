@@ -74,6 +74,17 @@ pub(crate) fn unlock_all_bytes(file: &impl AsFd) {
     let _ = fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&whole));
 }
 
+/// `fcntl(F_OFD_GETLK)`: how others hold the byte, if they do, as far as the question can be asked.
+pub(crate) fn lock_on(file: &impl AsFd, byte: LockByte) -> Option<Mode> {
+    let mut question = range(libc::F_WRLCK, byte);
+    fcntl(file.as_fd(), FcntlArg::F_OFD_GETLK(&mut question)).ok()?;
+    match i32::from(question.l_type) {
+        libc::F_RDLCK => Some(Mode::Shared),
+        libc::F_WRLCK => Some(Mode::Exclusive),
+        _ => None,
+    }
+}
+
 /// `fcntl(F_OFD_GETLK)`: whether nobody but this description holds a lock on the byte. Any error
 /// counts as held: nobody is taken for dead because a question could not be asked.
 pub(crate) fn is_byte_free(file: &impl AsFd, byte: LockByte) -> bool {

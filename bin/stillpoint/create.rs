@@ -57,9 +57,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     };
     let file = stillpoint::barrier_path(&arguments.barrier, arguments.user)?;
     let boot_id = boot_id()?;
-    if let Ok(status) = Status::read(&file)
-        && status.boot_id == boot_id
-    {
+    if Status::read(&file).is_ok() {
         return keep(&arguments, state.as_deref(), known);
     }
 
@@ -158,7 +156,8 @@ fn options(arguments: &Arguments) -> Options {
     options
 }
 
-/// The barrier is there, made in this boot: all that may be missing is its state.
+/// The barrier is there; opening it sees to what another boot may have left. All that may be missing is
+/// its state.
 fn keep(arguments: &Arguments, state: Option<&Path>, known: Option<State>) -> anyhow::Result<Exit> {
     // Opened, not just read: it must be one that writers can use.
     let barrier = Barrier::options().user(arguments.user).open(&arguments.barrier)?;

@@ -2,9 +2,12 @@
 
 #![allow(dead_code, unused_imports, reason = "each test program uses its part of it")]
 
+mod container;
 mod participant;
 mod skip;
 
+#[allow(unused_imports, reason = "as above")]
+pub use container::Container;
 #[allow(unused_imports, reason = "as above")]
 pub use participant::{Participant, field};
 pub use skip::skip;
@@ -88,6 +91,12 @@ impl Place {
 
 /// Where the barrier file has the gate's generation.
 pub const GENERATION: u64 = 4096;
+
+/// The byte that whoever has the exclusive side holds.
+pub const EXCLUSIVE: i64 = 0x4000_0000;
+
+/// Where it has the boot id, and the one that is surely the kernel's.
+pub const BOOT_IDS: [u64; 2] = [56, 76];
 
 /// Where it has the words of freeze: frozen, token (4), asked, thawed.
 pub const FREEZE: u64 = 12288;

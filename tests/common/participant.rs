@@ -34,7 +34,15 @@ impl Participant {
 
     /// The same, started otherwise.
     pub fn start_as(change: impl FnOnce(&mut Command)) -> Participant {
-        let mut command = Command::new(program());
+        Participant::start_by(Command::new, change)
+    }
+
+    /// The same, by what `command` makes of the program.
+    pub fn start_by(
+        command: impl FnOnce(PathBuf) -> Command,
+        change: impl FnOnce(&mut Command),
+    ) -> Participant {
+        let mut command = command(program());
         for (name, _) in std::env::vars_os() {
             // What happens at the steps is asked for from outside, for every process of a test.
             if name.as_encoded_bytes().starts_with(b"STILLPOINT_") && name != "STILLPOINT_STEPS" {

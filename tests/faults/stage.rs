@@ -1,7 +1,7 @@
 //! A scene on its way: the victim, its neighbour, and what they have said so far.
 
 use crate::claims::Claims;
-use crate::common::{Participant, Place, at_once, ms};
+use crate::common::{BOOT_IDS, Participant, Place, at_once, ms};
 use crate::scene::{Before, Scene, Target};
 use std::collections::HashMap;
 use std::os::unix::fs::FileExt;
@@ -64,8 +64,10 @@ impl<'s> Stage<'s> {
             Before::OtherBoot | Before::Garbage => {
                 drop(place.barrier());
                 let file = std::fs::File::options().write(true).open(&path).unwrap();
-                let (at, bytes) = if scene.before == Before::Garbage { (0, 64) } else { (56, 16) };
-                file.write_all_at(&[7; 64][..bytes], at).unwrap();
+                match scene.before {
+                    Before::Garbage => file.write_all_at(&[7; 64], 0).unwrap(),
+                    _ => BOOT_IDS.iter().for_each(|at| file.write_all_at(&[7; 16], *at).unwrap()),
+                }
             }
         }
         let variables =

@@ -1,13 +1,17 @@
-//! Fork in every form, exec, descriptor games, confinement, threads and signal handlers: a live writer
-//! is never taken for dead, and a dead one never for alive.
+//! Fork in every form, exec, descriptor games, confinement, containers, threads and signal handlers: a live
+//! writer is never taken for dead, a dead one never for alive, and this boot never for another.
 //!
 //! What would disturb a test program that runs other tests is done by participants.
 
 #[path = "../common/mod.rs"]
 mod common;
+#[allow(dead_code, reason = "each test program uses its part of it")]
+#[path = "../snapshot/image.rs"]
+mod image;
 
 mod commands;
 mod confined;
+mod containers;
 mod descriptors;
 mod guards;
 mod signals;

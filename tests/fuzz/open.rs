@@ -15,6 +15,7 @@ use hostile::{
 };
 use libfuzzer_sys::fuzz_target;
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -104,7 +105,10 @@ struct Sight {
     epoch: u32,
     /// Words that are odd, and of which the owner said nothing to the contrary.
     lost: u32,
+    /// Its boot id, and every other one that it remembers, is another one's.
     other_boot: bool,
+    /// Somebody is said to have joined who could not tell.
+    unsure: bool,
 }
 
 impl Scene {
@@ -125,7 +129,10 @@ impl Scene {
         self.file.write_all_at(&self.image, 0)?;
         match input.beginning {
             Beginning::Good => {}
-            Beginning::OtherBoot => self.file.write_all_at(b"another boot's i", 56)?,
+            Beginning::OtherBoot => {
+                self.file.write_all_at(b"another boot's i", 56)?;
+                self.file.write_all_at(b"another boot's i", 76)?;
+            }
             Beginning::Raw(bytes) => {
                 let bytes = &bytes[..bytes.len().min(FILE_SIZE as usize)];
                 self.file.write_all_at(&[0; 4096], 0)?;
@@ -157,6 +164,15 @@ impl Scene {
         let geometry = geometry == [SLOTS, SLOT_SIZE, SLOTS_AT, FILE_SIZE];
         let mut slots = vec![0; (SLOTS * SLOT_SIZE) as usize];
         let _ = self.file.read_at(&mut slots, SLOTS_AT.into());
+        let id = |at| [0, 4, 8, 12].map(|word_at| word(at + word_at));
+        let own = |at: usize| {
+            let four = self.image[at..at + 16].chunks_exact(4);
+            four.map(|four| u32::from_ne_bytes(four.try_into().expect("4"))).collect::<Vec<_>>()
+        };
+        // In memory the file itself says that it is of this boot, unless the kernel says otherwise.
+        let kind = fstatfs(&self.file).expect("its file system").filesystem_type();
+        let says_otherwise = own(56) == own(76) && id(76) != [0; 4];
+        let knows = [56, 76].into_iter().chain((100..356).step_by(16)).any(|at| own(56) == id(at));
         let lost = |slot: &&[u8]| slot[0] & 1 == 1 && slot[8] & 1 == 0;
         Sight {
             valid: of_a_version && known && geometry && right_size,
@@ -165,10 +181,8 @@ impl Scene {
             paced: word(PACING) != 0,
             epoch: word(DIRTY),
             lost: slots.chunks_exact(SLOT_SIZE as usize).filter(lost).count() as u32,
-            other_boot: (0..4).any(|at| {
-                let at = 56 + at * 4;
-                word(at).to_ne_bytes() != self.image[at as usize..][..4]
-            }),
+            other_boot: !knows && (kind != TMPFS_MAGIC || says_otherwise),
+            unsure: !knows && word(92) != 0,
         }
     }
 
@@ -213,7 +227,7 @@ impl Scene {
                     let error = options.found(&self.path).expect_err("it exists");
                     assert_eq!(error.kind(), ErrorKind::Exists, "{error}");
                 }
-                let restart = u32::from(sight.other_boot);
+                let restart = u32::from(sight.other_boot || sight.unsure);
                 assert!(barrier.dirty().epoch.wrapping_sub(sight.epoch) >= restart);
                 self.judge(&barrier, &sight);
                 barrier
@@ -259,7 +273,8 @@ impl Scene {
         match barrier.exclusive(&mut pause) {
             Ok(pause) => {
                 if !sight.other_boot {
-                    let epoch = sight.epoch.wrapping_add(sight.lost);
+                    let unsure = u32::from(sight.unsure);
+                    let epoch = sight.epoch.wrapping_add(sight.lost).wrapping_add(unsure);
                     assert_eq!(barrier.dirty().epoch, epoch, "{} were lost", sight.lost);
                 }
                 let share = barrier.try_shared();

@@ -1,12 +1,9 @@
 //! A barrier's life: made once, replaced, made anew after a restart, retired.
 
-use crate::common::{Participant, Place, at_once};
+use crate::common::{BOOT_IDS, EXCLUSIVE, GENERATION, Participant, Place, at_once};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use stillpoint::{Barrier, Error, ErrorKind, Founding};
-
-/// Where the header keeps the boot id.
-const BOOT_ID: u64 = 56;
 
 #[test]
 fn many_processes_make_one_barrier() {
@@ -61,7 +58,7 @@ fn another_boot_raises_the_dirty_epoch_and_clears_the_file() {
     let path = place.make_barrier();
     let before = place.status();
     let file = File::options().write(true).open(&path).unwrap();
-    file.write_all_at(&[7; 16], BOOT_ID).unwrap();
+    BOOT_IDS.iter().for_each(|at| file.write_all_at(&[7; 16], *at).unwrap());
     // A gate left closed and a slot left odd, with limits that mean nothing now.
     file.write_all_at(&9u32.to_ne_bytes(), 4096).unwrap();
     file.write_all_at(&33u32.to_ne_bytes(), 16384).unwrap();
@@ -84,14 +81,37 @@ fn nobody_is_taken_for_another_boot_while_somebody_has_it_open() {
     let mut user = Participant::at(&path);
     user.expect("shared", "inside 1");
     let file = File::options().write(true).open(&path).unwrap();
-    file.write_all_at(&[7; 16], BOOT_ID).unwrap();
-    assert_eq!(Barrier::open(&path).unwrap_err().kind(), ErrorKind::InUse);
+    BOOT_IDS.iter().for_each(|at| file.write_all_at(&[7; 16], *at).unwrap());
+    drop(Barrier::open(&path).unwrap());
     assert_eq!(place.epoch(), 0);
     user.expect("leave", "depth 0");
     user.say("exit");
     user.wait();
     drop(Barrier::open(&path).unwrap());
-    assert_eq!(place.epoch(), 1);
+    assert_eq!(place.epoch(), 0, "noted by the first");
+}
+
+/// A command under a pause is no member, but holds X.
+#[test]
+fn nobody_is_taken_for_another_boot_while_somebody_holds_the_exclusive_lock() {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let place = Place::new();
+    let path = place.make_barrier();
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    BOOT_IDS.iter().for_each(|at| file.write_all_at(&[7; 16], *at).unwrap());
+    let x = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as _,
+        l_whence: nix::libc::SEEK_SET as _,
+        l_start: EXCLUSIVE,
+        l_len: 1,
+        l_pid: 0,
+    };
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&x)).unwrap();
+    // Its gate stays closed.
+    file.write_all_at(&9u32.to_ne_bytes(), GENERATION).unwrap();
+    let barrier = Barrier::open(&path).unwrap();
+    assert_eq!(barrier.try_shared().unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(place.epoch(), 0);
 }
 
 #[test]
