@@ -1,6 +1,6 @@
 //! One error type, whose text says what is wrong with which barrier and what to do about it.
 
-use crate::Writer;
+use crate::{Writer, file};
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -252,14 +252,14 @@ impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Error::Missing { path, folder: None } => {
-                let path = path.display();
-                write!(f, "no barrier at {path}: make one with `stillpoint create`")
+                let (path, name) = (path.display(), file::named(path));
+                write!(f, "no barrier at {path}: make one with `stillpoint create {name}`")
             }
             Error::Missing { path, folder: Some(folder) } => {
                 let (path, folder) = (path.display(), folder.display());
                 write!(
                     f,
-                    "no barrier at {path}: there is no folder {folder}; make that, then the barrier with `stillpoint create`"
+                    "no barrier at {path}: there is no folder {folder}; make that, then the barrier with `stillpoint create {path}`"
                 )
             }
             Error::NotABarrier { path, reason } => {
@@ -310,10 +310,10 @@ impl Display for Error {
                 write!(f, "{}: held by somebody else: try again later", path.display())
             }
             Error::TimedOut { path, waited } => {
-                let waited = waited.as_secs_f64();
+                let (waited, name) = (waited.as_secs_f64(), file::named(path));
                 write!(
                     f,
-                    "{}: the gate stayed closed for {waited:.3} s: see `stillpoint status`",
+                    "{}: the gate stayed closed for {waited:.3} s: see `stillpoint status {name}`",
                     path.display()
                 )
             }

@@ -83,11 +83,23 @@ fn folder(user: bool) -> Result<PathBuf, Error> {
     if user {
         let runtime = variable("XDG_RUNTIME_DIR").ok_or(Error::BadName {
             name: "--user".into(),
-            reason: "XDG_RUNTIME_DIR is not set",
+            reason: "XDG_RUNTIME_DIR is not set; set it, or give a path",
         })?;
         return Ok(Path::new(&runtime).join("stillpoint"));
     }
     Ok(variable("STILLPOINT_DIR").map_or_else(|| PathBuf::from(FOLDER), PathBuf::from))
+}
+
+/// The barrier at this path, as the command takes it: by its name, where it has one.
+pub(crate) fn named(path: &Path) -> String {
+    let by_name = |user: bool, option: &str| {
+        let name = path.file_name()?.to_str()?.strip_suffix(".barrier")?;
+        let found = barrier_path(name.as_ref(), user).ok()?;
+        let is_it = found == path || absolute(&found).is_ok_and(|found| found == path);
+        is_it.then(|| format!("{option}{name}"))
+    };
+    let named = by_name(false, "").or_else(|| by_name(true, "--user "));
+    named.unwrap_or_else(|| path.display().to_string())
 }
 
 /// The same path without dependence on the working directory.
@@ -229,10 +241,16 @@ pub(crate) struct HeaderCopy {
 const HEADER_WORDS: usize = 19;
 
 const OTHER_CONTENTS: &str = "it has other contents; give the path of a barrier, or one to `stillpoint create` where nothing is";
-const OVERWRITTEN: &str =
-    "it does not begin as one; if it was one, `stillpoint create` makes it anew";
+
+fn overwritten(path: &Path) -> String {
+    let create = format!("`stillpoint create {}`", named(path));
+    format!("it does not begin as one; if it was one, {create} makes it anew")
+}
+
 /// The advice for what was a barrier once.
-pub(crate) const MAKE_ANEW: &str = "stop who uses it, remove it, and use `stillpoint create`";
+pub(crate) fn make_anew(path: &Path) -> String {
+    format!("stop who uses it, remove it, and use `stillpoint create {}`", named(path))
+}
 
 /// Checks the file's shape: size, magic, version, geometry. What it says of its boot is not judged.
 pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
@@ -252,9 +270,10 @@ pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
             let found = format!("layout {:?}", char::from(bytes[7]));
             return Err(Error::Version { path: path.into(), found });
         }
-        let overwritten = size == u64::from(FILE_SIZE);
-        let reason = if overwritten { OVERWRITTEN } else { OTHER_CONTENTS };
-        return Err(Error::not_a_barrier(path, reason));
+        return Err(match size == u64::from(FILE_SIZE) {
+            true => Error::not_a_barrier(path, overwritten(path)),
+            false => Error::not_a_barrier(path, OTHER_CONTENTS),
+        });
     }
     let mut words = [0; HEADER_WORDS];
     for (word, four) in words.iter_mut().zip(bytes.chunks_exact(4)) {
@@ -269,11 +288,15 @@ pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
         return Err(Error::Version { path: path.into(), found });
     }
     if words[6..10] != [SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE] {
-        return Err(Error::not_a_barrier(path, format!("its geometry is wrong; {MAKE_ANEW}")));
+        return Err(Error::not_a_barrier(
+            path,
+            format!("its geometry is wrong; {}", make_anew(path)),
+        ));
     }
     if size != u64::from(FILE_SIZE) {
         let reason = format!(
-            "it is {size} bytes long instead of {FILE_SIZE}: it was cut or grown; {MAKE_ANEW}"
+            "it is {size} bytes long instead of {FILE_SIZE}: it was cut or grown; {}",
+            make_anew(path)
         );
         return Err(Error::not_a_barrier(path, reason));
     }
@@ -356,7 +379,7 @@ pub(crate) fn check_folder(path: &Path, owner: Option<u32>) -> Result<(), Error>
     let user = nix::unistd::geteuid().as_raw();
     match owner {
         Some(owner) if owner != user && owner != 0 => insecure(
-            "is writable by everybody and the barrier belongs to neither root nor this user; remove it or use another folder",
+            "is writable by everybody and the barrier belongs to neither root nor this user; use another folder",
         ),
         _ => Ok(()),
     }

@@ -84,7 +84,7 @@ impl BarrierMap {
     pub(crate) fn new(file: &File, path: &Path, writable: bool) -> Result<BarrierMap, Error> {
         let size = file.metadata().map_err(|source| Error::system("fstat", path, source))?.len();
         if size != u64::from(FILE_SIZE) {
-            let reason = format!("it was cut or grown; {}", crate::file::MAKE_ANEW);
+            let reason = format!("it was cut or grown; {}", crate::file::make_anew(path));
             return Err(Error::not_a_barrier(path, reason));
         }
         let length = NonZeroUsize::new(FILE_SIZE as usize).expect("a barrier is not empty");

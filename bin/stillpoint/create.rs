@@ -13,9 +13,9 @@ use std::time::SystemTime;
 use nix::unistd::Group;
 use stillpoint::{Barrier, Dirty, ErrorKind, Founding, Lost, Options, Status};
 
+use crate::advice::Named;
 use crate::exit::{self, Exit, Failure};
 use crate::freezable;
-use crate::recover;
 use crate::state::{self, State};
 
 /// Who was lost when a boot ended without `retire`: whoever was inside.
@@ -47,6 +47,12 @@ pub struct Arguments {
     /// Create it in $XDG_RUNTIME_DIR/stillpoint
     #[arg(long)]
     user: bool,
+}
+
+impl Arguments {
+    fn named(&self) -> Named {
+        Named::new(&self.barrier, self.user, self.state.as_deref())
+    }
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
@@ -100,7 +106,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
                 true => "it was not retired; ",
                 false => "",
             },
-            recover::advice(&arguments.barrier, arguments.user, arguments.state.as_deref()),
+            arguments.named().recovery(),
         ));
     }
     Ok(Exit::SUCCESS)
@@ -177,8 +183,10 @@ fn keep(arguments: &Arguments, state: Option<&Path>, known: Option<State>) -> an
     }
     let shown = barrier.path().display();
     if let Some(what) = differs(arguments, &barrier)? {
-        let message =
-            format!("{shown} exists with another {what}: retire it first, or leave out --{what}");
+        let message = format!(
+            "{shown} exists with another {what}: {} first, or leave out --{what}",
+            arguments.named().command("retire")
+        );
         return Err(Failure::new(Exit::CANNOT_CREATE, message).into());
     }
     exit::say(&format!("{shown} exists already"));

@@ -24,6 +24,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
 use stillpoint::{Barrier, Keeper};
 
+use crate::advice::Named;
 use crate::apart;
 use crate::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::exit::{Exit, Failure};
@@ -154,7 +155,10 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
         hold: arguments.hold.unwrap_or(HOLD),
         inherited: false,
     };
-    let guard = side.quiesce(&signals).map_err(|error| frozen_already(&barrier, error))?;
+    let guard = side.quiesce(&signals).map_err(|error| {
+        let name = Named::new(&arguments.barrier, arguments.user, None);
+        frozen_already(&barrier, &name, error)
+    })?;
     if guard.covered() {
         let path = barrier.path().display();
         let message = format!(
@@ -175,12 +179,13 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
 }
 
 /// A pause of another keeper has a way out that a busy tool's has not.
-fn frozen_already(barrier: &Barrier, error: anyhow::Error) -> anyhow::Error {
+fn frozen_already(barrier: &Barrier, name: &Named, error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref::<stillpoint::Error>() {
         Some(stillpoint::Error::Busy { path, holder }) if barrier.is_frozen() => {
             let message = format!(
-                "{}: frozen already by {holder}; wait for its limit, or end it with `stillpoint thaw`",
-                path.display()
+                "{}: frozen already by {holder}; wait for its limit, or end it with {}",
+                path.display(),
+                name.command("thaw")
             );
             Failure::new(Exit::CONFLICT, message).into()
         }

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use deferred::Deferred;
 use exit::Exit;
 
+mod advice;
 mod apart;
 mod catalogue;
 mod child;

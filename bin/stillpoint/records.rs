@@ -116,11 +116,15 @@ fn unreadable(folder: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::PermissionDenied => Exit::DENIED,
         _ => Exit::SYSTEM,
     };
-    let message = format!(
-        "{}: the catalogue cannot be read: {}; name another folder with --catalog",
-        folder.display(),
-        reason(error)
-    );
+    let (folder, reason) = (folder.display(), reason(error));
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "{folder}: there is no catalogue; the first snapshot makes one, or name another folder with --catalog"
+        ),
+        _ => format!(
+            "{folder}: the catalogue cannot be read: {reason}; name another folder with --catalog"
+        ),
+    };
     Failure::new(exit, message)
 }
 

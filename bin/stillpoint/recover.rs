@@ -9,14 +9,15 @@
 //! The durable state is written before the barrier. What fails or crashes in between leaves a dirty
 //! barrier, which costs another check and never forgives a loss.
 
-use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use clap::ArgGroup;
 use stillpoint::{Barrier, Dirty, ExclusiveGuard};
 
+use crate::advice::Named;
 use crate::child::Ended;
 use crate::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::exit::{self, Exit, Failure};
@@ -109,21 +110,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     Ok(ended.exit())
 }
 
-/// The way out of a dirty barrier, for messages: what to type for this one.
-pub fn advice(barrier: &OsStr, user: bool, state: Option<&Path>) -> String {
-    let user = if user { " --user" } else { "" };
-    let state = state.map_or(String::new(), |state| format!(" --state {}", state.display()));
-    let barrier = barrier.display();
-    format!("check the store, then run `stillpoint recover --acknowledge{user}{state} {barrier}`")
-}
-
 /// Where the durable state is. One that was named must be there; another may never have been made.
 fn durable(arguments: &Arguments, barrier: &Barrier) -> anyhow::Result<Option<PathBuf>> {
     let Some(path) = state::path(&arguments.barrier, arguments.user, arguments.state.as_deref())?
     else {
         return Ok(None);
     };
-    match State::load_of(barrier, &path)? {
+    let name = Named::new(&arguments.barrier, arguments.user, arguments.state.as_deref());
+    match State::load_of(barrier, &name, &path)? {
         Some(_) => Ok(Some(path)),
         None if arguments.state.is_none() => Ok(None),
         None => Err(Failure::new(

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use stillpoint::Barrier;
 
+use crate::advice::Named;
 use crate::exit::Exit;
 use crate::state::{self, State};
 
@@ -30,7 +31,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let path = state::path(&name, user, state.as_deref())?;
     let barrier = Barrier::options().user(user).open(&name)?;
     if let Some(path) = &path {
-        State::load_of(&barrier, path)?;
+        State::load_of(&barrier, &Named::new(&name, user, state.as_deref()), path)?;
     }
     let (uuid, boot_id) = (barrier.uuid(), barrier.boot_id());
     let (last, lost) = barrier.retire()?;

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use stillpoint::{Barrier, Dirty, Lost};
 
+use crate::advice::Named;
 use crate::catalogue::record::LostRecord;
 use crate::exit::{Exit, Failure, reason, warn};
 
@@ -147,14 +148,15 @@ impl State {
     }
 
     /// Reads the state of this very barrier; that of another one is an error.
-    pub fn load_of(barrier: &Barrier, path: &Path) -> Result<Option<State>, Failure> {
+    pub fn load_of(barrier: &Barrier, name: &Named, path: &Path) -> Result<Option<State>, Failure> {
         match State::load(path)? {
             Some(known) if known.uuid != barrier.uuid() => Err(Failure::new(
                 Exit::DATA,
                 format!(
-                    "the state {} belongs to another barrier than {}: run `stillpoint create` first, or give the right --state",
+                    "the state {} belongs to another barrier than {}: run {} first, or give the right --state",
                     path.display(),
-                    barrier.path().display()
+                    barrier.path().display(),
+                    name.command("create")
                 ),
             )),
             other => Ok(other),

@@ -29,8 +29,8 @@ fn create_and_retire_do_not_send_each_other_around() {
     fs::remove_file(place.barrier()).unwrap();
     assert_eq!(place.run(["run", "-s", "--create", "mail", "true"]).code(), 0);
     let refused = place.run(["create", "mail", "--mode", "0600"]);
-    refused.assert_complaint(73, &["another mode", "retire it first"]);
-    let retired = place.run(["retire", "mail"]);
+    refused.assert_complaint(73, &["another mode", "`stillpoint retire mail` first"]);
+    let retired = follow(&place, &refused);
     assert_eq!(retired.code(), 0, "{retired:?}");
     let created = place.run(["create", "mail", "--mode", "0600"]);
     created.assert_complaint(0, &["starts dirty"]);
@@ -58,6 +58,63 @@ fn a_dirty_barrier_says_what_to_type() {
 }
 
 #[test]
+fn a_missing_barrier_says_what_to_type() {
+    let place = Place::new();
+    let runtime = place.path("runtime");
+    fs::create_dir(&runtime).unwrap();
+    let path = place.path("own.barrier");
+    for barrier in [&["mail"] as &[&str], &["--user", "mine"], &[path.to_str().unwrap()]] {
+        let run = || {
+            let mut command = place.command([&["run", "-s"], barrier, &["true"]].concat());
+            command.env("XDG_RUNTIME_DIR", &runtime);
+            crate::harness::finish(command)
+        };
+        let missing = run();
+        missing.assert_complaint(66, &["make one with `stillpoint create "]);
+        let commands = missing.stderr.replace("stillpoint create", "$S create");
+        let mut shell = place.program("/bin/sh");
+        shell.args(["-c", commands.split('`').nth(1).unwrap()]).env("XDG_RUNTIME_DIR", &runtime);
+        assert_eq!(crate::harness::finish(shell).code(), 0, "{missing:?}");
+        assert_eq!(run().code(), 0, "{barrier:?}");
+    }
+    assert!(place.state().exists(), "made by its name, so that it has one");
+}
+
+#[test]
+fn the_state_of_another_barrier_says_what_to_type() {
+    let place = Place::with_barrier();
+    fs::remove_file(place.barrier()).unwrap();
+    assert_eq!(place.run(["run", "-s", "--create", "mail", "true"]).code(), 0);
+    let refused = place.run(["recover", "--acknowledge", "mail"]);
+    refused.assert_complaint(65, &["belongs to another barrier"]);
+    assert_eq!(follow(&place, &refused).code(), 0);
+    place.run(["recover", "--acknowledge", "mail"]).assert_complaint(0, &["acknowledged epoch 1"]);
+    // A snapshot says the same.
+    fs::remove_file(place.barrier()).unwrap();
+    assert_eq!(place.run(["run", "-s", "--create", "mail", "true"]).code(), 0);
+    let refused = snapshot(&place, &["mail"]);
+    assert_eq!(refused.code(), 65, "{refused:?}");
+    assert_eq!(follow(&place, &refused).code(), 0);
+    let dirty = snapshot(&place, &["mail"]);
+    assert_eq!(follow(&place, &dirty).code(), 0, "{dirty:?}");
+    assert_eq!(snapshot(&place, &["mail"]).code(), 0);
+}
+
+#[test]
+fn a_pause_in_the_way_says_what_to_type() {
+    let place = Place::with_barrier();
+    assert_eq!(place.run(["freeze", "mail"]).code(), 0);
+    let late = place.run(["run", "-s", "-w", "0.1", "mail", "true"]);
+    late.assert_complaint(75, &["the gate stayed closed"]);
+    assert!(follow(&place, &late).stdout.contains("(freeze)"), "{late:?}");
+    let refused = place.run(["freeze", "-w", "0", "mail"]);
+    refused.assert_complaint(75, &["frozen already by"]);
+    assert_eq!(follow(&place, &refused).code(), 0, "{refused:?}");
+    assert_eq!(place.run(["freeze", "mail"]).code(), 0);
+    assert_eq!(place.run(["thaw", "mail"]).code(), 0);
+}
+
+#[test]
 fn a_missing_folder_is_what_is_missing() {
     let place = Place::new();
     for words in [
@@ -78,7 +135,7 @@ fn a_missing_folder_is_what_is_missing() {
     let mut missing = place.command(["run", "mail", "true"]);
     missing.env("STILLPOINT_DIR", place.path("names"));
     let missing = crate::harness::finish(missing);
-    missing.assert_complaint(66, &["make one with `stillpoint create`"]);
+    missing.assert_complaint(66, &["make one with `stillpoint create mail`"]);
 }
 
 #[test]
@@ -115,13 +172,13 @@ fn what_is_no_barrier_is_not_advised_to_be_removed() {
     let whole = fs::read(path).unwrap();
     fs::write(path, [&[0; 4096], &whole[4096..]].concat()).unwrap();
     let spoilt = place.run(["run", path, "true"]);
-    spoilt.assert_complaint(66, &["if it was one, `stillpoint create` makes it anew"]);
-    assert_eq!(place.run(["create", path]).code(), 0);
+    spoilt.assert_complaint(66, &["if it was one, ", "makes it anew"]);
+    assert_eq!(follow(&place, &spoilt).code(), 0);
     fs::write(path, &whole[..8192]).unwrap();
     let cut = place.run(["run", path, "true"]);
-    cut.assert_complaint(66, &["stop who uses it, remove it, and use `stillpoint create`"]);
+    cut.assert_complaint(66, &["stop who uses it, remove it, and use "]);
     fs::remove_file(path).unwrap();
-    assert_eq!(place.run(["create", path]).code(), 0);
+    assert_eq!(follow(&place, &cut).code(), 0);
 }
 
 #[test]

@@ -8,17 +8,16 @@ use stillpoint::{Barrier, Dirty};
 use super::mounts::Mounts;
 use super::provider::{Freezes, Provider};
 use super::{Arguments, OnDirty};
+use crate::advice::Named;
 use crate::catalogue::manifest::recordable;
 use crate::catalogue::record::{BarrierRecord, LostRecord};
 use crate::exit::{Exit, Failure, warn};
 use crate::freezable;
-use crate::recover;
 use crate::state::{self, State, not_acknowledged};
 
 /// A barrier with its durable state, if it has one.
 pub struct Member {
-    /// What to do when it is dirty.
-    recovery: String,
+    name: Named,
     pub barrier: Barrier,
     pub state: Option<State>,
     state_path: Option<PathBuf>,
@@ -47,8 +46,8 @@ pub fn open(arguments: &Arguments) -> anyhow::Result<Vec<Member>> {
         seen.push(identity);
         let state_path = state::path(name, arguments.user, arguments.state.as_deref())?;
         let state = state_path.as_deref().map(State::load).transpose()?.flatten();
-        let recovery = recover::advice(name, arguments.user, arguments.state.as_deref());
-        members.push(Member { recovery, barrier, state_path, state });
+        let name = Named::new(name, arguments.user, arguments.state.as_deref());
+        members.push(Member { name, barrier, state_path, state });
     }
     Ok(members)
 }
@@ -98,7 +97,8 @@ impl Member {
             (true, true) => return None,
         };
         let file = self.state_path.as_deref().unwrap_or(Path::new("its durable state")).display();
-        Some(format!("{path}: {file} is {whose}; run `stillpoint create` for this one"))
+        let create = self.name.command("create");
+        Some(format!("{path}: {file} is {whose}; run {create} for this one"))
     }
 
     /// Writes a writer that was lost down for the next boot.
@@ -114,7 +114,7 @@ impl Member {
         format!(
             "{}: dirty (epoch {epoch}, acknowledged {acknowledged}): a writer was lost inside; {}",
             self.barrier.path().display(),
-            self.recovery
+            self.name.recovery()
         )
     }
 
