@@ -120,7 +120,6 @@ fn what_root_can_run() {
         mkfs.btrfs --quiet image
         mount -o loop image /srv
         btrfs subvolume create /srv/mail
-        mkdir /srv/snapshots
         cd /srv
     ";
     let mut shell = Command::new("unshare");

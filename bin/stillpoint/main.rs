@@ -24,6 +24,7 @@ mod freeze;
 mod latest;
 mod lifetime;
 mod list;
+mod place;
 mod prune;
 mod records;
 mod recover;

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use crate::exit::{self, Exit, Failure, reason};
 use crate::filter::Filter;
 use crate::latest;
 use crate::lifetime::Lifetime;
+use crate::place;
 use crate::records::Place;
 use crate::signals::Signals;
 
@@ -45,6 +47,10 @@ pub struct Arguments {
     /// With --latest, the newest complete one, clean or not
     #[arg(long, requires = "latest")]
     any: bool,
+
+    /// Mount it over this folder, for the command alone; takes root
+    #[arg(long, value_name = "DIR", conflicts_with = "host")]
+    at: Option<PathBuf>,
 
     #[command(flatten)]
     place: Place,
@@ -92,7 +98,10 @@ impl Arguments {
         command.args(&self.command[1..]);
         command.env("STILLPOINT_SNAPSHOT_NAME", &pin.manifest.name);
         // Always there: `"$STILLPOINT_SNAPSHOT_PATH/"` must never come to mean the whole machine.
-        command.env("STILLPOINT_SNAPSHOT_PATH", pin.manifest.places().join(" "));
+        command.env("STILLPOINT_SNAPSHOT_PATH", self.path(&pin.manifest)?);
+        let sources: Vec<String> =
+            pin.manifest.sources.iter().map(|source| source.display().to_string()).collect();
+        command.env("STILLPOINT_SNAPSHOT_SOURCE", sources.join(" "));
         let inherited = &[pin.lock()];
         let terms = Terms { bounds: Bounds::None, inherited, prints_errors_only: false };
         Ok(child::run(&mut command, terms, &mut signals)?.exit())
@@ -157,6 +166,20 @@ impl Arguments {
             None => {
                 let place = self.place.describe(word, &self.filter);
                 Err(latest::none(&contents, self.any, &place).into())
+            }
+        }
+    }
+
+    /// Where the command finds it.
+    fn path(&self, manifest: &Manifest) -> Result<OsString, Failure> {
+        let places = || manifest.places().join(" ");
+        match (&self.at, &manifest.path) {
+            (None, _) => Ok(places().into()),
+            (Some(at), Some(folder)) => Ok(place::show(folder, at)?.into()),
+            (Some(at), None) => {
+                let what = format!("{} is no folder; mount it yourself", places());
+                let message = format!("--at {}: {what}", at.display());
+                Err(Failure::new(Exit::UNAVAILABLE, message))
             }
         }
     }

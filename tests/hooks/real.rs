@@ -6,10 +6,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::comma;
 use crate::harness::{Place, Running, STILLPOINT, eventually, finish, skip};
 use crate::host::folder;
 use crate::image::{Image, must, subvolume};
+
+/// restic with a repository.
+const RESTIC: &str = "export RESTIC_REPOSITORY=$PWD/repository RESTIC_PASSWORD=x;";
 
 /// A subvolume `store` with a writer, and a barrier.
 struct Store {
@@ -55,6 +60,29 @@ impl Store {
         let done = finish(self.shell(script));
         assert_eq!(done.code(), 0, "{script}: {done:#?}");
         done.stdout
+    }
+
+    fn restic(&self, words: &str) -> String {
+        self.must(&format!("{RESTIC} restic {words}"))
+    }
+
+    /// What the newest backup has of the store, where it was.
+    fn restored(&self, round: u32) -> PathBuf {
+        let target = self.place.path(&format!("restored-{round}"));
+        self.restic(&format!("restore -q latest --target {}", target.display()));
+        target.join(self.path("store").strip_prefix("/").unwrap())
+    }
+
+    fn backups(&self) -> Vec<Value> {
+        serde_json::from_str(&self.restic("snapshots --json")).unwrap()
+    }
+
+    /// Two of them, of which the second knows the first and stays alone.
+    fn assert_one_line_of_backups(&self) {
+        let backups = self.backups();
+        assert!(backups.len() == 2 && backups[1]["parent"] == backups[0]["id"], "{backups:#?}");
+        self.restic("forget -q --keep-last 1");
+        assert_eq!(self.backups(), backups[1..]);
     }
 
     fn shell(&self, script: &str) -> Command {
@@ -146,17 +174,67 @@ fn restic_by_its_hook() {
     let Some(store) = Store::new("restic_by_its_hook", "restic") else {
         return;
     };
-    let repository = "export RESTIC_REPOSITORY=$PWD/repository RESTIC_PASSWORD=x;";
-    store.must(&format!("{repository} restic init -q"));
+    store.restic("init -q");
     for round in 0..2 {
-        store.must(&format!("{repository} STILLPOINT_KEEP=1 \"$HOOKS/restic\" -q --tag mail"));
-        let target = store.place.path(&format!("restored-{round}"));
-        store.must(&format!("{repository} restic restore -q latest --target {}", target.display()));
-        let snapshots = target.join(store.path("snapshots").strip_prefix("/").unwrap());
-        let made = fs::read_dir(snapshots).unwrap().next().unwrap().unwrap().path();
-        assert_whole(&made);
+        store.must(&format!("{RESTIC} STILLPOINT_KEEP=1 \"$HOOKS/restic\" -q --tag mail"));
+        assert_whole(&store.restored(round));
     }
     assert_eq!(fs::read_dir(store.path("snapshots")).unwrap().count(), 1);
+    store.assert_one_line_of_backups();
+}
+
+/// restic looks for what it has by the path that it reads: with each snapshot at another one it reads all of
+/// it each time, and never forgets any.
+#[test]
+fn restic_knows_what_it_has_at_a_fixed_place() {
+    let Some(store) = Store::new("restic_knows_what_it_has_at_a_fixed_place", "restic") else {
+        return;
+    };
+    store.restic("init -q");
+    let source = store.path("store").display().to_string();
+    for round in 0..2 {
+        store.must("stillpoint snapshot mail $STILLPOINT_TAKE >/dev/null");
+        store.must(&format!(
+            "{RESTIC} stillpoint use --latest --at {source} mail -- restic backup -q {source}"
+        ));
+        assert_whole(&store.restored(round));
+    }
+    store.assert_one_line_of_backups();
+
+    // By their own paths they have nothing to do with each other.
+    for _ in 0..2 {
+        store.must("stillpoint snapshot mail $STILLPOINT_TAKE >/dev/null");
+        let backup = r#"restic backup -q "$STILLPOINT_SNAPSHOT_PATH""#;
+        store.must(&format!("{RESTIC} stillpoint use --latest mail -- sh -c '{backup}'"));
+    }
+    store.restic("forget -q --keep-last 1");
+    assert_eq!(store.backups().len(), 3);
+}
+
+/// borg remembers files by their path too.
+#[test]
+fn borg_knows_what_it_has_at_a_fixed_place() {
+    let Some(store) = Store::new("borg_knows_what_it_has_at_a_fixed_place", "borg") else {
+        return;
+    };
+    store.must("borg init -e none repository 2>&1");
+    fs::write(store.path("store/still"), "unchanged").unwrap();
+    let source = store.path("store").display().to_string();
+    let mut listed = Vec::new();
+    for round in 0..2 {
+        // A file as old as the newest one may still change unseen, and is read again.
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        store.must("stillpoint snapshot mail $STILLPOINT_TAKE >/dev/null");
+        let create = format!("borg create --list repository::{round} {source} 2>&1");
+        let use_it = format!("stillpoint use --latest --at {source} mail --");
+        listed.push(store.must(&format!("{use_it} sh -c '{create}'")));
+    }
+    let still = source + "/still";
+    let state = |listed: &str| {
+        let line = listed.lines().find(|line| still.ends_with(line.split_at(2).1)).unwrap();
+        line.chars().next().unwrap()
+    };
+    assert_eq!(listed.iter().map(|listed| state(listed)).collect::<String>(), "AU", "{listed:#?}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod limits;
 mod list;
 mod metrics;
 mod pins;
+mod place;
 mod power;
 mod prune;
 mod reflink;

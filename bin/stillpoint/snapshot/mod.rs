@@ -92,7 +92,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = lvm::parse_size, requires = "lvm")]
     size: Option<u64>,
 
-    /// The folder that gets the snapshot, as DIR/NAME
+    /// The folder that gets the snapshot, as DIR/NAME; it must be there
     #[arg(long, value_name = "DIR", conflicts_with_all = ["zfs", "lvm", "command"])]
     to: Option<PathBuf>,
 
