@@ -42,7 +42,7 @@ impl Barrier {
     /// all), or as long as it takes.
     ///
     /// # Errors
-    /// As [`Barrier::shared_timeout`]; [`Error::System`] in a thread that has all but ended.
+    /// As [`Barrier::shared_timeout`].
     ///
     /// # Safety
     /// As [`Barrier::enter_shared_at_once`].
@@ -62,14 +62,7 @@ impl Barrier {
         if enter_at_once(self.id, place) {
             return Ok(());
         }
-        let (seat, serial) = self.enter_slow(wait, || place)?;
-        if self.seat().is_none() {
-            // Nobody would find it when it is to leave.
-            shared::leave_slow(self, seat, serial);
-            let ended = std::io::Error::from_raw_os_error(nix::libc::ESRCH);
-            return Err(Error::system("thread", self.path(), ended));
-        }
-        Ok(())
+        self.enter_slow(wait, || place).map(drop)
     }
 
     /// Leaves a share of this thread that has no guard, in the common case. False: nothing has

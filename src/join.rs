@@ -255,23 +255,22 @@ impl Drop for Attachment {
     }
 }
 
-/// The seat of this thread for the barrier, registered now if it was not. `None` while the thread's
-/// memory is being torn down.
+/// The seat of this thread for the barrier, registered now if it was not.
 pub(crate) fn seat_of_this_thread(
     inner: &Inner,
     attachment: &Attachment,
-) -> Result<Option<&'static Seat>, Error> {
+) -> Result<&'static Seat, Error> {
     if let Some(seat) = thread::of_this_thread(inner.id) {
-        return Ok(Some(seat));
+        return Ok(seat);
     }
     let mut process = process::lock();
     // A signal handler may have been here before the signals were blocked.
     if let Some(seat) = thread::of_this_thread(inner.id) {
-        return Ok(Some(seat));
+        return Ok(seat);
     }
-    let seat = thread::take(&mut process)
-        .map_err(|source| Error::system("mmap", &inner.place.path, source))?;
-    let Some(seat) = seat else { return Ok(None) };
+    let failed = |source| Error::system("mmap", &inner.place.path, source);
+    attachment.registrations().try_reserve(1).map_err(|error| failed(error.into()))?;
+    let seat = thread::take(&mut process).map_err(failed)?;
     let parts = attachment.parts;
     let claimed = claim(&process, &inner.place, parts, KIND_THREAD).ok();
     let life = claimed.map(|(index, life)| {
@@ -286,22 +285,20 @@ pub(crate) fn seat_of_this_thread(
     }
     let (serial, slot) = (seat.serial(), seat.slot());
     attachment.registrations().push(Registration { seat, serial, slot, life });
-    Ok(Some(seat))
+    Ok(seat)
 }
 
-/// A thread ends: its seats are given back, and a share that it is still inside is lost.
-pub(crate) fn thread_ended(seats: &[&'static Seat]) {
-    for seat in seats {
-        let barrier = process::open_barrier(seat.barrier());
-        let mut process = process::lock();
-        if let Some(barrier) = &barrier
-            && let Some(attachment) = barrier.inner.attachment_of_this_process()
-        {
-            attachment.unregister(seat);
-        }
-        seat.wipe();
-        process.free_seats.push(seat);
+/// A thread ends: its seat is given back, and a share that it is still inside is lost.
+pub(crate) fn thread_ended(seat: &'static Seat) {
+    let barrier = process::open_barrier(seat.barrier());
+    let mut process = process::lock();
+    if let Some(barrier) = &barrier
+        && let Some(attachment) = barrier.inner.attachment_of_this_process()
+    {
+        attachment.unregister(seat);
     }
+    seat.wipe();
+    process.free_seats.push(seat);
 }
 
 /// Runs `attempt` until it no longer finds somebody alone with the file, for a bounded time.

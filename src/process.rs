@@ -40,6 +40,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Process {
     /// Every barrier that is open here: opening a file twice gives the same one.
     barriers: Vec<Opened>,
+    /// How many seats there are.
+    pub(crate) seats: usize,
     /// Seats that belong to no thread.
     pub(crate) free_seats: Vec<&'static Seat>,
     /// All seats, where the kernel does not wipe them for us.
@@ -83,6 +85,7 @@ impl Process {
     const fn new() -> Process {
         Process {
             barriers: Vec::new(),
+            seats: 0,
             free_seats: Vec::new(),
             all_seats: Vec::new(),
             inherited: Vec::new(),
@@ -136,6 +139,7 @@ static DETECTOR: OnceLock<Detector> = OnceLock::new();
 fn detector() -> &'static Detector {
     DETECTOR.get_or_init(|| {
         // Failure (no memory) leaves only the stretch between open and close uncovered.
+        thread::prepare();
         let _ = sys::at_fork(before_fork, after_fork, in_child);
         Detector::new()
     })

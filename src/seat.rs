@@ -68,6 +68,8 @@ pub(crate) struct Seat {
     line: AtomicU32,
     /// The write locks that have brought a share.
     brought: Brought,
+    /// The next seat of the same thread.
+    next: AtomicPtr<Seat>,
 }
 
 /// Serial numbers end in a tag that says what a guard has to do when it leaves.
@@ -103,6 +105,7 @@ impl Seat {
             file: AtomicPtr::new(ptr::null_mut()),
             line: AtomicU32::new(0),
             brought: Brought::new(),
+            next: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
@@ -157,6 +160,16 @@ impl Seat {
 
     pub(crate) fn slot(&self) -> u32 {
         self.slot.load(Ordering::Relaxed)
+    }
+
+    /// The next seat of the same thread.
+    pub(crate) fn next(&self) -> Option<&'static Seat> {
+        // SAFETY: null or a seat, and seats are never unmapped.
+        unsafe { self.next.load(Ordering::Relaxed).as_ref() }
+    }
+
+    pub(crate) fn set_next(&self, next: *const Seat) {
+        self.next.store(next.cast_mut(), Ordering::Relaxed);
     }
 
     /// The write locks that have brought a share: for its own thread.

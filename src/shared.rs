@@ -114,9 +114,7 @@ impl Barrier {
     ) -> Result<(&'static Seat, u64), Error> {
         let inner = &*self.inner;
         let attachment = inner.attached()?;
-        let Some(seat) = join::seat_of_this_thread(inner, attachment)? else {
-            return self.enter_without_seat(wait);
-        };
+        let seat = join::seat_of_this_thread(inner, attachment)?;
         if seat.slot() == COUNTED {
             if seat.depth() == 0 {
                 if counted::enter(self, attachment, wait)? {
@@ -163,23 +161,6 @@ impl Barrier {
         }
         seat.set_place(place());
         Ok((seat, seat.serial() | tag))
-    }
-
-    /// A share of a thread whose memory is being torn down: it has a seat for itself alone.
-    fn enter_without_seat(&self, wait: Wait) -> Result<(&'static Seat, u64), Error> {
-        let attachment = self.inner.attached()?;
-        let waited = counted::enter(self, attachment, wait)?;
-        let seat = thread::allocate(&mut process::lock());
-        let seat = seat.map_err(|source| {
-            counted::leave(attachment, 1, waited);
-            Error::system("mmap", self.path(), source)
-        })?;
-        seat.register(self.id, attachment.gate(), None);
-        if waited {
-            seat.set_readmitted();
-        }
-        seat.set_depth(1);
-        Ok((seat, seat.serial() | TAG_COUNTED))
     }
 
     /// How many shares this thread holds.
@@ -267,7 +248,6 @@ pub(crate) fn leave_slow(barrier: &Barrier, seat: &'static Seat, serial: u64) {
             seat.set_depth(seat.depth().saturating_sub(1));
             if seat.depth() == 0 {
                 counted::leave(attachment, 1, seat.take_readmitted());
-                thread::give_back_if_nobodys(seat);
             }
         }
         TAG_INTERRUPTING => seat.count_interrupting(-1),

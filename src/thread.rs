@@ -1,77 +1,114 @@
 //! The seats of this thread, and where seats come from.
 //!
-//! A thread keeps a list of its seats, one per barrier, and remembers the one that it used last for
-//! the fast path. When it ends, the list gives the seats back and whatever they still hold.
+//! A thread's seats are a list that leads from one to the next, one per barrier; the one that it used last
+//! is remembered for the fast path. When the thread ends, the seats are given back, and with them whatever
+//! they still hold.
+//!
+//! The end is told by a key of pthreads, pthread_key_create(3), and not by the destructor of a thread-local
+//! variable: to register one of those takes memory, and where there is none it ends the process. It also
+//! comes later, so that destructors may still take shares.
 //!
 //! # Safety
 //!
 //! Seats lie in pages that are never unmapped, so a reference to one is valid for ever; whether it
-//! serves a barrier is the seat's own business.
+//! serves a barrier is the seat's own business. The key is told nothing but that there is something.
 
 use crate::current;
 use crate::mapping;
 use crate::process::{self, Locked};
 use crate::seat::Seat;
-use std::cell::RefCell;
+use nix::libc::{c_void, pthread_key_create, pthread_key_t, pthread_setspecific};
+use std::cell::Cell;
 use std::io;
+use std::ptr;
+use std::sync::OnceLock;
 
 thread_local! {
-    /// All seats of this thread.
-    static OWNED: RefCell<Owned> = const { RefCell::new(Owned(Vec::new())) };
+    /// The first seat of this thread; null: it has none.
+    static FIRST: Cell<*const Seat> = const { Cell::new(ptr::null()) };
 }
 
-struct Owned(Vec<&'static Seat>);
+fn seats() -> impl Iterator<Item = &'static Seat> {
+    // SAFETY: null or a seat.
+    let first = unsafe { FIRST.get().as_ref() };
+    std::iter::successors(first, |seat| seat.next())
+}
 
-impl Drop for Owned {
-    fn drop(&mut self) {
-        current::set(&current::NOBODY);
-        crate::join::thread_ended(&self.0);
+/// The key whose destructor gives seats back, if there is one to be had.
+fn key() -> Option<pthread_key_t> {
+    static KEY: OnceLock<Option<pthread_key_t>> = OnceLock::new();
+    *KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: a place for the key, and a function of this library, which stays loaded.
+        let made = unsafe { pthread_key_create(&raw mut key, Some(ended)) };
+        (made == 0).then_some(key)
+    })
+}
+
+/// What cannot fail later: makes the key.
+pub(crate) fn prepare() {
+    let _ = key();
+}
+
+/// The thread ends. Should a later destructor take a share, this is called again.
+extern "C" fn ended(_: *mut c_void) {
+    current::set(&current::NOBODY);
+    let mut next = seats().next();
+    FIRST.set(ptr::null());
+    while let Some(seat) = next {
+        next = seat.next();
+        crate::join::thread_ended(seat);
+    }
+}
+
+/// Sees to it that `ended` is called.
+fn end_with_thread() -> io::Result<()> {
+    let key = key().ok_or(io::ErrorKind::OutOfMemory)?;
+    // SAFETY: the key is never deleted, and the value is not followed.
+    match unsafe { pthread_setspecific(key, (&raw const current::NOBODY).cast()) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
     }
 }
 
 /// The seat of this thread for a barrier, if it has one.
 pub(crate) fn of_this_thread(barrier: u64) -> Option<&'static Seat> {
-    let found = OWNED.try_with(|owned| {
-        let owned = owned.try_borrow().ok()?;
-        owned.0.iter().copied().find(|seat| seat.barrier() == barrier)
-    });
-    found.ok().flatten()
+    seats().find(|seat| seat.barrier() == barrier)
 }
 
 /// Does something with each seat of this thread that serves a barrier.
-pub(crate) fn for_each_seat(mut act: impl FnMut(&'static Seat)) {
+pub(crate) fn for_each_seat(act: impl FnMut(&'static Seat)) {
     let _ = process::incarnation();
-    let _ = OWNED.try_with(|owned| {
-        if let Ok(owned) = owned.try_borrow() {
-            owned.0.iter().filter(|seat| seat.barrier() != 0).for_each(|seat| act(seat));
-        }
-    });
+    seats().filter(|seat| seat.barrier() != 0).for_each(act);
 }
 
-/// A seat for this thread: one of its own that serves nothing any more, or a new one. `None` while
-/// the thread's memory is being torn down; an error if there is no memory for one.
-pub(crate) fn take(process: &mut Locked) -> io::Result<Option<&'static Seat>> {
-    let taken = OWNED.try_with(|owned| {
-        let Ok(mut owned) = owned.try_borrow_mut() else { return Ok(None) };
-        let idle = owned.0.iter().copied().find(|seat| seat.barrier() == 0);
-        if idle.is_some() {
-            return Ok(idle);
-        }
-        let seat = allocate(process)?;
-        owned.0.push(seat);
-        Ok(Some(seat))
-    });
-    taken.unwrap_or(Ok(None))
+/// A seat for this thread: one of its own that serves nothing any more, or a new one. An error if there is
+/// no memory for one.
+pub(crate) fn take(process: &mut Locked) -> io::Result<&'static Seat> {
+    if let Some(idle) = seats().find(|seat| seat.barrier() == 0) {
+        return Ok(idle);
+    }
+    end_with_thread()?;
+    let seat = allocate(process)?;
+    seat.set_next(FIRST.get());
+    FIRST.set(seat);
+    Ok(seat)
 }
 
 /// A seat that belongs to nobody yet. Where a child is told apart by the wiping of its seats, a page
 /// that will not be wiped is none: the child would follow its seats to maps that it does not have.
-pub(crate) fn allocate(process: &mut Locked) -> io::Result<&'static Seat> {
+fn allocate(process: &mut Locked) -> io::Result<&'static Seat> {
     if process.free_seats.is_empty() {
+        const SEATS: usize = 4096 / size_of::<Seat>();
+        // Also for those that will come back: that cannot fail.
+        let all = process.seats + SEATS;
+        process.free_seats.try_reserve(all)?;
+        process.all_seats.try_reserve(SEATS)?;
         let wiped = process::wipes_seats();
         let page = if wiped { mapping::wiped_on_fork() } else { mapping::private_page() };
         let page = page?.cast::<Seat>();
-        for index in 0..4096 / size_of::<Seat>() {
+        process.seats = all;
+        for index in 0..SEATS {
             // SAFETY: the page is ours alone, aligned, never unmapped; zeros are a valid Seat.
             let seat: &'static Seat = unsafe { page.add(index).as_ref() };
             process.free_seats.push(seat);
@@ -81,14 +118,6 @@ pub(crate) fn allocate(process: &mut Locked) -> io::Result<&'static Seat> {
         }
     }
     process.free_seats.pop().ok_or_else(|| io::ErrorKind::OutOfMemory.into())
-}
-
-/// Gives a seat back that was only taken for one share of a thread that is being torn down.
-pub(crate) fn give_back_if_nobodys(seat: &'static Seat) {
-    if OWNED.try_with(|_| ()).is_err() {
-        seat.wipe();
-        process::lock().free_seats.push(seat);
-    }
 }
 
 /// In a new child: its only thread has no seat yet.

@@ -25,6 +25,13 @@ impl From<Errno> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
+        // A child that has no memory or no descriptors is not out of reach.
+        if let Error::Unreachable { source, .. } = error {
+            return match *source {
+                Error::System { .. } => Failure::from(*source),
+                _ => Failure(Errno::ENOTCONN),
+            };
+        }
         let told = match &error {
             Error::Create { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Some(Errno::ENOENT as i32)

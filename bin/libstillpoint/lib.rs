@@ -18,6 +18,7 @@ mod handle;
 mod lifecycle;
 mod locks;
 mod message;
+mod reserve;
 mod shared;
 
 /// A duration as C gives it; a negative one is none.

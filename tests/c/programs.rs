@@ -68,3 +68,9 @@ fn handlers_for_forks_on_the_programs_own_locks() {
         succeeds(workshop.command(&program).arg(workshop.place.folder()).arg(order));
     }
 }
+
+/// The sanitizers and valgrind need memory of their own.
+#[test]
+fn every_call_short_of_memory() {
+    passes("memory", Variant::Plain);
+}
