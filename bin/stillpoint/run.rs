@@ -24,6 +24,8 @@ use crate::waiting::Progress;
 #[derive(clap::Args)]
 #[command(
     after_help = crate::EXIT_STATUS,
+    args_override_self = true,
+    infer_long_args = true,
     override_usage = "stillpoint run [OPTIONS] BARRIER COMMAND...\n       stillpoint run [OPTIONS] -c STRING BARRIER"
 )]
 pub struct Arguments {
@@ -36,7 +38,7 @@ pub struct Arguments {
     exclusive: bool,
 
     /// Fail rather than wait
-    #[arg(short, long = "nonblock", visible_alias = "nb")]
+    #[arg(short, long = "nonblock", visible_aliases = ["nb", "nonblocking"])]
     nonblocking: bool,
 
     /// Fail after waiting this long; 0 is as -n
