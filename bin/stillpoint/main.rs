@@ -19,6 +19,7 @@ mod exclusive;
 mod exit;
 mod exposition;
 mod filter;
+mod folder;
 mod freezable;
 mod freeze;
 mod latest;

@@ -29,6 +29,7 @@ use stillpoint::{Barrier, Dirty, Lost};
 use crate::advice::Named;
 use crate::catalogue::record::LostRecord;
 use crate::exit::{Exit, Failure, reason, warn};
+use crate::folder;
 
 const FOLDER: &str = "/var/lib/stillpoint";
 const SCHEMA: u32 = 1;
@@ -232,7 +233,7 @@ impl State {
             _ => Path::new("."),
         };
         if folder == Path::new(FOLDER) {
-            make(folder)?;
+            folder::make(folder)?;
         }
         // Opened here, so that an error is that of the call and does not name the file.
         let open =
@@ -254,15 +255,6 @@ impl State {
             Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
             _ => File::open(".")?.sync_all(),
         }
-    }
-}
-
-/// Makes the folder of states, for everybody to look into, whatever the umask.
-fn make(folder: &Path) -> io::Result<()> {
-    match fs::create_dir(folder) {
-        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(0o755)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
     }
 }
 

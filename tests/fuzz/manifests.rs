@@ -13,6 +13,8 @@ mod catalogue;
 #[allow(dead_code, reason = "as above")]
 #[path = "../../bin/stillpoint/exit.rs"]
 mod exit;
+#[path = "../../bin/stillpoint/folder.rs"]
+mod folder;
 #[allow(dead_code, reason = "as above")]
 #[path = "../../bin/stillpoint/seconds.rs"]
 mod seconds;

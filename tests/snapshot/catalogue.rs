@@ -1,8 +1,11 @@
 //! The folder of manifests.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 
-use crate::image::Image;
+use crate::image::{Image, is_root, must};
 use crate::scene::{Scene, names, run, start, wait_for};
 
 #[test]
@@ -189,4 +192,46 @@ fn a_catalogue_that_fills_up_in_the_pause_never_has_a_complete_one() {
         (Some("failed"), Some("complete"))
     );
     assert_eq!(scene.snapshots(), ["y"]);
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// Whoever may read a manifest may use its snapshot, and no umask of root's decides who that is.
+#[test]
+fn everybody_may_read_what_is_made_whatever_the_umask() {
+    for umask in ["000", "027", "077"] {
+        let scene = Scene::new();
+        let catalog = scene.path("deep/catalog");
+        let metrics = scene.path("metrics");
+        let store = scene.path("store");
+        fs::set_permissions(&store, fs::Permissions::from_mode(0o750)).unwrap();
+        let script = format!("umask {umask}; exec \"$STILLPOINT\" \"$@\"");
+        let mut shell = scene.environment(Command::new("sh"));
+        shell.args(["-c", &script, "sh", "snapshot", "mail", "--hold", "10", "--name", "x"]);
+        shell.arg("--catalog").arg(&catalog).arg("--metrics-textfile").arg(&metrics);
+        shell.arg("--copy").arg(&store).arg("--to").arg(scene.path("snapshots"));
+        run(&mut shell).assert_code(0);
+        for folder in [scene.path("deep"), catalog.clone()] {
+            assert_eq!(mode(&folder), 0o755, "{umask}: {}", folder.display());
+        }
+        for file in [catalog.join("x.json"), metrics] {
+            assert_eq!(mode(&file), 0o644, "{umask}: {}", file.display());
+        }
+        // That of the data is its owner's affair.
+        assert_eq!(mode(&scene.path("snapshots/x")), 0o750, "{umask}");
+        if !is_root("another user") {
+            continue;
+        }
+        must(Command::new("chmod").arg("755").arg(scene.path("")).arg(scene.barriers()));
+        // The program itself may lie where nobody else can reach it.
+        let program = scene.path("bin/stillpoint");
+        must(Command::new("cp").arg(env!("CARGO_BIN_EXE_stillpoint")).arg(&program));
+        must(Command::new("chmod").arg("755").arg(&program));
+        let mut other = scene.environment(Command::new("setpriv"));
+        other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+        other.args(["use", "x", "--catalog"]).arg(&catalog).args(["--", "true"]);
+        run(&mut other).assert_code(0);
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::scene::Scene;
+use serde_json::json;
+
+use crate::scene::{Scene, names};
 
 #[test]
 fn a_command_runs_while_the_gate_is_closed_and_knows_what_for() {
@@ -28,6 +30,29 @@ fn a_command_runs_while_the_gate_is_closed_and_knows_what_for() {
     assert_eq!(manifest["status"], "complete");
     assert_eq!(manifest["provider"], "command");
     assert_eq!(manifest["command"][0], "sh");
+}
+
+/// Everybody may read a manifest, and the barrier's group what is in the barrier.
+#[test]
+fn the_arguments_of_a_command_are_recorded_nowhere() {
+    let scene = Scene::new();
+    let secret = "--password=hunter2";
+    for (name, script, code) in [("ends", "exit 0", 0), ("fails", "exit 3", 3)] {
+        let words = ["mail", "--json", "--min-open", "0", "--name", name, "--", "sh", "-c", script];
+        let done = scene.snapshot([&words[..], &[secret]].concat());
+        done.assert_code(code);
+        assert!(!format!("{done:?}").contains("hunter2"), "{done:?}");
+        let manifest = &scene.manifests()[usize::from(code > 0)];
+        assert_eq!((&manifest["command"], &manifest["arguments"]), (&json!(["sh"]), &json!(3)));
+    }
+    let dry = scene.snapshot(["mail", "--dry-run", "--", "sh", secret]);
+    assert!(dry.stderr.contains("run sh ...") && !dry.stderr.contains("hunter2"), "{dry:?}");
+    for folder in [scene.path("catalog"), scene.barriers().to_owned()] {
+        for name in names(&folder) {
+            let bytes = fs::read(folder.join(&name)).unwrap();
+            assert!(!bytes.windows(7).any(|part| part == b"hunter2"), "{name}");
+        }
+    }
 }
 
 #[test]

@@ -70,7 +70,11 @@ pub struct Manifest {
     /// They were elsewhere when the snapshot before was taken, and nobody said that this is meant.
     #[serde(default)]
     pub source_changed: bool,
+    /// The program that was run. Everybody may read a manifest, and its arguments may be secrets.
     pub command: Option<Vec<String>>,
+    /// How many arguments it had.
+    #[serde(default)]
+    pub arguments: Option<usize>,
     /// Where the data stands once complete.
     pub path: Option<PathBuf>,
     /// Where the data stands until then.
@@ -121,6 +125,7 @@ impl Manifest {
             origins: None,
             source_changed: false,
             command: None,
+            arguments: None,
             path: None,
             partial: None,
             kept: None,

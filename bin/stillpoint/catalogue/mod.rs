@@ -23,10 +23,10 @@ pub mod retention;
 pub mod series;
 pub mod volume;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,7 @@ use nix::unistd::{AccessFlags, access};
 
 use self::manifest::{Manifest, Status};
 use self::reading::{open_record, require_regular, text};
+use crate::folder;
 
 /// Where manifests are kept unless something else is asked for.
 pub const STANDARD: &str = "/var/lib/stillpoint/catalog";
@@ -101,7 +102,7 @@ impl Catalogue {
 
     /// Makes the folder when it is missing.
     pub fn create(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)
+        folder::make(&self.folder)
     }
 
     /// Is the name given away? One that failed and left nothing may have its name used again.
@@ -246,11 +247,13 @@ fn lock_aside(folder: &Path, name: &str) -> io::Result<File> {
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o644)
+            .mode(0o600)
             .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
             .open(&path)?;
         require_regular(&file)?;
         if try_lock(&file)? && leads_to(&path, &file)? {
+            // For everybody to read, whatever the umask. Some file systems have no modes.
+            let _ = file.set_permissions(Permissions::from_mode(0o644));
             return Ok(file);
         }
         if started.elapsed() > BUSY {

@@ -312,10 +312,9 @@ fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Man
     manifest.partial = plan.target.as_ref().map(|target| target.partial());
     manifest.barriers = members.iter().map(Member::record).collect();
     manifest.foreign = plan.foreign.records();
-    if !arguments.command.is_empty() {
-        manifest.command = Some(
-            arguments.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-        );
+    if let Some((program, words)) = arguments.command.split_first() {
+        manifest.command = Some(vec![program.to_string_lossy().into_owned()]);
+        manifest.arguments = Some(words.len());
     }
     manifest
 }

@@ -90,7 +90,10 @@ fn intention(manifest: &Manifest) -> String {
                 manifest.provider
             )
         }
-        Some(command) => format!("run {}", command.join(" ")),
+        Some(command) => {
+            let more = if manifest.arguments == Some(0) { "" } else { " ..." };
+            format!("run {}{more}", command.join(" "))
+        }
     };
     format!("close {} and {work}", barriers.join(", "))
 }
