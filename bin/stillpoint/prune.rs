@@ -28,11 +28,11 @@ const TRIES: u32 = 5;
 #[command(group(ArgGroup::new("rule").required(true).multiple(true).args(["keep", "keep_within"])))]
 pub struct Arguments {
     /// Keep the newest N clean ones of each series
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
 
     /// Keep those taken within this time, as 14d or 6mo, before the newest clean one of their series
-    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, value_parser = span::parse)]
     keep_within: Option<Duration>,
 
     /// Remove most of the clean ones of a series even if only their times make them old

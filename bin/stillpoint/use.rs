@@ -64,7 +64,7 @@ pub struct Arguments {
 
     /// Instead of a command: print a process ID once it is pinned, and stay for as long as PID or another
     /// process of this group lives
-    #[arg(long = "while", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long = "while", value_name = "PID", allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(1..))]
     host: Option<i32>,
 
     /// Reads the snapshot at $STILLPOINT_SNAPSHOT_PATH

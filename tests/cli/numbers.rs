@@ -78,6 +78,13 @@ fn whole_numbers() {
         let words = ["snapshot", "mail", "--lvm", "a/b", "--size", "VALUE"];
         refused(&place, &words, value, "expected a number of bytes");
     }
+    for value in ["-1", "0", "4294967296", "1.5"] {
+        refused(&place, &["prune", "--keep", "VALUE"], value, "");
+        refused(&place, &["use", "--while", "VALUE", "name"], value, "");
+    }
+    for value in ["-1", "-5d", "nan", "inf", "1e300", "0d", "99999999999y", "10000000mo"] {
+        refused(&place, &["prune", "--keep-within", "VALUE"], value, "");
+    }
     for (value, code) in [("0", 0), ("255", 255)] {
         let _holder = place.hold(&["-s"]);
         assert_eq!(place.run(["run", "-n", "-E", value, "mail", "true"]).code(), code);
