@@ -19,23 +19,36 @@ use crate::standard;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// Who holds flock(2) on the file, as far as this process may see.
 pub(crate) fn holders(file: Identity) -> Vec<Writer> {
-    flocks(file).filter_map(|lock| lock.holder()).collect()
+    flocks(file).into_iter().map(|(holder, _)| holder).collect()
 }
 
 /// The same, and how.
 pub(crate) fn flock_users(file: Identity) -> Vec<FlockUser> {
-    let user = |lock: Lock| {
-        let Writer { pid, comm, .. } = lock.holder()?;
-        Some(FlockUser { pid, comm, exclusive: lock.exclusive })
-    };
-    flocks(file).filter_map(user).collect()
+    let user = |(Writer { pid, comm, .. }, exclusive)| FlockUser { pid, comm, exclusive };
+    flocks(file).into_iter().map(user).collect()
 }
 
-fn flocks(file: Identity) -> impl Iterator<Item = Lock> {
-    listed(file).filter(|lock| lock.kind == "FLOCK")
+/// Who holds it, and whether exclusively. `flock -s 9` in a script locks a descriptor of the shell's and
+/// ends; the list goes on naming it, and those who have that descriptor are who holds the lock.
+fn flocks(file: Identity) -> Vec<(Writer, bool)> {
+    let mut holders = Vec::new();
+    for Lock { pid, exclusive, .. } in listed(file).filter(|lock| lock.kind == "FLOCK") {
+        let Some(pid) = pid else { continue };
+        let lives = Path::new(&format!("/proc/{pid}")).exists() && may_have_open(pid, file);
+        let mut found = match lives {
+            true => Vec::new(),
+            false => with_description(file, |lock| lock.kind == "FLOCK" && lock.pid == Some(pid)),
+        };
+        if found.is_empty() {
+            found.push(Writer::of_process(pid));
+        }
+        holders.extend(found.into_iter().map(|holder| (holder, exclusive)));
+    }
+    holders
 }
 
 /// A process that holds flock(2) on a barrier file. No tool gets in meanwhile.
@@ -43,7 +56,7 @@ fn flocks(file: Identity) -> impl Iterator<Item = Lock> {
 pub struct FlockUser {
     /// Its process id.
     pub pid: u32,
-    /// Its name; empty if it has ended and left the lock to others.
+    /// Its name; empty if it has ended and left the lock to others who cannot be seen.
     pub comm: String,
     /// Whether it shares the lock with nobody.
     pub exclusive: bool,
@@ -76,7 +89,7 @@ pub fn lock_holders(file: &File) -> Vec<Writer> {
         }
     }
     if of_descriptions {
-        holders.extend(with_description(file));
+        holders.extend(with_description(file, |lock| lock.pid.is_none()));
     }
     holders.sort_by_key(|holder| holder.pid);
     holders.dedup_by_key(|holder| holder.pid);
@@ -146,8 +159,8 @@ fn listed(file: Identity) -> impl Iterator<Item = Lock> {
     found.into_iter()
 }
 
-/// The processes with a description that has a lock on the file.
-fn with_description(file: Identity) -> Vec<Writer> {
+/// The processes with a description that has such a lock on the file.
+fn with_description(file: Identity, is_such: impl Fn(&Lock) -> bool) -> Vec<Writer> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let holds = |pid: &u32| {
@@ -155,7 +168,7 @@ fn with_description(file: Identity) -> Vec<Writer> {
         descriptors.into_iter().flatten().flatten().any(|entry| {
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
             let locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
-            locks.filter_map(|line| Lock::parse(line, file)).any(|lock| lock.pid.is_none())
+            locks.filter_map(|line| Lock::parse(line, file)).any(|lock| is_such(&lock))
         })
     };
     pids.filter(holds).map(Writer::of_process).collect()

@@ -85,16 +85,19 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// The text up to the first zero byte, with everything that could disturb a terminal replaced.
+    /// The text up to the first zero byte.
     pub(crate) fn get(&self) -> String {
         let bytes: Vec<u8> =
             self.0.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect();
         let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-        String::from_utf8_lossy(&bytes[..end])
-            .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect()
+        printable(&bytes[..end])
     }
+}
+
+/// Text of somebody else's, with everything that could disturb a terminal replaced.
+pub(crate) fn printable(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// A 64-bit number in two words. Not read at once: diagnostic and pacing only.

@@ -3,7 +3,7 @@
 //! Everything here is for people. Process ids and names come from the file, where anybody in the
 //! barrier's group could have written them, and nothing is decided by them.
 
-use crate::layout::Slot;
+use crate::layout::{Slot, printable};
 use crate::standard;
 use crate::sync::Ordering;
 use std::fmt::{self, Display, Formatter};
@@ -46,12 +46,14 @@ impl Writer {
     /// A process known by its id alone.
     pub(crate) fn of_process(pid: u32) -> Writer {
         let _standard = standard::keep();
-        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        // Any program may call itself anything, in bytes that are no text.
+        let comm = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let comm = comm.strip_suffix(b"\n").unwrap_or(&comm);
         Writer {
             slot: None,
             pid,
             tid: pid,
-            comm: comm.trim_end().to_string(),
+            comm: printable(comm),
             label: String::new(),
             held: Duration::ZERO,
             wait_channel: wait_channel(pid),

@@ -74,6 +74,7 @@ pub fn who(pid: u32, comm: &str, label: &str) -> String {
     match (pid, label) {
         (0, "") => "unknown".to_string(),
         (0, label) => label.to_string(),
+        (_, "") if comm.is_empty() => format!("?[{pid}]"),
         (_, "") => format!("{comm}[{pid}]"),
         (_, label) => format!("{comm}[{pid}] ({label})"),
     }

@@ -96,6 +96,23 @@ fn a_tool_is_no_writer() {
 }
 
 #[test]
+fn a_process_may_call_itself_anything() {
+    let place = Place::with_barrier();
+    let _file = {
+        let file = std::fs::File::open(place.barrier()).unwrap();
+        file.lock_shared().unwrap();
+        file
+    };
+    let own = std::fs::read("/proc/self/comm").unwrap();
+    std::fs::write("/proc/self/comm", b"a\x1b[2J\xffb\nc").unwrap();
+    let (text, refused) = (text(&place), place.run(["run", "-n", "mail", "true"]));
+    std::fs::write("/proc/self/comm", own.trim_ascii_end()).unwrap();
+    let name = "a?[2J\u{fffd}b?c";
+    assert!(text.contains(&format!("flock    {name}[")), "{text:?}");
+    refused.assert_complaint(75, &[name]);
+}
+
+#[test]
 fn users_of_flock_are_shown() {
     let place = Place::new();
     assert_eq!(place.run(["create", "mail", "--mode", "0664"]).code(), 0);
@@ -110,6 +127,17 @@ fn users_of_flock_are_shown() {
         assert!(text.contains(&format!("flock    flock[{pid}], {how}, which keeps")), "{text}");
         assert!(text.contains("everybody may read this barrier"), "{text}");
     }
+    // As scripts do it: flock(1) has ended, and the shell goes on.
+    let mut script: Command = place.program("sh");
+    script.args(["-c", "exec 9<\"$0\"; flock -s 9; echo in; read wait"]).arg(place.barrier());
+    script.stdin(std::process::Stdio::piped());
+    let mut script = Running::start(script);
+    assert_eq!(script.line(), "in");
+    let told = json!([{"pid": script.pid.as_raw(), "comm": "sh", "exclusive": false}]);
+    assert_eq!(place.status()["flock"], told);
+    let name = format!("sh[{}] holding flock(2)", script.pid);
+    place.run(["run", "-n", "mail", "true"]).assert_complaint(75, &[&name]);
+    drop(script);
     // A tool that is inside has that lock itself.
     let barrier = Barrier::open(place.barrier()).unwrap();
     let pause = barrier.exclusive(&mut ExclusiveOptions::default()).unwrap();
