@@ -33,7 +33,7 @@ const COURTESY: Duration = Duration::from_millis(50);
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// How many writers a report names.
 const NAMED: usize = 64;
-/// Between two attempts at a lock, at first and at most.
+/// Between two attempts at a lock, at first and at most for one that another tool has.
 const POLL: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(10));
 
 /// Takes the exclusive side of all barriers, within the limits.
@@ -90,7 +90,7 @@ fn take(
         None => {}
     }
     let attempt = || Held::try_take(barrier, position, keep_descriptor);
-    let held = poll(attempt, limit, watch, Phase::OtherTool, barrier, Vec::new)?;
+    let held = poll(attempt, POLL.1, limit, watch, Phase::OtherTool, barrier, Vec::new)?;
     let held =
         held.ok_or_else(|| Error::Busy { path: path.into(), holder: Held::rival(barrier) })?;
     step("exclusive: X taken");
@@ -128,7 +128,8 @@ fn take_flock(held: &mut Held, limit: Duration, watch: &mut Watch<'_>) -> Result
     let started = Instant::now();
     let attempt = || Ok(held.try_flock()?.then_some(()));
     let users = || foreign::holders(identity);
-    match poll(attempt, limit, watch, Phase::Foreign, &barrier, users)? {
+    // Readers of flock(2) take turns: it is free between two of them for a moment only, if at all.
+    match poll(attempt, POLL.0, limit, watch, Phase::Foreign, &barrier, users)? {
         Some(()) => Ok(()),
         None => Err(Error::NotQuiet {
             path: barrier.path().into(),
@@ -138,9 +139,10 @@ fn take_flock(held: &mut Held, limit: Duration, watch: &mut Watch<'_>) -> Result
     }
 }
 
-/// Tries until it succeeds or the limit has passed.
+/// Tries until it succeeds or the limit has passed, more and more slowly.
 fn poll<T>(
     mut attempt: impl FnMut() -> Result<Option<T>, Error>,
+    slowest: Duration,
     limit: Duration,
     watch: &mut Watch<'_>,
     phase: Phase,
@@ -159,7 +161,7 @@ fn poll<T>(
         }
         watch.tick(phase, barrier, &writers)?;
         std::thread::sleep(pause.min(remaining));
-        pause = (pause * 2).min(POLL.1);
+        pause = (pause * 2).min(slowest);
     }
 }
 

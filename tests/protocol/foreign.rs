@@ -1,8 +1,10 @@
 //! flock(1) from util-linux on the barrier file counts as a share.
 
 use crate::common::{Place, at_once, ms, skip, until};
+use std::fs::File;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use stillpoint::{Error, ErrorKind, ExclusiveOptions, Phase};
 
 /// `flock -s FILE cat`: holds until its input ends.
@@ -97,4 +99,39 @@ fn a_script_keeps_the_barrier_from_being_retired() {
     assert!(child.wait().unwrap().success());
     stillpoint::Barrier::open(place.barrier_path()).unwrap().retire().unwrap();
     assert!(!place.barrier_path().exists());
+}
+
+/// A reader of flock(2) who holds it most of the time and leaves it for a millisecond now and then: how
+/// many of these moments go by is counted.
+#[test]
+fn a_lock_that_is_free_for_moments_is_had_in_one_of_the_first() {
+    const ROUNDS: u32 = 40;
+    let place = Place::new();
+    let barrier = place.barrier();
+    let (moments, done) = (AtomicU32::new(0), AtomicBool::new(false));
+    let mut missed = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let file = File::open(place.barrier_path()).unwrap();
+            while !done.load(Ordering::Relaxed) {
+                file.lock_shared().unwrap();
+                // Of several lengths, lest the two go in step.
+                let moment = moments.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(ms(15 + u64::from(moment * 7 % 10)));
+                file.unlock().unwrap();
+                std::thread::sleep(ms(1));
+            }
+        });
+        for _ in 0..ROUNDS {
+            let last = moments.load(Ordering::Relaxed);
+            until("it is taken again", || moments.load(Ordering::Relaxed) != last);
+            let before = moments.load(Ordering::Relaxed);
+            let mut patient = ExclusiveOptions { wait: Some(ms(20_000)), ..at_once(100) };
+            let pause = barrier.exclusive(&mut patient).unwrap();
+            missed += moments.load(Ordering::Relaxed) - before;
+            pause.release().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(4 * missed <= 3 * ROUNDS, "{missed} moments were missed for {ROUNDS} locks");
 }

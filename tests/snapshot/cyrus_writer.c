@@ -4,12 +4,15 @@
  *
  *   cyrus_writer write LOCK A B   one number after another to A and then to B, until it is ended
  *   cyrus_writer hold LOCK        says "locked", and holds until standard input ends
+ *   cyrus_writer relay LOCK       three processes in turn, the next before the last one leaves, until it is ended
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,6 +71,46 @@ static void put(const char *path, unsigned long number)
     close(fd);
 }
 
+/* One of those who take turns: told by one pipe, it tells the next by another when it is inside and has been
+ * there for a while, and leaves when that one is inside. */
+static void runner(const char *path, int told, int inside, int tell, int next_inside)
+{
+    char byte = 0;
+    while (read(told, &byte, 1) == 1) {
+        int fd = enter(path);
+        if (write(inside, &byte, 1) != 1)
+            return;
+        usleep(20000);
+        if (write(tell, &byte, 1) != 1 || read(next_inside, &byte, 1) != 1)
+            return;
+        leave(fd);
+    }
+}
+
+static int relay(const char *path)
+{
+    enum { RUNNERS = 3 };
+    int told[RUNNERS][2], inside[RUNNERS][2];
+    for (int i = 0; i < RUNNERS; i++)
+        if (pipe(told[i]) || pipe(inside[i]))
+            fail("pipe");
+    for (int i = 0; i < RUNNERS; i++) {
+        int next = (i + 1) % RUNNERS;
+        if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            runner(path, told[i][0], inside[i][1], told[next][1], inside[next][0]);
+            exit(1);
+        }
+    }
+    char byte;
+    if (write(told[0][1], "", 1) != 1 || read(inside[0][0], &byte, 1) != 1)
+        fail("relay");
+    puts("locked");
+    fflush(stdout);
+    pause();
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     umask(077);
@@ -81,6 +124,8 @@ int main(int argc, char **argv)
             usleep(2000);
         }
     }
+    if (argc == 3 && !strcmp(argv[1], "relay"))
+        return relay(argv[2]);
     if (argc == 3 && !strcmp(argv[1], "hold")) {
         int fd = enter(argv[2]);
         puts("locked");

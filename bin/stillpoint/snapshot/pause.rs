@@ -8,8 +8,9 @@ use stillpoint::{
     Barrier, ExclusiveGuard, ExclusiveOptions, GateChange, HELD, Pacing, Waiting, exclusive_all,
 };
 
+use super::Arguments;
 use super::command;
-use super::foreign::HeldLocks;
+use super::foreign::{HeldLocks, Patience};
 use super::making::Making;
 use super::plan::sync_file_system;
 use crate::catalogue::record::WriterRecord;
@@ -71,7 +72,8 @@ impl Making<'_> {
     fn attempt(&mut self) -> anyhow::Result<(ExclusiveGuard, HeldLocks)> {
         let barriers: Vec<&Barrier> = self.members.iter().map(|member| &member.barrier).collect();
         let (plan, signals) = (self.plan, &*self.signals);
-        let (drain, hold) = (self.arguments.drain, self.arguments.hold());
+        let Arguments { patience, drain, .. } = *self.arguments;
+        let hold = self.arguments.hold();
         let records = &mut self.manifest.foreign;
         let (mut held, mut refused) = (HeldLocks::default(), None);
         let mut around = |change| {
@@ -79,7 +81,8 @@ impl Making<'_> {
             if change == GateChange::AboutToClose {
                 // As long as a writer of ours may be kept waiting.
                 let holding = hold.map(|hold| hold.saturating_add(drain));
-                match plan.foreign.take(drain, holding, signals, records) {
+                let patience = Patience { first: patience.max(drain), others: drain };
+                match plan.foreign.take(patience, holding, signals, records) {
                     Ok(taken) => held = taken,
                     Err(error) => refused = Some(error),
                 }
@@ -89,7 +92,7 @@ impl Making<'_> {
         let mut progress = Progress::new();
         let mut show = |waiting: &Waiting<'_>| progress.show(waiting);
         let mut options = ExclusiveOptions {
-            patience: self.arguments.patience,
+            patience,
             drain,
             hold,
             pacing: self.arguments.min_open.map_or(Pacing::Tenth, Pacing::Open),

@@ -50,7 +50,18 @@ fn files_of_any_program_can_be_locked() {
         File::create(file).unwrap();
     }
     let also = [format!("flock:{}", a.display()), format!("fcntl:{}", b.display())];
-    let options = ["--drain", "0.1", "--attempts", "1", "--also", &also[0], "--also", &also[1]];
+    let options = [
+        "--patience",
+        "0",
+        "--drain",
+        "0.1",
+        "--attempts",
+        "1",
+        "--also",
+        &also[0],
+        "--also",
+        &also[1],
+    ];
     let refused = |name: &str, path: &Path, who: &str| {
         let done = run(&mut cyrus.copy(name, &options));
         done.assert_refused(75, &format!("{}: still locked by {who}", path.display()));

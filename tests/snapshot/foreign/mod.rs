@@ -81,9 +81,14 @@ impl Cyrus {
 
     /// Holds Cyrus's lock shared until it is dropped.
     fn holding(&self, lock: &Path) -> Running {
+        self.locking("hold", lock)
+    }
+
+    /// Starts the program with a lock; returns once it has it.
+    fn locking(&self, how: &str, lock: &Path) -> Running {
         let said = self.scene.path("said");
         let mut holder = Command::new(&self.program);
-        holder.arg("hold").arg(lock).stdin(std::process::Stdio::piped());
+        holder.arg(how).arg(lock).stdin(std::process::Stdio::piped());
         let holder = start(holder.stdout(File::create(&said).unwrap()));
         wait_for("lock", || fs::read(&said).is_ok_and(|said| said == b"locked\n"));
         holder

@@ -3,12 +3,13 @@
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::{Cyrus, LAYOUTS};
 use crate::image::{Image, must, subvolume};
-use crate::scene::{run, start, wait_for};
+use crate::scene::{run, start, state, wait_for};
 
 /// Who holds it is named, the gate never closes, and whatever was locked before is given back.
 #[test]
@@ -19,7 +20,7 @@ fn a_holder_that_stays_is_named() {
     File::create(&first).unwrap();
     let before = cyrus.scene.generation();
     let also = format!("flock:{}", first.display());
-    let options = ["--drain", "0.1", "--attempts", "2", "--also", &also];
+    let options = ["--patience", "0", "--drain", "0.1", "--attempts", "2", "--also", &also];
     // Cyrus's is the first in order, whatever the arguments say.
     let done = run(cyrus.copy("x", &options).arg(cyrus.flag()));
     done.assert_refused(75, "attempt 1 of 2");
@@ -49,7 +50,8 @@ fn holders_are_named_in_btrfs_subvolumes_too() {
     let _other = cyrus.holding(&locks[1]);
     let holder = cyrus.holding(&locks[0]);
     let also = format!("fcntl:{}", locks[0].display());
-    let done = run(&mut cyrus.copy("x", &["--drain", "0.1", "--attempts", "1", "--also", &also]));
+    let done = run(&mut cyrus
+        .copy("x", &["--patience", "0", "--drain", "0.1", "--attempts", "1", "--also", &also]));
     let who = format!("locked by cyrus_writer[{}] after", holder.pid());
     done.assert_refused(75, &who);
 }
@@ -58,7 +60,7 @@ fn holders_are_named_in_btrfs_subvolumes_too() {
 fn on_a_terminal_the_wait_says_for_whom() {
     let cyrus = Cyrus::new(LAYOUTS[0]);
     let holder = cyrus.holding(&cyrus.lock);
-    let copy = cyrus.copy("x", &["--drain", "1", "--attempts", "1"]);
+    let copy = cyrus.copy("x", &["--patience", "0", "--drain", "1", "--attempts", "1"]);
     let words = [copy.get_program()].into_iter().chain(copy.get_args());
     let mut words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     words.push(cyrus.flag().to_string_lossy().into_owned());
@@ -107,4 +109,49 @@ fn a_long_writer_of_ours_does_not_keep_the_others_locked() {
     assert_eq!(cyrus.scene.generation(), 2);
     drop(long);
     waiting.wait().assert_code(0);
+}
+
+/// It is never free, and none of those who are named is to blame.
+#[test]
+fn holders_that_keep_changing_are_no_holder_that_stays() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let _relay = cyrus.locking("relay", &cyrus.lock);
+    let options = ["--patience", "1", "--drain", "0.1", "--attempts", "1"];
+    let done = run(cyrus.copy("x", &options).arg(cyrus.flag()));
+    done.assert_refused(75, "$GLOBAL.lock: never free in 1");
+    for said in ["its holders keep changing (cyrus_writer[", "--patience", "maxchild"] {
+        assert!(done.stderr.contains(said), "{said}: {done:#?}");
+    }
+    assert_eq!(cyrus.scene.generation(), 0, "no writer of ours had to wait");
+}
+
+/// Nobody waits for us while we have none of them; once we have one, its users do.
+#[test]
+fn the_first_is_waited_for_with_patience_and_the_others_no_longer_than_a_drain() {
+    let cyrus = Cyrus::new(LAYOUTS[0]);
+    let (first, second) = (cyrus.scene.path("first"), cyrus.scene.path("second"));
+    for file in [&first, &second] {
+        File::create(file).unwrap();
+    }
+    let holders = [&first, &second].map(|file| cyrus.holding(file));
+    let also = [&first, &second].map(|file| format!("--also=fcntl:{}", file.display()));
+    let copy = |patience: &str| {
+        let mut copy = cyrus.copy(patience, &["--patience", patience, "--drain", "0.2"]);
+        copy.args(["--attempts", "1"]).args(&also);
+        copy
+    };
+    run(&mut copy("0.4")).assert_refused(75, "first: still locked by cyrus_writer[");
+    let [holder_of_first, holder_of_second] = holders;
+    let waiting = start(&mut copy("60"));
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(
+        state(waiting.pid() as i32).is_some_and(|state| state != 'Z'),
+        "a drain is no patience"
+    );
+    drop(holder_of_first);
+    let done = waiting.wait();
+    done.assert_refused(75, "second: still locked by cyrus_writer[");
+    assert!(done.stderr.contains("wait longer with --drain"), "{done:#?}");
+    drop(holder_of_second);
+    run(&mut copy("0")).assert_code(0);
 }

@@ -1,9 +1,9 @@
 //! Locks of programs that know nothing of the barrier, held for the length of a pause.
 //!
 //! They are taken before the gate closes: whoever holds one may take long, and nobody shall stand at
-//! our gate for him. So they are polled, at most for the drain limit of an attempt, in the order given;
-//! what was taken goes back when a later one, or the pause, cannot be had. At the end the gate opens
-//! first, since our writers are the ones who wait for milliseconds, and these locks fall right after.
+//! our gate for him. So they are polled, in the order given: with patience for the first, as nobody waits
+//! for us meanwhile, and for the others no longer than a writer of ours may be kept waiting; what was
+//! taken goes back when a later one, or the pause, cannot be had. At the end the gate opens first, since our writers are the ones who wait for milliseconds, and these locks fall right after.
 //! Descriptors are closed on exec: a copy that outlives us must not keep a mail server waiting.
 //!
 //! Nobody waits for them longer than for our gate, whatever happens to us: the kernel takes them back from a
@@ -14,6 +14,7 @@
 
 mod at_hand;
 mod cyrus;
+mod holders;
 mod locking;
 mod watchdog;
 
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use self::cyrus::Cyrus;
+pub use self::locking::Patience;
 use self::locking::{Wait, is_in_place, open, unlock};
 use self::watchdog::Watchdog;
 use super::Arguments;
@@ -129,10 +131,10 @@ impl ForeignLocks {
         self.cyrus.is_some().then_some(("CYRUS_HAVELOCK_GLOBAL", "1"))
     }
 
-    /// Takes all of them within `taking`, or none; then they may be held for `holding`.
+    /// Takes all of them in time, or none; then they may be held for `holding`.
     pub fn take(
         &self,
-        taking: Duration,
+        patience: Patience,
         holding: Option<Duration>,
         signals: &Signals,
         records: &mut [ForeignRecord],
@@ -143,7 +145,7 @@ impl ForeignLocks {
         if let Some(cyrus) = &self.cyrus {
             cyrus.make_lock_file()?;
         }
-        let mut wait = Wait::new(taking, signals);
+        let mut wait = Wait::new(patience, signals);
         loop {
             let held = HeldLocks::open(&self.wanted, wait.left())?;
             if held.lock(&mut wait, records)? && !held.were_given_back() {
@@ -182,6 +184,8 @@ impl HeldLocks {
                 return Ok(false);
             }
             record.waited_ms = Some(seconds::milliseconds(once.elapsed()));
+            wait.is_held();
+            self.may_be_held(Some(wait.left()));
         }
         Ok(self.lead_to_their_names()?.is_none())
     }
