@@ -1,22 +1,19 @@
-//! The barrier file: where it is, what is checked before it is trusted, how it is made.
+//! The barrier file: where it is, and what is checked before it is trusted. `founding` makes one.
 //!
-//! A barrier is made aside, complete, and then linked into place, so that nobody ever sees half of
-//! one. It is never resized, replaced or removed while anybody has it open. Everything that is opened
+//! It is never resized, replaced or removed while anybody has it open. Everything that is opened
 //! is opened afresh by its path, without following a last symbolic link, and compared with the file
 //! that the process already knows (device and inode): a replaced barrier is noticed, not used.
 
 use crate::environment::variable;
-use crate::layout::{FILE_SIZE, MAGIC, MAJOR, MINOR, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
-use crate::sync::step;
-use crate::{Error, boot, standard, sys};
-use nix::fcntl::posix_fallocate;
+use crate::layout::{FILE_SIZE, MAGIC, MAJOR, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
+use crate::{Error, standard};
 use nix::libc;
 use nix::sys::statfs::{Statfs, fstatfs, statfs};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Which file it is, wherever it may be reached.
@@ -304,6 +301,11 @@ pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
     Ok(HeaderCopy { uuid: four(10), boot_id: four(14), readmit: words[18] })
 }
 
+/// Whether an empty file is there, a regular one.
+pub(crate) fn is_empty(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
+}
+
 /// File systems on which either locks or shared memory do not reach every process that sees the
 /// file. The numbers stand in statfs(2) and linux/magic.h.
 const UNSUPPORTED: [(i64, &str); 16] = [
@@ -382,75 +384,6 @@ pub(crate) fn check_folder(path: &Path, owner: Option<u32>) -> Result<(), Error>
             "is writable by everybody and the barrier belongs to neither root nor this user; use another folder",
         ),
         _ => Ok(()),
-    }
-}
-
-/// What a new barrier is given.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Birth {
-    pub(crate) mode: u32,
-    pub(crate) group: Option<u32>,
-    pub(crate) readmit: u32,
-    pub(crate) uuid: Option<[u32; 4]>,
-    pub(crate) epoch: u32,
-    pub(crate) acknowledged: u32,
-}
-
-impl Birth {
-    /// The barrier's identity, new if none was given.
-    pub(crate) fn uuid(&self, path: &Path) -> Result<[u32; 4], Error> {
-        match self.uuid {
-            Some(uuid) => Ok(uuid),
-            None => sys::random().map_err(|source| Error::system("getrandom", path, source)),
-        }
-    }
-}
-
-/// Makes a barrier aside and links it into place. [`Error::Exists`] if something is there.
-pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
-    check_folder(path, None)?;
-    let _standard = standard::keep();
-    let failed = |source| making_failed(path, source);
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    check_file_system(&File::open(folder).map_err(failed)?, path)?;
-    // Opened here, so that an error is that of the call and does not name the file.
-    let open = |path: &Path| {
-        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
-    };
-    let aside =
-        tempfile::Builder::new().prefix(".stillpoint-").make_in(folder, open).map_err(failed)?;
-    step("create: made aside");
-    // Not fs2's, which takes errno for the error that this call returns.
-    posix_fallocate(aside.as_file(), 0, FILE_SIZE.into()).map_err(|error| failed(error.into()))?;
-    step("create: allocated");
-    let uuid = birth.uuid(path)?;
-    let mut words = vec![MAJOR, MINOR, 0, 0, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
-    words.extend(uuid);
-    let boot = boot::known(path)?;
-    words.extend(boot.words);
-    words.push(birth.readmit);
-    words.extend(if boot.is_kernels { boot.words } else { [0; 4] });
-    let mut header = MAGIC.to_vec();
-    header.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
-    aside.as_file().write_all_at(&header, 0).map_err(failed)?;
-    let dirty: Vec<u8> =
-        [birth.epoch, birth.acknowledged].iter().flat_map(|word| word.to_ne_bytes()).collect();
-    aside.as_file().write_all_at(&dirty, crate::layout::DIRTY_OFFSET.into()).map_err(failed)?;
-    fchown(aside.as_file(), None, birth.group).map_err(|source| {
-        let needs = "only root, or one of its members, can give it to that group";
-        not_made(Error::refused("fchown", path, source, needs))
-    })?;
-    aside.as_file().set_permissions(Permissions::from_mode(birth.mode)).map_err(failed)?;
-    step("create: complete");
-    match aside.persist_noclobber(path) {
-        Ok(_) => {
-            step("create: linked");
-            Ok(())
-        }
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(Error::Exists { path: path.into() })
-        }
-        Err(error) => Err(failed(error.error)),
     }
 }
 

@@ -16,6 +16,7 @@
 use crate::file::Identity;
 use crate::report::Writer;
 use crate::standard;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -124,6 +125,7 @@ fn may_have_open(pid: u32, file: Identity) -> bool {
 }
 
 /// One lock of the kernel's list.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Lock {
     kind: String,
     exclusive: bool,
@@ -131,10 +133,10 @@ struct Lock {
 }
 
 impl Lock {
-    /// `1: FLOCK  ADVISORY  READ 1234 08:02:5678 0 EOF`; waiters have an arrow after the number.
+    /// `FLOCK  ADVISORY  READ 1234 08:02:5678 0 EOF`; those of waiters begin with an arrow.
     fn parse(line: &str, file: Identity) -> Option<Lock> {
         let mut fields = line.split_whitespace();
-        let (_, kind) = (fields.next()?, fields.next()?);
+        let kind = fields.next()?;
         let exclusive = fields.nth(1)? == "WRITE";
         let pid = fields.next()?;
         let mut place = fields.next()?.split(':');
@@ -152,11 +154,27 @@ impl Lock {
     }
 }
 
+/// The kernel hands out its list piece by piece; a lock that is given back in between moves the others up,
+/// and one of them over the edge. So it is read more than once.
+const READINGS: usize = 3;
+
 fn listed(file: Identity) -> impl Iterator<Item = Lock> {
     let _standard = standard::keep();
-    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    let found: Vec<Lock> = locks.lines().filter_map(|line| Lock::parse(line, file)).collect();
+    let mut found = BTreeSet::new();
+    for _ in 0..READINGS {
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        found.extend(numbered(locks.lines(), file));
+    }
     found.into_iter()
+}
+
+/// The locks on this file, of lines that begin with a number.
+fn numbered<'a>(
+    lines: impl Iterator<Item = &'a str>,
+    file: Identity,
+) -> impl Iterator<Item = Lock> {
+    let lines = lines.filter_map(|line| line.split_once(": "));
+    lines.filter_map(move |(_, line)| Lock::parse(line, file))
 }
 
 /// The processes with a description that has such a lock on the file.
@@ -167,8 +185,8 @@ fn with_description(file: Identity, is_such: impl Fn(&Lock) -> bool) -> Vec<Writ
         let descriptors = fs::read_dir(format!("/proc/{pid}/fdinfo"));
         descriptors.into_iter().flatten().flatten().any(|entry| {
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            let locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
-            locks.filter_map(|line| Lock::parse(line, file)).any(|lock| is_such(&lock))
+            let locks = text.lines().filter(|line| line.starts_with("lock:"));
+            numbered(locks, file).any(|lock| is_such(&lock))
         })
     };
     pids.filter(holds).map(Writer::of_process).collect()
@@ -185,12 +203,12 @@ mod tests {
         let parse =
             |line| Lock::parse(line, file).map(|lock| (lock.kind, lock.exclusive, lock.pid));
         let flock = |exclusive| Some(("FLOCK".to_string(), exclusive, Some(1234)));
-        assert_eq!(parse("1: FLOCK  ADVISORY  READ 1234 fe:01:77 0 EOF"), flock(false));
-        assert_eq!(parse("1: FLOCK  ADVISORY  WRITE 1234 fe:01:77 0 EOF"), flock(true));
-        assert_eq!(parse("1: FLOCK  ADVISORY  READ 1234 fe:01:78 0 EOF"), None);
+        assert_eq!(parse("FLOCK  ADVISORY  READ 1234 fe:01:77 0 EOF"), flock(false));
+        assert_eq!(parse("FLOCK  ADVISORY  WRITE 1234 fe:01:77 0 EOF"), flock(true));
+        assert_eq!(parse("FLOCK  ADVISORY  READ 1234 fe:01:78 0 EOF"), None);
         let description = Some(("OFDLCK".to_string(), false, None));
-        assert_eq!(parse("2: OFDLCK ADVISORY  READ -1 fe:01:77 0 EOF"), description);
-        assert_eq!(parse("2: -> FLOCK  ADVISORY  WRITE 9 fe:01:77 0 EOF"), None);
+        assert_eq!(parse("OFDLCK ADVISORY  READ -1 fe:01:77 0 EOF"), description);
+        assert_eq!(parse("-> FLOCK  ADVISORY  WRITE 9 fe:01:77 0 EOF"), None);
         assert_eq!(parse("garbage"), None);
     }
 

@@ -7,7 +7,8 @@
 
 use crate::barrier::Barrier;
 use crate::boot::{self, BootId};
-use crate::file::{self, Birth, HeaderCopy, Identity};
+use crate::file::{self, HeaderCopy, Identity};
+use crate::founding::Birth;
 use crate::gate::is_inside;
 use crate::layout::{
     FILE_SIZE, LockByte, MAGIC, MAJOR, MINOR, Parts, SLOT_SIZE, SLOTS, SLOTS_OFFSET,
@@ -24,6 +25,11 @@ use std::path::Path;
 /// Whether the file could be a barrier whose bytes were overwritten.
 pub(crate) fn has_right_size(file: &File) -> bool {
     file.metadata().is_ok_and(|meta| meta.len() == u64::from(FILE_SIZE))
+}
+
+/// Whether somebody else is alone with the file, and so may be making it.
+pub(crate) fn is_somebody_alone(file: &File) -> bool {
+    sys::lock_on(file, LockByte::Members) == Some(Mode::Exclusive)
 }
 
 /// Clears what an earlier boot left in the file, unless somebody has done so since its header was read,
@@ -74,12 +80,16 @@ fn is_joined(path: &Path, identity: Identity) -> Result<bool, Error> {
     })
 }
 
-/// Makes a barrier of a file of the right size whose bytes are garbage.
+/// Makes a barrier of a file of the right size whose bytes are garbage. [`Error::Exists`] if somebody
+/// has done so.
 pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Result<(), Error> {
     let (uuid, boot) = (birth.uuid(path)?, boot::known(path)?);
     let _ = process::incarnation();
     let process = process::lock();
-    let made = with_file_alone(&process, path, identity, |_, parts| {
+    let made = with_file_alone(&process, path, identity, |file, parts| {
+        if file::check(file, path).is_ok() {
+            return Err(Error::Exists { path: path.into() });
+        }
         clear(parts);
         step("anew: cleared");
         let (header, dirty) = (parts.header(), parts.dirty());

@@ -35,7 +35,7 @@
 //! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
 //! | `status`, `stats`, `report`, `foreign` | who is named, and what is counted |
 //! | `freeze` | a pause that one process keeps and another ends |
-//! | `file`, `standard`, `environment`, `options`, `barrier`, `boot`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
+//! | `file`, `founding`, `standard`, `environment`, `options`, `barrier`, `boot`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
 //! | `reclaim` | writers that die |
 //! | `cover`, `command_share` | commands that run under a share or a pause |
 //! | `wrapped`, `brought`, `file_lock`, `write_lock` | a share around every write lock of a program |
@@ -66,6 +66,7 @@ mod exclusive;
 mod file;
 mod file_lock;
 mod foreign;
+mod founding;
 mod freeze;
 mod fresh_start;
 mod gate;

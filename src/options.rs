@@ -4,13 +4,14 @@ use crate::barrier::{Barrier, Inner};
 use crate::boot::{self, BootId};
 use crate::cover::Covered;
 use crate::environment::variable;
-use crate::file::{self, Birth, HeaderCopy, Identity};
+use crate::file::{self, HeaderCopy, Identity};
+use crate::founding::{self, Birth};
 use crate::join::{self, Attachment};
 use crate::lifeline::Place;
 use crate::mapping::BarrierMap;
 use crate::process::{self, Locked};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
-use crate::{Error, fresh_start};
+use crate::{Error, ErrorKind, fresh_start};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -113,16 +114,23 @@ impl Options {
     pub fn open(&self, name: impl AsRef<OsStr>) -> Result<Barrier, Error> {
         let path = self.path(name.as_ref())?;
         match self.join(&path) {
-            Err(Error::Missing { .. }) if self.creates() => match self.make(&path) {
-                Ok(()) | Err(Error::Exists { .. }) => self.join(&path),
-                Err(error) => Err(error),
-            },
+            Err(error @ (Error::Missing { .. } | Error::NotABarrier { .. })) if self.creates() => {
+                if error.kind() == ErrorKind::Missing || file::is_empty(&path) {
+                    match self.make(&path) {
+                        Ok(()) | Err(Error::Exists { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                // What was none a moment ago may have become one.
+                self.join(&path)
+            }
             result => result,
         }
     }
 
-    /// Makes the barrier and opens it. A file of the right size whose contents are no barrier any
-    /// more, and which nobody has open, is made anew.
+    /// Makes the barrier and opens it. An empty file that nobody has locked becomes the barrier. A file
+    /// of the right size whose contents are no barrier any more, and which nobody has open, is made
+    /// anew.
     ///
     /// # Errors
     /// [`Error::Exists`] if a barrier is there; [`Error::Create`] if it cannot be made; else as
@@ -130,24 +138,22 @@ impl Options {
     pub fn found(&self, name: impl AsRef<OsStr>) -> Result<Barrier, Error> {
         let path = self.path(name.as_ref())?;
         match self.make(&path) {
-            Err(Error::Exists { .. }) => {
-                let (file, identity) = file::open_fresh(&path, true, None)?;
-                match file::check(&file, &path) {
-                    Ok(_) => return Err(Error::Exists { path }),
-                    Err(error @ Error::NotABarrier { .. })
-                        if !fresh_start::has_right_size(&file) =>
-                    {
-                        return Err(error);
-                    }
-                    Err(Error::NotABarrier { .. }) => {
-                        fresh_start::from_garbage(&path, identity, &self.birth())?;
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
+            Err(Error::Exists { .. }) => join::while_made_anew(|| self.make_anew(&path))?,
             result => result?,
         }
         self.join(&path)
+    }
+
+    /// Makes a barrier of a file that was one.
+    fn make_anew(&self, path: &Path) -> Result<(), Error> {
+        let (file, identity) = file::open_fresh(path, true, None)?;
+        match file::check(&file, path) {
+            Ok(_) => Err(Error::Exists { path: path.into() }),
+            Err(Error::NotABarrier { .. }) if fresh_start::has_right_size(&file) => {
+                fresh_start::from_garbage(path, identity, &self.birth())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn creates(&self) -> bool {
@@ -178,7 +184,7 @@ impl Options {
                 .map_err(|source| file::making_failed(path, source))?;
         }
         let path = file::absolute(path).map_err(file::not_made)?;
-        file::found(&path, &self.birth())
+        founding::found(&path, &self.birth())
     }
 
     fn join(&self, path: &Path) -> Result<Barrier, Error> {
@@ -225,7 +231,15 @@ fn open_checked(
     let owner = file.metadata().map_err(|source| Error::system("fstat", path, source))?.uid();
     file::check_folder(path, Some(owner))?;
     file::check_file_system(&file, path)?;
-    let header = file::check(&file, path)?;
+    let header = match file::check(&file, path) {
+        // Somebody is making it, where an empty file was, or garbage.
+        Err(Error::NotABarrier { .. }) if fresh_start::is_somebody_alone(&file) => {
+            return Err(Error::InUse { path: path.into(), writers: Vec::new() });
+        }
+        // Or has just made it.
+        Err(Error::NotABarrier { .. }) => file::check(&file, path)?,
+        header => header?,
+    };
     if is_of_this_boot(&file, path, &header, boot)? {
         return Ok((file, header, identity, None));
     }

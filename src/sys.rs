@@ -93,6 +93,15 @@ pub(crate) fn is_byte_free(file: &impl AsFd, byte: LockByte) -> bool {
         && i32::from(question.l_type) == libc::F_UNLCK
 }
 
+/// `fcntl(F_OFD_GETLK)`: whether nobody but this description holds a lock on any byte. Any error counts
+/// as held.
+pub(crate) fn is_unlocked(file: &impl AsFd) -> bool {
+    let mut question =
+        libc::flock { l_start: 0, l_len: 0, ..range(libc::F_WRLCK, LockByte::Exclusive) };
+    fcntl(file.as_fd(), FcntlArg::F_OFD_GETLK(&mut question)).is_ok()
+        && i32::from(question.l_type) == libc::F_UNLCK
+}
+
 /// `getrandom(2)`: four random words.
 pub(crate) fn random() -> io::Result<[u32; 4]> {
     let mut words = [0u32; 4];

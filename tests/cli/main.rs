@@ -4,6 +4,7 @@
 mod advice;
 mod bad_days;
 mod create;
+mod empty_file;
 mod flock;
 mod freeze;
 mod harness;

@@ -31,14 +31,15 @@
 //! | fcntl `F_OFD_SETLK` | `join::claim`, X, reclaim, alone with the file | EAGAIN, EACCES: somebody has it; else that operation fails, and a reclaim takes the owner for alive |
 //! | fcntl `F_OFD_SETLK`, `F_UNLCK` | a command's lifeline that ends | none: the description is closed at once, and the lock stays only if others inherited it |
 //! | fcntl `F_OFD_GETLK` | `Place::is_free`, `status`, alone with the file | held, alive: a dead holder or writer is found at the next tick |
-//! | flock | the exclusive side, `retire`, write locks | that operation fails |
+//! | flock | the exclusive side, `retire`, making of an empty file, write locks | that operation fails |
 //! | mmap, madvise `MADV_DONTFORK` | the map of the barrier, lifelines | joining fails; of a thread's first share: it counts in the process's slot |
 //! | mmap, madvise `MADV_WIPEONFORK` | the fork detector | the process id is compared instead |
 //! | mmap, madvise `MADV_WIPEONFORK` | the page of a thread's seats | the thread's first share fails |
 //! | munmap | a lifeline or map that ends | cannot fail for a whole map; the lock would stay until the process ends |
 //! | futex wait | gate and drain | looks again, without sleeping |
 //! | futex wake | opening the gate, leaving | waiters go on at their tick, of 100 ms or 10 ms |
-//! | fallocate, pwrite, fchown, fchmod | making | making fails, and nothing is left |
+//! | fallocate, pwrite, fchown, fchmod | making | making fails, and nothing is left, or the empty file that was there |
+//! | ftruncate | making that failed, of an empty file | the next one makes it anew |
 //! | renameat2, linkat | making | as above; EEXIST: there is one already |
 //! | unlink | making that failed; `retire` | the file made aside stays; retiring fails and the barrier goes on |
 //! | getrandom | the identity of a new barrier; the token of a pause | making fails; the token is 0, a diagnostic |

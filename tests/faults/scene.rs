@@ -20,6 +20,8 @@ pub enum Before {
     Ready,
     /// Nothing.
     Missing,
+    /// An empty file, as flock(1) makes it.
+    Empty,
     /// A barrier that another boot left.
     OtherBoot,
     /// A file of the right size without a header.
@@ -71,6 +73,12 @@ pub const SCENES: &[Scene] = &[
     Scene::new("visit", "", "visit PATH -> visited"),
     Scene::new("create", "", "create PATH -> created\nshared -> inside 1\nleave -> depth 0")
         .of(Before::Missing),
+    Scene::new(
+        "create over an empty file",
+        "",
+        "create PATH -> created\nshared -> inside 1\nleave -> depth 0",
+    )
+    .of(Before::Empty),
     Scene::new("create over garbage", "", "create PATH -> created").of(Before::Garbage).losing(1),
     Scene::new("after a restart", "", "open PATH -> open\nshared -> inside 1\nleave -> depth 0")
         .of(Before::OtherBoot)

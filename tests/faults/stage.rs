@@ -61,6 +61,7 @@ impl<'s> Stage<'s> {
         match scene.before {
             Before::Ready => drop(place.barrier()),
             Before::Missing => {}
+            Before::Empty => drop(std::fs::File::create(&path).unwrap()),
             Before::OtherBoot | Before::Garbage => {
                 drop(place.barrier());
                 let file = std::fs::File::options().write(true).open(&path).unwrap();
