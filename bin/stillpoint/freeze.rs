@@ -29,6 +29,7 @@ use crate::apart;
 use crate::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::exit::{Exit, Failure};
 use crate::freezable;
+use crate::inherited;
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
 use crate::state::State;
@@ -68,9 +69,18 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    if inherited::is_closed(1) {
+        let message = "standard output is closed, and nobody could end a pause without its token";
+        return Err(Failure::usage(message).into());
+    }
+    let parent = unistd::getpid();
+    if parent.as_raw() == 1 {
+        let message = "the keeper would end with this process, the first one of a container; \
+                       freeze from a container that goes on, or take the snapshot in `run -x`";
+        return Err(Failure::new(Exit::UNAVAILABLE, message).into());
+    }
     let (read, write) = unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
         .map_err(|error| Failure::system("cannot make a pipe", error))?;
-    let parent = unistd::getpid();
     // SAFETY: this process has one thread.
     match unsafe { unistd::fork() } {
         Err(error) => Err(Failure::system("cannot start the keeper", error).into()),
@@ -88,7 +98,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 /// The parent: passes the token on, or the status of a keeper that did not come to one.
 fn wait_for_token(keeper: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
     let cannot = |error: io::Error| Failure::system("waiting for the keeper", error);
-    let mut signals = Signals::watch().map_err(cannot)?;
+    let mut signals = Signals::watch()?;
     let mut word = File::from(word);
     let mut token = Vec::new();
     // A line comes whole or not at all.
@@ -137,8 +147,7 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
     let cannot = |what: &'static str| move |error: nix::Error| Failure::system(what, error);
     apart::close_all_but(&[word.as_raw_fd()])
         .map_err(|error| Failure::system("/proc/self/fd", error))?;
-    let signals =
-        Signals::watch().map_err(|error| Failure::system("cannot watch signals", error))?;
+    let signals = Signals::watch()?;
     prctl::set_pdeathsig(Signal::SIGTERM).map_err(cannot("prctl"))?;
     if unistd::getppid() != parent {
         return Ok(Exit::killed_by(Signal::SIGTERM as i32));

@@ -22,11 +22,13 @@ mod filter;
 mod folder;
 mod freezable;
 mod freeze;
+mod inherited;
 mod latest;
 mod lifetime;
 mod list;
 mod place;
 mod prune;
+mod reaper;
 mod records;
 mod recover;
 mod retire;
@@ -148,6 +150,17 @@ enum Verb {
     Completions(Deferred<completions::Arguments>),
 }
 
+impl Verb {
+    /// Whether this process becomes something else, or leaves it behind.
+    fn outlives_us(&self) -> bool {
+        match self {
+            Verb::Freeze(_) => true,
+            Verb::Run(Deferred(arguments)) => arguments.no_fork,
+            _ => false,
+        }
+    }
+}
+
 const EXIT_STATUS: &str = "\
 Exit status:
   the command's own, or 128 + n if signal n ended it
@@ -165,6 +178,7 @@ Exit status:
   127  the command was not found";
 
 fn main() -> ExitCode {
+    inherited::settle();
     if stillpoint::is_untrusted() {
         forget_environment();
     }
@@ -182,7 +196,21 @@ fn main() -> ExitCode {
             };
         }
     };
-    let done = match cli.verb {
+    let exit = perform(cli.verb).unwrap_or_else(|error| {
+        exit::complain(&error);
+        exit::from_error(&error, Exit::CONFLICT)
+    });
+    signals::die_of_it(exit.code());
+    exit.into()
+}
+
+fn perform(verb: Verb) -> anyhow::Result<Exit> {
+    if !verb.outlives_us()
+        && let Some(exit) = reaper::attend()?
+    {
+        return Ok(exit);
+    }
+    match verb {
         Verb::Create(Deferred(arguments)) => create::run(arguments),
         Verb::Retire(Deferred(arguments)) => retire::run(arguments),
         Verb::Run(Deferred(arguments)) => run::run(arguments),
@@ -196,13 +224,7 @@ fn main() -> ExitCode {
         Verb::Prune(Deferred(arguments)) => prune::run(arguments),
         Verb::Use(Deferred(arguments)) => r#use::run(arguments),
         Verb::Completions(Deferred(arguments)) => completions::run(arguments),
-    };
-    let exit = done.unwrap_or_else(|error| {
-        exit::complain(&error);
-        exit::from_error(&error, Exit::CONFLICT)
-    });
-    signals::die_of_it(exit.code());
-    exit.into()
+    }
 }
 
 /// Started by somebody who may less than this process may: no variable says where barriers, tools and a
@@ -214,5 +236,5 @@ fn forget_environment() {
         unsafe { std::env::remove_var(name) };
     }
     // SAFETY: as above.
-    unsafe { std::env::set_var("PATH", "/usr/sbin:/usr/bin:/sbin:/bin") };
+    unsafe { std::env::set_var("PATH", tool::STANDARD) };
 }

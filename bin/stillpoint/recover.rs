@@ -21,6 +21,7 @@ use crate::advice::Named;
 use crate::child::Ended;
 use crate::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::exit::{self, Exit, Failure};
+use crate::inherited;
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
 use crate::state::{self, State};
@@ -88,7 +89,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
     let ended = match arguments.command.split_first() {
         Some((program, words)) => {
-            side.run(guard, Command::new(program).args(words), &mut signals)?
+            let mut check = Command::new(program);
+            inherited::hand_on(check.args(words));
+            side.run(guard, &mut check, &mut signals)?
         }
         None => guard.release().map(|_| Ended::Exited(0))?,
     };

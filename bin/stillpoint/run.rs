@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use nix::unistd::alarm;
 use stillpoint::{Barrier, CommandShareOptions, ExclusiveGuard, HELD, Waiting};
 
 use crate::child::{self, Bounds, Ended, Terms};
 use crate::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::exit::{self, Exit, Failure};
+use crate::inherited;
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
 use crate::state::State;
@@ -65,7 +67,7 @@ pub struct Arguments {
 
     /// Become the command instead of waiting for it
     #[arg(short = 'F', long)]
-    no_fork: bool,
+    pub no_fork: bool,
 
     /// Say how long it took to get in, and what is run
     #[arg(long)]
@@ -110,7 +112,8 @@ fn run_inside(arguments: Arguments) -> anyhow::Result<Exit> {
     let [barrier, words @ ..] = arguments.words.as_slice() else {
         return Err(Failure::usage("there is no barrier to run in").into());
     };
-    let command = command(arguments.string.as_deref(), words)?;
+    let mut command = command(arguments.string.as_deref(), words)?;
+    inherited::hand_on(&mut command);
     let signals = Signals::watch()?;
     let label = match &arguments.label {
         Some(label) => label.clone(),
@@ -214,6 +217,7 @@ impl Run<'_> {
         if let Some(left) = guard.remaining() {
             // Whole seconds, downwards: before the writers lose their patience.
             alarm::set(left.as_secs().clamp(1, u64::from(u32::MAX)) as u32);
+            inherited::arm(&mut self.command, Signal::SIGALRM);
         }
         for descriptor in guard.into_process() {
             let _ = descriptor.into_raw_fd();

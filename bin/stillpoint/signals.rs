@@ -17,9 +17,14 @@ use std::time::Duration;
 
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use nix::sys::signal::{SigAction, Signal, killpg};
+use nix::unistd::{getpgrp, getpid};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
+
+use crate::exit::Failure;
+use crate::inherited::{is_ignored, set_action, set_default};
 
 /// The last of the ending signals, for [`received`]; 0 for none.
 static RECEIVED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
@@ -28,8 +33,8 @@ static RECEIVED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 pub struct Signals {
     delivery: SignalDelivery<UnixStream, WithRawSiginfo>,
     cancel: Arc<AtomicBool>,
-    /// While true, TSTP stops us as if we had no handler.
-    stop_at_once: Option<Arc<AtomicBool>>,
+    /// Our handler of TSTP, while the kernel acts on it instead.
+    stop_handler: Option<SigAction>,
 }
 
 /// One signal that came.
@@ -42,14 +47,19 @@ pub struct Received {
 
 impl Signals {
     /// Installs the handlers. To be called once, before anything is waited for.
-    pub fn watch() -> io::Result<Signals> {
+    pub fn watch() -> Result<Signals, Failure> {
+        Signals::install().map_err(|error| Failure::system("cannot watch for signals", error))
+    }
+
+    fn install() -> io::Result<Signals> {
         let cancel = Arc::new(AtomicBool::new(false));
         let received = RECEIVED.get_or_init(Arc::default);
         let mut watched = vec![SIGCHLD];
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
             if is_ignored(signal) {
                 continue;
             }
+            let signal = signal as i32;
             signal_hook::flag::register_usize(signal, Arc::clone(received), signal as usize)?;
             signal_hook::flag::register(signal, Arc::clone(&cancel))?;
             watched.push(signal);
@@ -58,7 +68,7 @@ impl Signals {
         Ok(Signals {
             delivery: SignalDelivery::with_pipe(read, write, WithRawSiginfo, watched)?,
             cancel,
-            stop_at_once: None,
+            stop_handler: None,
         })
     }
 
@@ -105,18 +115,34 @@ impl Signals {
     /// Decides who acts on TSTP (Ctrl-Z): the kernel, or we, who have a command in a process
     /// group of its own to stop first.
     pub fn handle_stops(&mut self, ours: bool) -> io::Result<()> {
-        match &self.stop_at_once {
-            Some(at_once) => at_once.store(!ours, Ordering::Relaxed),
-            None if ours && !is_ignored(SIGTSTP) => {
-                let at_once = Arc::new(AtomicBool::new(false));
-                signal_hook::flag::register_conditional_default(SIGTSTP, Arc::clone(&at_once))?;
-                self.delivery.handle().add_signal(SIGTSTP)?;
-                self.stop_at_once = Some(at_once);
-            }
-            None => {}
+        if is_ignored(Signal::SIGTSTP) {
+            return Ok(());
+        }
+        match (ours, self.stop_handler.take()) {
+            (true, None) => self.delivery.handle().add_signal(SIGTSTP)?,
+            (true, Some(handler)) => drop(set_action(Signal::SIGTSTP, &handler)?),
+            (false, _) => self.stop_handler = Some(set_default(Signal::SIGTSTP)?),
         }
         Ok(())
     }
+
+    /// Stops us, or all of our group, as Ctrl-Z would have done without us. The kernel does not stop
+    /// a group that nobody could continue: that of a session's leader, say.
+    pub fn stop(&mut self, whose: Stop) -> io::Result<()> {
+        self.handle_stops(false)?;
+        match whose {
+            Stop::Us => signal_hook::low_level::raise(SIGTSTP)?,
+            Stop::OurGroup => killpg(getpgrp(), Signal::SIGTSTP)?,
+        }
+        self.handle_stops(true)
+    }
+}
+
+/// Whom [`Signals::stop`] stops.
+#[derive(Clone, Copy, Debug)]
+pub enum Stop {
+    Us,
+    OurGroup,
 }
 
 impl From<libc::siginfo_t> for Received {
@@ -138,20 +164,14 @@ pub fn received() -> Option<i32> {
 }
 
 /// Ends the process by the signal it received, where `status` says that it ended for that reason:
-/// a shell loop or systemd must be able to see that, which 128 + n alone does not tell them.
+/// a shell loop or systemd must be able to see that, which 128 + n alone does not tell them. The
+/// first process of a container has no default action to die of, and nobody outside who could tell.
 pub fn die_of_it(status: u8) {
-    if let Some(signal @ (SIGINT | SIGTERM | SIGHUP)) = received()
+    if getpid().as_raw() != 1
+        && let Some(signal @ (SIGINT | SIGTERM | SIGHUP)) = received()
         && i32::from(status) == 128 + signal
     {
         // Does not return unless the signal cannot be raised; then the status has to do.
         let _ = signal_hook::low_level::emulate_default_handler(signal);
     }
-}
-
-fn is_ignored(signal: i32) -> bool {
-    let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: a null new action only asks, and `action` is as large as the kernel's answer.
-    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: filled in by the call, which succeeded.
-    asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }

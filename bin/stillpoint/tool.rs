@@ -1,7 +1,7 @@
 //! The tools that providers rest on: are they there, and what do they say, outside the pause.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,9 +10,15 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::exit::{Exit, Failure, reason};
 
+/// Where tools are looked for when nobody says.
+pub const STANDARD: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A command whose messages are the same everywhere.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
+    if path().is_none() {
+        command.env("PATH", STANDARD);
+    }
     command.env("LC_ALL", "C").stdin(Stdio::null());
     // LVM complains of what our caller has left open in us.
     command.env("LVM_SUPPRESS_FD_WARNINGS", "1");
@@ -44,7 +50,7 @@ pub fn sync(path: &Path) -> Command {
 
 /// A tool that will be needed later is there.
 pub fn require(program: &str) -> Result<(), Failure> {
-    match look_up(OsStr::new(program)) {
+    match look_up_at(in_path(OsStr::new(program), path().unwrap_or_else(|| STANDARD.into()))) {
         Lookup::Found => Ok(()),
         _ => Err(missing(program, &io::ErrorKind::NotFound.into())),
     }
@@ -70,10 +76,13 @@ pub enum Lookup {
 
 /// Looks for a program without starting it: writers need not stop for a misspelt name.
 pub fn look_up(program: &OsStr) -> Lookup {
-    let places: Vec<PathBuf> = match program.as_encoded_bytes().contains(&b'/') {
+    look_up_at(match program.as_encoded_bytes().contains(&b'/') {
         true => vec![PathBuf::from(program)],
-        false => in_path(program),
-    };
+        false => in_path(program, env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into())),
+    })
+}
+
+fn look_up_at(places: Vec<PathBuf>) -> Lookup {
     if places.iter().any(|place| is_executable(place)) {
         return Lookup::Found;
     }
@@ -86,11 +95,18 @@ pub fn look_up(program: &OsStr) -> Lookup {
 /// Where a program is: in PATH, else in one of these folders.
 pub fn find(program: &str, folders: &[&str]) -> Option<PathBuf> {
     let elsewhere = folders.iter().map(|folder| Path::new(folder).join(program));
-    in_path(OsStr::new(program)).into_iter().chain(elsewhere).find(|place| is_executable(place))
+    let search = path().unwrap_or_else(|| STANDARD.into());
+    in_path(OsStr::new(program), search)
+        .into_iter()
+        .chain(elsewhere)
+        .find(|place| is_executable(place))
 }
 
-fn in_path(program: &OsStr) -> Vec<PathBuf> {
-    let search = env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+fn path() -> Option<OsString> {
+    env::var_os("PATH").filter(|path| !path.is_empty())
+}
+
+fn in_path(program: &OsStr, search: OsString) -> Vec<PathBuf> {
     env::split_paths(&search).map(|folder| folder.join(program)).collect()
 }
 

@@ -20,6 +20,7 @@ use crate::catalogue::pin::{Pin, Pinning};
 use crate::child::{self, Bounds, Terms};
 use crate::exit::{self, Exit, Failure, reason};
 use crate::filter::Filter;
+use crate::inherited;
 use crate::latest;
 use crate::lifetime::Lifetime;
 use crate::place;
@@ -91,11 +92,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 
 impl Arguments {
     fn run(&self) -> anyhow::Result<Exit> {
-        let mut signals =
-            Signals::watch().map_err(|error| Failure::system("cannot watch for signals", error))?;
+        let mut signals = Signals::watch()?;
         let pin = self.pin(&signals)?;
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]);
+        inherited::hand_on(&mut command);
         command.env("STILLPOINT_SNAPSHOT_NAME", &pin.manifest.name);
         // Always there: `"$STILLPOINT_SNAPSHOT_PATH/"` must never come to mean the whole machine.
         command.env("STILLPOINT_SNAPSHOT_PATH", self.path(&pin.manifest)?);
@@ -111,7 +112,7 @@ impl Arguments {
     fn stay(&self, host: Pid) -> anyhow::Result<Exit> {
         let cannot = |what: &'static str| move |error: io::Error| Failure::system(what, error);
         apart::close_all_but(&[]).map_err(cannot("/proc/self/fd"))?;
-        let mut signals = Signals::watch().map_err(cannot("cannot watch for signals"))?;
+        let mut signals = Signals::watch()?;
         let mut host = Lifetime::of(host)
             .ok_or_else(|| Failure::usage(format!("--while {host}: there is no such process")))?;
         let _pin = self.pin(&signals)?;
@@ -217,7 +218,9 @@ fn cannot(catalogue: &Catalogue, name: &str, error: &io::Error) -> Failure {
     let (exit, what) = match error.kind() {
         io::ErrorKind::NotFound => (Exit::MISSING, "there is no such snapshot".to_owned()),
         io::ErrorKind::PermissionDenied => (Exit::DENIED, reason(error)),
-        _ => (Exit::DATA, reason(error)),
+        // Not the kernel's word: it is no manifest, or another's.
+        io::ErrorKind::Other => (Exit::DATA, reason(error)),
+        _ => (Exit::SYSTEM, reason(error)),
     };
     Failure::new(exit, format!("{folder}: {name}: {what}; see `stillpoint list`"))
 }

@@ -205,7 +205,13 @@ pub struct Running {
 
 impl Running {
     pub fn start(mut command: Command) -> Running {
-        let child = command.process_group(0).stdout(Stdio::piped()).spawn().unwrap();
+        command.stdout(Stdio::piped());
+        Running::start_as_it_is(command)
+    }
+
+    /// The same, with the standard output that the command has already.
+    pub fn start_as_it_is(mut command: Command) -> Running {
+        let child = command.process_group(0).spawn().unwrap();
         let pid = Pid::from_raw(child.id() as i32);
         Running { child, pid, command: None }
     }

@@ -258,6 +258,37 @@ fn a_job_can_be_stopped_and_continued() {
 }
 
 #[test]
+fn the_keyboard_stops_nothing_that_nobody_could_continue() {
+    // The leader of a session: under ssh -t, in a container with a terminal, in a terminal window.
+    let place = Place::with_barrier();
+    for options in ["-s", "-x", "-x --hold none"] {
+        let script = "i=0; while test $i -lt 6; do i=$((i + 1)); sleep 0.1; done; echo through";
+        std::fs::write(place.path("script"), script).unwrap();
+        let outer = format!("exec $S run {options} mail sh -c 'echo ready; . ./script'");
+        let mut terminal = Terminal::start(&place, &outer);
+        terminal.until("ready");
+        terminal.type_in("\x1a");
+        terminal.until("through");
+        assert_eq!(terminal.running.end(), 0, "{options}");
+
+        // With the terminal in the command's hands.
+        let outer = format!("exec $S run {options} mail sh -c 'echo ready; read a; cat'");
+        let mut terminal = Terminal::start(&place, &outer);
+        terminal.until("ready");
+        terminal.type_in("one\n");
+        terminal.type_in("two\n");
+        terminal.until("two");
+        terminal.until("two");
+        terminal.type_in("\x1a");
+        terminal.type_in("three\n");
+        terminal.until("three");
+        terminal.until("three");
+        terminal.type_in("\x04");
+        assert_eq!(terminal.running.end(), 0, "{options}");
+    }
+}
+
+#[test]
 fn a_wait_on_a_terminal_is_explained() {
     let place = Place::with_barrier();
     for (held, wanted, said) in [("-s", "-x", "lmtp"), ("-x", "-s", "closed by stillpoint[")] {

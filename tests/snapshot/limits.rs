@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -56,6 +57,20 @@ fn a_copy_is_stopped_at_the_hold_limit_and_removed() {
     assert_eq!(scene.snapshots(), ["y.revoked"]);
     assert!(scene.manifests().iter().all(|manifest| manifest["status"] == "revoked"));
     scene.assert_writers_go_on();
+}
+
+#[test]
+fn children_that_a_shell_has_left_us_are_not_taken_for_a_tool_that_cannot_be_stopped() {
+    let scene = Scene::new();
+    scene
+        .stand_in("cp", r#"case "$1" in -a) mkdir "$6"; exec sleep 600;; esac; exec "$REAL" "$@""#);
+    let mut shell = scene.environment(Command::new("sh"));
+    shell.args(["-c", r#"sleep 3 >&- 2>&- & exec "$STILLPOINT" "$@""#, "sh"]);
+    shell.args(scene.copy(&["--hold", "0.3", "--name", "x"]).get_args());
+    let done = run(&mut shell);
+    done.assert_refused(124, "hold limit");
+    assert!(!done.stderr.contains("cannot be stopped"), "{done:?}");
+    assert_eq!(scene.snapshots(), [""; 0]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::mounts::Mounts;
 use super::plan::known_path;
 use super::provider::{Freezes, Provider, Target};
 use crate::exit::{Exit, Failure};
+use crate::inherited;
 use crate::tool::{self, Lookup};
 
 pub const NAME: &str = "command";
@@ -70,6 +71,7 @@ impl Provider for UserCommand {
             .env("STILLPOINT_BARRIERS", &self.barriers)
             // That of another one, if we run under `use`.
             .env_remove("STILLPOINT_SNAPSHOT_PATH");
+        inherited::hand_on(&mut command);
         vec![command]
     }
 }

@@ -43,7 +43,7 @@ use self::plan::Plan;
 use self::sources::SourceChanged;
 use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::manifest::Manifest;
-use crate::exit::{Exit, Failure, from_error, warn};
+use crate::exit::{Exit, from_error, warn};
 use crate::filter::without_links;
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
@@ -261,8 +261,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 }
 
 fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Result<()> {
-    let mut signals =
-        Signals::watch().map_err(|error| Failure::system("cannot watch for signals", error))?;
+    let mut signals = Signals::watch()?;
     let members = members::open(arguments)?;
     let paths: Vec<PathBuf> =
         members.iter().map(|member| member.barrier.path().to_owned()).collect();

@@ -1,0 +1,147 @@
+//! What a parent leaves in its children and most programs never look at: blocked and ignored signals,
+//! closed standard descriptors, limits.
+//!
+//! We cannot work with all of it. With CHLD blocked nobody tells us that the command has ended; with
+//! CHLD ignored the kernel keeps its status from us; with TERM blocked nobody could end our wait. So
+//! [`settle`] frees the signals we live by, and [`hand_on`] gives the command what we were given: it
+//! runs as it would have without us.
+//!
+//! Two things std changes before `main`, so a function of ours looks at them before std does: it
+//! ignores PIPE, and it opens /dev/null for a standard descriptor that is closed. The latter is
+//! welcome, as no file of ours can come to stand there; marked close-on-exec, it is closed again in
+//! the command.
+
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::libc;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
+
+/// The signals that we watch or send to ourselves.
+const OURS: [Signal; 6] = [
+    Signal::SIGCHLD,
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGTSTP,
+];
+
+/// What [`look`] saw: a bit for each standard descriptor that is closed, and [`PIPE_IGNORED`].
+static SEEN: AtomicU8 = AtomicU8::new(0);
+const PIPE_IGNORED: u8 = 1 << 3;
+
+/// Called by the C library before `main`.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look;
+
+extern "C" fn look() {
+    let mut seen = 0;
+    for descriptor in 0..=2 {
+        // SAFETY: only asks; a closed descriptor is an error.
+        if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } == -1 {
+            seen |= 1 << descriptor;
+        }
+    }
+    if is_ignored(Signal::SIGPIPE) {
+        seen |= PIPE_IGNORED;
+    }
+    SEEN.store(seen, Ordering::Relaxed);
+}
+
+/// The signals as the command shall find them, where that is not as they are here.
+static FOR_THE_COMMAND: OnceLock<Signals> = OnceLock::new();
+
+#[derive(Clone, Copy)]
+struct Signals {
+    blocked: SigSet,
+    ignored: SigSet,
+}
+
+/// Frees us of what we cannot work with. To be called before anything else.
+pub fn settle() {
+    for descriptor in (0..=2).filter(|descriptor| is_closed(*descriptor)) {
+        // SAFETY: std has opened it before `main`, and nothing closes it.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        let _ = fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+    }
+    let mut ignored = SigSet::empty();
+    if SEEN.load(Ordering::Relaxed) & PIPE_IGNORED != 0 {
+        ignored.add(Signal::SIGPIPE);
+    }
+    if is_ignored(Signal::SIGCHLD) {
+        ignored.add(Signal::SIGCHLD);
+        let _ = set_default(Signal::SIGCHLD);
+    }
+    let ours: SigSet = OURS.into_iter().collect();
+    let blocked = ours.thread_swap_mask(SigmaskHow::SIG_UNBLOCK).unwrap_or(SigSet::empty());
+    if ignored != SigSet::empty() || OURS.iter().any(|signal| blocked.contains(*signal)) {
+        let _ = FOR_THE_COMMAND.set(Signals { blocked, ignored });
+    }
+    if !is_ignored(Signal::SIGXFSZ) {
+        // A limit on the size of files (RLIMIT_FSIZE) shall be an error that we can name, and clean
+        // up after, rather than our death. A handler, unlike an ignored signal, ends with exec.
+        let unread = Arc::new(AtomicBool::new(false));
+        let _ = signal_hook::flag::register(Signal::SIGXFSZ as i32, unread);
+    }
+}
+
+/// Lets a command of the user's find what we found. Without need nothing runs between fork and exec,
+/// so that std may use posix_spawn.
+pub fn hand_on(command: &mut Command) {
+    let Some(&Signals { blocked, ignored }) = FOR_THE_COMMAND.get() else {
+        return;
+    };
+    let restore = move || {
+        for signal in &ignored {
+            set_action(signal, &action(SigHandler::SigIgn))?;
+        }
+        Ok(blocked.thread_set_mask()?)
+    };
+    // SAFETY: calls nothing but sigaction(2) and sigprocmask(2), which signal-safety(7) lists.
+    unsafe { command.pre_exec(restore) };
+}
+
+/// Whether this standard descriptor was closed when we were started: what is written there is lost.
+pub fn is_closed(descriptor: i32) -> bool {
+    SEEN.load(Ordering::Relaxed) & (1 << descriptor) != 0
+}
+
+/// Lets `signal` end the command, however we found it.
+pub fn arm(command: &mut Command, signal: Signal) {
+    let free = move || {
+        set_default(signal)?;
+        Ok(SigSet::from(signal).thread_unblock()?)
+    };
+    // SAFETY: as above.
+    unsafe { command.pre_exec(free) };
+}
+
+/// Whether the parent had it ignored, and nobody has changed that.
+pub fn is_ignored(signal: Signal) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: a null new action only asks, and `action` is as large as the kernel's answer.
+    let asked = unsafe { libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: filled in by the call, which succeeded.
+    asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// The action that was set before.
+pub fn set_default(signal: Signal) -> nix::Result<SigAction> {
+    set_action(signal, &action(SigHandler::SigDfl))
+}
+
+/// Sets the default action, none, or one that was set before. The action that was set until now.
+pub fn set_action(signal: Signal, action: &SigAction) -> nix::Result<SigAction> {
+    // SAFETY: handlers of this program are signal-hook's alone, which stay valid for ever.
+    unsafe { sigaction(signal, action) }
+}
+
+fn action(handler: SigHandler) -> SigAction {
+    SigAction::new(handler, SaFlags::empty(), SigSet::empty())
+}
