@@ -8,6 +8,9 @@
 #![no_main]
 
 #[allow(dead_code, reason = "the command uses what is not read back")]
+#[path = "../../bin/stillpoint/advice.rs"]
+mod advice;
+#[allow(dead_code, reason = "as above")]
 #[path = "../../bin/stillpoint/catalogue/mod.rs"]
 mod catalogue;
 #[allow(dead_code, reason = "as above")]
@@ -15,6 +18,9 @@ mod catalogue;
 mod exit;
 #[path = "../../bin/stillpoint/folder.rs"]
 mod folder;
+#[allow(dead_code, reason = "as above")]
+#[path = "../../bin/stillpoint/inherited.rs"]
+mod inherited;
 #[allow(dead_code, reason = "as above")]
 #[path = "../../bin/stillpoint/seconds.rs"]
 mod seconds;

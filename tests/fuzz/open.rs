@@ -164,7 +164,7 @@ impl Scene {
         let geometry = geometry == [SLOTS, SLOT_SIZE, SLOTS_AT, FILE_SIZE];
         let mut slots = vec![0; (SLOTS * SLOT_SIZE) as usize];
         let _ = self.file.read_at(&mut slots, SLOTS_AT.into());
-        let id = |at| [0, 4, 8, 12].map(|word_at| word(at + word_at));
+        let id = |at: u32| [0, 4, 8, 12].map(|more| word(at + more));
         let own = |at: usize| {
             let four = self.image[at..at + 16].chunks_exact(4);
             four.map(|four| u32::from_ne_bytes(four.try_into().expect("4"))).collect::<Vec<_>>()

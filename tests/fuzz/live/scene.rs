@@ -63,11 +63,6 @@ impl Scene {
         self.put_back(hostile::STATS as usize..hostile::STATS as usize + 64);
     }
 
-    /// Whether a word is what it was when all had joined.
-    pub fn is_calm(&self, at: u32) -> bool {
-        self.word(at).to_ne_bytes() == self.calm[at as usize..][..4]
-    }
-
     pub fn word(&self, at: u32) -> u32 {
         hostile::read_word(&self.file, at)
     }
