@@ -20,11 +20,12 @@ use crate::exclusive::{
 };
 use crate::held::Held;
 use crate::layout::{KIND_FREE, Slot};
+use crate::pacing::Pacing;
 use crate::reclaim::reclaim;
 use crate::report::Writer;
 use crate::sync::{Ordering, step};
 use crate::sys::Moment;
-use crate::{Cover, Error, foreign, join, pacing};
+use crate::{Cover, Error, foreign, join};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The longest that the first closing lasts if there is patience for a second.
@@ -33,6 +34,8 @@ const COURTESY: Duration = Duration::from_millis(50);
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// How many writers a report names.
 const NAMED: usize = 64;
+/// Between two looks of who does not wait.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 /// Between two attempts at a lock, at first and at most for one that another tool has.
 const POLL: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(10));
 
@@ -50,7 +53,7 @@ pub(crate) fn acquire(
     for (position, barrier) in order {
         held.push(take(barrier, position, wait, options.keep_descriptor, watch)?);
     }
-    pace(&held, options.pacing, wait, watch)?;
+    pace(&held, options, wait, watch)?;
     for held in held.iter_mut().filter(|held| !held.is_covered()) {
         take_flock(held, wait, watch)?;
         step("exclusive: flock taken");
@@ -99,21 +102,29 @@ fn take(
     Ok(held)
 }
 
-/// Leaves the gates open as long as pacing asks. Who would not wait at all is told to come again.
+/// Leaves the gates open as long as pacing asks. Who would not wait at all is told to come again, but for
+/// who only takes one look and asks for no pacing of his own: that costs the writers microseconds, and
+/// a barrier that is free is not refused.
 fn pace(
     held: &[Held],
-    pacing: pacing::Pacing,
+    options: &ExclusiveOptions<'_>,
     limit: Duration,
     watch: &mut Watch<'_>,
 ) -> Result<(), Error> {
+    let one_look = limit.is_zero() && options.drain.is_zero() && options.pacing == Pacing::Minimal;
     for held in held.iter().filter(|held| !held.is_covered()) {
         loop {
-            let remaining = pacing.remaining(held.attachment()?.parts.stats());
+            let remaining = options.pacing.remaining(held.attachment()?.parts.stats());
             if remaining.is_zero() {
                 break;
             }
+            if one_look {
+                // Not at once, lest looks in a loop shut the writers out.
+                std::thread::sleep(remaining.min(BETWEEN_LOOKS));
+                break;
+            }
             if limit.is_zero() {
-                return Err(Error::WouldBlock { path: held.barrier.path().into() });
+                return Err(Error::Pacing { path: held.barrier.path().into() });
             }
             watch.tick(Phase::Pacing, &held.barrier, Vec::new)?;
             std::thread::sleep(remaining.min(POLL.1));

@@ -101,6 +101,11 @@ pub enum Error {
         /// Which barrier or file.
         path: PathBuf,
     },
+    /// Nobody holds it, but the gate is left open for the writers for a while between two closings.
+    Pacing {
+        /// Which barrier.
+        path: PathBuf,
+    },
     /// The gate did not open within the caller's time.
     TimedOut {
         /// Which barrier.
@@ -198,7 +203,7 @@ impl Error {
             Error::Create { .. } => ErrorKind::Create,
             Error::System { .. } => ErrorKind::System,
             Error::BadName { .. } => ErrorKind::BadName,
-            Error::WouldBlock { .. } => ErrorKind::WouldBlock,
+            Error::WouldBlock { .. } | Error::Pacing { .. } => ErrorKind::WouldBlock,
             Error::TimedOut { .. } => ErrorKind::TimedOut,
             Error::NotQuiet { .. } => ErrorKind::NotQuiet,
             Error::Busy { .. } => ErrorKind::Busy,
@@ -308,6 +313,10 @@ impl Display for Error {
             }
             Error::WouldBlock { path } => {
                 write!(f, "{}: held by somebody else: try again later", path.display())
+            }
+            Error::Pacing { path } => {
+                let why = "the gate is left open for the writers between two closings";
+                write!(f, "{}: {why}: try again later", path.display())
             }
             Error::TimedOut { path, waited } => {
                 let (waited, name) = (waited.as_secs_f64(), file::named(path));

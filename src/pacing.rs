@@ -1,6 +1,7 @@
 //! Pacing: how long the gate stays open between two closings, whichever tools close it.
 //!
-//! A closing that failed is followed by at least its own length, and at least 100 ms, of open gate:
+//! A closing that failed is followed by at least its own length, and at least 100 ms (twenty times the
+//! length of a single look, which is less), of open gate:
 //! otherwise one stuck writer and an eager tool would keep everybody out, again and again. A tool that
 //! pauses on a schedule also waits nine times the last closing (at most 10 s), so that its pauses cost
 //! the writers a tenth of their time at most: the bound of BRAVO ("Biased Locking for Reader-Writer
@@ -28,7 +29,7 @@ pub enum Pacing {
 
 /// No record makes a tool wait longer than this.
 const CAP: Duration = Duration::from_secs(10);
-/// The least after a failed drain.
+/// The least after a failed drain, unless twenty times its length is less: after a single look.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 impl Pacing {
@@ -48,7 +49,8 @@ impl Pacing {
         let Some(ago) = last.ago else {
             return Duration::ZERO;
         };
-        let failure = if last.failed { last.length.max(AFTER_FAILURE) } else { Duration::ZERO };
+        let least = last.length.saturating_mul(20).min(AFTER_FAILURE);
+        let failure = if last.failed { last.length.max(least) } else { Duration::ZERO };
         let wanted = match self {
             Pacing::Minimal => Duration::ZERO,
             Pacing::Tenth => last.length.saturating_mul(9),
@@ -88,6 +90,7 @@ mod tests {
         assert_eq!(Pacing::Minimal.after(last(0, 50, false)), ms(0));
         assert_eq!(Pacing::Minimal.after(last(0, 50, true)), ms(100));
         assert_eq!(Pacing::Minimal.after(last(500, 2000, true)), ms(1500));
+        assert_eq!(Pacing::Minimal.after(last(0, 2, true)), ms(40));
         assert_eq!(Pacing::Tenth.after(last(0, 50, false)), ms(450));
         assert_eq!(Pacing::Tenth.after(last(1000, 5000, true)), ms(9000));
         assert_eq!(Pacing::Open(ms(300)).after(last(100, 5, false)), ms(200));

@@ -42,7 +42,7 @@ pub unsafe extern "C-unwind" fn stillpoint_lock_exclusive_at(
         });
         let pause = pause.map_err(|error| match error {
             // Not to wait at all is a limit as well.
-            Error::WouldBlock { .. } => Failure::from(Errno::ETIMEDOUT),
+            Error::WouldBlock { .. } | Error::Pacing { .. } => Failure::from(Errno::ETIMEDOUT),
             error => Failure::from(error),
         })?;
         Handle::set_pause(b, pause)?;

@@ -112,7 +112,7 @@ impl Exclusive<'_> {
                 let holder = waiting::closer(&path).unwrap_or_else(|| "another tool".to_string());
                 Error::Busy { path, holder }
             }
-            Phase::Pacing => Error::WouldBlock { path },
+            Phase::Pacing => Error::Pacing { path },
             _ => Error::NotQuiet { path, waited: self.patience.elapsed(), writers },
         }
     }

@@ -166,6 +166,23 @@ fn a_conflict_is_75_or_what_e_says() {
 }
 
 #[test]
+fn a_free_barrier_is_had_at_once_after_an_attempt_that_failed() {
+    let place = Place::with_barrier();
+    for options in [["-n", "-x"], ["-w", "0"]] {
+        for _ in 0..20 {
+            let script = format!(
+                "$S run -s mail $S run -n mail true 2>/dev/null; \
+                 $S run -s mail env -u STILLPOINT_HELD $S run -n mail true 2>/dev/null; \
+                 exec $S run {} mail true",
+                options.join(" ")
+            );
+            let outcome = place.shell(&script);
+            assert_eq!(outcome.code(), 0, "{options:?}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
 fn an_error_of_another_kind_is_not_changed_by_e() {
     let place = Place::new();
     assert_eq!(place.run(["run", "-E", "3", "mail", "true"]).code(), 66);

@@ -131,6 +131,26 @@ fn after_a_failed_drain_the_gate_stays_open_whichever_tool_comes() {
     }
 }
 
+/// Who takes one look and does not wait finds out whether the barrier is free, whatever was before.
+#[test]
+fn one_look_is_not_paced() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut long = Participant::at(&place.barrier_path());
+    // A look that failed, and a long drain of somebody else that did.
+    for drain in [0, 300] {
+        long.expect("shared", "inside 1");
+        assert_eq!(barrier.exclusive(&mut at_once(drain)).unwrap_err().kind(), ErrorKind::NotQuiet);
+        long.expect("leave", "depth 0");
+        barrier.exclusive(&mut at_once(0)).expect("free").release().unwrap();
+    }
+    // Who asks for a pace of his own gets it, and is told.
+    let mut paced = ExclusiveOptions { pacing: Pacing::Open(ms(60_000)), ..at_once(0) };
+    let error = barrier.exclusive(&mut paced).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    assert!(error.to_string().contains("left open for the writers"), "{error}");
+}
+
 #[test]
 fn pacing_leaves_the_gate_open_nine_times_as_long() {
     let place = Place::new();
