@@ -46,7 +46,7 @@ fn the_command_finds_it_over_the_source_and_nobody_else_does() {
     assert_eq!((done.code, done.stdout.as_str()), (Some(0), "then"), "{done:#?}");
 
     let ready = scene.path("ready");
-    let script = format!("echo >{}; sleep 600", ready.display());
+    let script = format!("echo >{}; exec sleep 600", ready.display());
     let mut reader = scene.stillpoint();
     reader.args(["use", "x", "--at", &store, "--", "sh", "-c", &script]);
     let reader = start(&mut reader);
