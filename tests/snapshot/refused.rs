@@ -156,3 +156,21 @@ fn btrfs_without_root_is_refused_before_the_gate_closes() {
     run(&mut command).assert_refused(69, "takes root");
     assert_eq!(scene.generation(), before);
 }
+
+#[test]
+fn a_barrier_that_an_option_has_taken_for_its_own_is_named() {
+    let scene = Scene::new();
+    for (words, option) in [
+        (&["--btrfs", "/srv/mail", "mail", "--to", "/srv"] as &[&str], "--btrfs"),
+        (&["--zfs", "tank/mail", "mail"], "--zfs"),
+        (&["--lvm", "vg/mail", "mail"], "--lvm"),
+        (&["--cyrus", "mail", "--", "true"], "--cyrus"),
+    ] {
+        let done = scene.snapshot(words);
+        done.assert_refused(64, &format!("mail was taken for a word of {option}"));
+        assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    }
+    scene
+        .snapshot(["--btrfs", "/srv/mail", "--to", "/srv"])
+        .assert_refused(64, "BARRIER is missing");
+}

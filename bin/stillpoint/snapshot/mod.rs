@@ -43,7 +43,7 @@ use self::plan::Plan;
 use self::sources::SourceChanged;
 use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::manifest::Manifest;
-use crate::exit::{Exit, from_error, warn};
+use crate::exit::{Exit, Failure, from_error, warn};
 use crate::filter::without_links;
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
@@ -65,7 +65,7 @@ stillpoint snapshot [OPTIONS] BARRIER... --btrfs SUBVOL... --to DIR
 #[command(group(ArgGroup::new("provider").required(true).args(["btrfs", "reflink", "copy", "zfs", "lvm", "command"])))]
 pub struct Arguments {
     /// The barriers to close, all of them at one moment
-    #[arg(value_name = "BARRIER", required = true)]
+    #[arg(value_name = "BARRIER", required_unless_present_any = ["btrfs", "zfs", "lvm", "cyrus"])]
     barriers: Vec<OsString>,
 
     /// Snapshot these btrfs subvolumes, read-only, into the folder of --to
@@ -225,6 +225,24 @@ impl Arguments {
         self.btrfs.iter().chain(&self.reflink).chain(&self.copy).chain(&self.sync)
     }
 
+    /// An option that takes several words, or may take one, has taken BARRIER if that stood behind it.
+    fn without_barrier(&self) -> Failure {
+        let text = |path: &PathBuf| path.display().to_string();
+        let further = [
+            ("--btrfs", self.btrfs.iter().skip(1).next_back().map(text)),
+            ("--zfs", self.zfs.iter().skip(1).next_back().cloned()),
+            ("--lvm", self.lvm.iter().skip(1).next_back().cloned()),
+            ("--cyrus", self.cyrus.as_ref().map(text)),
+        ];
+        let taken = further.into_iter().find_map(|(option, word)| Some((option, word?)));
+        Failure::usage(match taken {
+            Some((option, word)) => format!(
+                "BARRIER is missing: {word} was taken for a word of {option}; put BARRIER before the options"
+            ),
+            None => "BARRIER is missing: put it before the options".to_owned(),
+        })
+    }
+
     /// The name of the provider that is asked for.
     fn provider(&self) -> &'static str {
         match self {
@@ -240,6 +258,9 @@ impl Arguments {
 
 /// Takes a snapshot and prints where it is.
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    if arguments.barriers.is_empty() {
+        return Err(arguments.without_barrier().into());
+    }
     let mut record = None;
     let metrics = arguments.metrics_textfile.as_deref();
     let writable = metrics.map_or(Ok(()), metrics::check);
