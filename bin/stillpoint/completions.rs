@@ -1,5 +1,6 @@
 //! `stillpoint completions`: a completion script for a shell, on standard output.
 
+use anyhow::Context;
 use std::io::{Write, stdout};
 
 use clap::CommandFactory;
@@ -18,6 +19,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     // Into memory first: the generators panic when the reader has gone.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "stillpoint", &mut script);
-    stdout().write_all(&script)?;
+    stdout().write_all(&script).context("standard output")?;
     Ok(Exit::SUCCESS)
 }

@@ -4,6 +4,7 @@
 //! only if its data is there: what a command made has none that could be named, and a script that was
 //! handed a word instead of a path would go on with that.
 
+use anyhow::Context;
 use std::io::{Write, stdout};
 
 use crate::catalogue::manifest::{Manifest, Status};
@@ -40,8 +41,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         false => line(newest),
     };
     let mut out = stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()?;
+    writeln!(out, "{text}").and_then(|()| out.flush()).context("standard output")?;
     Ok(Exit::SUCCESS)
 }
 

@@ -3,6 +3,7 @@
 //! A damaged manifest is reported and makes the status 65, so that whoever watches a catalogue
 //! notices; the others are shown all the same.
 
+use anyhow::Context;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Write, stdout};
@@ -42,8 +43,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         false => table(&catalogue, &contents.manifests)?,
     };
     let mut out = stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output")?;
     Ok(match contents.damaged.is_empty() {
         true => Exit::SUCCESS,
         false => Exit::DATA,

@@ -4,6 +4,7 @@
 //! [`removal`](crate::snapshot::removal). In between stands the lock: a snapshot that is read, made or
 //! removed by somebody else cannot be had and is left alone.
 
+use anyhow::Context;
 use std::io::{self, Write, stdout};
 use std::time::Duration;
 
@@ -100,7 +101,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         }
     }
     if arguments.json {
-        writeln!(stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&report)?)
+            .context("standard output")?;
     }
     match loss {
         Some(loss) => Err(loss_failure(loss).into()),

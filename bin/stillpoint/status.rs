@@ -1,5 +1,6 @@
 //! `stillpoint status`: what goes on at a barrier. Reads only.
 
+use anyhow::Context;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
@@ -71,8 +72,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         } else if arguments.watch && !arguments.json && !report.text.is_empty() {
             out.write_all(b"\n")?;
         }
-        out.write_all(report.text.as_bytes())?;
-        out.flush()?;
+        out.write_all(report.text.as_bytes())
+            .and_then(|()| out.flush())
+            .context("standard output")?;
         // Once is enough, unless it was wiped away.
         let wiped = redraws && stderr().is_terminal();
         for line in report.lines.iter().filter(|line| wiped || !said.contains(*line)) {

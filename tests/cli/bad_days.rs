@@ -320,3 +320,12 @@ fn damaged_while_in_use() {
     writer.signal(Signal::SIGTERM);
     assert_eq!(writer.end(), 143);
 }
+
+#[test]
+fn a_full_standard_output_is_named() {
+    let place = Place::with_barrier();
+    for words in ["status", "status --json", "completions bash"] {
+        let outcome = place.shell(&format!("exec $S {words} > /dev/full"));
+        outcome.assert_complaint(71, &["standard output: No space left on device"]);
+    }
+}

@@ -1,6 +1,7 @@
 //! What the verb prints: the snapshot's path alone on standard output, or with `--json` the
 //! manifest, or, when it did not come to one, an object that says why.
 
+use anyhow::Context;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
@@ -100,6 +101,6 @@ fn intention(manifest: &Manifest) -> String {
 
 fn line(text: &str) -> anyhow::Result<()> {
     let mut output = io::stdout().lock();
-    writeln!(output, "{text}")?;
+    writeln!(output, "{text}").context("standard output")?;
     Ok(output.flush()?)
 }
