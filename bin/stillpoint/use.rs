@@ -218,9 +218,14 @@ fn cannot(catalogue: &Catalogue, name: &str, error: &io::Error) -> Failure {
     let (exit, what) = match error.kind() {
         io::ErrorKind::NotFound => (Exit::MISSING, "there is no such snapshot".to_owned()),
         io::ErrorKind::PermissionDenied => (Exit::DENIED, reason(error)),
-        // Not the kernel's word: it is no manifest, or another's.
-        io::ErrorKind::Other => (Exit::DATA, reason(error)),
-        _ => (Exit::SYSTEM, reason(error)),
+        _ if is_shortage(error) => (Exit::SYSTEM, reason(error)),
+        _ => (Exit::DATA, reason(error)),
     };
     Failure::new(exit, format!("{folder}: {name}: {what}; see `stillpoint list`"))
+}
+
+/// Of descriptors or memory: that says nothing of the manifest.
+fn is_shortage(error: &io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE, ENOMEM};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM))
 }
