@@ -69,8 +69,9 @@ impl Provider for UserCommand {
             .args(&self.words[1..])
             .env("STILLPOINT_SNAPSHOT_NAME", &self.name)
             .env("STILLPOINT_BARRIERS", &self.barriers)
-            // That of another one, if we run under `use`.
-            .env_remove("STILLPOINT_SNAPSHOT_PATH");
+            // Those of another one, if we run under `use`.
+            .env_remove("STILLPOINT_SNAPSHOT_PATH")
+            .env_remove("STILLPOINT_SNAPSHOT_SOURCE");
         inherited::hand_on(&mut command);
         vec![command]
     }

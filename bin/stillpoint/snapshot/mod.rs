@@ -326,7 +326,7 @@ fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Man
         Manifest::begun(plan.name.clone(), plan.provider.name(), plan.provider.sources());
     manifest.label = arguments.label.clone();
     manifest.clock = ClockRecord::now();
-    manifest.origins = Some(plan.sources.origins.clone());
+    manifest.origins.clone_from(&plan.sources.origins);
     manifest.volumes = plan.provider.volumes().to_vec();
     manifest.path = plan.target.as_ref().map(|target| target.path());
     manifest.partial = plan.target.as_ref().map(|target| target.partial());

@@ -32,7 +32,8 @@ pub enum SourceChanged {
 
 /// Where the sources are.
 pub struct Sources {
-    pub origins: Vec<Origin>,
+    /// `None` if that cannot be told, as in a root that no mount is at.
+    pub origins: Option<Vec<Origin>>,
     /// The device of each, which is another one when something is mounted or unmounted.
     seen: Vec<(PathBuf, u64)>,
 }
@@ -40,13 +41,14 @@ pub struct Sources {
 impl Sources {
     /// Of absolute paths without symbolic links.
     pub fn look_at(sources: &[PathBuf], mounts: &Mounts) -> Result<Sources, Failure> {
-        let mut found = Sources { origins: Vec::new(), seen: Vec::new() };
-        for source in sources {
-            found.origins.extend(origin(source, mounts));
+        let seen = |source: &PathBuf| {
             let seen = device(source).map_err(|error| Failure::system(source.display(), error))?;
-            found.seen.push((source.clone(), seen));
-        }
-        Ok(found)
+            Ok((source.clone(), seen))
+        };
+        Ok(Sources {
+            origins: sources.iter().map(|source| origin(source, mounts)).collect(),
+            seen: sources.iter().map(seen).collect::<Result<_, Failure>>()?,
+        })
     }
 
     /// They are where they were.
