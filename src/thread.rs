@@ -6,7 +6,8 @@
 //!
 //! The end is told by a key of pthreads, pthread_key_create(3), and not by the destructor of a thread-local
 //! variable: to register one of those takes memory, and where there is none it ends the process. It also
-//! comes later, so that destructors may still take shares.
+//! comes later, so that destructors may still take shares. The thread that ends the whole process runs no
+//! such destructor: exit(3) is told of it by a handler of its own.
 //!
 //! # Safety
 //!
@@ -17,7 +18,7 @@ use crate::current;
 use crate::mapping;
 use crate::process::{self, Locked};
 use crate::seat::Seat;
-use nix::libc::{c_void, pthread_key_create, pthread_key_t, pthread_setspecific};
+use nix::libc::{atexit, c_void, pthread_key_create, pthread_key_t, pthread_setspecific};
 use std::cell::Cell;
 use std::io;
 use std::ptr;
@@ -45,9 +46,20 @@ fn key() -> Option<pthread_key_t> {
     })
 }
 
-/// What cannot fail later: makes the key.
+/// What cannot fail later: makes the key, and hears of exit(3). Without the latter, which only a want of
+/// memory can cause, the kernel ends what this process holds, and the next tool finds it.
 pub(crate) fn prepare() {
     let _ = key();
+    static HEARS_OF_EXIT: OnceLock<()> = OnceLock::new();
+    HEARS_OF_EXIT.get_or_init(|| {
+        // SAFETY: a function of this library, which stays loaded.
+        let _ = unsafe { atexit(exited) };
+    });
+}
+
+/// This thread ends the process.
+extern "C" fn exited() {
+    ended(ptr::null_mut());
 }
 
 /// The thread ends. Should a later destructor take a share, this is called again.
