@@ -62,12 +62,18 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub struct Failure {
     pub exit: Exit,
+    /// Somebody else has the name that was wanted; another one would do.
+    pub is_taken: bool,
     message: String,
 }
 
 impl Failure {
     pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
-        Failure { exit, message: message.into() }
+        Failure { exit, is_taken: false, message: message.into() }
+    }
+
+    pub fn taken(message: impl Into<String>) -> Failure {
+        Failure { is_taken: true, ..Failure::new(Exit::CANNOT_CREATE, message) }
     }
 
     pub fn usage(message: impl Into<String>) -> Failure {

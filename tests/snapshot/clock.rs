@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::scene::{Done, Scene, run};
 
-fn library() -> Option<PathBuf> {
+pub fn library() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").ok()?;
     let mut found =
         folders.filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketime.so.1")));

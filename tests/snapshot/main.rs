@@ -19,6 +19,7 @@ mod latest;
 mod limits;
 mod list;
 mod metrics;
+mod names;
 mod pins;
 mod place;
 mod power;

@@ -130,13 +130,17 @@ impl Provider for Btrfs {
 
     fn prepare(&self, target: Option<&Target>) -> io::Result<()> {
         match target {
-            Some(target) if self.subvolumes.len() > 1 => {
-                // What is in it has its own permissions, which the umask is not to add to.
-                fs::create_dir(target.partial())?;
+            Some(target) if self.takes_name_first() => {
+                target.take()?;
+                // What is in it has permissions of its own.
                 fs::set_permissions(target.partial(), Permissions::from_mode(0o755))
             }
             _ => Ok(()),
         }
+    }
+
+    fn takes_name_first(&self) -> bool {
+        self.subvolumes.len() > 1
     }
 
     fn identify(&self, place: &Path) -> io::Result<Vec<Identity>> {

@@ -45,6 +45,15 @@ impl Provider for Copy {
         enough_inodes(&target.folder, extent.inodes)
     }
 
+    fn prepare(&self, target: Option<&Target>) -> io::Result<()> {
+        // `cp` gives it the permissions of the original last.
+        target.map_or(Ok(()), Target::take)
+    }
+
+    fn takes_name_first(&self) -> bool {
+        true
+    }
+
     fn commands(&self, target: Option<&Target>) -> Vec<Command> {
         tree::cp(&self.source, target, "--reflink=never")
     }

@@ -7,7 +7,8 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use stillpoint::ExclusiveGuard;
 
 use super::members::Member;
-use super::plan::Plan;
+use super::plan::{Plan, place_taken};
+use super::provider::Target;
 use super::{Arguments, OnDirty, provider, sweep, volumes};
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Entry, rename_to_free};
@@ -44,13 +45,10 @@ impl Making<'_> {
     fn take(&mut self) -> anyhow::Result<()> {
         let target = self.plan.target.as_ref();
         self.sync()?;
-        self.plan.provider.prepare(target).map_err(|error| {
-            let message = format!("cannot prepare {}: {}", self.plan.name, reason(&error));
-            Failure::new(Exit::CANNOT_CREATE, message)
-        })?;
         let commands = self.plan.provider.commands(target);
         let (guard, foreign) = self.pause()?;
-        let made = self.refuse_dirty(&guard).and_then(|()| self.run(commands, &guard));
+        let made = self.refuse_dirty(&guard).and_then(|()| self.claim());
+        let made = made.and_then(|()| self.run(commands, &guard));
         let so_far = guard.report().clone();
         if let Err(error) = made {
             // Opens the gate first of all.
@@ -67,6 +65,19 @@ impl Making<'_> {
         self.revoked = !self.manifest.certificate;
         released?;
         Ok(kept_out?)
+    }
+
+    /// Where only the tool can take the temporary name: nobody else has taken it since it was looked for.
+    fn claim(&mut self) -> anyhow::Result<()> {
+        if self.plan.provider.takes_name_first() {
+            return Ok(());
+        }
+        let Some(taken) = self.plan.target.as_ref().and_then(Target::taken) else {
+            return Ok(());
+        };
+        // What stands there is not ours, and nobody shall think so.
+        (self.manifest.path, self.manifest.partial) = (None, None);
+        Err(place_taken(&taken).into())
     }
 
     /// The drain itself may have met a writer that died.

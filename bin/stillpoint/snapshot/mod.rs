@@ -39,7 +39,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use self::foreign::Also;
 use self::making::Making;
 use self::members::Member;
-use self::plan::Plan;
+use self::plan::{Names, Plan};
 use self::sources::SourceChanged;
 use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::manifest::Manifest;
@@ -286,11 +286,8 @@ fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
     let members = members::open(arguments)?;
     let paths: Vec<PathBuf> =
         members.iter().map(|member| member.barrier.path().to_owned()).collect();
-    let plan = Plan::make(arguments, &paths)?;
-    let checked = plan.check();
-    // A tool that the keyboard interrupted has nothing to say about the plan.
-    signals.check()?;
-    checked?;
+    let mut names = Names::new(arguments);
+    let mut plan = Plan::checked(arguments, &paths, &signals, &mut names)?;
     let manifest = record.insert(first_manifest(arguments, &plan, &members));
     for member in &members {
         member.check_file_systems(plan.provider.as_ref())?;
@@ -304,7 +301,15 @@ fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
     }
     plan.catalogue.create().map_err(|error| plan.catalogue_failure(&error))?;
     sweep::sweep(&plan.catalogue);
-    let entry = plan.catalogue.begin(manifest).map_err(|error| plan.catalogue_failure(&error))?;
+    let entry = loop {
+        match plan.begin(manifest) {
+            Err(failure) if names.may_be_another(&failure) => {
+                plan = Plan::checked(arguments, &paths, &signals, &mut names)?;
+                plan.name(manifest);
+            }
+            begun => break begun?,
+        }
+    };
     Making {
         arguments,
         plan: &plan,
@@ -324,12 +329,10 @@ fn also_parser() -> impl TypedValueParser<Value = Also> {
 fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Manifest {
     let mut manifest =
         Manifest::begun(plan.name.clone(), plan.provider.name(), plan.provider.sources());
+    plan.name(&mut manifest);
     manifest.label = arguments.label.clone();
     manifest.clock = ClockRecord::now();
     manifest.origins.clone_from(&plan.sources.origins);
-    manifest.volumes = plan.provider.volumes().to_vec();
-    manifest.path = plan.target.as_ref().map(|target| target.path());
-    manifest.partial = plan.target.as_ref().map(|target| target.partial());
     manifest.barriers = members.iter().map(Member::record).collect();
     manifest.foreign = plan.foreign.records();
     if let Some((program, words)) = arguments.command.split_first() {

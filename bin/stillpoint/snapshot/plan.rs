@@ -19,12 +19,29 @@ use super::provider::{Provider, Target};
 use super::reflink::Reflink;
 use super::sources::{self, Sources};
 use super::zfs::Zfs;
-use crate::catalogue::Catalogue;
-use crate::catalogue::manifest::recordable;
+use crate::catalogue::manifest::{Manifest, Status, recordable};
+use crate::catalogue::{Catalogue, Entry};
 use crate::exit::{Exit, Failure, reason};
+use crate::signals::Signals;
 
 /// Longest name: the file names made from it must fit in 255 bytes.
 const LONGEST_NAME: usize = 200;
+
+/// The names that may still be tried: one that the user gave is the only one, but others that begin at
+/// the same moment may have had the thought that we had.
+pub struct Names(u32);
+
+impl Names {
+    pub fn new(arguments: &Arguments) -> Names {
+        Names(if arguments.name.is_none() { 100 } else { 0 })
+    }
+
+    pub fn may_be_another(&mut self, failure: &Failure) -> bool {
+        let may_be = failure.is_taken && self.0 > 0;
+        self.0 -= u32::from(may_be);
+        may_be
+    }
+}
 
 /// A snapshot that may be tried.
 pub struct Plan {
@@ -39,7 +56,7 @@ pub struct Plan {
 
 impl Plan {
     /// Turns arguments into a plan; the barriers are opened already. Changes nothing.
-    pub fn make(arguments: &Arguments, barriers: &[PathBuf]) -> Result<Plan, Failure> {
+    fn make(arguments: &Arguments, barriers: &[PathBuf]) -> Result<Plan, Failure> {
         let catalogue = Catalogue::locate(arguments.catalog.as_deref());
         let folder = arguments.to.as_deref().map(target_folder).transpose()?;
         let name = match &arguments.name {
@@ -72,8 +89,61 @@ impl Plan {
         Ok(Plan { name, provider, target, catalogue, foreign, sources, mounts })
     }
 
+    /// A plan that can succeed, as far as can be told.
+    pub fn checked(
+        arguments: &Arguments,
+        barriers: &[PathBuf],
+        signals: &Signals,
+        names: &mut Names,
+    ) -> anyhow::Result<Plan> {
+        loop {
+            let plan = Plan::make(arguments, barriers)?;
+            let checked = plan.check();
+            // A tool that the keyboard interrupted has nothing to say about the plan.
+            signals.check()?;
+            match checked {
+                Err(failure) if names.may_be_another(&failure) => {}
+                checked => return Ok(checked.map(|()| plan)?),
+            }
+        }
+    }
+
+    /// Puts what the name decides into the manifest.
+    pub fn name(&self, manifest: &mut Manifest) {
+        manifest.name = self.name.clone();
+        manifest.volumes = self.provider.volumes().to_vec();
+        manifest.path = self.target.as_ref().map(|target| target.path());
+        manifest.partial = self.target.as_ref().map(|target| target.partial());
+    }
+
+    /// Writes the first manifest, and takes the temporary name where that can be done before the pause.
+    pub fn begin(&self, manifest: &mut Manifest) -> Result<Entry, Failure> {
+        let mut begun = manifest.clone();
+        let entry = self.catalogue.begin(&mut begun);
+        let mut entry = entry.map_err(|error| self.catalogue_failure(&error))?;
+        let Err(error) = self.provider.prepare(self.target.as_ref()) else {
+            *manifest = begun;
+            return Ok(entry);
+        };
+        let failure = match (error.kind(), &self.target) {
+            (io::ErrorKind::AlreadyExists, Some(target)) => {
+                place_taken(&target.taken().unwrap_or_else(|| target.path()))
+            }
+            _ => {
+                let message = format!("cannot prepare {}: {}", self.name, reason(&error));
+                Failure::new(Exit::CANNOT_CREATE, message)
+            }
+        };
+        // What stands there is not ours, and nobody shall think so.
+        (begun.path, begun.partial) = (None, None);
+        begun.end(Status::Failed, Some(failure.to_string()));
+        let ended = entry.remove().or_else(|_| entry.write(&begun));
+        ended.map_err(|error| self.catalogue_failure(&error))?;
+        Err(failure)
+    }
+
     /// Can it succeed?
-    pub fn check(&self) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), Failure> {
         recordable(self.catalogue.folder()).map_err(Failure::usage)?;
         self.catalogue.check().map_err(|error| self.catalogue_failure(&error))?;
         if self.catalogue.is_taken(&self.name) {
@@ -91,14 +161,14 @@ impl Plan {
                     "{}: there is a snapshot of this name already; give another --name",
                     self.name
                 );
-                return Failure::new(Exit::CANNOT_CREATE, message);
+                return Failure::taken(message);
             }
             io::ErrorKind::ResourceBusy => {
                 let message = format!(
                     "{}: a snapshot of this name is being made; give another --name",
                     self.name
                 );
-                return Failure::new(Exit::CANNOT_CREATE, message);
+                return Failure::taken(message);
             }
             io::ErrorKind::PermissionDenied => (Exit::DENIED, reason(error)),
             _ => (Exit::CANNOT_CREATE, reason(error)),
@@ -115,8 +185,7 @@ fn free_name(now: Timestamp, catalogue: &Catalogue, folder: Option<&Path>) -> St
     let stem = now.strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string();
     let taken = |name: &String| {
         let place = folder.map(|folder| Target { folder: folder.to_owned(), name: name.clone() });
-        catalogue.is_taken(name)
-            || place.is_some_and(|place| exists(&place.path()) || exists(&place.partial()))
+        catalogue.is_taken(name) || place.is_some_and(|place| place.taken().is_some())
     };
     std::iter::once(stem.clone())
         .chain((1_u32..).map(|number| format!("{stem}-{number}")))
@@ -179,12 +248,8 @@ fn unknown(path: &Path, why: &str) -> Failure {
 
 /// The target's folder can be written, and its names are free.
 pub fn check_target(target: &Target) -> Result<(), Failure> {
-    for place in [target.path(), target.partial()] {
-        if exists(&place) {
-            let message =
-                format!("{}: exists already; give another --name or --to", place.display());
-            return Err(Failure::new(Exit::CANNOT_CREATE, message));
-        }
+    if let Some(place) = target.taken() {
+        return Err(place_taken(&place));
     }
     access(&target.folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
         let exit = match error {
@@ -198,6 +263,12 @@ pub fn check_target(target: &Target) -> Result<(), Failure> {
         );
         Failure::new(exit, message)
     })
+}
+
+/// The error for a place that somebody else has.
+pub fn place_taken(place: &Path) -> Failure {
+    let message = format!("{}: exists already; give another --name or --to", place.display());
+    Failure::taken(message)
 }
 
 /// Room for so many bytes.
@@ -218,10 +289,6 @@ pub fn enough_space(folder: &Path, needed: u64) -> Result<(), Failure> {
 /// Writes out all dirty data of the file system that a path lies on.
 pub fn sync_file_system(path: &Path) -> io::Result<()> {
     Ok(syncfs(File::open(path)?)?)
-}
-
-fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }
 
 #[cfg(test)]

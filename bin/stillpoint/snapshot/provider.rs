@@ -5,7 +5,9 @@
 //! temporary name; the name that readers look for is given after the certificate. Taking the data
 //! away again needs nothing but the manifest, so that a later run can do it for one that died.
 
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -52,9 +54,14 @@ pub trait Provider {
     /// Can it succeed? Called before the gate closes; leaves nothing behind.
     fn check(&self, target: Option<&Target>, mounts: &Mounts) -> Result<(), Failure>;
 
-    /// Whatever can be done before the gate closes.
+    /// Takes the temporary name, before the gate closes. `AlreadyExists` if somebody else has it.
     fn prepare(&self, _target: Option<&Target>) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Has it taken that name then? Some tools make what has the name themselves, in the pause.
+    fn takes_name_first(&self) -> bool {
+        false
     }
 
     /// The commands of the pause, one after another.
@@ -88,6 +95,24 @@ impl Target {
     /// Where it stands until then.
     pub fn partial(&self) -> PathBuf {
         self.folder.join(format!(".{}.partial", self.name))
+    }
+
+    /// One of these names that somebody else has.
+    pub fn taken(&self) -> Option<PathBuf> {
+        [self.path(), self.partial()].into_iter().find(|place| place.symlink_metadata().is_ok())
+    }
+
+    /// Takes both names by making the folder of the temporary one. Who has that gives the final one, too,
+    /// so it is looked for again then: somebody may have given it since we looked.
+    pub fn take(&self) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).create(self.partial())?;
+        match self.path().symlink_metadata() {
+            Ok(_) => {
+                fs::remove_dir(self.partial())?;
+                Err(io::ErrorKind::AlreadyExists.into())
+            }
+            Err(_) => Ok(()),
+        }
     }
 }
 

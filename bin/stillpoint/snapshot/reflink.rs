@@ -65,6 +65,15 @@ impl Provider for Reflink {
         probe(&target.folder, mounts)
     }
 
+    fn prepare(&self, target: Option<&Target>) -> io::Result<()> {
+        // `cp` gives it the permissions of the original last.
+        target.map_or(Ok(()), Target::take)
+    }
+
+    fn takes_name_first(&self) -> bool {
+        true
+    }
+
     fn commands(&self, target: Option<&Target>) -> Vec<Command> {
         tree::cp(&self.source, target, REFLINK)
     }

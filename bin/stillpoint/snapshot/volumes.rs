@@ -24,8 +24,7 @@ pub fn check_free(system: System, volume: &Volume) -> Result<(), Failure> {
             Failure::new(Exit::UNAVAILABLE, format!("{name}: cannot be looked up: {error}"))
         })?;
         if taken.is_some() {
-            let message = format!("{name}: exists already; give another --name");
-            return Err(Failure::new(Exit::CANNOT_CREATE, message));
+            return Err(Failure::taken(format!("{name}: exists already; give another --name")));
         }
     }
     Ok(())
