@@ -86,8 +86,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         let what = subject(manifest);
         let outcome = match arguments.dry_run {
             true => planned(&catalogue, manifest),
-            false => remove(&catalogue, manifest).unwrap_or_else(Outcome::Failed),
-        };
+            false => remove(&catalogue, manifest),
+        }
+        .unwrap_or_else(Outcome::Failed);
         if let Outcome::Failed(error) = &outcome {
             let failure = failure(manifest, error);
             say(&failure.to_string());
@@ -144,11 +145,12 @@ fn loss_failure(loss: &Loss<'_>) -> Failure {
     Failure::new(Exit::DATA, message)
 }
 
-fn planned(catalogue: &Catalogue, manifest: &Manifest) -> Outcome {
-    match catalogue.is_locked(&manifest.name) {
-        Some(true) => Outcome::InUse,
-        _ => Outcome::Planned,
+fn planned(catalogue: &Catalogue, manifest: &Manifest) -> io::Result<Outcome> {
+    if catalogue.is_locked(&manifest.name) == Some(true) {
+        return Ok(Outcome::InUse);
     }
+    removal::check(manifest)?;
+    Ok(Outcome::Planned)
 }
 
 fn remove(catalogue: &Catalogue, manifest: &Manifest) -> io::Result<Outcome> {

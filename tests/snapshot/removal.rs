@@ -109,13 +109,15 @@ fn what_is_mounted_in_a_snapshot_is_found_before_anything_is_removed() {
                 false => live.folder.clone(),
             };
             let bound = Mounted::bind(&source, &place);
+            let planned = taken.scene.verb(["prune", "--keep", "1", "--dry-run"]);
             let done = taken.prune();
-            assert_eq!(done.code, Some(71), "{done:#?}");
+            assert_eq!((planned.code, done.code), (Some(71), Some(71)), "{done:#?}");
             let said = format!(
                 "mounted: cannot be removed, the next run tries again: nothing of it is removed, \
                  as something is mounted at {}; unmount it",
                 place.display()
             );
+            assert!(planned.stderr.contains(&said), "{planned:#?}");
             assert!(done.stderr.contains(&said), "{done:#?}");
             live.assert_whole();
             // The others went.

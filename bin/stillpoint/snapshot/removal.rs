@@ -25,8 +25,7 @@ pub fn remove(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
     if let (Some(place), Some(partial)) =
         (manifest.stands_at().map(Path::to_owned), manifest.partial.clone())
     {
-        provider::refuse_mounts(&place)?;
-        provider::refuse_mounts(&partial)?;
+        check(manifest)?;
         mark(entry, manifest)?;
         // What an earlier run has left of it.
         provider::discard(manifest, &partial)?;
@@ -36,6 +35,12 @@ pub fn remove(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
         }
     }
     entry.remove()
+}
+
+/// Can its data be removed, as far as can be seen? Changes nothing.
+pub fn check(manifest: &Manifest) -> io::Result<()> {
+    let mut places = manifest.stands_at().into_iter().chain(manifest.partial.as_deref());
+    places.try_for_each(provider::refuse_mounts)
 }
 
 fn mark(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
