@@ -321,6 +321,8 @@ impl ExclusiveGuard {
         let still_inside: Vec<Option<Writer>> = self.held.iter().map(Held::still_inside).collect();
         step("release: looked");
         self.report.dirty_at_release = in_callers_order(&self.held, |held| held.barrier.dirty());
+        let in_place: Vec<bool> = self.held.iter().map(Held::is_in_place).collect();
+        step("release: looked where the file is");
         let opened: Vec<bool> = self.held.iter().map(Held::open).collect();
         step("release: opened");
         self.report.pause = self.closed.elapsed();
@@ -342,6 +344,9 @@ impl ExclusiveGuard {
             }
             if !opened[index] {
                 verdict = revoked(index, "somebody opened the gate before its time".into());
+            }
+            if !in_place[index] {
+                verdict = revoked(index, "its file was removed or replaced meanwhile".into());
             }
         }
         for held in self.held.drain(..).rev() {

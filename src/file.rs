@@ -23,6 +23,21 @@ pub(crate) struct Identity {
     pub(crate) inode: u64,
 }
 
+impl Identity {
+    pub(crate) fn of(meta: &fs::Metadata) -> Identity {
+        Identity { device: meta.dev(), inode: meta.ino() }
+    }
+}
+
+/// Which file the path leads to, without following a last symbolic link; `None`: to none.
+pub(crate) fn identity_at(path: &Path) -> Result<Option<Identity>, Error> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(Some(Identity::of(&meta))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::system("lstat", path, source)),
+    }
+}
+
 /// The folder of the barriers that every user means by a name.
 const FOLDER: &str = "/run/stillpoint";
 /// With its ending, a name is that of a file.
@@ -217,7 +232,7 @@ pub(crate) fn open_fresh(
     if !meta.is_file() {
         return Err(Error::not_a_barrier(path, IS_SPECIAL));
     }
-    let identity = Identity { device: meta.dev(), inode: meta.ino() };
+    let identity = Identity::of(&meta);
     if meta.nlink() == 0 || known.is_some_and(|known| known != identity) {
         return Err(Error::not_a_barrier(
             path,

@@ -83,6 +83,12 @@ impl Held {
         self.barrier.inner.attached()
     }
 
+    /// Whether the file is where writers look for it; else they are let in by another one, or may have
+    /// been. Under an ancestor's pause that is the ancestor's question.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.covered || self.barrier.inner.place.is_in_place()
+    }
+
     /// Opens a gate that a dead holder left closed.
     pub(crate) fn heal(&self) -> Result<(), Error> {
         let attachment = self.attachment()?;

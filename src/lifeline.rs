@@ -40,6 +40,11 @@ impl Place {
         Place { path, identity, spare: AtomicI32::new(-1) }
     }
 
+    /// Whether the path leads to this file. One that cannot be followed from here says nothing.
+    pub(crate) fn is_in_place(&self) -> bool {
+        !file::identity_at(&self.path).is_ok_and(|found| found != Some(self.identity))
+    }
+
     /// A fresh description of this very file, writable, as exclusive locks of a description want it.
     pub(crate) fn open_fresh(&self) -> Result<File, Error> {
         file::open_fresh(&self.path, true, Some(self.identity)).map(|(file, _)| file)

@@ -29,6 +29,12 @@ pub fn show(folder: &Path, place: &Path) -> Result<PathBuf, Failure> {
     if !found.is_dir() {
         return Err(cannot(Exit::MISSING, "not a folder; name one that exists"));
     }
+    // Whatever is mounted over it, `/` goes on to mean what lies below.
+    if found == Path::new("/") {
+        let why =
+            "the root folder cannot be covered; name another one, and read the snapshot there";
+        return Err(cannot(Exit::UNAVAILABLE, why));
+    }
     let stands_in = env::current_dir().ok().filter(|current| current.starts_with(&found));
     mount_over(folder, &found).map_err(|error| {
         let why = reason(&error);

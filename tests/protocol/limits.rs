@@ -27,6 +27,32 @@ fn a_waiter_revokes_a_pause_at_its_limit() {
     tool.expect("release", "released grown=0");
 }
 
+/// Writers look for it by its path, and are let in by what they find there.
+#[test]
+fn a_pause_of_a_file_that_was_removed_or_replaced_has_no_certificate() {
+    let replace: [fn(&std::path::Path); 3] = [
+        |path| std::fs::remove_file(path).unwrap(),
+        |path| {
+            std::fs::remove_file(path).unwrap();
+            drop(stillpoint::Barrier::create(path).unwrap());
+        },
+        |path| {
+            let copy = path.with_extension("copy");
+            std::fs::copy(path, &copy).unwrap();
+            std::fs::rename(copy, path).unwrap();
+        },
+    ];
+    for replace in replace {
+        let place = Place::new();
+        let barrier = place.barrier();
+        let pause = barrier.exclusive(&mut ExclusiveOptions::default()).unwrap();
+        replace(barrier.path());
+        let error = pause.release().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Revoked, "{error}");
+        assert!(error.to_string().contains("removed or replaced"), "{error}");
+    }
+}
+
 #[test]
 fn a_pause_past_its_hold_limit_has_no_certificate_even_if_nobody_waited() {
     let place = Place::new();

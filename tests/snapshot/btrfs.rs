@@ -192,3 +192,23 @@ fn failed_data_is_kept_when_asked_for_under_a_name_of_its_own() {
     assert_eq!(scene.manifest()["kept"], image.path().join("x.failed").to_str().unwrap());
     must(Command::new("btrfs").args(["subvolume", "delete"]).arg(image.path().join("x.failed")));
 }
+
+#[test]
+fn what_is_mounted_inside_is_named_as_it_is_not_in_the_snapshot() {
+    let Some(image) = Image::btrfs() else { return };
+    let scene = Scene::new();
+    let (store, data, to) =
+        (image.path().join("store"), image.path().join("data"), image.path().join("snapshots"));
+    subvolume(&store);
+    subvolume(&data);
+    fs::create_dir(&to).unwrap();
+    let place = store.join("data");
+    fs::create_dir(&place).unwrap();
+    must(Command::new("mount").args(["--bind"]).arg(&data).arg(&place));
+    let mut command = scene.stillpoint();
+    let done = run(command.args(["snapshot", "mail", "--btrfs"]).arg(&store).arg("--to").arg(&to));
+    must(Command::new("umount").arg(&place));
+    done.assert_code(0);
+    let said = format!("is not in its snapshot: {}", place.display());
+    assert!(done.stderr.contains(&said), "{done:#?}");
+}

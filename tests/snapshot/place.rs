@@ -139,3 +139,9 @@ fn a_snapshot_keeps_the_restrictions_of_its_file_system() {
         assert!(done.stdout.starts_with("ro,nosuid,nodev,noexec"), "{done:#?}");
     }
 }
+
+#[test]
+fn the_root_folder_is_refused_as_nothing_can_be_mounted_over_it() {
+    let Some(scene) = scene() else { return };
+    show(&scene, "/", "ls /").assert_refused(69, "--at /: the root folder cannot be covered");
+}

@@ -20,7 +20,7 @@ use super::plan::{check_target, enough_space, known_folder};
 use super::provider::{Provider, Target};
 use crate::catalogue::identity::{Identity, is_subvolume};
 use crate::catalogue::manifest::Manifest;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, warn};
 use crate::tool;
 
 pub const NAME: &str = "btrfs";
@@ -76,6 +76,27 @@ impl Btrfs {
             .filter(|path| !self.subvolumes.contains(path) && !kept_inside(path));
         Ok(missing.map(|path| path.display().to_string()).collect())
     }
+
+    /// What is mounted inside the subvolume is not in its snapshot. That is no error, as it is so with the
+    /// root of most machines, but who takes it for the store shall know.
+    fn warn_of_mounts(&self, subvolume: &Path, target: &Path, mounts: &Mounts) {
+        let missed = |place: &&Path| {
+            !self.subvolumes.iter().any(|named| named == place) && !target.starts_with(place)
+        };
+        let missed: Vec<String> = mounts
+            .disks_below(subvolume)
+            .filter(missed)
+            .map(|place| place.display().to_string())
+            .collect();
+        if !missed.is_empty() {
+            warn(&format!(
+                "{}: what is mounted inside it is not in its snapshot: {}; name a subvolume with --btrfs \
+                 too, or use --copy",
+                subvolume.display(),
+                missed.join(", ")
+            ));
+        }
+    }
 }
 
 impl Provider for Btrfs {
@@ -113,6 +134,7 @@ impl Provider for Btrfs {
                 );
                 return Err(Failure::new(Exit::CANNOT_CREATE, message));
             }
+            self.warn_of_mounts(subvolume, &target.folder, mounts);
             let missing = self.missing(subvolume, &target.folder)?;
             if !missing.is_empty() {
                 let message = format!(

@@ -105,8 +105,20 @@ impl Mounts {
 
     /// A place below a path where something else is mounted.
     pub fn below(&self, path: &Path) -> Option<&Path> {
-        let mut below = self.on(self.way(path).last().copied()).map(|mount| mount.target.as_path());
-        below.find(|target| *target != path && target.starts_with(path))
+        self.all_below(path).map(|mount| mount.target.as_path()).next()
+    }
+
+    /// The places below a path where something is mounted that lies on a disk: what a system mounts in
+    /// memory is no part of a store.
+    pub fn disks_below(&self, path: &Path) -> impl Iterator<Item = &Path> {
+        let is_disk =
+            |mount: &&Mount| mount.source.as_ref().is_some_and(|source| source.starts_with("/dev"));
+        self.all_below(path).filter(is_disk).map(|mount| mount.target.as_path())
+    }
+
+    fn all_below(&self, path: &Path) -> impl Iterator<Item = &Mount> {
+        let below = self.on(self.way(path).last().copied());
+        below.filter(move |mount| mount.target != path && mount.target.starts_with(path))
     }
 
     /// The same, or the path itself if that is such a place.
