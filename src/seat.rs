@@ -12,7 +12,7 @@
 //!
 //! ```text
 //!   enter   copy = odd | word = odd, fence, gate open? | settled = odd, copy still odd? | depth = 1
-//!   leave   depth = 0 | copy = even | word = even, fence, gate closed?
+//!   leave   depth = 0 | copy = even | settled = even | word = even, fence, gate closed?
 //! ```
 //!
 //! A handler that finds depth 0 and the copy odd struck in the middle. If the copy is the settled one,
@@ -21,6 +21,13 @@
 //! the handler takes the word back and goes on as if nothing had been there; enter finds the copy
 //! changed, and starts over. In leave the copy goes first: from then on a handler only sees to it that
 //! the word is even before it waits, and the word that leave stores once more is an even one.
+//!
+//! Numbers come again: a handler that strikes between enter's look at the copy and its first store takes a
+//! whole share of the number that enter then uses, and an enter that takes its word back after a handler
+//! has left sets the copy back behind that one's. So the settled word lasts as long as the share: who
+//! leaves, and who starts over, unsettles it. Else a later handler would take the number of a share that
+//! has ended for one that found the gate open, and stand under a word that is not published or is taken
+//! back already, in the middle of a pause.
 //!
 //! # Safety
 //!
@@ -53,7 +60,7 @@ pub(crate) struct Seat {
     depth: AtomicU32,
     /// The slot's word as this thread last set it.
     copy: AtomicU32,
-    /// The odd word that last found the gate open.
+    /// The odd word that found the gate open; even: none has since the last share ended.
     settled: AtomicU32,
     /// 1: the thread was let in by a wake-up and passes one on when it leaves.
     readmitted: AtomicU32,
@@ -303,7 +310,9 @@ impl Seat {
     #[inline(never)]
     fn start_over(&self) {
         // The word is odd again if the handler struck between the two stores of `publish`.
-        self.gate().retract(self.word(), self.copy.load(Ordering::Relaxed));
+        let even = self.copy.load(Ordering::Relaxed);
+        self.settled.store(even, Ordering::Relaxed);
+        self.gate().retract(self.word(), even);
     }
 
     /// Takes a published word back.
@@ -332,6 +341,9 @@ impl Seat {
         self.copy.store(even, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         step("leave: copied");
+        self.settled.store(even, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        step("leave: unsettled");
         let generation = self.gate().leave(self.word(), even);
         (generation | self.readmitted.load(Ordering::Relaxed)) & 1 != 0
     }
@@ -420,6 +432,44 @@ mod tests {
         scene.word.store(odd, Ordering::Relaxed);
         assert!(!scene.seat.settle(odd));
         assert_eq!(scene.words(), (4, 4, 0));
+    }
+
+    #[test]
+    fn a_number_that_a_handler_has_used_is_not_settled_for_the_next() {
+        // Struck after the number was chosen, and before the first store.
+        let scene = scene();
+        let odd = scene.seat.next_odd();
+        scene.share();
+        scene.seat.copy.store(odd, Ordering::Relaxed);
+        assert!(!scene.seat.interrupt(), "nothing is published");
+        assert_eq!(scene.words(), (2, 2, 0));
+    }
+
+    #[test]
+    fn a_word_that_is_taken_back_after_a_handler_is_not_settled_when_it_comes_again() {
+        let scene = scene();
+        let odd = scene.seat.next_odd();
+        scene.seat.publish(odd);
+        // In the middle of taking it back.
+        assert!(!scene.seat.interrupt());
+        scene.share();
+        scene.seat.retract(odd);
+        let again = scene.seat.next_odd();
+        scene.seat.publish(again);
+        scene.gate.retract(&scene.word, again.wrapping_add(1));
+        assert!(!scene.seat.interrupt(), "its word is even");
+        assert!(!is_inside(scene.word.load(Ordering::Relaxed)));
+    }
+
+    #[test]
+    fn who_starts_over_leaves_nothing_settled() {
+        let scene = scene();
+        let odd = scene.seat.next_odd();
+        scene.seat.publish(odd);
+        assert!(!scene.seat.interrupt());
+        assert!(!scene.seat.settle(odd));
+        scene.seat.copy.store(odd, Ordering::Relaxed);
+        assert!(!scene.seat.interrupt(), "nothing is published");
     }
 
     #[test]
