@@ -125,6 +125,32 @@ fn the_folders_are_made_at_start() {
     assert!(root.join("run/stillpoint").is_dir() && root.join("var/lib/stillpoint").is_dir());
 }
 
+#[test]
+fn barriers_do_not_age() {
+    if !is_there("barriers_do_not_age", "systemd-tmpfiles") {
+        return;
+    }
+    let place = Place::new();
+    let root = place.path("root");
+    let ageing = place.path("z.conf");
+    let folders = ["run/stillpoint", "run/user/1000/stillpoint", "run/other"];
+    let ages = "e /run/* - - - m:1m\ne /run/user/*/* - - - m:1m\n";
+    fs::write(&ageing, ages).unwrap();
+    for folder in folders {
+        fs::create_dir_all(root.join(folder)).unwrap();
+        let barrier = fs::File::create(root.join(folder).join("mail.barrier")).unwrap();
+        barrier.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    let mut tmpfiles = place.program("systemd-tmpfiles");
+    tmpfiles.args(["--clean", "--root"]).arg(&root);
+    let done = finish({
+        tmpfiles.arg(folder().join("stillpoint.conf")).arg(&ageing);
+        tmpfiles
+    });
+    let left = folders.map(|folder| root.join(folder).join("mail.barrier").exists());
+    assert_eq!((done.code(), left), (0, [true, true, false]), "{done:?}");
+}
+
 const BARRIER: &str = "stillpoint@.service";
 const SNAPSHOT: &str = "stillpoint-snapshot@.service";
 
