@@ -268,7 +268,8 @@ pub(crate) fn make_anew(path: &Path) -> String {
 pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
     let size = file.metadata().map_err(|source| Error::system("fstat", path, source))?.len();
     if size == 0 {
-        return Err(Error::not_a_barrier(path, "it is empty"));
+        let reason = format!("it is empty; `stillpoint create {}` makes one of it", named(path));
+        return Err(Error::not_a_barrier(path, reason));
     }
     let mut bytes = [0; HEADER_WORDS * 4];
     match file.read_exact_at(&mut bytes, 0) {

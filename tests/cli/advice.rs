@@ -179,6 +179,11 @@ fn what_is_no_barrier_is_not_advised_to_be_removed() {
     cut.assert_complaint(66, &["stop who uses it, remove it, and use "]);
     fs::remove_file(path).unwrap();
     assert_eq!(follow(&place, &cut).code(), 0);
+    // As flock(1) leaves one.
+    fs::write(path, "").unwrap();
+    let empty = place.run(["run", path, "true"]);
+    empty.assert_complaint(66, &["it is empty; "]);
+    assert_eq!(follow(&place, &empty).code(), 0);
 }
 
 #[test]
