@@ -289,6 +289,29 @@ mod tests {
         assert_eq!((word.load(Ordering::Relaxed), barrier.depth()), (2, 0));
     }
 
+    /// One handler strikes while enter takes its word back, another when enter has chosen the number that
+    /// the first has used and takes that back too; then the pause is granted, before enter says so.
+    #[test]
+    fn a_handler_that_strikes_again_is_not_inside_in_a_pause() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        drop(barrier.shared().unwrap());
+        let seat = barrier.seat().unwrap();
+        let attachment = barrier.inner.attached().unwrap();
+        let word = &attachment.slot(seat.slot()).word;
+        let refused = seat.next_odd();
+        seat.publish(refused);
+        drop(barrier.shared().unwrap());
+        seat.retract(refused);
+        let again = seat.next_odd();
+        seat.publish(again);
+        attachment.gate().retract(word, again.wrapping_add(1));
+        let tool = Barrier::open(barrier.path()).unwrap();
+        let pause = tool.exclusive(&mut Default::default()).unwrap();
+        assert!(matches!(barrier.try_shared(), Err(Error::WouldBlock { .. })));
+        pause.release().unwrap();
+    }
+
     #[test]
     fn one_that_has_waited_owes_a_wake_up() {
         let folder = tempfile::tempdir().unwrap();
