@@ -126,7 +126,7 @@ fn zombies_of_others_are_not_waited_for() {
     command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "python3", "-c", script]);
     let trace = place.path("trace");
     command.args(["strace", "-qq", "-e", "trace=kill", "-o"]).arg(&trace);
-    command.args([STILLPOINT, "run", "-x", "--hold", "0.3", "mail", "sh", "-c"]);
+    command.args([STILLPOINT, "run", "-x", "--hold", "1", "mail", "sh", "-c"]);
     command.arg("(sleep 60 &); (sleep 60 &); sleep 60");
     let outcome = finish(command);
     assert_eq!(outcome.stdout.trim(), "3", "orphans that nobody reaped: {outcome:?}");
