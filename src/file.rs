@@ -33,8 +33,10 @@ impl Identity {
 pub(crate) fn identity_at(path: &Path) -> Result<Option<Identity>, Error> {
     match fs::symlink_metadata(path) {
         Ok(meta) => Ok(Some(Identity::of(&meta))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::system("lstat", path, source)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+            _ => Err(Error::system("lstat", path, error)),
+        },
     }
 }
 

@@ -129,7 +129,9 @@ fn zombies_of_others_are_not_waited_for() {
     command.args([STILLPOINT, "run", "-x", "--hold", "1", "mail", "sh", "-c"]);
     command.arg("(sleep 60 &); (sleep 60 &); sleep 60");
     let outcome = finish(command);
-    assert_eq!(outcome.stdout.trim(), "3", "orphans that nobody reaped: {outcome:?}");
+    // The third is the shell's own child, if that did not outlive it.
+    let unreaped = outcome.stdout.trim();
+    assert!(["2", "3"].contains(&unreaped), "orphans that nobody reaped: {outcome:?}");
     let trace = std::fs::read_to_string(trace).unwrap();
     assert!(trace.contains("SIGTERM"), "{trace}");
     assert!(!trace.contains("SIGKILL"), "killed what had ended: {trace}");
