@@ -145,7 +145,9 @@ fn judge(manifest: &Manifest) {
         let folder = path.parent().expect("data stands in a folder");
         assert!(folder.is_absolute(), "{manifest:?}");
         assert_eq!(path.file_name(), Some(name.as_ref()), "{manifest:?}");
-        assert_eq!(*partial, folder.join(format!(".{name}.partial")), "{manifest:?}");
+        assert_eq!(partial.parent(), Some(folder), "{manifest:?}");
+        let hidden = partial.file_name().expect("it has a name").to_string_lossy();
+        assert!(is_temporary(&hidden, &format!(".{name}")), "{manifest:?}");
     }
     if let Some(kept) = &manifest.kept {
         let folder = path.as_deref().and_then(Path::parent).expect("it had a place of its own");
@@ -161,7 +163,7 @@ fn judge(manifest: &Manifest) {
         assert!(!origin.starts_with('-') && origin.chars().all(allowed), "{manifest:?}");
         assert!(!name.is_empty() && name.chars().all(allowed), "{manifest:?}");
         assert!(origin.contains('/') || manifest.provider == "zfs", "{manifest:?}");
-        assert_eq!(volume.partial, format!("{}.partial", volume.name));
+        assert!(is_temporary(&volume.partial, &volume.name), "{manifest:?}");
         let failed = |kept: &String| {
             ["failed", "revoked"].iter().any(|how| *kept == format!("{}.{how}", volume.name))
         };
@@ -171,6 +173,17 @@ fn judge(manifest: &Manifest) {
     let again = Manifest::parse(&text).expect("we wrote it");
     assert_eq!(again.to_json(), text);
     assert_eq!(again.status, manifest.status);
+}
+
+/// With or without sixteen digits of its own.
+fn is_temporary(partial: &str, name: &str) -> bool {
+    let rest = partial.strip_prefix(name).and_then(|rest| rest.strip_suffix(".partial"));
+    rest.is_some_and(|rest| {
+        let digits = rest.strip_prefix('.').unwrap_or_default();
+        rest.is_empty()
+            || digits.len() == 16
+                && digits.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    })
 }
 
 fn own_manifest(own: &Own<'_>) {

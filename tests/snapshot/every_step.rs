@@ -61,8 +61,17 @@ const IDLE: &[&str] = &[
 ];
 
 /// Calls that take space.
-const TAKING: &[&str] =
-    &["fsync", "ftruncate", "mkdir", "openat", "rename", "renameat2", "syncfs", "write"];
+const TAKING: &[&str] = &[
+    "fsync",
+    "ftruncate",
+    "mkdir",
+    "openat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "syncfs",
+    "write",
+];
 
 /// The same that read or open for reading too: those that fail once stay so only by themselves.
 const ONCE: &str = "openat";
@@ -373,8 +382,10 @@ fn each_step_is_durable_before_the_next() {
     let manifest = ["text synced", "manifest named", "catalogue synced"];
     let data = ["data synced"];
     let publish = ["data named", "target synced"];
-    // Begun; the pre-sync, the copy and its sync; certified; published; complete.
-    let expected = [&manifest[..], &data, &data, &manifest, &publish, &manifest].concat();
+    // Begun, twice, as the folder is known then; the pre-sync, the copy and its sync; certified; published;
+    // complete.
+    let begun = [manifest, manifest].concat();
+    let expected = [&begun[..], &data, &data, &manifest, &publish, &manifest].concat();
     assert_eq!(steps, expected);
 
     let pruning = Pruning { taking: Taking { btrfs: None }, full: false };
@@ -392,9 +403,9 @@ fn durable_step(call: &Call) -> Option<&'static str> {
         "fsync" if about("/catalog>") => Some("catalogue synced"),
         "fsync" if about("/snapshots>") => Some("target synced"),
         "syncfs" => Some("data synced"),
-        "rename" if about(".json.new") => Some("manifest named"),
+        "renameat" if about(".json.new") => Some("manifest named"),
         "renameat2" => Some("data named"),
-        "unlink" if about(".json") => Some("manifest removed"),
+        "unlinkat" if about(".json") => Some("manifest removed"),
         _ => None,
     }
 }

@@ -25,6 +25,11 @@ impl Image {
         Image::mounted("ext4", 32 << 20, &["mkfs.ext4", "-q"])
     }
 
+    /// As small ones, and many old ones, are: without room for the time of birth.
+    pub fn ext4_without_births() -> Option<Image> {
+        Image::mounted("ext4", 32 << 20, &["mkfs.ext4", "-q", "-I", "128"])
+    }
+
     /// A tmpfs of this many kibibytes.
     pub fn tmpfs(kibibytes: u32) -> Option<Image> {
         let image = Image::folder("a small tmpfs")?;

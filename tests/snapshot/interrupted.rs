@@ -18,7 +18,7 @@ fn copying(scene: &Scene) -> Running {
         fs::read_to_string(scene.path("bin/pid")).is_ok_and(|pid| pid.ends_with('\n'))
     });
     assert!(scene.is_closed());
-    assert_eq!(scene.snapshots(), [".x.partial"]);
+    assert_eq!(scene.snapshots(), [scene.partial_name("x")]);
     assert_eq!(scene.manifest()["status"], "begun");
     snapshot
 }
@@ -98,7 +98,7 @@ fn after_sigkill_in_the_pause_writers_go_on_and_the_next_run_cleans_up() {
 
     // The copy has outlived the tool: what it still writes to is not taken away from it.
     scene.snapshot(["mail", "--name", "y", "--", "true"]).assert_code(0);
-    assert_eq!(scene.snapshots(), [".x.partial"]);
+    assert_eq!(scene.snapshots(), [scene.partial_name("x")]);
     assert_eq!(scene.manifests()[0]["status"], "begun");
 
     let copy = copy_process(&scene);
@@ -122,7 +122,7 @@ fn a_certified_snapshot_whose_run_died_before_the_rename_is_completed() {
     let mut manifest = scene.manifest();
     manifest["status"] = "certified".into();
     fs::write(scene.path("catalog/x.json"), manifest.to_string()).unwrap();
-    fs::rename(scene.path("snapshots/x"), scene.path("snapshots/.x.partial")).unwrap();
+    fs::rename(scene.path("snapshots/x"), scene.partial("x")).unwrap();
 
     scene.snapshot(["mail", "--name", "y", "--", "true"]).assert_code(0);
     assert_eq!(scene.snapshots(), ["x"]);

@@ -86,7 +86,7 @@ fn a_snapshot_whose_pause_was_revoked_is_never_complete() {
         ),
     );
     let snapshot = start(&mut scene.copy(&["--hold", "60", "--name", "x"]));
-    wait_for("copy", || scene.path("snapshots/.x.partial/letter").exists());
+    wait_for("copy", || scene.snapshots().len() == 1 && scene.partial("x").join("letter").exists());
     // What a waiting writer does when the holder has overstayed: the next even generation.
     let file = File::options().read(true).write(true).open(scene.barrier_file("mail")).unwrap();
     let mut generation = [0; 4];

@@ -161,11 +161,11 @@ fn data_that_cannot_be_removed_is_kept_in_mind() {
     scene.take("a");
     scene.take("b");
     // Something else has the temporary name.
-    let partial = scene.path("snapshots/.a.partial");
+    let partial = scene.partial("a");
     fs::create_dir(&partial).unwrap();
     let done = scene.verb(["prune", "--keep", "1"]);
     done.assert_refused(71, "a: cannot be removed");
-    assert!(done.stderr.contains(".a.partial: something else is in the way"), "{done:?}");
+    assert!(done.stderr.contains(".partial: something else is in the way"), "{done:?}");
     assert_eq!(scene.latest(&["--any"]).as_deref(), Some("b"));
     assert_eq!(scene.manifests()[0]["status"], "pruning");
     scene.verb(["use", "a", "--", "true"]).assert_refused(66, "is being removed");

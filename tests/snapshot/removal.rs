@@ -148,7 +148,7 @@ fn what_is_mounted_in_what_is_left_of_one_is_found_too() {
         for part in ["home", ""] {
             let taken = Taken::by("--copy", None);
             let live = Live::new(&taken.scene);
-            let partial = taken.to.join(".mounted.partial");
+            let partial = taken.scene.partial("mounted");
             fs::rename(taken.to.join("mounted"), &partial).unwrap();
             taken.scene.edit("mounted", |manifest| manifest["status"] = status.into());
             let place: PathBuf = partial.join(part).components().collect();
@@ -180,8 +180,9 @@ fn the_walk_itself_stops_at_a_mount() {
         for part in ["home", "home/inner", "home/inner/letter"] {
             let taken = Taken::by("--copy", None);
             let live = Live::new(&taken.scene);
-            let place = taken.to.join(".mounted.partial").join(part);
-            fs::rename(taken.to.join("mounted"), taken.to.join(".mounted.partial")).unwrap();
+            let partial = taken.scene.partial("mounted");
+            let place = partial.join(part);
+            fs::rename(taken.to.join("mounted"), &partial).unwrap();
             taken.scene.edit("mounted", |manifest| manifest["status"] = "pruning".into());
             let source = match place.is_file() {
                 true => live.folder.join("precious"),
@@ -228,18 +229,15 @@ fn a_subvolume_in_a_copy_is_left() {
     let Some(image) = Image::btrfs() else { return };
     let taken = Taken::by("--reflink", Some(image));
     let inner = taken.to.join("first/home/inner/work");
+    let partial = taken.scene.partial("first");
     subvolume(&inner);
     fs::write(inner.join("precious"), "text").unwrap();
     let done = taken.prune();
     assert_eq!(done.code, Some(71), "{done:#?}");
     assert!(done.stderr.contains("home/inner/work: is another file system or subvolume"));
-    assert!(taken.to.join(".first.partial/home/inner/work/precious").exists());
-    assert_eq!(names(&taken.to), [".first.partial", "newest"]);
-    must(
-        Command::new("btrfs")
-            .args(["subvolume", "delete"])
-            .arg(taken.to.join(".first.partial/home/inner/work")),
-    );
+    assert!(partial.join("home/inner/work/precious").exists());
+    assert_eq!(names(&taken.to), [&taken.scene.partial_name("first"), "newest"]);
+    must(Command::new("btrfs").args(["subvolume", "delete"]).arg(partial.join("home/inner/work")));
     taken.prune().assert_code(0);
     assert_eq!(names(&taken.to), ["newest"]);
 }
@@ -264,7 +262,7 @@ fn a_folder_that_is_swapped_meanwhile_leads_nowhere() {
         wait_for("delayed call", || {
             fs::read_to_string(&log).unwrap_or_default().matches("openat2(").count() == call
         });
-        let place = taken.to.join(".first.partial").join(swapped);
+        let place = taken.scene.partial("first").join(swapped);
         fs::rename(&place, live.folder.join("moved")).unwrap();
         symlink(&live.folder, &place).unwrap();
         let done = pruning.wait();

@@ -2,6 +2,7 @@
 //! removed in its stead.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -61,6 +62,33 @@ fn a_copy_that_was_moved_away_is_not_what_has_its_place() {
     make_another(&new);
     assert_left_alone(&scene, "old", &new);
     assert!(is_whole(&new));
+}
+
+/// Where the new folder has the inode of the old one, and neither has a time of birth.
+#[test]
+fn a_copy_is_told_from_a_folder_with_its_inode() {
+    let Some(image) = Image::ext4_without_births() else { return };
+    let scene = Scene::new();
+    let take = |name: &str| {
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--hold", "10", "--min-open", "0", "--name", name]);
+        command.arg("--copy").arg(scene.path("store")).arg("--to").arg(image.path());
+        run(&mut command).assert_code(0);
+        image.path().join(name)
+    };
+    take("old");
+    let new = take("new");
+    let inode = || fs::metadata(&new).unwrap().ino();
+    let before = inode();
+    fs::remove_dir_all(&new).unwrap();
+    fs::create_dir(&new).unwrap();
+    assert_eq!(inode(), before, "it tells nothing if it is another one anyway");
+    fs::write(new.join("precious"), "text").unwrap();
+    assert_left_alone(&scene, "old", &new);
+    assert!(is_whole(&new));
+    let image = image.remount();
+    assert_eq!(scene.latest(&[]).as_deref(), Some("old"));
+    drop(image);
 }
 
 #[test]
@@ -150,7 +178,7 @@ fn the_data_is_the_same_after_a_remount() {
 fn the_run_after_one_that_died_finishes_only_its_own_data() {
     let scene = Scene::new();
     let new = scene.take("new");
-    let partial = scene.path("snapshots/.new.partial");
+    let partial = scene.partial("new");
     for at in [&partial, &new] {
         scene.edit("new", |manifest| manifest["status"] = "certified".into());
         let _ = fs::rename(&new, scene.path("moved"));

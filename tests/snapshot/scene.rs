@@ -182,6 +182,18 @@ impl Scene {
         manifests
     }
 
+    /// Where the data of this snapshot is, or was, until it is complete.
+    pub fn partial(&self, name: &str) -> PathBuf {
+        let file = self.path("catalog").join(format!("{name}.json"));
+        let manifest: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        manifest["partial"].as_str().expect("it is a folder").into()
+    }
+
+    /// The same, without the folder.
+    pub fn partial_name(&self, name: &str) -> String {
+        self.partial(name).file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
     /// The only manifest there is.
     pub fn manifest(&self) -> Value {
         let mut manifests = self.manifests();

@@ -4,15 +4,22 @@
 //! A file system keeps when a folder was born, and no program can set that; a btrfs subvolume, whose
 //! root was born with the first of its line, has a number that is given out once. Both are the same
 //! after a remount and in the next boot, which device numbers are not, nor everywhere inode numbers.
-//! Where a file system keeps neither, the path has to do.
+//!
+//! Some keep no births, as an ext4 of 128-byte inodes, and give an inode number out again at once. A file
+//! handle there has the number and how often it was given out, and is what a server of NFS knows a file by.
+//! Where a file system has neither for more than one mount (FUSE, for one), the path has to do.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::libc::{O_NOFOLLOW, O_PATH};
-use nix::sys::statfs::{BTRFS_SUPER_MAGIC, fstatfs};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::statfs::{
+    BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, FsType, XFS_SUPER_MAGIC, fstatfs,
+};
 use nix::sys::statvfs::fstatvfs;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +35,9 @@ pub struct Identity {
     pub part: PathBuf,
     /// When it was made, if the file system keeps that.
     pub born: Option<String>,
+    /// Its file handle, if the file system keeps no births but the same handles from mount to mount.
+    #[serde(default)]
+    pub handle: Option<String>,
     /// Of a btrfs subvolume: the file system's UUID and the subvolume's number, as statfs(2) has them.
     pub subvolume: Option<String>,
 }
@@ -47,7 +57,12 @@ pub enum Presence {
 impl Identity {
     /// Of a folder or subvolume that was just made.
     pub fn of_whole(place: &Path) -> io::Result<Vec<Identity>> {
-        Ok(vec![Identity::of(&open(place)?, Path::new(""))?])
+        Ok(vec![Identity::of_open(&open(place)?)?])
+    }
+
+    /// Of one that is open.
+    pub fn of_open(folder: &File) -> io::Result<Identity> {
+        Identity::of(folder, Path::new(""))
     }
 
     /// Of a subvolume, or of a folder of them and of each.
@@ -66,9 +81,11 @@ impl Identity {
     /// Of what is open.
     fn of(file: &File, part: &Path) -> io::Result<Identity> {
         let found = file.metadata()?;
+        let born = found.created().ok().map(timestamp);
         Ok(Identity {
             part: part.to_owned(),
-            born: found.created().ok().map(timestamp),
+            handle: if born.is_none() { handle(file)? } else { None },
+            born,
             subvolume: match found.is_dir() && found.ino() == SUBVOLUME_ROOT {
                 true => subvolume(file)?,
                 false => None,
@@ -80,7 +97,8 @@ impl Identity {
     pub fn is_of(&self, file: &File) -> io::Result<bool> {
         let found = Identity::of(file, &self.part)?;
         let same_birth = self.born.is_none() || found.born.is_none() || self.born == found.born;
-        Ok(same_birth && self.subvolume == found.subvolume)
+        let same_handle = self.handle.is_none() || self.handle == found.handle;
+        Ok(same_birth && same_handle && self.subvolume == found.subvolume)
     }
 
     /// Is it in the folder of the snapshot, or that folder?
@@ -134,13 +152,30 @@ impl Presence {
 
 /// Is it the root of a btrfs subvolume?
 pub fn is_subvolume(path: &Path) -> bool {
-    let found = open(path).and_then(|file| Identity::of(&file, Path::new("")));
+    let found = open(path).and_then(|file| Identity::of_open(&file));
     found.is_ok_and(|found| found.subvolume.is_some())
 }
 
 /// The file itself, whatever it is, without as much as permission to read it.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(O_PATH | O_NOFOLLOW).open(path)
+}
+
+/// Those whose handles are in the inode on disk: the same after a remount, another one for another file.
+const KEEP_HANDLES: [FsType; 3] = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, F2FS_SUPER_MAGIC];
+
+/// The handle of name_to_handle_at(2); `None` on another file system. The kernel shows it of what is watched
+/// too, in the descriptor of the watch.
+fn handle(file: &File) -> io::Result<Option<String>> {
+    if !KEEP_HANDLES.contains(&fstatfs(file)?.filesystem_type()) {
+        return Ok(None);
+    }
+    let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    let itself = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    watch.add_watch(&itself, AddWatchFlags::IN_DELETE_SELF)?;
+    let shown = fs::read_to_string(format!("/proc/self/fdinfo/{}", watch.as_fd().as_raw_fd()))?;
+    let handle = shown.split_whitespace().find_map(|word| word.strip_prefix("f_handle:"));
+    Ok(handle.map(str::to_owned))
 }
 
 /// What the kernel tells subvolumes apart by; `None` on another file system.

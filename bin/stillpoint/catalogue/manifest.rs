@@ -10,6 +10,7 @@
 //! A reader needs nothing but a JSON parser: every field is always present, with `null` for what
 //! is not known, times are RFC 3339 in UTC and lengths are milliseconds.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use super::age::Moment;
 use super::clock::ClockRecord;
 use super::identity::{Identity, Presence};
 use super::origin::Origin;
+use super::partial::{is_partial, is_unique};
 use super::record::{BarrierRecord, DirtyRecord, ForeignRecord, PauseRecord, WriterRecord};
 use super::volume::{System, Volume};
 use crate::seconds::{milliseconds, timestamp};
@@ -81,9 +83,13 @@ pub struct Manifest {
     pub partial: Option<PathBuf>,
     /// Where the data of a failed one was kept when that was asked for.
     pub kept: Option<PathBuf>,
-    /// What the data in a folder is known by since it was certified, or kept: of all its parts.
+    /// What the data in a folder is known by: the folder as soon as it was made, before anything is in it;
+    /// since it was certified, or kept, all its parts.
     #[serde(default)]
     pub identity: Vec<Identity>,
+    /// The folder that it was begun in: a copy of this manifest elsewhere is not what a run holds.
+    #[serde(default)]
+    pub catalog: Option<Identity>,
     /// What it is instead of a folder.
     #[serde(default)]
     pub volumes: Vec<Volume>,
@@ -130,6 +136,7 @@ impl Manifest {
             partial: None,
             kept: None,
             identity: Vec::new(),
+            catalog: None,
             volumes: Vec::new(),
             barriers: Vec::new(),
             foreign: Vec::new(),
@@ -209,12 +216,21 @@ impl Manifest {
     pub fn has_part(&self, place: &Path) -> bool {
         let name = place.file_name();
         let known = |identity: &&Identity| Some(identity.part.as_os_str()) == name;
+        let is_source = |source: &PathBuf| source.file_name() == name;
         self.identity.is_empty()
+            // Only the folder was known when the run ended.
+            || self.identity.len() == 1 && self.sources.iter().any(is_source)
             || self
                 .identity
                 .iter()
                 .find(known)
                 .is_some_and(|part| part.is_at(place) == Presence::There)
+    }
+
+    /// Has the temporary name of its data a part that nobody else could know?
+    pub fn has_unique_partial(&self) -> bool {
+        let name = self.partial.as_deref().and_then(Path::file_name).and_then(OsStr::to_str);
+        name.is_some_and(|name| is_unique(name, &format!(".{}", self.name)))
     }
 
     /// Where a program finds it; nothing if only its command knows.
@@ -315,10 +331,9 @@ impl Manifest {
     fn names_its_own_data(&self) -> bool {
         // An empty name, or a way to another folder, would make every path end with it.
         let is_plain = Path::new(&self.name).file_name() == Some(self.name.as_ref());
-        let place = |path: &Option<PathBuf>, name: String| {
-            path.as_ref().map(|path| {
-                (path.is_absolute() && path.ends_with(name), path.parent().map(Path::to_owned))
-            })
+        let hidden = format!(".{}", self.name);
+        let is_partial = |path: &Path| {
+            path.file_name().and_then(OsStr::to_str).is_some_and(|name| is_partial(name, &hidden))
         };
         let is_kept = |path: &Path| {
             let names = ["failed", "revoked"]
@@ -332,13 +347,15 @@ impl Manifest {
             };
             return self.path.is_none() && self.partial.is_none() && system.is_some_and(ours);
         }
-        match (
-            place(&self.path, self.name.clone()),
-            place(&self.partial, format!(".{}.partial", self.name)),
-        ) {
+        match (&self.path, &self.partial) {
             (None, None) => self.kept.is_none(),
-            (Some((true, path)), Some((true, partial))) => {
-                is_plain && path == partial && self.path.as_deref().is_some_and(is_kept)
+            (Some(path), Some(partial)) => {
+                is_plain
+                    && path.is_absolute()
+                    && path.ends_with(&self.name)
+                    && is_partial(partial)
+                    && path.parent() == partial.parent()
+                    && is_kept(path)
             }
             _ => false,
         }
@@ -369,6 +386,8 @@ mod tests {
             Manifest::parse(&manifest.to_json()).is_ok()
         };
         assert!(believed("a", "/to/a", "/to/.a.partial"));
+        assert!(believed("a", "/to/a", "/to/.a.0123456789abcdef.partial"));
+        assert!(!believed("a", "/to/a", "/to/.a.b.partial"));
         assert!(!believed("a", "/to/b", "/to/.a.partial"));
         assert!(!believed("a", "/to/a", "/from/.a.partial"));
         assert!(!believed("", "/srv/mail", "/srv/..partial"));

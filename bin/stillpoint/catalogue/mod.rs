@@ -13,9 +13,11 @@
 
 pub mod age;
 pub mod clock;
+pub mod directory;
 pub mod identity;
 pub mod manifest;
 pub mod origin;
+pub mod partial;
 pub mod pin;
 pub mod reading;
 pub mod record;
@@ -23,16 +25,17 @@ pub mod retention;
 pub mod series;
 pub mod volume;
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2};
 use nix::unistd::{AccessFlags, access};
 
+use self::directory::Directory;
 use self::manifest::{Manifest, Status};
 use self::reading::{open_record, require_regular, text};
 use crate::folder;
@@ -62,7 +65,7 @@ pub enum Claim {
 /// One manifest, locked by this process.
 #[derive(Debug)]
 pub struct Entry {
-    folder: PathBuf,
+    folder: Directory,
     name: String,
     /// Keeps the lock.
     file: File,
@@ -122,20 +125,22 @@ impl Catalogue {
     /// `AlreadyExists` when the name is taken.
     pub fn begin(&self, manifest: &mut Manifest) -> io::Result<Entry> {
         let name = manifest.name.clone();
-        let mut aside = lock_aside(&self.folder, &name)?;
+        let folder = Directory::open(&self.folder)?;
+        let mut aside = lock_aside(&folder, &name)?;
         let begun = (|| {
             if self.is_taken(&name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            let _turn = take_turn(&self.folder)?;
+            let _turn = take_turn(&folder)?;
             manifest.sequence = self.read()?.next_sequence();
-            publish(&mut aside, &self.folder, &name, manifest)
+            manifest.catalog = Some(folder.identity()?);
+            publish(&mut aside, &folder, &name, manifest)
         })();
         if let Err(error) = begun {
-            let _ = fs::remove_file(aside_path(&self.folder, &name));
+            let _ = folder.remove(&aside_name(&name));
             return Err(error);
         }
-        Ok(Entry { folder: self.folder.clone(), name, file: aside })
+        Ok(Entry { folder, name, file: aside })
     }
 
     /// The snapshots whose tool ended without finishing them, locked by us now.
@@ -154,20 +159,20 @@ impl Catalogue {
 
     /// Locks a manifest that is still as it is wanted.
     pub fn claim(&self, name: &str, wanted: impl Fn(&Manifest) -> bool) -> io::Result<Claim> {
-        let path = manifest_path(&self.folder, name);
-        let file = match open_record(&path) {
+        let folder = Directory::open(&self.folder)?;
+        let file = match open_record(&manifest_path(&self.folder, name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claim::Changed),
             opened => opened?,
         };
         if !try_lock(&file)? {
             return Ok(Claim::Busy);
         }
-        if !leads_to(&path, &file)? {
+        if !folder.leads_to(&manifest_name(name), &file)? {
             return Ok(Claim::Changed);
         }
         match Manifest::parse(&text(&file)?) {
             Ok(manifest) if manifest.name == name && wanted(&manifest) => {
-                let entry = Entry { folder: self.folder.clone(), name: name.to_owned(), file };
+                let entry = Entry { folder, name: name.to_owned(), file };
                 Ok(Claim::Ours(entry, Box::new(manifest)))
             }
             _ => Ok(Claim::Changed),
@@ -203,8 +208,8 @@ impl Entry {
 
     /// Takes the manifest out of the catalogue, for good when this returns.
     pub fn remove(&self) -> io::Result<()> {
-        fs::remove_file(self.path())?;
-        sync_folder(&self.folder)
+        self.folder.remove(&manifest_name(&self.name))?;
+        self.folder.sync()
     }
 
     /// What holds the lock; a child that inherits it keeps the manifest locked.
@@ -213,24 +218,39 @@ impl Entry {
     }
 
     pub fn path(&self) -> PathBuf {
-        manifest_path(&self.folder, &self.name)
+        manifest_path(self.folder.path(), &self.name)
+    }
+
+    /// Is it in the folder that it was begun in, and no copy? Nobody can tell what a run does whose lock is
+    /// on another file.
+    pub fn is_in_its_place(&self, manifest: &Manifest) -> io::Result<bool> {
+        manifest.catalog.as_ref().map_or(Ok(true), |begun_in| self.folder.is(begun_in))
+    }
+
+    /// Where the catalogue is by now, if it was moved; `None` within, if it was removed.
+    pub fn moved_to(&self) -> Option<Option<PathBuf>> {
+        self.folder.moved_to()
     }
 }
 
 const ASIDE: &str = ".json.new";
 
-fn manifest_path(folder: &Path, name: &str) -> PathBuf {
-    folder.join(format!("{name}.json"))
+fn manifest_name(name: &str) -> String {
+    format!("{name}.json")
 }
 
-fn aside_path(folder: &Path, name: &str) -> PathBuf {
-    folder.join(format!(".{name}{ASIDE}"))
+fn manifest_path(folder: &Path, name: &str) -> PathBuf {
+    folder.join(manifest_name(name))
+}
+
+fn aside_name(name: &str) -> String {
+    format!(".{name}{ASIDE}")
 }
 
 /// The right to give out the next sequence number. Whoever may read the folder could keep it for
 /// ever, so it is not waited for without end: two that begin at one moment may then get one number.
-fn take_turn(folder: &Path) -> io::Result<File> {
-    let turn = File::open(folder)?;
+fn take_turn(folder: &Directory) -> io::Result<File> {
+    let turn = folder.reopen()?;
     let started = Instant::now();
     while !try_lock(&turn)? && started.elapsed() < BUSY {
         std::thread::sleep(Duration::from_millis(5));
@@ -239,19 +259,14 @@ fn take_turn(folder: &Path) -> io::Result<File> {
 }
 
 /// Opens the file that the next text of this name is written to, and locks it.
-fn lock_aside(folder: &Path, name: &str) -> io::Result<File> {
-    let path = aside_path(folder, name);
+fn lock_aside(folder: &Directory, name: &str) -> io::Result<File> {
+    let name = aside_name(name);
     let started = Instant::now();
     loop {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-            .open(&path)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let file = folder.file(&name, flags)?;
         require_regular(&file)?;
-        if try_lock(&file)? && leads_to(&path, &file)? {
+        if try_lock(&file)? && folder.leads_to(&name, &file)? {
             // For everybody to read, whatever the umask. Some file systems have no modes.
             let _ = file.set_permissions(Permissions::from_mode(0o644));
             return Ok(file);
@@ -264,19 +279,23 @@ fn lock_aside(folder: &Path, name: &str) -> io::Result<File> {
 }
 
 /// Writes the text to the locked file and gives it the name.
-fn publish(aside: &mut File, folder: &Path, name: &str, manifest: &Manifest) -> io::Result<()> {
-    let path = aside_path(folder, name);
+fn publish(
+    aside: &mut File,
+    folder: &Directory,
+    name: &str,
+    manifest: &Manifest,
+) -> io::Result<()> {
     let written = (|| {
         aside.set_len(0)?;
         aside.write_all(manifest.to_json().as_bytes())?;
         aside.sync_all()?;
-        fs::rename(&path, manifest_path(folder, name))
+        folder.rename(&aside_name(name), &manifest_name(name))
     })();
     if let Err(error) = written {
-        let _ = fs::remove_file(&path);
+        let _ = folder.remove(&aside_name(name));
         return Err(error);
     }
-    sync_folder(folder)
+    folder.sync()
 }
 
 fn try_lock(file: &File) -> io::Result<bool> {

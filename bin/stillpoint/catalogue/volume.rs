@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::partial::{is_partial, is_unique, partial};
+
 /// The tool that knows the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
@@ -39,12 +41,12 @@ impl System {
     }
 
     /// The volume that a snapshot of this name will be.
-    pub fn volume(self, origin: &str, snapshot: &str) -> Volume {
+    pub fn volume(self, origin: &str, snapshot: &str, token: &str) -> Volume {
         let name = match self {
             System::Zfs => format!("{origin}@{snapshot}"),
             System::Lvm => format!("{origin}-{snapshot}"),
         };
-        Volume { partial: format!("{name}.partial"), name, kept: None, identity: None }
+        Volume { partial: partial(&name, Some(token)), name, kept: None, identity: None }
     }
 }
 
@@ -67,6 +69,11 @@ impl Volume {
         format!("{}.{how}", self.name)
     }
 
+    /// Is what has the temporary name what the run made that the manifest is of?
+    pub fn is_told(&self) -> bool {
+        self.identity.is_some() || is_unique(&self.partial, &self.name)
+    }
+
     /// Can it have been made for the snapshot of this name? Data is destroyed on the word of a
     /// manifest.
     pub fn belongs_to(&self, system: System, snapshot: &str) -> bool {
@@ -82,7 +89,7 @@ impl Volume {
         };
         origin.is_some_and(is_origin)
             && is_word(snapshot)
-            && self.partial == format!("{}.partial", self.name)
+            && is_partial(&self.partial, &self.name)
             && self.kept.as_ref().is_none_or(|kept| {
                 ["failed", "revoked"].iter().any(|how| *kept == self.failed(how))
             })
@@ -110,11 +117,12 @@ pub fn is_logical_volume(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::partial::token;
 
     #[test]
     fn a_volume_is_believed_only_about_its_own_snapshot() {
         for (system, origin) in [(System::Zfs, "tank/mail"), (System::Lvm, "vg/mail")] {
-            let volume = system.volume(origin, "daily");
+            let volume = system.volume(origin, "daily", &token());
             assert!(volume.belongs_to(system, "daily"));
             assert!(!volume.belongs_to(system, "weekly") && !volume.belongs_to(system, ""));
             for name in [

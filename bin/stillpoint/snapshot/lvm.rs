@@ -61,6 +61,7 @@ impl Lvm {
         origins: &[String],
         size: Option<u64>,
         snapshot: &str,
+        token: &str,
         mounts: &Mounts,
     ) -> Result<Lvm, Failure> {
         for program in ["lvs", "lvcreate", "lvchange", "lvrename", "lvremove"] {
@@ -86,7 +87,7 @@ impl Lvm {
             if lvm.origins.contains(&PathBuf::from(origin)) {
                 continue;
             }
-            let volume = System::Lvm.volume(origin, snapshot);
+            let volume = System::Lvm.volume(origin, snapshot, token);
             let its_name = volume.partial.split('/').next_back().unwrap_or_default();
             if !is_word(snapshot) || its_name.len() > LONGEST {
                 let message = format!(

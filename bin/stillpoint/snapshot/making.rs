@@ -10,6 +10,7 @@ use super::members::Member;
 use super::plan::{Plan, place_taken};
 use super::provider::Target;
 use super::{Arguments, OnDirty, provider, sweep, volumes};
+use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Entry, rename_to_free};
 use crate::exit::{Exit, Failure, reason, say, warn};
@@ -67,17 +68,16 @@ impl Making<'_> {
         Ok(kept_out?)
     }
 
-    /// Where only the tool can take the temporary name: nobody else has taken it since it was looked for.
-    fn claim(&mut self) -> anyhow::Result<()> {
+    /// Where only the tool makes what has the temporary name: nobody else has given the one for good since it
+    /// was looked for.
+    fn claim(&self) -> anyhow::Result<()> {
         if self.plan.provider.takes_name_first() {
             return Ok(());
         }
-        let Some(taken) = self.plan.target.as_ref().and_then(Target::taken) else {
-            return Ok(());
-        };
-        // What stands there is not ours, and nobody shall think so.
-        (self.manifest.path, self.manifest.partial) = (None, None);
-        Err(place_taken(&taken).into())
+        match self.plan.target.as_ref().and_then(Target::taken) {
+            Some(taken) => Err(place_taken(&taken).into()),
+            None => Ok(()),
+        }
     }
 
     /// The drain itself may have met a writer that died.
@@ -143,7 +143,26 @@ impl Making<'_> {
         if let Some(reason) = &self.manifest.reason {
             warn(&format!("{} is not clean: {reason}", self.manifest.name));
         }
+        self.say_where();
         Ok(())
+    }
+
+    /// The record went with the folder that it was begun in.
+    fn say_where(&self) {
+        let Some(moved) = self.entry.moved_to() else {
+            return;
+        };
+        let folder = self.plan.catalogue.folder().display();
+        let name = &self.manifest.name;
+        warn(&match moved {
+            Some(place) => format!(
+                "{folder}: was moved in the meantime; the record of {name} is in {}",
+                place.display()
+            ),
+            None => {
+                format!("{folder}: was removed in the meantime, and with it the record of {name}")
+            }
+        });
     }
 
     /// Takes the data away and says why in the manifest. Data that cannot be removed leaves the
@@ -152,7 +171,8 @@ impl Making<'_> {
     fn fail(&mut self, error: &anyhow::Error) {
         if sweep::is_published(self.manifest) {
             let name = &self.manifest.name;
-            return warn(&format!("{name} is whole; the next snapshot completes it"));
+            warn(&format!("{name} is whole; the next snapshot completes it"));
+            return self.say_where();
         }
         let status = if self.revoked { Status::Revoked } else { Status::Failed };
         self.manifest.end(status, Some(format!("{error:#}")));
@@ -173,6 +193,7 @@ impl Making<'_> {
                 path.display()
             ));
         }
+        self.say_where();
     }
 
     /// Gives what there is of the data a name that cannot be taken for a snapshot's.
@@ -181,8 +202,10 @@ impl Making<'_> {
             return Ok(());
         };
         let kept = path.with_file_name(format!("{}.{}", self.manifest.name, self.how()));
-        if self.manifest.identity.is_empty() {
-            self.manifest.identity = self.plan.provider.identify(&partial).unwrap_or_default();
+        if self.manifest.is_at(&partial) == Presence::There {
+            // Its parts too, if it was not certified.
+            let identity = self.plan.provider.identify(&partial);
+            self.manifest.identity = identity.unwrap_or_else(|_| self.manifest.identity.clone());
         }
         match rename_to_free(&partial, &kept) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -19,7 +19,9 @@ use super::provider::{Provider, Target};
 use super::reflink::Reflink;
 use super::sources::{self, Sources};
 use super::zfs::Zfs;
+use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::{Manifest, Status, recordable};
+use crate::catalogue::partial::token;
 use crate::catalogue::{Catalogue, Entry};
 use crate::exit::{Exit, Failure, reason};
 use crate::signals::Signals;
@@ -66,14 +68,19 @@ impl Plan {
         sources::touch(arguments.folders().chain(&arguments.require_mount));
         let mounts = Mounts::read()?;
         sources::require_mounts(&arguments.require_mount, &mounts)?;
-        let target = folder.map(|folder| Target { folder, name: name.clone() });
+        let token = token();
+        let made_by_tool = (arguments.btrfs.len() == 1).then(|| token.clone());
+        let target =
+            folder.map(|folder| Target { folder, name: name.clone(), token: made_by_tool });
         let provider: Box<dyn Provider> = match arguments {
             Arguments { reflink: Some(source), .. } => Box::new(Reflink::new(source)?),
             Arguments { copy: Some(source), .. } => Box::new(Copy::new(source)?),
             Arguments { btrfs, .. } if !btrfs.is_empty() => Box::new(Btrfs::new(btrfs)?),
-            Arguments { zfs, .. } if !zfs.is_empty() => Box::new(Zfs::new(zfs, &name, &mounts)?),
+            Arguments { zfs, .. } if !zfs.is_empty() => {
+                Box::new(Zfs::new(zfs, &name, &token, &mounts)?)
+            }
             Arguments { lvm, size, .. } if !lvm.is_empty() => {
-                Box::new(Lvm::new(lvm, *size, &name, &mounts)?)
+                Box::new(Lvm::new(lvm, *size, &name, &token, &mounts)?)
             }
             Arguments { command, sync, .. } => {
                 Box::new(UserCommand::new(command, sync.as_deref(), &name, barriers)?)
@@ -121,7 +128,7 @@ impl Plan {
         let mut begun = manifest.clone();
         let entry = self.catalogue.begin(&mut begun);
         let mut entry = entry.map_err(|error| self.catalogue_failure(&error))?;
-        let Err(error) = self.provider.prepare(self.target.as_ref()) else {
+        let Err(error) = self.prepare(&mut begun, &mut entry) else {
             *manifest = begun;
             return Ok(entry);
         };
@@ -135,11 +142,27 @@ impl Plan {
             }
         };
         // What stands there is not ours, and nobody shall think so.
-        (begun.path, begun.partial) = (None, None);
+        (begun.path, begun.partial, begun.identity) = (None, None, Vec::new());
         begun.end(Status::Failed, Some(failure.to_string()));
         let ended = entry.remove().or_else(|_| entry.write(&begun));
         ended.map_err(|error| self.catalogue_failure(&error))?;
         Err(failure)
+    }
+
+    /// Nothing is written into the folder before the manifest says, durably, which one it is.
+    fn prepare(&self, begun: &mut Manifest, entry: &mut Entry) -> io::Result<()> {
+        self.provider.prepare(self.target.as_ref())?;
+        let Some(target) = self.target.as_ref().filter(|_| self.provider.takes_name_first()) else {
+            return Ok(());
+        };
+        let identified = Identity::of_whole(&target.partial()).and_then(|identity| {
+            begun.identity = identity;
+            entry.write(begun)
+        });
+        if identified.is_err() {
+            let _ = fs::remove_dir(target.partial());
+        }
+        identified
     }
 
     /// Can it succeed?
@@ -184,7 +207,11 @@ impl Plan {
 fn free_name(now: Timestamp, catalogue: &Catalogue, folder: Option<&Path>) -> String {
     let stem = now.strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string();
     let taken = |name: &String| {
-        let place = folder.map(|folder| Target { folder: folder.to_owned(), name: name.clone() });
+        let place = folder.map(|folder| Target {
+            folder: folder.to_owned(),
+            name: name.clone(),
+            token: None,
+        });
         catalogue.is_taken(name) || place.is_some_and(|place| place.taken().is_some())
     };
     std::iter::once(stem.clone())

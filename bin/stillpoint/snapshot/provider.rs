@@ -7,14 +7,17 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use nix::unistd::geteuid;
 
 use super::mounts::Mounts;
 use super::{btrfs, unlinking};
 use crate::catalogue::identity::{Identity, Presence};
 use crate::catalogue::manifest::Manifest;
+use crate::catalogue::partial::partial;
 use crate::catalogue::volume::Volume;
 use crate::exit::Failure;
 
@@ -78,12 +81,17 @@ pub trait Provider {
     }
 }
 
+/// Who may do what with a folder for data, as long as it is empty.
+const OURS: u32 = 0o700;
+
 /// Where the data of a snapshot goes.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// The folder of `--to`, absolute and without symbolic links.
     pub folder: PathBuf,
     pub name: String,
+    /// The part of its temporary name that is its own, where the tool makes what has that name.
+    pub token: Option<String>,
 }
 
 impl Target {
@@ -94,7 +102,7 @@ impl Target {
 
     /// Where it stands until then.
     pub fn partial(&self) -> PathBuf {
-        self.folder.join(format!(".{}.partial", self.name))
+        self.folder.join(partial(&format!(".{}", self.name), self.token.as_deref()))
     }
 
     /// One of these names that somebody else has.
@@ -105,7 +113,7 @@ impl Target {
     /// Takes both names by making the folder of the temporary one. Who has that gives the final one, too,
     /// so it is looked for again then: somebody may have given it since we looked.
     pub fn take(&self) -> io::Result<()> {
-        DirBuilder::new().mode(0o700).create(self.partial())?;
+        DirBuilder::new().mode(OURS).create(self.partial())?;
         match self.path().symlink_metadata() {
             Ok(_) => {
                 fs::remove_dir(self.partial())?;
@@ -113,6 +121,31 @@ impl Target {
             }
             Err(_) => Ok(()),
         }
+    }
+}
+
+/// Removes a folder that was made for data, and that nothing was written into as the manifest did not say yet
+/// which one it is. Is it gone? Another one may well have the name.
+pub fn remove_empty(place: &Path) -> io::Result<bool> {
+    let found = match place.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        found => found?,
+    };
+    let is_ours = found.mode() & 0o7777 == OURS && found.uid() == geteuid().as_raw();
+    if !found.is_dir() || !is_ours {
+        return Ok(false);
+    }
+    match fs::remove_dir(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy
+            ) =>
+        {
+            Ok(false)
+        }
+        removed => removed.map(|()| true),
     }
 }
 

@@ -3,9 +3,13 @@
 //! *Begun* means that there is no certificate: the data, if there is any, goes. *Certified* means
 //! that only the last rename was missing: it is done now. *Pruning* means that the rest of the data
 //! goes as well, and then the manifest. Nothing else is ever removed under a snapshot's final name.
+//!
+//! What goes is what the run made: the manifest says what it is known by, or it has a name that nobody else
+//! could give ([`partial`](crate::catalogue::partial)). What cannot be told to be ours stays and is named, and so does all that a copy of a manifest speaks of: whether its run still lives
+//! is seen by the lock on the manifest that it was copied from.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{provider, removal, volumes};
 use crate::catalogue::identity::Presence;
@@ -36,10 +40,13 @@ pub fn sweep(catalogue: &Catalogue) {
     }
 }
 
-fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<&'static str> {
+fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> {
     if !matches!(manifest.status, Status::Begun | Status::Certified) {
         removal::remove(entry, manifest)?;
-        return Ok("was being pruned; the rest of it is removed");
+        return Ok("was being pruned; the rest of it is removed".to_owned());
+    }
+    if !entry.is_in_its_place(manifest)? {
+        return Err(io::Error::other(copied(manifest)));
     }
     let published = match manifest.status {
         Status::Certified => publish(manifest),
@@ -48,7 +55,7 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<&'static str
     let what = match published {
         Ok(()) => {
             manifest.end(Status::Complete, None);
-            "was whole when its run was interrupted, and is complete now"
+            "was whole when its run was interrupted, and is complete now".to_owned()
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Err(_) => {
@@ -57,16 +64,53 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<&'static str
                 Status::Certified => volumes::remove(manifest)?,
                 _ => volumes::discard(manifest)?,
             }
+            let mut strangers = volumes::strangers(manifest)?;
             if let Some(partial) = &manifest.partial {
-                provider::discard(manifest, partial)?;
+                strangers.extend(discard(manifest, partial)?);
             }
-            let reason = "interrupted: the run ended without finishing it";
-            manifest.end(Status::Failed, Some(reason.to_owned()));
-            "was interrupted; its data is removed"
+            let mut reason = "interrupted: the run ended without finishing it".to_owned();
+            let mut what = "was interrupted; its data is removed".to_owned();
+            if !strangers.is_empty() {
+                let left = format!(
+                    "{} is left, as nothing tells that the run made it: look at it, and remove it yourself",
+                    strangers.join(", ")
+                );
+                reason = format!("{reason}; {left}");
+                what = format!("was interrupted; {left}");
+            }
+            manifest.end(Status::Failed, Some(reason));
+            what
         }
     };
     entry.write(manifest)?;
     Ok(what)
+}
+
+/// Removes what the run made under its temporary name, and says what has that name else.
+fn discard(manifest: &Manifest, partial: &Path) -> io::Result<Option<String>> {
+    if !manifest.identity.is_empty() {
+        provider::discard(manifest, partial)?;
+        return Ok(None);
+    }
+    if manifest.is_at(partial) == Presence::Gone {
+        return Ok(None);
+    }
+    if manifest.has_unique_partial() {
+        provider::discard(manifest, partial)?;
+        return Ok(None);
+    }
+    Ok((!provider::remove_empty(partial)?).then(|| partial.display().to_string()))
+}
+
+/// What to do about the copy of a manifest.
+fn copied(manifest: &Manifest) -> String {
+    let data = manifest.partial.iter().map(|partial| partial.display().to_string());
+    let data = data.chain(manifest.volumes.iter().map(|volume| volume.partial.clone()));
+    format!(
+        "it was begun in another folder than this, which is a copy; nothing is touched: if its run is over and \
+         the other catalogue is no more, remove {} and this file",
+        data.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Has the data its final name already? It may be that this could not be undone.

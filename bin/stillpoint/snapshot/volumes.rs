@@ -57,9 +57,13 @@ pub fn publish(manifest: &Manifest) -> io::Result<()> {
     })
 }
 
-/// Destroys what has not got its name yet. A tool that was killed may have left its origin suspended.
+/// Destroys what has not got its name yet. A tool that was killed may have left its origin suspended. What
+/// has the name, but need not be what the run made, is left.
 pub fn discard(manifest: &Manifest) -> io::Result<()> {
     for_each(manifest, |system, volume| {
+        if !volume.is_told() {
+            return Ok(());
+        }
         if system == System::Lvm
             && let Some(origin) = volume.name.strip_suffix(&format!("-{}", manifest.name))
         {
@@ -68,6 +72,20 @@ pub fn discard(manifest: &Manifest) -> io::Result<()> {
         }
         destroy(system, volume)
     })
+}
+
+/// What has a temporary name, and need not be what the run made.
+pub fn strangers(manifest: &Manifest) -> io::Result<Vec<String>> {
+    let Some((system, volumes)) = of(manifest) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for volume in volumes.iter().filter(|volume| !volume.is_told()) {
+        if look_up(system, &volume.partial)?.is_some() {
+            found.push(volume.partial.clone());
+        }
+    }
+    Ok(found)
 }
 
 /// Is there anything that has a name for good? Of one that failed, only what was kept is its own.

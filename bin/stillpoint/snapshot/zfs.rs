@@ -33,7 +33,12 @@ pub struct Zfs {
 }
 
 impl Zfs {
-    pub fn new(datasets: &[String], snapshot: &str, mounts: &Mounts) -> Result<Zfs, Failure> {
+    pub fn new(
+        datasets: &[String],
+        snapshot: &str,
+        token: &str,
+        mounts: &Mounts,
+    ) -> Result<Zfs, Failure> {
         tool::require("zfs")?;
         tool::require("zpool")?;
         let mut zfs = Zfs { datasets: Vec::new(), volumes: Vec::new(), mounted: Vec::new() };
@@ -42,7 +47,7 @@ impl Zfs {
                 let message = format!("--zfs {dataset:?}: no name of a dataset, such as tank/mail");
                 return Err(Failure::usage(message));
             }
-            let volume = System::Zfs.volume(dataset, snapshot);
+            let volume = System::Zfs.volume(dataset, snapshot, token);
             if !is_word(snapshot) || volume.partial.len() > LONGEST {
                 let message = format!(
                     "--name {snapshot:?}: ZFS takes letters, digits and _.-, 255 with the dataset; give another one"
