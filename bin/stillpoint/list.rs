@@ -120,7 +120,7 @@ fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [String; 10] {
 
 /// What it is now, in more words than the manifest has.
 fn status(manifest: &Manifest, now: &Now) -> &'static str {
-    match (manifest.status, now.locked) {
+    match (manifest.status, now.live) {
         (Status::Begun | Status::Certified, Some(false)) => "interrupted",
         (Status::Begun | Status::Certified, _) => "under way",
         (Status::Pruning, _) => "pruning",

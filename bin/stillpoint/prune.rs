@@ -62,9 +62,10 @@ enum Outcome {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let catalogue = arguments.selection.place.catalogue();
-    if !arguments.dry_run && catalogue.folder().is_dir() {
-        sweep::sweep(&catalogue);
-    }
+    let stuck = match arguments.dry_run || !catalogue.folder().is_dir() {
+        true => Vec::new(),
+        false => sweep::sweep(&catalogue),
+    };
     let Contents { manifests, damaged } = arguments.selection.read()?;
     if manifests.is_empty() {
         arguments.selection.say_none();
@@ -82,6 +83,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let mut report = Vec::new();
     // What cannot be read may be one that should have gone.
     let mut exit = if damaged.is_empty() { Exit::SUCCESS } else { Exit::DATA };
+    let tried_again = |name: &str| judgement.expendable.iter().any(|one| one.name == name);
+    for (manifest, error) in stuck.into_iter().filter(|(one, _)| !tried_again(&one.name)) {
+        if matches!(exit, Exit::SUCCESS | Exit::DATA) {
+            exit = failure(&manifest, &error).exit;
+        }
+        report.push(json(&manifest, &Outcome::Failed(error)));
+    }
     for manifest in judgement.expendable {
         let what = subject(manifest);
         let outcome = match arguments.dry_run {

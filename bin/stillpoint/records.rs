@@ -132,12 +132,18 @@ fn unreadable(folder: &Path, error: &io::Error) -> Failure {
 pub struct Now {
     /// Somebody makes, removes or reads it.
     pub locked: Option<bool>,
+    /// Somebody makes or removes it.
+    pub live: Option<bool>,
     pub presence: Presence,
 }
 
 impl Now {
     pub fn of(catalogue: &Catalogue, manifest: &Manifest) -> Now {
-        Now { locked: catalogue.is_locked(&manifest.name), presence: manifest.presence() }
+        Now {
+            locked: catalogue.is_locked(&manifest.name),
+            live: catalogue.is_live(&manifest.name),
+            presence: manifest.presence(),
+        }
     }
 
     /// Somebody reads it, so that it is not pruned.
@@ -154,7 +160,7 @@ impl Now {
         value["pinned"] = json!(self.pinned(manifest));
         value["present"] = json!(self.presence.is_there());
         value["under_way"] = match manifest.status {
-            Status::Begun | Status::Certified | Status::Pruning => json!(self.locked),
+            Status::Begun | Status::Certified | Status::Pruning => json!(self.live),
             Status::Complete | Status::Failed | Status::Revoked => json!(false),
         };
         value

@@ -147,7 +147,13 @@ impl Arguments {
                 Err(error) => return Err(cannot(&catalogue, &name, &error).into()),
             }
             if started.elapsed() > PATIENCE {
-                let message = format!("{name}: is being completed or removed; try again");
+                let message = match catalogue.is_live(&name) {
+                    Some(false) => format!(
+                        "{name}: another program has locked its manifest in {}; lslocks(8) tells which",
+                        catalogue.folder().display()
+                    ),
+                    _ => format!("{name}: is being completed or removed; try again"),
+                };
                 return Err(Failure::new(Exit::CONFLICT, message).into());
             }
             signals.check()?;

@@ -306,13 +306,13 @@ fn catalogue(folder: &Path, files: &[(Name<'_>, Content<'_>)]) {
         assert_eq!(path.parent(), Some(folder));
     }
     catalogue.remove_leftovers().expect("the folder is read");
-    for (mut entry, mut manifest) in catalogue.abandoned().expect("the folder is read") {
+    for (mut entry, mut manifest) in catalogue.unfinished().expect("the folder is read").abandoned {
         let path = entry.path();
         assert!(manifests.iter().any(|(known, _)| *known == path), "{}", path.display());
         manifest.end(Status::Failed, None);
         entry.write(&manifest).expect("it is written");
     }
-    assert!(catalogue.abandoned().expect("the folder is read").is_empty());
+    assert!(catalogue.unfinished().expect("the folder is read").abandoned.is_empty());
 }
 
 fn small_manifest(name: &str, status: u8) -> String {

@@ -1,11 +1,13 @@
 //! `stillpoint use`: readers, and what keeps a snapshot while they read.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 
 use crate::prune::is_pinned;
 use crate::scene::{Running, Scene, run, start, state, wait_for};
@@ -249,4 +251,29 @@ fn a_manifest_that_is_replaced_before_the_lock_is_no_pin() {
     fs::rename(scene.path("aside"), scene.path("catalog/x.json")).unwrap();
     kill(Pid::from_raw(child.expect("it was started")), Signal::SIGCONT).unwrap();
     reader.wait().assert_refused(66, "x: is being removed");
+}
+
+/// Whoever may read a manifest may lock it, also for himself alone.
+#[test]
+fn a_lock_of_a_reader_is_not_taken_for_a_run() {
+    let scene = Scene::new();
+    scene.take("dead");
+    scene.take("whole");
+    scene.edit("dead", |manifest| manifest["status"] = "begun".into());
+    let lock = |name: &str| {
+        let file = File::open(scene.path("catalog").join(format!("{name}.json"))).unwrap();
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap()
+    };
+    let locks = [lock("dead"), lock("whole")];
+    let rows: Value = serde_json::from_str(&scene.verb(["list", "--json"]).stdout).unwrap();
+    let told = |field: &str| [&rows[0][field], &rows[1][field]].map(|so| so.as_bool().unwrap());
+    assert_eq!((told("under_way"), told("pinned")), ([false, false], [false, true]));
+    assert!(scene.verb(["list"]).stdout.contains("dead   interrupted"));
+    let done = scene.verb(["prune", "--keep", "1"]);
+    done.assert_code(0);
+    let said = "dead.json: another program has locked it, so this unfinished snapshot is left";
+    assert!(done.stderr.contains(said), "{done:?}");
+    drop(locks);
+    let done = scene.verb(["prune", "--keep", "1"]);
+    assert!(done.stderr.contains("dead: was interrupted"), "{done:?}");
 }

@@ -169,6 +169,12 @@ fn data_that_cannot_be_removed_is_kept_in_mind() {
     assert_eq!(scene.latest(&["--any"]).as_deref(), Some("b"));
     assert_eq!(scene.manifests()[0]["status"], "pruning");
     scene.verb(["use", "a", "--", "true"]).assert_refused(66, "is being removed");
+    for words in [&["prune", "--keep", "1"][..], &["prune", "--keep", "1", "--json"]] {
+        let done = scene.verb(words);
+        done.assert_code(71);
+        assert!(done.stderr.contains(".partial: something else is in the way"), "{done:?}");
+        assert_eq!(words.len() == 4, done.stdout.contains("\"outcome\": \"failed\""), "{done:?}");
+    }
     fs::remove_dir(&partial).unwrap();
     let done = scene.verb(["prune", "--keep", "1"]);
     assert!(done.stderr.contains("a: was being pruned; the rest of it is removed"), "{done:?}");

@@ -10,6 +10,9 @@
 //! new file is locked before it takes the name over, and whoever was granted a lock looks again
 //! whether the name still leads to the file that he locked. Readers of the data hold the same lock,
 //! shared ([`pin`]).
+//!
+//! Whoever may read a file may lock it so, for whatever reason, and nothing is removed then. To be *under
+//! way* takes more: a write lock of fcntl(2) beside it, which is granted only on what is open for writing.
 
 pub mod age;
 pub mod clock;
@@ -32,12 +35,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, RenameFlags, fcntl, renameat2};
+use nix::libc::{F_RDLCK, F_UNLCK, F_WRLCK, SEEK_SET, flock};
 use nix::unistd::{AccessFlags, access};
 
 use self::directory::Directory;
 use self::manifest::{Manifest, Status};
-use self::reading::{open_record, require_regular, text};
+use self::reading::{open_record, open_to_work, require_regular, text};
 use crate::folder;
 
 /// Where manifests are kept unless something else is asked for.
@@ -60,6 +64,15 @@ pub enum Claim {
     Busy,
     /// It is not what it was any more.
     Changed,
+}
+
+/// The snapshots that nobody has finished.
+#[derive(Default)]
+pub struct Unfinished {
+    /// Whose tool ended, locked by us now.
+    pub abandoned: Vec<(Entry, Manifest)>,
+    /// Which are locked by somebody who does not work on them.
+    pub blocked: Vec<PathBuf>,
 }
 
 /// One manifest, locked by this process.
@@ -143,30 +156,36 @@ impl Catalogue {
         Ok(Entry { folder, name, file: aside })
     }
 
-    /// The snapshots whose tool ended without finishing them, locked by us now.
-    pub fn abandoned(&self) -> io::Result<Vec<(Entry, Manifest)>> {
-        let mut abandoned = Vec::new();
+    /// The snapshots whose tool ended without finishing them.
+    pub fn unfinished(&self) -> io::Result<Unfinished> {
+        let mut found = Unfinished::default();
         for manifest in self.read()?.manifests {
-            if manifest.is_unfinished()
-                && let Claim::Ours(entry, manifest) =
-                    self.claim(&manifest.name, Manifest::is_unfinished)?
-            {
-                abandoned.push((entry, *manifest));
+            let name = &manifest.name;
+            if !manifest.is_unfinished() {
+                continue;
+            }
+            match self.claim(name, Manifest::is_unfinished)? {
+                Claim::Ours(entry, manifest) => found.abandoned.push((entry, *manifest)),
+                Claim::Busy if self.is_live(name) == Some(false) => {
+                    found.blocked.push(manifest_path(&self.folder, name));
+                }
+                Claim::Busy | Claim::Changed => {}
             }
         }
-        Ok(abandoned)
+        Ok(found)
     }
 
     /// Locks a manifest that is still as it is wanted.
     pub fn claim(&self, name: &str, wanted: impl Fn(&Manifest) -> bool) -> io::Result<Claim> {
         let folder = Directory::open(&self.folder)?;
-        let file = match open_record(&manifest_path(&self.folder, name)) {
+        let file = match open_to_work(&manifest_path(&self.folder, name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claim::Changed),
             opened => opened?,
         };
         if !try_lock(&file)? {
             return Ok(Claim::Busy);
         }
+        mark_live(&file);
         if !folder.leads_to(&manifest_name(name), &file)? {
             return Ok(Claim::Changed);
         }
@@ -267,6 +286,7 @@ fn lock_aside(folder: &Directory, name: &str) -> io::Result<File> {
         let file = folder.file(&name, flags)?;
         require_regular(&file)?;
         if try_lock(&file)? && folder.leads_to(&name, &file)? {
+            mark_live(&file);
             // For everybody to read, whatever the umask. Some file systems have no modes.
             let _ = file.set_permissions(Permissions::from_mode(0o644));
             return Ok(file);
@@ -314,6 +334,23 @@ pub fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Says that we work on the manifest. That it cannot be said where there are no such locks, or by whom the
+/// file cannot be written, is no error: it is what the other lock keeps away that counts.
+fn mark_live(file: &File) {
+    let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(F_WRLCK)));
+}
+
+/// Does somebody work on it, as [`mark_live`] says?
+fn is_marked_live(file: &File) -> io::Result<bool> {
+    let mut found = whole_file(F_RDLCK);
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut found))?;
+    Ok(i32::from(found.l_type) != F_UNLCK)
+}
+
+fn whole_file(kind: i32) -> flock {
+    flock { l_type: kind as i16, l_whence: SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
 }
 
 /// Makes the names in a folder durable.

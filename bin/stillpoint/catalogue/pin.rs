@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::manifest::Manifest;
 use super::reading::{open_record, text};
-use super::{Catalogue, leads_to, manifest_path, try_lock};
+use super::{Catalogue, is_marked_live, leads_to, manifest_path, try_lock};
 
 /// A complete snapshot that stays as long as this, or a copy of its descriptor, is open.
 pub struct Pin {
@@ -50,6 +50,12 @@ impl Catalogue {
             true => Pinning::Held(Box::new(Pin { manifest, file })),
             false => Pinning::Changing,
         })
+    }
+
+    /// Does somebody make or remove it now? `None` if that cannot be told. A reader's lock says nothing of it.
+    pub fn is_live(&self, name: &str) -> Option<bool> {
+        let file = open_record(&manifest_path(self.folder(), name)).ok()?;
+        is_marked_live(&file).ok().or_else(|| self.is_locked(name))
     }
 
     /// Does somebody make, remove or read it now? `None` if that cannot be told.

@@ -116,8 +116,26 @@ fn read(path: &Path, name: &str) -> io::Result<Result<Manifest, String>> {
 
 /// Opens a file of the catalogue for reading.
 pub fn open_record(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    open(path, OpenOptions::new().read(true))
+}
+
+/// The same for whoever works on it, who may write to it or not.
+pub fn open_to_work(path: &Path) -> io::Result<File> {
+    match open(path, OpenOptions::new().read(true).write(true)) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            open_record(path)
+        }
+        opened => opened,
+    }
+}
+
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.custom_flags(O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     let file = options.open(path).map_err(|error| match error.raw_os_error() {
         Some(ELOOP) => irregular(),
         _ => error,

@@ -300,7 +300,8 @@ fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
         return Ok(());
     }
     plan.catalogue.create().map_err(|error| plan.catalogue_failure(&error))?;
-    sweep::sweep(&plan.catalogue);
+    // What cannot be cleaned up is no reason against another one, and was said.
+    let _ = sweep::sweep(&plan.catalogue);
     let entry = loop {
         match plan.begin(manifest) {
             Err(failure) if names.may_be_another(&failure) => {

@@ -17,16 +17,25 @@ use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Catalogue, Entry, rename_to_free, sync_folder};
 use crate::exit::{say, warn};
 
-/// Cleans up; what cannot be cleaned up is left for the next run, with a warning.
-pub fn sweep(catalogue: &Catalogue) {
-    let abandoned = match catalogue.remove_leftovers().and_then(|()| catalogue.abandoned()) {
-        Ok(abandoned) => abandoned,
+/// Cleans up; what cannot be cleaned up is left for the next run, with a warning, and returned.
+pub fn sweep(catalogue: &Catalogue) -> Vec<(Manifest, io::Error)> {
+    let unfinished = match catalogue.remove_leftovers().and_then(|()| catalogue.unfinished()) {
+        Ok(unfinished) => unfinished,
         Err(error) => {
             let folder = catalogue.folder().display();
-            return warn(&format!("{folder}: cannot look for unfinished snapshots: {error}"));
+            warn(&format!("{folder}: cannot look for unfinished snapshots: {error}"));
+            return Vec::new();
         }
     };
-    for (mut entry, mut manifest) in abandoned {
+    for path in unfinished.blocked {
+        warn(&format!(
+            "{}: another program has locked it, so this unfinished snapshot is left for now; \
+             lslocks(8) tells which",
+            path.display()
+        ));
+    }
+    let mut failed = Vec::new();
+    for (mut entry, mut manifest) in unfinished.abandoned {
         match finish(&mut entry, &mut manifest) {
             Ok(what) => say(&format!("{}: {what}", manifest.name)),
             Err(error) => {
@@ -35,9 +44,11 @@ pub fn sweep(catalogue: &Catalogue) {
                     "{}: cannot clean up an unfinished snapshot: {error}",
                     path.display()
                 ));
+                failed.push((manifest, error));
             }
         }
     }
+    failed
 }
 
 fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> {
