@@ -61,8 +61,8 @@ pub fn choose(
     let sources: Vec<String> =
         newest.sources.iter().map(|source| source.display().to_string()).collect();
     let message = format!(
-        "{} was taken when {} was on another file system than it was for {}: if it was not mounted, \
-         mount it and take another; if it has moved, take one with --source-changed accept; \
+        "{} was taken when {}, or what is mounted in it, was on another file system than it was for {}: if it \
+         was not mounted, mount it and take another; if it has moved, take one with --source-changed accept; \
          or use either by its name",
         newest.name,
         sources.join(", "),

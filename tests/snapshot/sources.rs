@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::image::{Image, must, subvolume};
+use crate::image::{Image, Mounted, must, subvolume};
 use crate::prune::records;
 use crate::scene::{Done, Scene, run};
 
@@ -78,6 +78,59 @@ fn the_empty_folder_below_a_file_system_pushes_out_nothing_and_is_not_handed_out
         scene.verb(["prune", "--keep", "1"]).assert_code(0);
         assert_eq!(records(&scene), ["empty-2", "full-4"]);
     }
+}
+
+/// A copy has in it what is mounted in its source, and must not silently come to lack it.
+#[test]
+fn the_empty_folder_below_what_is_mounted_in_a_source_is_not_handed_out_either() {
+    let (Some(disk), Some(other)) = (Image::ext4(), Image::ext4()) else { return };
+    let scene = Scene::new();
+    let source = scene.path("store");
+    let inner = source.join("disks/inner");
+    fs::create_dir_all(&inner).unwrap();
+    fs::write(disk.path().join("letter"), "text").unwrap();
+    fs::create_dir(disk.path().join("deeper")).unwrap();
+    let mounted = Mounted::bind(&disk.path(), &inner);
+    let deeper = Mounted::bind(&other.path(), &inner.join("deeper"));
+    taken(copy(&scene, &source, "full-1", &[]));
+    taken(copy(&scene, &source, "full-2", &["--source-changed", "fail"]));
+    assert!(scene.path("snapshots/full-2/disks/inner/letter").exists());
+
+    let missing = |name: &str, said: &str| {
+        let done = copy(&scene, &source, name, &[]);
+        done.assert_code(0);
+        assert!(done.stderr.contains(said) && done.stderr.contains("is it mounted?"), "{done:#?}");
+        scene.verb(["latest"]).assert_refused(65, &format!("{name} was taken when"));
+        copy(&scene, &source, "x", &["--source-changed", "fail"]).assert_refused(69, said);
+    };
+    drop(deeper);
+    missing("half", &format!("nothing is mounted at {}", inner.join("deeper").display()));
+    drop(mounted);
+    missing("bare", &format!("nothing is mounted at {}", inner.display()));
+    let mounted = Mounted::bind(&other.path(), &inner);
+    missing("other", &format!("{} is / of ext4", inner.display()));
+    scene.verb(["prune", "--keep", "1"]).assert_code(0);
+    assert!(records(&scene).contains(&"full-2".to_owned()), "{:?}", records(&scene));
+    taken(copy(&scene, &source, "moved", &["--source-changed", "accept"]));
+    assert_eq!(scene.latest(&[]).as_deref(), Some("moved"));
+    drop(mounted);
+}
+
+#[test]
+fn what_is_mounted_or_unmounted_in_a_source_in_the_meantime_is_noticed() {
+    let Some(image) = Image::tmpfs(64) else { return };
+    let scene = Scene::new();
+    let inner = scene.path("store/inner");
+    fs::create_dir(&inner).unwrap();
+    let (disk, place) = (image.path().display().to_string(), inner.display().to_string());
+    let do_first = |what: &str| {
+        scene.stand_in("cp", &format!(r#"case "$1" in -a) {what};; esac; exec "$REAL" "$@""#));
+        let done = copy(&scene, &scene.path("store"), "x", &[]);
+        done.assert_refused(69, &format!("{place}: something was mounted or unmounted there"));
+        assert_eq!(scene.snapshots(), [""; 0]);
+    };
+    do_first(&format!("mount --bind {disk} {place}"));
+    do_first(&format!("umount {place}"));
 }
 
 #[test]

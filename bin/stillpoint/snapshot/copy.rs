@@ -37,6 +37,10 @@ impl Provider for Copy {
         tree::only(&self.source)
     }
 
+    fn crosses_mounts(&self) -> bool {
+        true
+    }
+
     fn check(&self, target: Option<&Target>, _mounts: &Mounts) -> Result<(), Failure> {
         let target = target.expect("--copy requires --to");
         tree::check("--copy", &self.source, target)?;

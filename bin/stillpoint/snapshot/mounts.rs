@@ -103,6 +103,18 @@ impl Mounts {
         }
     }
 
+    /// All that is mounted below a path, also in one another, and can be seen there.
+    pub fn inside(&self, path: &Path) -> impl Iterator<Item = &Mount> {
+        let is_seen =
+            |mount: &Mount| self.way(&mount.target).last().is_some_and(|last| last.id == mount.id);
+        self.all.iter().filter(move |mount| {
+            mount.target != path
+                && mount.target.starts_with(path)
+                && mount.fstype != "autofs"
+                && is_seen(mount)
+        })
+    }
+
     /// A place below a path where something else is mounted.
     pub fn below(&self, path: &Path) -> Option<&Path> {
         self.all_below(path).map(|mount| mount.target.as_path()).next()
@@ -173,6 +185,8 @@ mod tests {
             assert_eq!(in_it(&mounts, "/srv/a"), Some("/srv/a/b".into()));
             assert_eq!(in_it(&mounts, "/srv/a/b"), Some("/srv/a/b".into()));
             assert_eq!(in_it(&mounts, "/srv/old"), None);
+            let inside = mounts.inside(Path::new("/srv")).map(|mount| mount.device.as_str());
+            assert_eq!(inside.collect::<Vec<_>>(), ["8:5", "8:6"]);
         }
         assert_eq!(in_it(&Mounts { all: vec![] }, "/srv"), None);
 

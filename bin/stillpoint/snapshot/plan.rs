@@ -92,7 +92,7 @@ impl Plan {
             // Datasets and logical volumes are named by themselves.
             _ => &[],
         };
-        let sources = Sources::look_at(folders, &mounts)?;
+        let sources = Sources::look_at(folders, provider.crosses_mounts(), &mounts)?;
         Ok(Plan { name, provider, target, catalogue, foreign, sources, mounts })
     }
 

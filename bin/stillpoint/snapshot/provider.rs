@@ -49,6 +49,11 @@ pub trait Provider {
         &[]
     }
 
+    /// Is what is mounted inside the sources read too?
+    fn crosses_mounts(&self) -> bool {
+        false
+    }
+
     /// Are those file systems frozen for a moment, so that nobody can write to them?
     fn freezes(&self) -> Freezes {
         Freezes::Nothing

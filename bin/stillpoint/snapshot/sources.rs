@@ -2,7 +2,8 @@
 //!
 //! When the file system of a source is not mounted, the bare folder is read in its place, and an empty
 //! snapshot is as good as any. Two things tell: what must be mounted (`--require-mount`), and where the
-//! sources of the snapshots before were (`--source-changed`).
+//! sources of the snapshots before were (`--source-changed`). A copy reads what is mounted inside its source
+//! too, so the same can be said of that.
 
 use std::fs;
 use std::io;
@@ -34,20 +35,35 @@ pub enum SourceChanged {
 pub struct Sources {
     /// `None` if that cannot be told, as in a root that no mount is at.
     pub origins: Option<Vec<Origin>>,
-    /// The device of each, which is another one when something is mounted or unmounted.
+    /// The device of each, and of what is mounted inside it, which is another one when something is mounted or
+    /// unmounted.
     seen: Vec<(PathBuf, u64)>,
+    /// Those inside which it matters what is mounted.
+    crossed: Vec<PathBuf>,
 }
 
 impl Sources {
     /// Of absolute paths without symbolic links.
-    pub fn look_at(sources: &[PathBuf], mounts: &Mounts) -> Result<Sources, Failure> {
+    pub fn look_at(
+        sources: &[PathBuf],
+        crosses: bool,
+        mounts: &Mounts,
+    ) -> Result<Sources, Failure> {
         let seen = |source: &PathBuf| {
             let seen = device(source).map_err(|error| Failure::system(source.display(), error))?;
             Ok((source.clone(), seen))
         };
+        let crossed = if crosses { sources } else { &[] };
+        let places = inside(crossed, mounts);
+        let origins = sources.iter().map(|source| {
+            let inside = mounts.inside(source).filter_map(|mount| origin(&mount.target, mounts));
+            let inside = crosses.then(|| inside.collect());
+            Some(Origin { inside, ..origin(source, mounts)? })
+        });
         Ok(Sources {
-            origins: sources.iter().map(|source| origin(source, mounts)).collect(),
-            seen: sources.iter().map(seen).collect::<Result<_, Failure>>()?,
+            origins: origins.collect(),
+            seen: sources.iter().chain(&places).map(seen).collect::<Result<_, Failure>>()?,
+            crossed: crossed.to_vec(),
         })
     }
 
@@ -55,15 +71,32 @@ impl Sources {
     pub fn check_again(&self) -> Result<(), Failure> {
         for (source, seen) in &self.seen {
             if device(source).ok() != Some(*seen) {
-                let message = format!(
-                    "{}: something was mounted or unmounted there in the meantime; take another snapshot",
-                    source.display()
-                );
-                return Err(Failure::new(Exit::UNAVAILABLE, message));
+                return Err(meanwhile(source));
             }
         }
-        Ok(())
+        if self.crossed.is_empty() {
+            return Ok(());
+        }
+        let known = |place: &PathBuf| self.seen.iter().any(|(seen, _)| seen == place);
+        match inside(&self.crossed, &Mounts::read()?).iter().find(|place| !known(place)) {
+            None => Ok(()),
+            Some(place) => Err(meanwhile(place)),
+        }
     }
+}
+
+/// The places inside these where something is mounted.
+fn inside(sources: &[PathBuf], mounts: &Mounts) -> Vec<PathBuf> {
+    let places = sources.iter().flat_map(|source| mounts.inside(source));
+    places.map(|mount| mount.target.clone()).collect()
+}
+
+fn meanwhile(place: &Path) -> Failure {
+    let message = format!(
+        "{}: something was mounted or unmounted there in the meantime; take another snapshot",
+        place.display()
+    );
+    Failure::new(Exit::UNAVAILABLE, message)
 }
 
 /// A source may have an automounter, which waits for somebody to come.
@@ -104,13 +137,9 @@ pub fn compare(
         return Ok(());
     }
     let changed = manifest.sources.iter().zip(then.iter().zip(now));
-    let changed: Vec<String> = changed
-        .filter(|(_, (then, now))| !then.is_same(now))
-        .map(|(source, (then, now))| {
-            format!("{} is {now}, and was {then}, when {} was taken", source.display(), before.name)
-        })
-        .collect();
-    let what = format!("{}; is it mounted?", changed.join("; "));
+    let changed: Vec<String> =
+        changed.flat_map(|(source, (then, now))| changes(source, then, now)).collect();
+    let what = format!("{}, when {} was taken; is it mounted?", changed.join("; "), before.name);
     let accept = "if it has moved on purpose, say --source-changed accept once";
     if action == SourceChanged::Fail {
         return Err(Failure::new(
@@ -123,6 +152,25 @@ pub fn compare(
     Ok(())
 }
 
+/// How one source, and what is mounted inside it, has changed.
+fn changes(source: &Path, then: &Origin, now: &Origin) -> Vec<String> {
+    let itself = (!then.is_same_outside(now))
+        .then(|| format!("{} is {now}, and was {then}", source.display()));
+    let inside = now.differences(then).into_iter().filter_map(|pair| match pair {
+        [Some(now), Some(then)] => {
+            Some(format!("{} is {now}, and was {then}", now.mounted_at.display()))
+        }
+        [Some(now), None] => {
+            Some(format!("{} is {now}, and nothing was mounted there", now.mounted_at.display()))
+        }
+        [None, Some(then)] => {
+            Some(format!("nothing is mounted at {}, which was {then}", then.mounted_at.display()))
+        }
+        [None, None] => None,
+    });
+    itself.into_iter().chain(inside).collect()
+}
+
 fn origin(source: &Path, mounts: &Mounts) -> Option<Origin> {
     let mount = mounts.of(source)?;
     let below = source.strip_prefix(&mount.target).ok()?;
@@ -132,6 +180,7 @@ fn origin(source: &Path, mounts: &Mounts) -> Option<Origin> {
         // Without a slash at the end for the root of the mount itself.
         root: mount.fsroot.join(below).components().collect(),
         mounted_at: mount.target.clone(),
+        inside: None,
     })
 }
 
