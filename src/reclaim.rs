@@ -8,7 +8,9 @@
 
 use crate::barrier::Inner;
 use crate::gate::is_inside;
-use crate::layout::{DirtyRecord, FLAG_UNWATCHED, KIND_FREE, LockByte, LostRecord, Parts, Slot};
+use crate::layout::{
+    DirtyRecord, FLAG_UNWATCHED, KIND_FREE, LOST, LockByte, LostRecord, Parts, Slot,
+};
 use crate::process::{self, Locked};
 use crate::sync::{Ordering, step};
 use crate::sys::{self, Mode};
@@ -27,6 +29,25 @@ impl DirtyRecord {
         let before = self.epoch.fetch_add(1, Ordering::AcqRel);
         step("reclaim: epoch raised");
         self.record(before.wrapping_add(1)).write(loss, Some(SystemTime::now()));
+    }
+
+    /// Raises the epoch beyond this one, if it is behind. Whom the records of those between are about, nobody
+    /// knows here.
+    pub(crate) fn raise_beyond(&self, epoch: u32, loss: &Loss<'_>) {
+        let mut now = self.epoch.load(Ordering::Acquire);
+        let last = loop {
+            let last = if epoch.wrapping_sub(now).cast_signed() > 0 { epoch } else { now };
+            let raised = last.wrapping_add(1);
+            match self.epoch.compare_exchange(now, raised, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break last,
+                Err(moved) => now = moved,
+            }
+        };
+        for back in 0..last.wrapping_sub(now).min(LOST) {
+            let nobody = Loss { pid: 0, comm: "", label: "" };
+            self.record(last.wrapping_sub(back)).write(&nobody, None);
+        }
+        self.record(last.wrapping_add(1)).write(loss, Some(SystemTime::now()));
     }
 }
 

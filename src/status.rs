@@ -283,6 +283,14 @@ impl Barrier {
         }
     }
 
+    /// The same for a tool that remembers this epoch of a barrier which is behind it: whoever was lost up
+    /// to there is not in this file.
+    pub fn raise_dirty_beyond(&self, epoch: u32, label: &str) {
+        if let Ok(attachment) = self.inner.attached() {
+            attachment.parts.dirty().raise_beyond(epoch, &Loss { pid: 0, comm: "", label });
+        }
+    }
+
     /// Says who raised the epochs that the barrier was made with, as far as somebody remembers.
     pub fn recall(&self, lost: &[Lost]) {
         if let Ok(attachment) = self.inner.attached() {

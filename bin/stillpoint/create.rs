@@ -61,13 +61,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(path) => State::load(path)?,
         None => None,
     };
+    let before = match &known {
+        Some(known) => Some(known.clone()),
+        None => elsewhere(&arguments)?,
+    };
     let file = stillpoint::barrier_path(&arguments.barrier, arguments.user)?;
     let boot_id = boot_id()?;
     if Status::read(&file).is_ok() {
-        return keep(&arguments, state.as_deref(), known);
+        return keep(&arguments, state.as_deref(), before.as_ref(), None);
     }
 
-    let planned = plan(known.as_ref(), &boot_id)?;
+    let planned = plan(before.as_ref(), &boot_id)?;
     if let Some(path) = &state {
         planned.store(path)?;
     }
@@ -75,7 +79,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Ok(barrier) => barrier,
         Err(error) => {
             if error.kind() == ErrorKind::Exists {
-                return keep(&arguments, state.as_deref(), known);
+                return keep(&arguments, state.as_deref(), before.as_ref(), Some(&planned));
             }
             if let Some(path) = &state {
                 restore(&arguments, path, known.as_ref());
@@ -102,7 +106,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             file.display(),
             dirty.epoch,
             dirty.acknowledged,
-            match known.as_ref().is_some_and(State::is_open) {
+            match before.as_ref().is_some_and(State::is_open) {
                 true => "it was not retired; ",
                 false => "",
             },
@@ -110,6 +114,19 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         ));
     }
     Ok(Exit::SUCCESS)
+}
+
+/// What is known of the barrier of this name, where another place is given for its state that has none
+/// yet, or none: a crash is not forgotten by looking away.
+fn elsewhere(arguments: &Arguments) -> anyhow::Result<Option<State>> {
+    let usual = match &arguments.state {
+        Some(_) => state::path(&arguments.barrier, arguments.user, None)?,
+        None => None,
+    };
+    Ok(match usual {
+        Some(path) => State::load(&path)?.filter(|known| known.is_open() || known.is_dirty()),
+        None => None,
+    })
 }
 
 /// The state of the barrier to be made. One that was left open lost writers we know nothing about.
@@ -121,21 +138,9 @@ fn plan(known: Option<&State>, boot_id: &str) -> anyhow::Result<State> {
     let mut dirty = Dirty { epoch: known.epoch, acknowledged: known.acknowledged };
     if known.is_open() {
         dirty.epoch = dirty.epoch.wrapping_add(1);
-        lost.insert(0, not_retired(dirty.epoch));
+        lost.insert(0, state::unseen(dirty.epoch, NOT_RETIRED, Some(SystemTime::now())));
     }
     Ok(State::open(&known.uuid, boot_id, dirty, &lost))
-}
-
-/// Whoever was inside, if anybody was, as it is found out now.
-fn not_retired(epoch: u32) -> Lost {
-    Lost {
-        epoch,
-        acknowledged: false,
-        pid: 0,
-        comm: String::new(),
-        label: NOT_RETIRED.to_string(),
-        when: Some(SystemTime::now()),
-    }
 }
 
 fn found(arguments: &Arguments, planned: &State) -> Result<Barrier, stillpoint::Error> {
@@ -163,21 +168,30 @@ fn options(arguments: &Arguments) -> Options {
 }
 
 /// The barrier is there; opening it sees to what another boot may have left. All that may be missing is
-/// its state.
-fn keep(arguments: &Arguments, state: Option<&Path>, known: Option<State>) -> anyhow::Result<Exit> {
+/// its state. `planned`: what we have written there for a barrier that somebody else has made first.
+fn keep(
+    arguments: &Arguments,
+    state: Option<&Path>,
+    known: Option<&State>,
+    planned: Option<&State>,
+) -> anyhow::Result<Exit> {
     // Opened, not just read: it must be one that writers can use.
     let barrier = Barrier::options().user(arguments.user).open(&arguments.barrier)?;
     // Before anything is refused: who is told to retire it first must be able to.
+    if let Some(known) = known
+        && known.uuid != barrier.uuid()
+    {
+        // A program made a new barrier before us; what the last one lost is not forgiven.
+        match known.is_open() {
+            true => barrier.raise_dirty(0, NOT_RETIRED),
+            false if known.is_dirty() => barrier.raise_dirty(0, NOT_ACKNOWLEDGED),
+            false => {}
+        }
+    }
     if let Some(path) = state {
-        if let Some(known) = &known
-            && known.uuid != barrier.uuid()
-        {
-            // A program made a new barrier before us; what the last one lost is not forgiven.
-            match known.is_open() {
-                true => barrier.raise_dirty(0, NOT_RETIRED),
-                false if known.is_dirty() => barrier.raise_dirty(0, NOT_ACKNOWLEDGED),
-                false => {}
-            }
+        // What we had planned is nothing that the barrier has forgotten.
+        if planned.is_some() && State::load(path)?.as_ref() == planned {
+            State::of(&barrier, barrier.dirty()).store(path)?;
         }
         State::note(path, &barrier)?;
     }

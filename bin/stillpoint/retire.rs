@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use stillpoint::Barrier;
 
 use crate::advice::Named;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::state::{self, State};
 
 #[derive(clap::Args)]
@@ -31,7 +31,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let path = state::path(&name, user, state.as_deref())?;
     let barrier = Barrier::options().user(user).open(&name)?;
     if let Some(path) = &path {
-        State::load_of(&barrier, &Named::new(&name, user, state.as_deref()), path)?;
+        let name = Named::new(&name, user, state.as_deref());
+        let known = State::load_of(&barrier, &name, path)?;
+        // Another machine that keeps its state in the same file may be in the middle of its writes.
+        if let Some(whose) = known.and_then(|it| it.stranger(&barrier.uuid(), &barrier.boot_id())) {
+            let message = state::advice(&name, barrier.path(), path, whose);
+            return Err(Failure::new(Exit::DATA, message).into());
+        }
     }
     let (uuid, boot_id) = (barrier.uuid(), barrier.boot_id());
     let (last, lost) = barrier.retire()?;

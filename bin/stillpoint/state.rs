@@ -3,7 +3,7 @@
 //! Barriers live on tmpfs, and a power cut takes with them the knowledge that writers were under
 //! way. So `create` notes on disk that the barrier is *open* and `retire` that it was closed in
 //! good order; whoever finds *open* after a boot knows that something was lost. Barriers given as
-//! a path, with `--user`, or through `$STILLPOINT_DIR` are private: they have a state only where
+//! a path of their own, with `--user`, or through `$STILLPOINT_DIR` are private: they have a state only where
 //! `--state` or `$STILLPOINT_STATE_DIR` says so.
 //!
 //! It also remembers who was lost and not acknowledged: the barrier that is made next is told, so that
@@ -16,15 +16,20 @@
 //! Several tools may write it at once, each what the barrier says at the moment. Who has written looks
 //! again, and writes again if the barrier has moved on: so the last one to write, whoever that is,
 //! leaves what is true.
+//!
+//! What it knows is never taken back. A barrier that is behind its state, or is another file than the one
+//! that was made, is an older copy put in its place: who was lost since, it does not know. Every tool that
+//! meets it raises its epoch beyond that of the state, so that it is dirty for everybody until `recover`.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use stillpoint::{Barrier, Dirty, Lost};
+use stillpoint::{Barrier, Dirty, Lost, Status};
 
 use crate::advice::Named;
 use crate::catalogue::record::LostRecord;
@@ -37,6 +42,8 @@ const SCHEMA: u32 = 1;
 const TRIES: u32 = 8;
 /// No state is anywhere near as long.
 const LONGEST: u64 = 1 << 16;
+/// Who was lost when the barrier is not the one that the state knows.
+const OLDER: &str = "an older copy in its place";
 
 /// What outlives a boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +57,9 @@ pub struct State {
     pub acknowledged: u32,
     #[serde(rename = "state")]
     condition: Condition,
+    /// The inode of the barrier's file, once that is known.
+    #[serde(default)]
+    inode: Option<u64>,
     /// Who was lost and not acknowledged, as far as the barrier remembers, the newest first.
     #[serde(default)]
     pub lost: Vec<LostRecord>,
@@ -73,7 +83,7 @@ pub fn path(
     if let Some(given) = given {
         return Ok((given != Path::new("none")).then(|| given.to_path_buf()));
     }
-    if user || barrier.as_encoded_bytes().contains(&b'/') {
+    if user || (barrier.as_encoded_bytes().contains(&b'/') && !has_name(&file)) {
         return Ok(None);
     }
     let folder = match set("STILLPOINT_STATE_DIR") {
@@ -82,6 +92,21 @@ pub fn path(
         None => PathBuf::from(FOLDER),
     };
     Ok(file.file_stem().map(|name| folder.join(name).with_added_extension("state")))
+}
+
+/// Whether a path leads where a name does: it is the same barrier then.
+fn has_name(file: &Path) -> bool {
+    let Ok(names) = stillpoint::barrier_folder(false) else {
+        return false;
+    };
+    let same = file.parent().is_some_and(|folder| {
+        folder == names
+            || folder
+                .canonicalize()
+                .ok()
+                .is_some_and(|folder| names.canonicalize().ok() == Some(folder))
+    });
+    same && file.extension() == Some(OsStr::new("barrier"))
 }
 
 fn set(variable: &str) -> Option<PathBuf> {
@@ -98,13 +123,56 @@ impl State {
             epoch: dirty.epoch,
             acknowledged: dirty.acknowledged,
             condition: Condition::Open,
+            inode: None,
             lost: not_acknowledged(dirty, lost),
         }
     }
 
     /// The state of this barrier, which is open.
     pub fn of(barrier: &Barrier, dirty: Dirty) -> State {
-        State::open(&barrier.uuid(), &barrier.boot_id(), dirty, &barrier.lost())
+        State {
+            inode: inode(barrier.path()),
+            ..State::open(&barrier.uuid(), &barrier.boot_id(), dirty, &barrier.lost())
+        }
+    }
+
+    /// Raises the epoch of its barrier, if that is an older copy.
+    pub fn tell(&self, barrier: &Barrier) {
+        if self.uuid == barrier.uuid() && self.is_beyond(barrier.path(), barrier.dirty()) {
+            barrier.raise_dirty_beyond(self.epoch, OLDER);
+            barrier.recall(&self.lost.iter().map(Lost::from).collect::<Vec<_>>());
+        }
+    }
+
+    /// The same for a report: what the next tool will find.
+    pub fn tell_report(&self, status: &mut Status) {
+        if self.uuid == status.uuid && self.is_beyond(&status.barrier, status.dirty) {
+            let ahead = self.epoch.wrapping_sub(status.dirty.epoch).cast_signed().max(0);
+            status.dirty.epoch = status.dirty.epoch.wrapping_add_signed(ahead).wrapping_add(1);
+            let known = self.lost.iter().map(Lost::from);
+            let known =
+                known.filter(|lost| status.lost.iter().all(|other| other.epoch != lost.epoch));
+            let known: Vec<Lost> = known.collect();
+            status.lost.splice(0..0, known);
+            status.lost.insert(0, unseen(status.dirty.epoch, OLDER, None));
+        }
+    }
+
+    /// Whether it knows more than a barrier with its uuid. One that is dirty anyhow may be another file:
+    /// who acknowledges that writes down which.
+    fn is_beyond(&self, barrier: &Path, dirty: Dirty) -> bool {
+        let is_ahead = self.epoch.wrapping_sub(dirty.epoch).cast_signed() > 0;
+        let is_other = || self.inode.is_some() && self.inode != inode(barrier);
+        is_ahead || (!dirty.is_dirty() && is_other())
+    }
+
+    /// Why it does not speak for a barrier, if so.
+    pub fn stranger(&self, uuid: &str, boot_id: &str) -> Option<&'static str> {
+        match (self.uuid == uuid, self.boot_id == boot_id) {
+            (false, _) => Some("the state of another barrier"),
+            (true, false) => Some("of another boot"),
+            (true, true) => None,
+        }
     }
 
     pub fn retired(self) -> State {
@@ -148,10 +216,14 @@ impl State {
         }
     }
 
-    /// Reads the state of this very barrier; that of another one is an error.
+    /// Reads the state of this very barrier, and tells it what it does not know; that of another one is an
+    /// error.
     pub fn load_of(barrier: &Barrier, name: &Named, path: &Path) -> Result<Option<State>, Failure> {
-        match State::load(path)? {
-            Some(known) if known.uuid != barrier.uuid() => Err(Failure::new(
+        let Some(known) = State::load(path)? else {
+            return Ok(None);
+        };
+        if known.uuid != barrier.uuid() {
+            return Err(Failure::new(
                 Exit::DATA,
                 format!(
                     "the state {} belongs to another barrier than {}: run {} first, or give the right --state",
@@ -159,9 +231,10 @@ impl State {
                     barrier.path().display(),
                     name.command("create")
                 ),
-            )),
-            other => Ok(other),
+            ));
         }
+        known.tell(barrier);
+        Ok(Some(known))
     }
 
     /// Writes down, for the next boot, that the barrier has lost a writer since.
@@ -172,6 +245,7 @@ impl State {
             else {
                 return Ok(());
             };
+            known.tell(barrier);
             let dirty = Dirty { acknowledged: known.acknowledged, ..barrier.dirty() };
             let now = State { boot_id: known.boot_id.clone(), ..State::of(barrier, dirty) };
             if now == known {
@@ -185,8 +259,12 @@ impl State {
     /// Writes what the barrier says of itself, unless it is there.
     pub fn note(path: &Path, barrier: &Barrier) -> Result<(), Failure> {
         for _ in 0..TRIES {
+            let known = State::load(path)?;
+            if let Some(known) = &known {
+                known.tell(barrier);
+            }
             let now = State::of(barrier, barrier.dirty());
-            if State::load(path)? == Some(now.clone()) {
+            if known.as_ref() == Some(&now) {
                 return Ok(());
             }
             now.store(path)?;
@@ -256,6 +334,21 @@ impl State {
             _ => File::open(".")?.sync_all(),
         }
     }
+}
+
+/// What to do about a state that does not speak for a barrier.
+pub fn advice(name: &Named, barrier: &Path, state: &Path, whose: &str) -> String {
+    let (barrier, state) = (barrier.display(), state.display());
+    format!("{barrier}: {state} is {whose}; run {} for this one", name.command("create"))
+}
+
+/// Somebody who was lost without a tool that saw it.
+pub fn unseen(epoch: u32, label: &str, when: Option<SystemTime>) -> Lost {
+    Lost { epoch, acknowledged: false, pid: 0, comm: String::new(), label: label.to_string(), when }
+}
+
+fn inode(barrier: &Path) -> Option<u64> {
+    fs::metadata(barrier).ok().map(|file| file.ino())
 }
 
 /// Those of the lost who raised the epoch beyond the one that was acknowledged.

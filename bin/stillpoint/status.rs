@@ -14,6 +14,7 @@ use crate::exit::{self, Exit, Failure};
 use crate::exposition::Exposition;
 use crate::filter::Filter;
 
+mod durable;
 mod json;
 pub mod prometheus;
 mod sights;
@@ -128,7 +129,7 @@ impl Report {
 fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> {
     let mut report = Report { text: String::new(), lines: Vec::new(), exit: Exit::SUCCESS };
     let named = !arguments.barrier.is_empty();
-    let paths = match arguments.barrier.as_slice() {
+    let paths: Vec<PathBuf> = match arguments.barrier.as_slice() {
         [] => all(arguments.user)?,
         names => names
             .iter()
@@ -161,6 +162,10 @@ fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> 
                 continue;
             }
         };
+        match durable::add(&mut status, arguments.user) {
+            Ok(note) => report.lines.extend(note.map(Line::Note)),
+            Err(error) => report.complain(&error),
+        }
         writers::keep(&mut status);
         sights.add_to(&mut status);
         if arguments.prometheus {

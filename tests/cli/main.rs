@@ -14,6 +14,7 @@ mod losses;
 mod modes;
 mod nesting;
 mod numbers;
+mod older;
 mod prometheus;
 mod reaper;
 mod recover;

@@ -46,6 +46,9 @@ pub fn open(arguments: &Arguments) -> anyhow::Result<Vec<Member>> {
         seen.push(identity);
         let state_path = state::path(name, arguments.user, arguments.state.as_deref())?;
         let state = state_path.as_deref().map(State::load).transpose()?.flatten();
+        if let Some(known) = &state {
+            known.tell(&barrier);
+        }
         let name = Named::new(name, arguments.user, arguments.state.as_deref());
         members.push(Member { name, barrier, state_path, state });
     }
@@ -91,14 +94,9 @@ impl Member {
             ));
         }
         let state = self.state.as_ref()?;
-        let whose = match (state.uuid == record.uuid, state.boot_id == record.boot_id) {
-            (false, _) => "the state of another barrier",
-            (true, false) => "of another boot",
-            (true, true) => return None,
-        };
-        let file = self.state_path.as_deref().unwrap_or(Path::new("its durable state")).display();
-        let create = self.name.command("create");
-        Some(format!("{path}: {file} is {whose}; run {create} for this one"))
+        let whose = state.stranger(&record.uuid, &record.boot_id)?;
+        let file = self.state_path.as_deref().unwrap_or(Path::new("its durable state"));
+        Some(state::advice(&self.name, self.barrier.path(), file, whose))
     }
 
     /// Writes a writer that was lost down for the next boot.
