@@ -25,6 +25,7 @@ use crate::wait::Wait;
 use crate::{Error, current, process, thread};
 use nix::errno::Errno;
 use std::ffi::c_char;
+use std::io;
 use std::os::fd::RawFd;
 
 /// What a file is to be locked for.
@@ -36,6 +37,21 @@ pub enum LockRequest {
     Read,
     /// Not at all.
     Unlock,
+}
+
+impl LockRequest {
+    /// Asks the kernel alone, for who has no barrier.
+    ///
+    /// # Errors
+    /// The system call's; that somebody else has the lock is always EAGAIN.
+    pub fn make(self, lock: FileLock, wait: bool) -> io::Result<()> {
+        let made = match self {
+            LockRequest::Write => lock.write(wait),
+            LockRequest::Read => lock.read(wait),
+            LockRequest::Unlock => lock.unlock(),
+        };
+        Ok(made?)
+    }
 }
 
 impl Barrier {

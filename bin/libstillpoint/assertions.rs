@@ -45,7 +45,7 @@ unsafe fn assert(
     file: *const c_char,
     line: c_uint,
 ) -> Result<c_int, Failure> {
-    let Some(leak) = leak(Handle::barrier(b)?) else {
+    let Some(leak) = Handle::barrier(b)?.and_then(leak) else {
         return Ok(0);
     };
     let wanted = barrier::variable("STILLPOINT_ASSERT").unwrap_or_default();

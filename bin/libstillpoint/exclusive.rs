@@ -25,7 +25,8 @@ pub unsafe extern "C-unwind" fn stillpoint_lock_exclusive_at(
     line: c_uint,
 ) -> c_int {
     answer(|| {
-        let barrier = Handle::barrier(b)?;
+        // A pause of nothing is no pause.
+        let barrier = Handle::look(b)?.ok_or(Failure::from(Errno::ENOENT))?;
         // SAFETY: the caller's promise.
         let file = (!file.is_null()).then(|| unsafe { CStr::from_ptr(file) }.to_string_lossy());
         let label = file.map(|file| {

@@ -23,6 +23,14 @@ impl From<Errno> for Failure {
     }
 }
 
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure(
+            error.raw_os_error().map_or(Errno::EIO, |told| of_system_call(Errno::from_raw(told))),
+        )
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         // A child that has no memory or no descriptors is not out of reach.

@@ -2,14 +2,19 @@
 //!
 //! So a handle that is null, made up or closed is an error and not a wild pointer: it must lie in the
 //! table, on the boundary of a place, and that place must be open.
+//!
+//! A handle may be open without a barrier: `STILLPOINT_OPTIONAL`, see `optional`. It is given its barrier
+//! once, by whichever thread finds it first, and keeps it until it is closed.
 
 use crate::failure::{Failure, answer};
+use crate::optional::Wish;
 use barrier::{Barrier, ExclusiveGuard};
 use nix::errno::Errno;
 use nix::libc::{c_void, pthread_key_create, pthread_key_t, pthread_setspecific};
 use std::cell::UnsafeCell;
+use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// What a `stillpoint *` leads to.
 #[repr(align(64))]
@@ -19,7 +24,9 @@ pub struct Handle {
     state: AtomicU32,
     /// The thread that has the exclusive side by this handle; 0: none.
     owner: AtomicU32,
-    barrier: UnsafeCell<Option<Barrier>>,
+    /// A box; null: none is there yet, and `wish` says what for to look.
+    barrier: AtomicPtr<Barrier>,
+    wish: UnsafeCell<Option<Box<Wish>>>,
     pause: UnsafeCell<Option<Box<ExclusiveGuard>>>,
 }
 
@@ -33,8 +40,9 @@ const CHANGING: u32 = 1;
 /// In use.
 const OPEN: u32 = 2;
 
-// SAFETY: `barrier` is only written by the one thread that has made the state CHANGING, and only read
+// SAFETY: `wish` is only written by the one thread that has made the state CHANGING, and only read
 // while it is OPEN; closing while another thread uses the handle is excluded by the caller's promise.
+// A barrier is put in where there is null, and taken out by who closes.
 // `pause` is only touched by the thread that is its owner.
 unsafe impl Sync for Handle {}
 
@@ -46,7 +54,8 @@ static TABLE: [Handle; HANDLES] = [const {
         number: AtomicU64::new(CLOSED),
         state: AtomicU32::new(FREE),
         owner: AtomicU32::new(0),
-        barrier: UnsafeCell::new(None),
+        barrier: AtomicPtr::new(ptr::null_mut()),
+        wish: UnsafeCell::new(None),
         pause: UnsafeCell::new(None),
     }
 }; HANDLES];
@@ -71,24 +80,70 @@ impl Handle {
         Handle::find(handle).map_or(CLOSED, |handle| handle.number.load(Ordering::Relaxed))
     }
 
-    /// The barrier behind a handle.
-    pub fn barrier(handle: *const Handle) -> Result<&'static Barrier, Failure> {
+    fn opened(handle: *const Handle) -> Result<&'static Handle, Failure> {
         let handle = Handle::get(handle)?;
-        if handle.state.load(Ordering::Acquire) != OPEN {
-            return Err(Errno::EBADF.into());
-        }
-        // SAFETY: it is open, and stays so for as long as anybody uses it.
-        let barrier = unsafe { &*handle.barrier.get() };
-        barrier.as_ref().ok_or(Failure::from(Errno::EBADF))
+        let is_open = handle.state.load(Ordering::Acquire) == OPEN;
+        is_open.then_some(handle).ok_or(Failure::from(Errno::EBADF))
     }
 
-    /// Puts a barrier into a free place.
-    pub fn open(barrier: Barrier) -> Result<&'static Handle, Failure> {
+    /// The barrier behind a handle; `None`: there was none when somebody looked last.
+    pub fn barrier(handle: *const Handle) -> Result<Option<&'static Barrier>, Failure> {
+        let handle = Handle::opened(handle)?;
+        // SAFETY: null, or a box that stays for as long as anybody uses the handle.
+        Ok(unsafe { handle.barrier.load(Ordering::Acquire).as_ref() })
+    }
+
+    /// The same for who begins something: where there was none, it looks.
+    pub fn look(handle: *const Handle) -> Result<Option<&'static Barrier>, Failure> {
+        if let Some(barrier) = Handle::barrier(handle)? {
+            return Ok(Some(barrier));
+        }
+        let opened = Handle::opened(handle)?;
+        // SAFETY: it is open, and stays so for as long as anybody uses it.
+        let wish = unsafe { &*opened.wish.get() };
+        let found = wish.as_ref().map_or(Ok(None), |wish| wish.look())?;
+        Ok(found.map(|barrier| opened.give(barrier)))
+    }
+
+    /// Whether there was none when the handle was opened: what was begun then has no share to give back.
+    pub fn was_without(handle: *const Handle) -> bool {
+        // SAFETY: it is open, and stays so for as long as anybody uses it.
+        Handle::opened(handle).is_ok_and(|handle| unsafe { (*handle.wish.get()).is_some() })
+    }
+
+    /// Gives the handle its barrier, unless another thread was first. Both have found the same: this
+    /// process has one barrier for one file.
+    fn give(&self, barrier: Barrier) -> &'static Barrier {
+        let new = Box::into_raw(Box::new(barrier));
+        let null = ptr::null_mut();
+        match self.barrier.compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                // SAFETY: boxed above, and nobody frees it before he closes the handle.
+                let barrier = unsafe { &*new };
+                self.number.store(barrier.number(), Ordering::Relaxed);
+                barrier
+            }
+            Err(first) => {
+                // SAFETY: boxed above, and given to nobody; the first one's is as in `barrier`.
+                unsafe {
+                    drop(Box::from_raw(new));
+                    &*first
+                }
+            }
+        }
+    }
+
+    /// Takes a free place, for a barrier or for the wish for one.
+    pub fn open(found: Result<Barrier, Wish>) -> Result<&'static Handle, Failure> {
         let free = |handle: &&Handle| handle.change(FREE, CHANGING);
         let handle = TABLE.iter().find(free).ok_or(Failure::from(Errno::EMFILE))?;
-        // SAFETY: this thread alone has made it CHANGING.
-        let barrier = unsafe { (*handle.barrier.get()).insert(barrier) };
-        handle.number.store(barrier.number(), Ordering::Relaxed);
+        match found {
+            Ok(barrier) => {
+                handle.give(barrier);
+            }
+            // SAFETY: this thread alone has made it CHANGING.
+            Err(wish) => unsafe { *handle.wish.get() = Some(Box::new(wish)) },
+        }
         handle.state.store(OPEN, Ordering::Release);
         Ok(handle)
     }
@@ -101,8 +156,14 @@ impl Handle {
             // SAFETY: this thread alone has made it CHANGING.
             drop(unsafe { (*handle.pause.get()).take() });
             handle.owner.store(0, Ordering::Relaxed);
-            // SAFETY: as above.
-            drop(unsafe { (*handle.barrier.get()).take() });
+            let barrier = handle.barrier.swap(ptr::null_mut(), Ordering::AcqRel);
+            // SAFETY: as above; null, or a box that nobody uses any more.
+            unsafe {
+                *handle.wish.get() = None;
+                if !barrier.is_null() {
+                    drop(Box::from_raw(barrier));
+                }
+            }
             handle.state.store(FREE, Ordering::Release);
         }
     }

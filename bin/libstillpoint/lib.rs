@@ -18,6 +18,7 @@ mod handle;
 mod lifecycle;
 mod locks;
 mod message;
+mod optional;
 mod reserve;
 mod shared;
 

@@ -2,13 +2,16 @@
 
 use crate::failure::{Failure, answer};
 use crate::handle::Handle;
-use barrier::Barrier;
+use crate::optional::Wish;
+use barrier::{Barrier, ErrorKind};
 use nix::errno::Errno;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint};
 use std::os::unix::ffi::OsStrExt;
 
 /// `STILLPOINT_CREATE`.
 const CREATE: c_uint = 1;
+/// `STILLPOINT_OPTIONAL`.
+const OPTIONAL: c_uint = 2;
 /// Where the flags carry the interface of the header that the caller was compiled with; 0 from those
 /// who call without one.
 const INTERFACE_SHIFT: u32 = 24;
@@ -34,7 +37,7 @@ pub unsafe extern "C-unwind" fn stillpoint_open(
             return Err(Errno::EPROTONOSUPPORT.into());
         }
         let options = flags & ((1 << INTERFACE_SHIFT) - 1);
-        if options & !CREATE != 0 {
+        if ![0, CREATE, OPTIONAL].contains(&options) {
             return Err(Errno::EINVAL.into());
         }
         // SAFETY: the caller's promise.
@@ -47,7 +50,14 @@ pub unsafe extern "C-unwind" fn stillpoint_open(
         if let Some(label) = label {
             how = how.label(&label.to_string_lossy());
         }
-        *ret = Handle::open(how.open(OsStr::from_bytes(name.to_bytes()))?)?;
+        let name = OsStr::from_bytes(name.to_bytes());
+        let found = match how.open(name) {
+            Err(error) if options & OPTIONAL != 0 && error.kind() == ErrorKind::Missing => {
+                Err(Wish::new(how, barrier::barrier_path(name, false)?)?)
+            }
+            opened => Ok(opened?),
+        };
+        *ret = Handle::open(found)?;
         Ok(0)
     })
 }
@@ -71,5 +81,5 @@ pub extern "C-unwind" fn stillpoint_close(b: *const Handle) {
 /// Joins a forked child, before it changes its root or its user.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn stillpoint_join(b: *const Handle) -> c_int {
-    answer(|| Ok(Handle::barrier(b)?.join().map(|()| 0)?))
+    answer(|| Ok(Handle::look(b)?.map_or(Ok(()), Barrier::join).map(|()| 0)?))
 }

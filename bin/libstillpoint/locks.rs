@@ -48,8 +48,14 @@ unsafe fn lock_file_slow(
     line: c_uint,
 ) -> c_int {
     answer(|| {
-        // SAFETY: the caller's promise.
-        unsafe { Handle::barrier(b)?.lock_file(lock, request, wait, file, line) }?;
+        // Only a write lock begins something.
+        let found =
+            if request == LockRequest::Write { Handle::look(b) } else { Handle::barrier(b) };
+        match found? {
+            // SAFETY: the caller's promise.
+            Some(barrier) => unsafe { barrier.lock_file(lock, request, wait, file, line) }?,
+            None => request.make(lock, wait)?,
+        }
         Ok(0)
     })
 }
@@ -152,8 +158,12 @@ pub unsafe extern "C-unwind" fn stillpoint_fcntl_lock(
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn stillpoint_close_fd(b: *const Handle, fd: c_int) -> c_int {
     answer(|| {
-        // SAFETY: the caller asks for it to be closed.
-        unsafe { Handle::barrier(b)?.close_descriptor(fd) }?;
+        match Handle::barrier(b)? {
+            // SAFETY: the caller asks for it to be closed.
+            Some(barrier) => unsafe { barrier.close_descriptor(fd) }?,
+            // SAFETY: as above.
+            None => drop(Errno::result(unsafe { libc::close(fd) })?),
+        }
         Ok(0)
     })
 }

@@ -3,7 +3,7 @@
 use crate::failure::answer;
 use crate::handle::Handle;
 use crate::milliseconds;
-use barrier::Barrier;
+use barrier::{Barrier, ErrorKind};
 use nix::errno::Errno;
 use std::ffi::{c_char, c_int, c_uint};
 use std::ptr;
@@ -39,8 +39,10 @@ unsafe fn enter_slow(
     line: c_uint,
 ) -> c_int {
     answer(|| {
-        // SAFETY: the caller's promise.
-        unsafe { Handle::barrier(b)?.enter_shared(limit, file, line) }?;
+        if let Some(barrier) = Handle::look(b)? {
+            // SAFETY: the caller's promise.
+            unsafe { barrier.enter_shared(limit, file, line) }?;
+        }
         Ok(0)
     })
 }
@@ -123,22 +125,24 @@ pub extern "C-unwind" fn stillpoint_unlock_shared(b: *const Handle) -> c_int {
 #[cold]
 #[inline(never)]
 fn leave_slow(b: *const Handle) -> c_int {
-    answer(|| {
-        Handle::barrier(b)?.leave_shared()?;
-        Ok(0)
+    answer(|| match Handle::barrier(b)?.map_or(Ok(()), Barrier::leave_shared) {
+        Err(error) if error.kind() == ErrorKind::NotHeld && Handle::was_without(b) => Ok(0),
+        left => Ok(left.map(|()| 0)?),
     })
 }
 
 /// How many shares this thread holds.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn stillpoint_depth(b: *const Handle) -> c_int {
-    answer(|| Ok(c_int::try_from(Handle::barrier(b)?.depth()).unwrap_or(c_int::MAX)))
+    answer(|| {
+        Ok(c_int::try_from(Handle::barrier(b)?.map_or(0, Barrier::depth)).unwrap_or(c_int::MAX))
+    })
 }
 
 /// Whether somebody wants the exclusive side.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn stillpoint_should_yield(b: *const Handle) -> c_int {
-    answer(|| Ok(c_int::from(Handle::barrier(b)?.should_yield())))
+    answer(|| Ok(c_int::from(Handle::barrier(b)?.is_some_and(Barrier::should_yield))))
 }
 
 /// The dirty epoch; 0 without a barrier.
@@ -146,7 +150,7 @@ pub extern "C-unwind" fn stillpoint_should_yield(b: *const Handle) -> c_int {
 pub extern "C-unwind" fn stillpoint_dirty_epoch(b: *const Handle) -> u32 {
     let mut epoch = 0;
     answer(|| {
-        epoch = Handle::barrier(b)?.dirty().epoch;
+        epoch = Handle::barrier(b)?.map_or(0, |barrier| barrier.dirty().epoch);
         Ok(0)
     });
     epoch

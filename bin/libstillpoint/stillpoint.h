@@ -22,6 +22,11 @@ extern "C" {
 
 /* For stillpoint_open: make the barrier if it is missing. */
 #define STILLPOINT_CREATE 1u
+/*
+ * For stillpoint_open: where there is no barrier, a handle with which all functions do nothing and
+ * succeed, until one is made.
+ */
+#define STILLPOINT_OPTIONAL 2u
 
 typedef struct stillpoint stillpoint;
 

@@ -33,7 +33,19 @@ macro_rules! suites {
     };
 }
 
-suites!(cancellation, forks, handles, locks, numbers, order, pauses, shares, signals, speed);
+suites!(
+    cancellation,
+    forks,
+    handles,
+    locks,
+    numbers,
+    optional,
+    order,
+    pauses,
+    shares,
+    signals,
+    speed
+);
 
 /// Not linked with the library: it loads it, and goes on after it has unloaded it.
 #[test]
