@@ -4,6 +4,7 @@
 //!    A gate that is closed now was left so by a holder that died: open it, before anything else.
 //! 2. Let the gate be open as long as pacing asks. Take flock(2), still with the gate open: taken
 //!    after closing, readers of flock starve it while writers stand still.
+//!    Nobody may be left in a file that was removed from this place: see `stragglers`.
 //! 3. Announce; close and drain, one barrier after another.
 //! 4. *Courtesy.* One long share must not make every writer queue behind it. The first closing lasts
 //!    50 ms at most. Shares that are still inside then are known to be long: open, wait for just these
@@ -13,7 +14,7 @@
 //!
 //! Whatever fails, the gates are opened, and every lock goes with the values that hold it.
 
-use crate::barrier::Barrier;
+use crate::barrier::{Barrier, Inner};
 use crate::drain::{Insider, Watch, drain, still_inside};
 use crate::exclusive::{
     ExclusiveGuard, ExclusiveOptions, GateChange, Limits, PauseReport, Phase, in_callers_order,
@@ -23,6 +24,7 @@ use crate::layout::{KIND_FREE, Slot};
 use crate::pacing::Pacing;
 use crate::reclaim::reclaim;
 use crate::report::Writer;
+use crate::stragglers::{Gathered, Gathering};
 use crate::sync::{Ordering, step};
 use crate::sys::Moment;
 use crate::{Cover, Error, foreign, join};
@@ -36,6 +38,8 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 const NAMED: usize = 64;
 /// Between two looks of who does not wait.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+/// Between two looks for stragglers, each of which reads much of /proc.
+const BETWEEN_GATHERINGS: Duration = Duration::from_millis(50);
 /// Between two attempts at a lock, at first and at most for one that another tool has.
 const POLL: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(10));
 
@@ -44,7 +48,9 @@ pub(crate) fn acquire(
     barriers: &[&Barrier],
     options: &mut ExclusiveOptions<'_>,
 ) -> Result<ExclusiveGuard, Error> {
-    let mut order: Vec<(usize, &Barrier)> = barriers.iter().copied().enumerate().collect();
+    let here: Vec<Barrier> =
+        barriers.iter().map(|barrier| begin(barrier)).collect::<Result<_, _>>()?;
+    let mut order: Vec<(usize, &Barrier)> = here.iter().enumerate().collect();
     order.sort_by_key(|(_, barrier)| barrier.inner.place.identity);
     order.dedup_by_key(|(_, barrier)| barrier.inner.id);
     let watch = &mut Watch::new(options.progress.take(), options.cancel);
@@ -58,6 +64,10 @@ pub(crate) fn acquire(
         take_flock(held, wait, watch)?;
         step("exclusive: flock taken");
     }
+    for held in held.iter().filter(|held| !held.is_covered()) {
+        gather(held, wait, watch)?;
+        step("exclusive: no stragglers");
+    }
     let label = options.label.clone().unwrap_or_else(join::comm);
     let limits = Limits::new(options.drain, options.hold);
     let mut announced = Announced { held };
@@ -69,7 +79,37 @@ pub(crate) fn acquire(
     Ok(ExclusiveGuard::new(held, limits, closed, report))
 }
 
-/// Refuses what would wait for itself; else takes X, waiting for other tools.
+/// The barrier as it is at its path. Refuses what would wait for itself.
+fn begin(barrier: &Barrier) -> Result<Barrier, Error> {
+    barrier.end_abandoned_attempt();
+    let attachments = barrier.inner.succession().filter_map(Inner::attachment_of_this_process);
+    let mut holders = attachments.map(|own| own.exclusive_thread.load(Ordering::Relaxed));
+    if barrier.depth() > 0 || holders.any(|holder| holder == join::thread_id()) {
+        return Err(Error::Deadlock { path: barrier.path().into() });
+    }
+    barrier.at_its_path().map(|(inner, _)| Barrier::at(inner))
+}
+
+/// Sees to it that nobody uses another file that was in this one's place.
+fn gather(held: &Held, limit: Duration, watch: &mut Watch<'_>) -> Result<(), Error> {
+    let barrier = &held.barrier;
+    let parts = held.attachment()?.parts;
+    let mut gathering = Gathering::default();
+    let mut left = Vec::new();
+    let attempt = || match gathering.attempt(&barrier.inner, parts) {
+        Gathered::All | Gathered::Unseen => Ok(Some(())),
+        Gathered::Not(users) => {
+            left = users;
+            Ok(None)
+        }
+    };
+    match poll(attempt, BETWEEN_GATHERINGS, limit, watch, Phase::Stragglers, barrier, Vec::new)? {
+        Some(()) => Ok(()),
+        None => Err(Error::Stragglers { path: barrier.path().into(), users: left }),
+    }
+}
+
+/// Takes X, waiting for other tools.
 fn take(
     barrier: &Barrier,
     position: usize,
@@ -79,11 +119,6 @@ fn take(
 ) -> Result<Held, Error> {
     let path = barrier.path();
     let attachment = barrier.inner.attached()?;
-    let holder = attachment.exclusive_thread.load(Ordering::Relaxed);
-    barrier.end_abandoned_attempt();
-    if barrier.depth() > 0 || holder == join::thread_id() {
-        return Err(Error::Deadlock { path: path.into() });
-    }
     // Read before the cover is checked: if that pause ends meanwhile, this is not the generation of
     // whatever follows it, and nothing is granted.
     let generation = attachment.gate().now();
@@ -126,7 +161,7 @@ fn pace(
             if limit.is_zero() {
                 return Err(Error::Pacing { path: held.barrier.path().into() });
             }
-            watch.tick(Phase::Pacing, &held.barrier, Vec::new)?;
+            watch.tick(Phase::Pacing, held.barrier.path(), Vec::new)?;
             std::thread::sleep(remaining.min(POLL.1));
         }
     }
@@ -170,7 +205,7 @@ fn poll<T>(
         if remaining.is_zero() {
             return Ok(None);
         }
-        watch.tick(phase, barrier, &writers)?;
+        watch.tick(phase, barrier.path(), &writers)?;
         std::thread::sleep(pause.min(remaining));
         pause = (pause * 2).min(slowest);
     }
@@ -232,7 +267,7 @@ impl Announced {
                 if closing.at.elapsed() >= options.drain {
                     return Err(self.failed(&closing, watch));
                 }
-                watch.tick(Phase::Predicate, &barrier, Vec::new)?;
+                watch.tick(Phase::Predicate, barrier.path(), Vec::new)?;
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
@@ -292,7 +327,7 @@ impl Announced {
             while !insiders.iter().all(gone) && opened.elapsed() < patience {
                 let names =
                     || still_inside(insiders, slots).map(|seen| seen.name(slots, true)).collect();
-                watch.tick(Phase::LongShares, &held.barrier, names)?;
+                watch.tick(Phase::LongShares, held.barrier.path(), names)?;
                 std::thread::sleep(POLL.1 / 2);
             }
         }
@@ -331,7 +366,7 @@ impl Announced {
             closings,
             writers: 0,
             waited_for: Vec::new(),
-            dirty_at_grant: in_callers_order(&self.held, |held| held.barrier.dirty()),
+            dirty_at_grant: in_callers_order(&self.held, Held::dirty),
             dirty_at_release: Vec::new(),
             generations: in_callers_order(&self.held, |held| held.generation),
             quiet_at: SystemTime::now(),

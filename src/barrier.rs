@@ -2,18 +2,26 @@
 //!
 //! Opening the same file twice in one process gives the same barrier, so that a thread nests
 //! whichever handle it uses. The first handle joins the process; the last one leaves.
+//!
+//! A handle means the barrier at its path. Where the file is replaced under its users, what was opened has
+//! a *successor*, and whatever is begun by the handle is begun there; what was begun before ends where it
+//! was begun. See `succession`.
 
 use crate::counted::OwnedShared;
 use crate::cover::Covered;
 use crate::file::{self, hex};
+use crate::gate::is_superseded;
 use crate::join::{self, Attachment};
 use crate::lifeline::Place;
+use crate::seat::Seat;
+use crate::stragglers::{self, Gathering, Straggler};
 use crate::sync::{AtomicPtr, Ordering};
+use crate::vantage::Vantage;
 use crate::wait::Wait;
-use crate::{Cover, Dirty, Error, Lost, Options, fresh_start, process};
+use crate::{Cover, Dirty, Error, Lost, Options, fresh_start, process, succession};
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A consistency barrier that this process takes part in. Cheap to clone; share it between threads.
@@ -37,12 +45,13 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Barrier {
-    /// The number of the inner barrier, for the fast path.
+    /// The number of the inner barrier, for the fast path. Its successors have the same, unless they were
+    /// opened by themselves.
     pub(crate) id: u64,
     pub(crate) inner: Arc<Inner>,
 }
 
-/// What all handles of one barrier in this process share.
+/// What all handles of one barrier in this process share: one file.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) id: u64,
@@ -53,6 +62,8 @@ pub(crate) struct Inner {
     pub(crate) cover: Covered,
     /// This process's attachment, or that of the process it was forked from.
     pub(crate) attachment: AtomicPtr<Attachment>,
+    /// What is at the path now, if that is another file.
+    pub(crate) successor: OnceLock<Arc<Inner>>,
 }
 
 impl Barrier {
@@ -84,23 +95,23 @@ impl Barrier {
 
     /// The barrier's identity, 32 hexadecimal digits.
     pub fn uuid(&self) -> String {
-        hex(self.inner.uuid)
+        hex(self.latest().uuid)
     }
 
     /// The boot in which the barrier was last made ready, 32 hexadecimal digits.
     pub fn boot_id(&self) -> String {
-        hex(self.inner.boot_id)
+        hex(self.latest().boot_id)
     }
 
     /// How many pent-up writers a release wakes at once, 0 for all: see [`Options::readmit`]. 0 too in a
     /// child that cannot reach the barrier.
     pub fn readmit(&self) -> u32 {
-        self.inner.attached().map_or(0, |attachment| attachment.readmit)
+        self.here().map_or(0, |(_, attachment)| attachment.readmit)
     }
 
     /// The device that the barrier file lies on, as stat(2) numbers it.
     pub fn device(&self) -> u64 {
-        self.inner.place.identity.device
+        self.latest().place.identity.device
     }
 
     /// Whether the file lies in memory (tmpfs, ramfs). Any other file system can be frozen, fsfreeze(8), and
@@ -115,7 +126,81 @@ impl Barrier {
     /// # Errors
     /// [`Error::Unreachable`] if the barrier cannot be reached by its path.
     pub fn join(&self) -> Result<(), Error> {
-        self.inner.attached().map(drop)
+        self.here().map(drop)
+    }
+
+    /// Looks whether the barrier that this handle means is the one at its path, and comes over if another has
+    /// taken its place. A file that was removed and not replaced is used on by all who have it open, and
+    /// no tool that opens the barrier finds them: a daemon asks now and then. Costs a look at the path.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if nothing is there; [`Error::Replaced`] if what is there cannot be followed to;
+    /// [`Error::Unreachable`] after chroot(2), from where that cannot be seen. As [`Options::open`].
+    pub fn check(&self) -> Result<(), Error> {
+        self.at_its_path().map(drop)
+    }
+
+    /// The last of the successors that are known here.
+    pub(crate) fn latest(&self) -> &Arc<Inner> {
+        let mut inner = &self.inner;
+        while let Some(successor) = inner.successor.get() {
+            inner = successor;
+        }
+        inner
+    }
+
+    /// The same as a handle that keeps to this very file.
+    pub(crate) fn at(inner: &Arc<Inner>) -> Barrier {
+        Barrier { id: inner.id, inner: inner.clone() }
+    }
+
+    /// The barrier as it is known to be at its path, and this process's attachment; joins a forked child
+    /// anew.
+    pub(crate) fn here(&self) -> Result<(&Arc<Inner>, &Attachment), Error> {
+        loop {
+            let inner = self.latest();
+            match inner.attached() {
+                Err(Error::Replaced { .. }) => succession::come_over(inner)?,
+                attached => return Ok((inner, attached?)),
+            }
+        }
+    }
+
+    /// The same, once the path was looked at: for who begins there.
+    pub(crate) fn at_its_path(&self) -> Result<(&Arc<Inner>, &Attachment), Error> {
+        let (inner, attachment) = self.here()?;
+        let missing = || Error::Missing { path: inner.place.path.clone(), folder: None };
+        match file::identity_at(&inner.place.path) {
+            _ if is_superseded(attachment.gate().now()) => {}
+            Ok(Some(found)) if found == inner.place.identity => return Ok((inner, attachment)),
+            Ok(_) if !inner.place.vantage.sees_the_same() => {
+                return Err(inner.unreachable(missing()));
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(missing()),
+            // What cannot be seen fails where it is opened, and is said there.
+            _ => return Ok((inner, attachment)),
+        }
+        succession::come_over(inner)?;
+        self.here()
+    }
+
+    /// Brings over who still uses a file that stood here before and was removed or renamed: root can. Who is
+    /// inside there is not waited for; every tool does that.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn gather(&self) -> Result<(), Error> {
+        let (inner, attachment) = self.at_its_path()?;
+        let _ = Gathering::default().attempt(inner, attachment.parts);
+        Ok(())
+    }
+
+    /// Who still uses a file that stood here before and was removed or renamed: no tool is granted the
+    /// exclusive side while anybody is seen to. `None`: that cannot be seen.
+    pub fn stragglers(&self) -> Option<Vec<Straggler>> {
+        let (inner, attachment) = self.here().ok()?;
+        stragglers::of_status(attachment.parts, &inner.place.path, inner.place.identity)
     }
 
     /// Enters the shared side with a share that may move between threads.
@@ -137,8 +222,8 @@ impl Barrier {
     /// What an ancestor of this process holds for it now, if `$STILLPOINT_HELD` says so and it is
     /// true.
     pub fn is_covered(&self) -> Option<Cover> {
-        let attachment = self.inner.attached().ok()?;
-        self.inner.cover.holds(&self.inner, attachment)
+        let (inner, attachment) = self.here().ok()?;
+        inner.cover.holds(inner, attachment)
     }
 
     /// Ends the life of a barrier: sees that nobody else has it open, and removes the file. Writers
@@ -154,7 +239,23 @@ impl Barrier {
 }
 
 impl Inner {
+    /// This file, and those that have taken its place.
+    pub(crate) fn succession(&self) -> impl Iterator<Item = &Inner> {
+        std::iter::successors(Some(self), |inner| inner.successor.get().map(Arc::as_ref))
+    }
+
+    /// The attachment that a seat belongs to, here or in one of the files that have taken its place.
+    pub(crate) fn attachment_of(&self, seat: &Seat) -> Option<&Attachment> {
+        let attachments = self.succession().filter_map(Inner::attachment_of_this_process);
+        let mut attachments = attachments.filter(|attachment| seat.is_at(attachment.gate()));
+        attachments.next()
+    }
+
     /// The attachment of this process; joins a forked child anew.
+    ///
+    /// # Errors
+    /// [`Error::Replaced`] if another barrier is at its path; [`Error::Unreachable`] if it sees the path from
+    /// elsewhere than when it was opened; else what stood in the way.
     pub(crate) fn attached(&self) -> Result<&Attachment, Error> {
         match self.attachment_of_this_process() {
             Some(attachment) => Ok(attachment),
@@ -192,10 +293,14 @@ impl Inner {
             // SAFETY: it was just made from a box, and is kept as said above.
             Ok(unsafe { &*attachment })
         };
-        join::while_made_anew(attach).map_err(|source| Error::Unreachable {
-            path: self.place.path.clone(),
-            source: Box::new(source),
+        join::while_made_anew(attach).map_err(|error| match Vantage::now() == self.place.vantage {
+            true => error,
+            false => self.unreachable(error),
         })
+    }
+
+    fn unreachable(&self, source: Error) -> Error {
+        Error::Unreachable { path: self.place.path.clone(), source: Box::new(source) }
     }
 }
 

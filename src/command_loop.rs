@@ -4,7 +4,7 @@
 //! checks stand where it waits. In debug builds they panic and name the place that took the share; in
 //! release builds they cost nothing.
 
-use crate::barrier::Barrier;
+use crate::barrier::{Barrier, Inner};
 use crate::gate::is_inside;
 use crate::layout::Slot;
 use crate::process;
@@ -58,14 +58,17 @@ impl Barrier {
 
     /// What [`Barrier::assert_process_idle`] would say, in any build.
     pub fn leaked_share_of_process(&self) -> Option<String> {
-        let attachment = self.inner.attachment_of_this_process()?;
+        let attachments = self.inner.succession().filter_map(Inner::attachment_of_this_process);
         let inside = |slot: &Slot| is_inside(slot.word.load(Ordering::Acquire));
-        // A handler may join meanwhile, and what it would wait for is held here.
-        let process = process::lock();
-        let held = attachment.find_seat(|seat| inside(attachment.slot_of(seat)));
-        drop(process);
-        let counted = || inside(attachment.slot(attachment.counted));
-        (held.is_some() || counted()).then(|| self.leaked(held))
+        let mut leaks = attachments.filter_map(|attachment| {
+            // A handler may join meanwhile, and what it would wait for is held here.
+            let process = process::lock();
+            let held = attachment.find_seat(|seat| inside(attachment.slot_of(seat)));
+            drop(process);
+            let counted = || inside(attachment.slot(attachment.counted));
+            (held.is_some() || counted()).then(|| self.leaked(held))
+        });
+        leaks.next()
     }
 
     fn leaked(&self, seat: Option<&'static Seat>) -> String {

@@ -5,7 +5,7 @@
 //! unlocked explicitly at the end, so that a grandchild that stays behind does not keep it.
 
 use crate::Error;
-use crate::barrier::Barrier;
+use crate::barrier::{Barrier, Inner};
 use crate::drain::Watch;
 use crate::exclusive::Waiting;
 use crate::join::{self, Attachment};
@@ -14,10 +14,11 @@ use crate::lifeline::Lifeline;
 use crate::sync::step;
 use crate::sys;
 use crate::wait::{self, Wait};
-use crate::{cover, process};
+use crate::{cover, process, succession};
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -69,19 +70,35 @@ impl Barrier {
         &self,
         options: &mut CommandShareOptions<'_>,
     ) -> Result<CommandShare, Error> {
-        let attachment = self.inner.attached()?;
         let wait = options.wait.map_or(Wait::Forever, Wait::at_most);
         let watch = &mut Watch::new(options.progress.take(), options.cancel);
+        loop {
+            let (inner, attachment) = self.here()?;
+            match CommandShare::taken(inner, attachment, options.watched, wait, watch) {
+                Err(Error::Replaced { .. }) => succession::come_over(inner)?,
+                taken => return taken,
+            }
+        }
+    }
+}
+
+impl CommandShare {
+    fn taken(
+        inner: &Arc<Inner>,
+        attachment: &Attachment,
+        watched: bool,
+        wait: Wait,
+        watch: &mut Watch<'_>,
+    ) -> Result<CommandShare, Error> {
         let (slot, life) = join::while_made_anew(|| {
             let process = process::lock();
-            let (place, parts) = (&self.inner.place, attachment.parts);
-            join::claim(&process, place, parts, KIND_COMMAND)
+            join::claim(&process, &inner.place, attachment.parts, KIND_COMMAND)
         })?;
-        let flags = if options.watched { 0 } else { FLAG_UNWATCHED };
-        join::introduce(attachment.slot(slot), KIND_COMMAND, flags, &self.inner);
+        let flags = if watched { 0 } else { FLAG_UNWATCHED };
+        join::introduce(attachment.slot(slot), KIND_COMMAND, flags, inner);
         step("command share: introduced");
         let mut share = CommandShare {
-            barrier: self.clone(),
+            barrier: Barrier::at(inner),
             slot,
             word: 0,
             life: Some(life),
@@ -91,9 +108,7 @@ impl Barrier {
         share.enter(attachment, wait, watch)?;
         Ok(share)
     }
-}
 
-impl CommandShare {
     fn enter(
         &mut self,
         attachment: &Attachment,
@@ -117,7 +132,7 @@ impl CommandShare {
             || inner.cover.holds(inner, attachment).is_some(),
             |generation| {
                 *readmitted = true;
-                wait::for_opening(barrier, attachment, Some(slot), generation, wait, Some(watch))
+                wait::for_opening(inner, attachment, Some(slot), generation, wait, Some(watch))
             },
         )?;
         self.word = odd.get();

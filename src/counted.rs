@@ -5,24 +5,24 @@
 //! inside, and it is changed by compare-and-swap. Counting is not nesting: each entry asks the gate.
 
 use crate::Error;
-use crate::barrier::Barrier;
+use crate::barrier::{Barrier, Inner};
 use crate::gate::is_closed;
 use crate::join::Attachment;
-use crate::process;
 use crate::sync::AtomicU32;
 use crate::wait::{self, Wait};
+use crate::{process, succession};
 
 /// Enters through the counted slot. True if it had to wait, and so owes the next waiter a wake-up.
-pub(crate) fn enter(barrier: &Barrier, attachment: &Attachment, wait: Wait) -> Result<bool, Error> {
+pub(crate) fn enter(inner: &Inner, attachment: &Attachment, wait: Wait) -> Result<bool, Error> {
     let (gate, word) = (attachment.gate(), word(attachment));
     let mut waited = false;
     gate.enter(
         || gate.publish_counted(word),
         || gate.retract_counted(word),
-        || barrier.inner.cover.holds(&barrier.inner, attachment).is_some(),
+        || inner.cover.holds(inner, attachment).is_some(),
         |generation| {
             waited = true;
-            wait::for_opening(barrier, attachment, None, generation, wait, None)
+            wait::for_opening(inner, attachment, None, generation, wait, None)
         },
     )?;
     Ok(waited)
@@ -55,10 +55,16 @@ pub struct OwnedShared {
 
 impl OwnedShared {
     pub(crate) fn enter(barrier: &Barrier, wait: Wait) -> Result<OwnedShared, Error> {
-        let attachment = barrier.inner.attached()?;
-        let readmitted = enter(barrier, attachment, wait)?;
-        let incarnation = attachment.incarnation;
-        Ok(OwnedShared { barrier: barrier.clone(), incarnation, readmitted })
+        loop {
+            let (inner, attachment) = barrier.here()?;
+            match enter(inner, attachment, wait) {
+                Err(Error::Replaced { .. }) => succession::come_over(inner)?,
+                entered => {
+                    let (barrier, incarnation) = (Barrier::at(inner), attachment.incarnation);
+                    return Ok(OwnedShared { barrier, incarnation, readmitted: entered? });
+                }
+            }
+        }
     }
 }
 

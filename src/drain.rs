@@ -6,7 +6,6 @@
 //! limit. It notes in the slot since when it has seen the word there, so that `status` can say for how
 //! long at least somebody has been inside: writers read no clock themselves, commands excepted.
 
-use crate::barrier::Barrier;
 use crate::exclusive::{Phase, Waiting};
 use crate::gate::is_inside;
 use crate::held::Held;
@@ -15,6 +14,7 @@ use crate::reclaim::reclaim;
 use crate::report::Writer;
 use crate::sync::Ordering;
 use crate::{Error, sys};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ impl<'a> Watch<'a> {
     pub(crate) fn tick(
         &mut self,
         phase: Phase,
-        barrier: &Barrier,
+        barrier: &Path,
         writers: impl FnOnce() -> Vec<Writer>,
     ) -> Result<(), Error> {
         if self.cancel.is_some_and(|cancel| cancel.load(std::sync::atomic::Ordering::SeqCst)) {
@@ -59,7 +59,7 @@ impl<'a> Watch<'a> {
             && self.reported.elapsed() >= REPORT
         {
             self.reported = Instant::now();
-            let (since, barrier) = (self.started.elapsed(), barrier.path());
+            let since = self.started.elapsed();
             progress(&Waiting { phase, since, writers: &writers(), barrier });
         }
         Ok(())
@@ -154,7 +154,7 @@ pub(crate) fn drain(
             }
             let still =
                 || still_inside(&insiders, slots).map(|seen| seen.name(slots, true)).collect();
-            cancelled = watch.tick(Phase::Draining, &held.barrier, still);
+            cancelled = watch.tick(Phase::Draining, held.barrier.path(), still);
             let remaining = deadline.saturating_duration_since(now);
             (cancelled.is_ok() && !remaining.is_zero()).then(|| remaining.min(TICK))
         },
@@ -190,6 +190,7 @@ fn note(words: &[u32], slots: &[Slot], insiders: &mut Vec<Insider>, now: Instant
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Barrier;
 
     /// Whoever leaves while the gate is closed tells the exclusive side, which would else only find out
     /// at its next tick. `share` enters, closes the gate, and leaves.

@@ -1,6 +1,6 @@
 //! One error type, whose text says what is wrong with which barrier and what to do about it.
 
-use crate::{Writer, file};
+use crate::{Straggler, Writer, file};
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,6 +67,18 @@ pub enum Error {
         path: PathBuf,
         /// Who.
         writers: Vec<Writer>,
+    },
+    /// Another file stands where this barrier was, which was removed or renamed while it was in use.
+    Replaced {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A file that stood here before was removed or renamed while it was in use, and still is.
+    Stragglers {
+        /// Where.
+        path: PathBuf,
+        /// By whom.
+        users: Vec<Straggler>,
     },
     /// Every slot is owned by a live process.
     Full {
@@ -149,8 +161,8 @@ pub enum Error {
     },
     /// The caller's `cancel` was set. The gate is open again.
     Cancelled,
-    /// A forked child cannot reach the barrier by its path any more: it should have called
-    /// [`Barrier::join`](crate::Barrier::join) before chroot(2) or setuid(2).
+    /// A process that has changed its root, its mounts or its user cannot reach the barrier by its path any
+    /// more. A forked child should have called [`Barrier::join`](crate::Barrier::join) before.
     Unreachable {
         /// Which barrier.
         path: PathBuf,
@@ -172,6 +184,8 @@ pub enum ErrorKind {
     Denied,
     Exists,
     InUse,
+    Replaced,
+    Stragglers,
     Full,
     Create,
     System,
@@ -199,6 +213,8 @@ impl Error {
             Error::Denied { .. } => ErrorKind::Denied,
             Error::Exists { .. } => ErrorKind::Exists,
             Error::InUse { .. } => ErrorKind::InUse,
+            Error::Replaced { .. } => ErrorKind::Replaced,
+            Error::Stragglers { .. } => ErrorKind::Stragglers,
             Error::Full { .. } => ErrorKind::Full,
             Error::Create { .. } => ErrorKind::Create,
             Error::System { .. } => ErrorKind::System,
@@ -241,12 +257,12 @@ impl Error {
 }
 
 /// Names as many as fit on a line.
-fn names(writers: &[Writer]) -> String {
+fn names<T: Display>(writers: &[T]) -> String {
     const SHOWN: usize = 4;
     if writers.is_empty() {
         return "nobody who could be named".into();
     }
-    let mut names: Vec<String> = writers.iter().take(SHOWN).map(Writer::to_string).collect();
+    let mut names: Vec<String> = writers.iter().take(SHOWN).map(T::to_string).collect();
     if writers.len() > SHOWN {
         names.push(format!("and {} more", writers.len() - SHOWN));
     }
@@ -297,6 +313,18 @@ impl Display for Error {
             Error::InUse { path, writers } => {
                 let path = path.display();
                 write!(f, "{path} is in use by {}: stop them first", names(writers))
+            }
+            Error::Replaced { path } => {
+                let path = path.display();
+                write!(f, "{path} was replaced while it was in use: start again what uses it")
+            }
+            Error::Stragglers { path, users } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: the file that stood here before is still in use by {}: start them again, or let root run `stillpoint create`, which brings them over",
+                    names(users)
+                )
             }
             Error::Full { path } => {
                 let path = path.display();
@@ -363,7 +391,7 @@ impl Display for Error {
                 let path = path.display();
                 write!(
                     f,
-                    "{path}: this forked process cannot reach the barrier ({source}): call join after fork and before chroot or setuid"
+                    "{path}: this process has changed its root, its mounts or its user, and cannot reach the barrier ({source}): a forked one calls join before"
                 )
             }
         }

@@ -100,6 +100,8 @@ pub enum Phase {
     Pacing,
     /// Users of flock(1) on the barrier file.
     Foreign,
+    /// Users of a file that was removed from the barrier's place.
+    Stragglers,
     /// The gate is closed; writers inside are to leave.
     Draining,
     /// The gate is open; shares that turned out to be long are to end.
@@ -320,7 +322,7 @@ impl ExclusiveGuard {
         step("release: begun");
         let still_inside: Vec<Option<Writer>> = self.held.iter().map(Held::still_inside).collect();
         step("release: looked");
-        self.report.dirty_at_release = in_callers_order(&self.held, |held| held.barrier.dirty());
+        self.report.dirty_at_release = in_callers_order(&self.held, Held::dirty);
         let in_place: Vec<bool> = self.held.iter().map(Held::is_in_place).collect();
         step("release: looked where the file is");
         let opened: Vec<bool> = self.held.iter().map(Held::open).collect();

@@ -29,17 +29,6 @@ impl Identity {
     }
 }
 
-/// Which file the path leads to, without following a last symbolic link; `None`: to none.
-pub(crate) fn identity_at(path: &Path) -> Result<Option<Identity>, Error> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) => Ok(Some(Identity::of(&meta))),
-        Err(error) => match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
-            _ => Err(Error::system("lstat", path, error)),
-        },
-    }
-}
-
 /// The folder of the barriers that every user means by a name.
 const FOLDER: &str = "/run/stillpoint";
 /// With its ending, a name is that of a file.
@@ -235,13 +224,23 @@ pub(crate) fn open_fresh(
         return Err(Error::not_a_barrier(path, IS_SPECIAL));
     }
     let identity = Identity::of(&meta);
-    if meta.nlink() == 0 || known.is_some_and(|known| known != identity) {
-        return Err(Error::not_a_barrier(
-            path,
-            "it was replaced while it was in use; start again what uses it",
-        ));
+    match known {
+        Some(known) if known != identity => Err(Error::Replaced { path: path.into() }),
+        // Removed since it was opened.
+        _ if meta.nlink() == 0 => Err(Error::Missing { path: path.into(), folder: None }),
+        _ => Ok((file, identity)),
     }
-    Ok((file, identity))
+}
+
+/// Which file the path leads to, without following a last symbolic link; `None`: to none.
+pub(crate) fn identity_at(path: &Path) -> Result<Option<Identity>, Error> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(Some(Identity::of(&meta))),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+            _ => Err(Error::system("lstat", path, error)),
+        },
+    }
 }
 
 /// The parts of the header that decide whether a file may be used, copied once.

@@ -101,7 +101,7 @@ pub fn lock_holders(file: &File) -> Vec<Writer> {
 }
 
 /// The device of the file system that the file was opened on, proc_pid_mountinfo(5).
-fn device_of_mount(file: &File) -> Option<u64> {
+pub(crate) fn device_of_mount(file: &File) -> Option<u64> {
     let descriptor = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
     let mount = descriptor.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
@@ -124,6 +124,17 @@ fn may_have_open(pid: u32, file: Identity) -> bool {
     opened.any(|found| found == file)
 }
 
+/// A file as the kernel's lists have it: `00:1b:59448`.
+pub(crate) fn identity(text: &str) -> Option<Identity> {
+    let mut fields = text.split(':');
+    let mut device = || u64::from_str_radix(fields.next()?, 16).ok();
+    let (major, minor) = (device()?, device()?);
+    let inode = fields.next()?.parse().ok()?;
+    let device = nix::sys::stat::makedev(major, minor);
+    #[allow(clippy::unnecessary_cast, reason = "its width differs between platforms")]
+    Some(Identity { device: device as u64, inode })
+}
+
 /// One lock of the kernel's list.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Lock {
@@ -139,13 +150,7 @@ impl Lock {
         let kind = fields.next()?;
         let exclusive = fields.nth(1)? == "WRITE";
         let pid = fields.next()?;
-        let mut place = fields.next()?.split(':');
-        let number = |text: &str| u64::from_str_radix(text, 16).ok();
-        let (major, minor) = (number(place.next()?)?, number(place.next()?)?);
-        let inode: u64 = place.next()?.parse().ok()?;
-        let device = nix::sys::stat::makedev(major, minor);
-        #[allow(clippy::unnecessary_cast, reason = "its width differs between platforms")]
-        let same = device as u64 == file.device && inode == file.inode;
+        let same = identity(fields.next()?)? == file;
         (kind != "->" && same).then(|| Lock { kind: kind.into(), exclusive, pid: pid.parse().ok() })
     }
 
@@ -156,7 +161,7 @@ impl Lock {
 
 /// The kernel hands out its list piece by piece; a lock that is given back in between moves the others up,
 /// and one of them over the edge. So it is read more than once.
-const READINGS: usize = 3;
+pub(crate) const READINGS: usize = 3;
 
 fn listed(file: Identity) -> impl Iterator<Item = Lock> {
     let _standard = standard::keep();

@@ -8,7 +8,7 @@
 //! flock(2), for fcntl(2) and for those who open barriers; these wait until it is complete.
 
 use crate::file::{self, check_file_system, check_folder, not_made, open_fresh};
-use crate::layout::{DIRTY_OFFSET, FILE_SIZE, LockByte, MAGIC, MAJOR, MINOR};
+use crate::layout::{DIRTY_OFFSET, FILE_SIZE, GATE_OFFSET, LockByte, MAGIC, MAJOR, MINOR};
 use crate::layout::{SLOT_SIZE, SLOTS, SLOTS_OFFSET};
 use crate::process::{self, Locked};
 use crate::sync::step;
@@ -29,6 +29,7 @@ pub(crate) struct Birth {
     pub(crate) uuid: Option<[u32; 4]>,
     pub(crate) epoch: u32,
     pub(crate) acknowledged: u32,
+    pub(crate) generation: u32,
 }
 
 impl Birth {
@@ -99,6 +100,7 @@ fn fill(empty: &File, path: &Path, birth: &Birth) -> Result<(), Error> {
     };
     write(&words, MAGIC.len() as u32)?;
     write(&[birth.epoch, birth.acknowledged], DIRTY_OFFSET)?;
+    write(&[birth.generation], GATE_OFFSET)?;
     empty.write_all_at(&MAGIC, 0).map_err(failed)
 }
 

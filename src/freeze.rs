@@ -205,7 +205,7 @@ impl FreezeRecord {
 impl Barrier {
     /// Whether a keeper holds the gate closed now.
     pub fn is_frozen(&self) -> bool {
-        self.inner.attached().is_ok_and(|attachment| {
+        self.here().is_ok_and(|(_, attachment)| {
             let frozen = attachment.parts.freeze().frozen.load(Ordering::Acquire);
             is_closed(frozen) && attachment.gate().now() == frozen
         })
@@ -218,7 +218,7 @@ impl Barrier {
     /// [`Error::Revoked`] if that pause did not hold until now, or until it was thawed before: what was
     /// made in it is not to be trusted. The gate is open all the same. [`Error::System`].
     pub fn thaw(&self, token: Option<&Token>) -> Result<Thawed, Error> {
-        let attachment = self.inner.attached()?;
+        let (inner, attachment) = self.here()?;
         let record = attachment.parts.freeze();
         let frozen = record.frozen.load(Ordering::Acquire);
         let last = std::array::from_fn(|index| record.token[index].load(Ordering::Relaxed));
@@ -231,7 +231,7 @@ impl Barrier {
         }
         match record.thawed.load(Ordering::Acquire) == frozen {
             true => Ok(Thawed::Before),
-            false => self.ask_for_thaw(attachment, frozen).map(|()| Thawed::Now),
+            false => Barrier::at(inner).ask_for_thaw(attachment, frozen).map(|()| Thawed::Now),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::layout::{
 use crate::mapping::BarrierMap;
 use crate::process::{self, Locked};
 use crate::reclaim::Loss;
+use crate::stragglers::{Gathered, Gathering};
 use crate::sync::{AtomicU32, Ordering, step};
 use crate::sys::{self, Mode};
 use crate::{Dirty, Error, Lost, Writer, foreign};
@@ -184,7 +185,11 @@ fn with_file_alone<T>(
 /// Counts the losses that nobody has met, and removes the file, if nobody else has it open. Whoever is
 /// about to join waits for the members byte, finds the file gone, and says that there is no barrier.
 pub(crate) fn retire(barrier: Barrier) -> Result<(Dirty, Vec<Lost>), Error> {
-    let (path, identity) = (barrier.path().to_path_buf(), barrier.inner.place.identity);
+    let (inner, attachment) = barrier.at_its_path()?;
+    let (path, identity) = (inner.place.path.clone(), inner.place.identity);
+    if let Gathered::Not(users) = Gathering::default().attempt(inner, attachment.parts) {
+        return Err(Error::Stragglers { path, users });
+    }
     let (own, others): (Vec<Writer>, Vec<Writer>) = (barrier.status()?.writers.iter())
         .filter(|writer| writer.alive)
         .map(Writer::from)

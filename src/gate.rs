@@ -28,6 +28,10 @@
 //! gone to sleep. Only latency would suffer (the closer looks again every tick), but the model
 //! checker runs without ticks and insists.
 //!
+//! A gate can be closed *for good*, by a generation that nobody opens: when another file has taken the
+//! place of the one that it lies in, every writer is to go there. It is a closing like any other, so a
+//! writer that is inside is seen, and one that comes sees that it is in the wrong place.
+//!
 //! Nothing here depends on time, on a process or on the map: the model checker runs this very code.
 
 use crate::sync::{AtomicU32, Futex, Ordering, full_fence, step};
@@ -35,6 +39,9 @@ use std::time::Duration;
 
 /// Everybody who waits.
 pub const ALL: u32 = i32::MAX as u32;
+
+/// The generation of a gate that is closed for good.
+pub const SUPERSEDED: u32 = u32::MAX;
 
 /// Where a full fence stands, and what it is for. Each has a name, so that a test can take one away and
 /// watch the model checker find what it was for.
@@ -62,6 +69,12 @@ pub fn is_closed(generation: u32) -> bool {
     generation & 1 == 1
 }
 
+/// Whether a gate of this generation is closed for good.
+#[inline(always)]
+pub fn is_superseded(generation: u32) -> bool {
+    generation == SUPERSEDED
+}
+
 /// Whether a writer with this word is inside.
 #[inline(always)]
 pub fn is_inside(word: u32) -> bool {
@@ -73,7 +86,8 @@ pub fn is_inside(word: u32) -> bool {
 #[derive(Debug, Default)]
 pub struct Gate {
     /// Even: open. Odd: closed. Only the holder of the lock byte X makes it odd; anybody may make
-    /// an odd one even by comparing and swapping the generation that he saw.
+    /// an odd one even by comparing and swapping the generation that he saw. [`SUPERSEDED`]: closed for
+    /// good, by whoever knows that this file is not the barrier any more.
     pub generation: Futex,
     /// Grows whenever a word became even while the gate was closed: the exclusive side sleeps on it.
     pub drain: Futex,
@@ -253,7 +267,10 @@ impl Gate {
         if is_closed(open) {
             return None;
         }
-        let closed = open.wrapping_add(1);
+        let closed = match open.wrapping_add(1) {
+            SUPERSEDED => 1,
+            closed => closed,
+        };
         self.generation
             .word()
             .compare_exchange(open, closed, Ordering::AcqRel, Ordering::Relaxed)
@@ -263,10 +280,30 @@ impl Gate {
         Some(closed)
     }
 
+    /// Closes the gate for good, whether it was open or closed, and wakes whoever waits for either. A
+    /// pause that stood is over: its holder's own opening fails. Nobody sleeps until it is quiet, so
+    /// the fence between two looks is all that is needed to see who is inside.
+    pub fn supersede(&self) {
+        self.generation.word().swap(SUPERSEDED, Ordering::AcqRel);
+        step("supersede: closed");
+        self.generation.wake(ALL);
+        self.drain.wake(ALL);
+    }
+
+    /// Opens a gate that was closed for good, for who knows that its file is where it should be.
+    pub fn reinstate(&self) {
+        let gate = self.generation.word();
+        let reopened = gate.compare_exchange(SUPERSEDED, 0, Ordering::AcqRel, Ordering::Relaxed);
+        if reopened.is_ok() {
+            self.generation.wake(ALL);
+        }
+    }
+
     /// Opens the gate if it still is of generation `closed`: the certificate for its closer, the
-    /// revocation or the healing for anybody else. Wakes nobody.
+    /// revocation or the healing for anybody else. Never one that is closed for good. Wakes nobody.
     pub fn open(&self, closed: u32) -> bool {
         is_closed(closed)
+            && closed != SUPERSEDED
             && self
                 .generation
                 .word()

@@ -14,7 +14,7 @@ use crate::lifeline::Lifeline;
 use crate::reclaim::reclaim;
 use crate::report::Writer;
 use crate::sync::{Ordering, step};
-use crate::{Error, pacing, process, sys, wait};
+use crate::{Dirty, Error, pacing, process, sys, wait};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -81,6 +81,12 @@ impl Held {
     /// This process's attachment, which the caller found there when it took X.
     pub(crate) fn attachment(&self) -> Result<&Attachment, Error> {
         self.barrier.inner.attached()
+    }
+
+    /// The dirty epoch.
+    pub(crate) fn dirty(&self) -> Dirty {
+        let dirty = self.attachment().map(|attachment| attachment.parts.dirty().now());
+        dirty.unwrap_or_default()
     }
 
     /// Whether the file is where writers look for it; else they are let in by another one, or may have

@@ -65,11 +65,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// can count. The slots are found by chance, so the dead are found sooner or later.
 const SWEEP: usize = 8;
 
-/// Locks the members byte shared, as every lifeline does. False: somebody is alone with the file, or
-/// was, and has removed it.
-fn become_member(file: &File) -> std::io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(sys::try_lock_byte(file, LockByte::Members, Mode::Shared)? && file.metadata()?.nlink() > 0)
+/// Locks the members byte shared, as every lifeline does, and says where it is, as one lifeline of each
+/// process or command does. False: somebody is alone with the file, or was; or it was removed or renamed,
+/// which is asked last: whoever does that, and then looks who is left, finds this process or is found out.
+fn become_member(file: &File, place: &Place, says_where: bool) -> std::io::Result<bool> {
+    if !sys::try_lock_byte(file, LockByte::Members, Mode::Shared)? {
+        return Ok(false);
+    }
+    if says_where {
+        place.keys.sign(file)?;
+    }
+    step("join: signed");
+    Ok(place.is_in_place())
 }
 
 /// Claims a slot for an owner of this kind, among those that look free first, and settles what its
@@ -93,7 +100,7 @@ pub(crate) fn claim(
     let keep_descriptor = kind == KIND_COMMAND;
     let looks_free = |index: &u32| slots[*index as usize].kind.load(Ordering::Relaxed) == KIND_FREE;
     let held = Lifeline::hold(process, place, place.open_fresh()?, keep_descriptor, |file| {
-        if !become_member(file)? {
+        if !become_member(file, place, kind != KIND_THREAD)? {
             return Ok(None);
         }
         // The sweep is only begun when nothing that looks free can be had.
@@ -186,6 +193,11 @@ impl Attachment {
         self.parts.gate()
     }
 
+    /// The seat of this thread here, in the barrier of this number.
+    pub(crate) fn seat(&self, barrier: u64) -> Option<&'static Seat> {
+        thread::of_this_thread(barrier, self.gate())
+    }
+
     pub(crate) fn slot(&self, index: u32) -> &Slot {
         &self.parts.slots()[(index % SLOTS) as usize]
     }
@@ -256,23 +268,29 @@ impl Drop for Attachment {
 }
 
 /// The seat of this thread for the barrier, registered now if it was not.
+///
+/// # Errors
+/// [`Error::Replaced`] if there is another barrier at its path; [`Error::System`].
 pub(crate) fn seat_of_this_thread(
     inner: &Inner,
     attachment: &Attachment,
 ) -> Result<&'static Seat, Error> {
-    if let Some(seat) = thread::of_this_thread(inner.id) {
+    if let Some(seat) = attachment.seat(inner.id) {
         return Ok(seat);
     }
     let mut process = process::lock();
     // A signal handler may have been here before the signals were blocked.
-    if let Some(seat) = thread::of_this_thread(inner.id) {
+    if let Some(seat) = attachment.seat(inner.id) {
         return Ok(seat);
     }
     let failed = |source| Error::system("mmap", &inner.place.path, source);
     attachment.registrations().try_reserve(1).map_err(|error| failed(error.into()))?;
     let seat = thread::take(&mut process).map_err(failed)?;
     let parts = attachment.parts;
-    let claimed = claim(&process, &inner.place, parts, KIND_THREAD).ok();
+    let claimed = match claim(&process, &inner.place, parts, KIND_THREAD) {
+        Err(Error::Replaced { path }) => return Err(Error::Replaced { path }),
+        claimed => claimed.ok(),
+    };
     let life = claimed.map(|(index, life)| {
         let slot = &parts.slots()[index as usize];
         introduce(slot, KIND_THREAD, 0, inner);
@@ -293,7 +311,7 @@ pub(crate) fn thread_ended(seat: &'static Seat) {
     let barrier = process::open_barrier(seat.barrier());
     let mut process = process::lock();
     if let Some(barrier) = &barrier
-        && let Some(attachment) = barrier.inner.attachment_of_this_process()
+        && let Some(attachment) = barrier.inner.attachment_of(seat)
     {
         attachment.unregister(seat);
     }
@@ -324,8 +342,15 @@ mod tests {
     #[test]
     fn a_file_that_was_removed_is_not_joined() {
         let named = tempfile::NamedTempFile::new().unwrap();
-        assert!(become_member(named.as_file()).unwrap());
-        assert!(!become_member(&tempfile::tempfile().unwrap()).unwrap());
+        let identity = file::Identity::of(&named.as_file().metadata().unwrap());
+        let place = Place::new(named.path().into(), identity);
+        let file = named.as_file().try_clone().unwrap();
+        assert!(become_member(&file, &place, true).unwrap());
+        std::fs::rename(named.path(), named.path().with_extension("aside")).unwrap();
+        assert!(!become_member(&file, &place, true).unwrap());
+        std::fs::rename(named.path().with_extension("aside"), named.path()).unwrap();
+        drop(named);
+        assert!(!become_member(&file, &place, true).unwrap());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //!
 //!  lock bytes, beyond the data, so that no lock covers a byte that anybody reads:
 //!  0x40000000 X exclusive    0x40000001 M members    0x40001000 + i  life byte of slot i
+//!  0x50000000 + k            the place that a member takes the file to be in
 //! ```
 //!
 //! Every field is a `u32` behind an atomic: 32- and 64-bit processes share the file, nothing in it is
@@ -40,7 +41,7 @@ pub(crate) const SLOTS_OFFSET: u32 = 16384;
 /// Bytes of the file, exactly.
 pub(crate) const FILE_SIZE: u32 = SLOTS_OFFSET + SLOTS * SLOT_SIZE;
 
-const GATE_OFFSET: u32 = 4096;
+pub(crate) const GATE_OFFSET: u32 = 4096;
 const HOLDER_OFFSET: u32 = 4224;
 pub(crate) const DIRTY_OFFSET: u32 = 4352;
 const STATS_OFFSET: u32 = 8192;
@@ -55,6 +56,8 @@ pub(crate) enum LockByte {
     Members,
     /// Held by the owner of a slot for as long as he lives.
     Life(u32),
+    /// Held shared by everybody who takes part: which place he takes this file to be in. See `stragglers`.
+    Place(u32),
 }
 
 impl LockByte {
@@ -64,6 +67,7 @@ impl LockByte {
             LockByte::Exclusive => 0x4000_0000,
             LockByte::Members => 0x4000_0001,
             LockByte::Life(slot) => 0x4000_1000 + i64::from(slot),
+            LockByte::Place(key) => 0x5000_0000 + i64::from(key & 0x0fff_ffff),
         }
     }
 }
@@ -161,7 +165,18 @@ pub(crate) struct Header {
     pub(crate) seen_next: AtomicU32,
     /// Containers' boot ids, of no other boot than the file.
     pub(crate) seen_boots: [[AtomicU32; 4]; SEEN_BOOTS],
+    /// The file, by device and inode, and the time of its folder's last change in seconds and nanoseconds,
+    /// for which it was found that nobody is left in another file that was in its place. A copy of
+    /// this one is another file.
+    pub(crate) alone: [Wide; 4],
+    /// Where the next entry of `left` goes, and the last files that were in its place, by device and inode,
+    /// that were closed for good and left.
+    pub(crate) left_next: AtomicU32,
+    pub(crate) left: [[Wide; 2]; LEFT],
 }
+
+/// Files before it that a file remembers.
+pub(crate) const LEFT: usize = 16;
 
 /// Boot ids that a file remembers.
 pub(crate) const SEEN_BOOTS: usize = 16;
@@ -341,6 +356,7 @@ const _: () = {
     assert!(size_of::<Header>() <= 4096);
     assert!(offset_of!(Header, uuid) == 40 && offset_of!(Header, boot_id) == 56);
     assert!(offset_of!(Header, kernels_boot) == 76 && offset_of!(Header, seen_boots) == 100);
+    assert!(offset_of!(Header, alone) == 356 && offset_of!(Header, left) == 392);
     assert!(size_of::<Gate>() == 128 && GATE_OFFSET + 128 == HOLDER_OFFSET);
     assert!(offset_of!(Gate, limit) == 16);
     assert!(size_of::<HolderRecord>() == 68 && HOLDER_OFFSET + 128 == DIRTY_OFFSET);

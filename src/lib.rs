@@ -35,8 +35,9 @@
 //! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
 //! | `status`, `stats`, `report`, `foreign` | who is named, and what is counted |
 //! | `freeze` | a pause that one process keeps and another ends |
-//! | `file`, `founding`, `standard`, `environment`, `options`, `barrier`, `boot`, `fresh_start`, `join`, `lifeline`, `process`, `mapping` | making, opening and joining; fork |
+//! | `file`, `founding`, `standard`, `environment`, `options`, `barrier`, `boot`, `fresh_start`, `join`, `lifeline`, `vantage`, `process`, `mapping` | making, opening and joining; fork |
 //! | `reclaim` | writers that die |
+//! | `succession`, `stragglers` | files that are removed under their users, and made again |
 //! | `cover`, `command_share` | commands that run under a share or a pause |
 //! | `wrapped`, `brought`, `file_lock`, `write_lock` | a share around every write lock of a program |
 //! | `command_loop`, `source_line` | shares that leak, and where they were taken |
@@ -88,9 +89,12 @@ mod stats;
 mod status;
 #[cfg(stillpoint_steps)]
 mod steps;
+mod stragglers;
+mod succession;
 mod sync;
 mod sys;
 mod thread;
+mod vantage;
 mod wait;
 mod wrapped;
 mod write_lock;
@@ -118,6 +122,7 @@ pub use {
     shared::SharedGuard,
     stats::Stats,
     status::{Holder, Kind, Lost, Status, WriterStatus},
+    stragglers::Straggler,
     wrapped::LockRequest,
     write_lock::WriteLock,
 };

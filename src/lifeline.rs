@@ -17,8 +17,10 @@ use crate::file::{self, Identity};
 use crate::layout::LockByte;
 use crate::mapping::Mapping;
 use crate::process::Locked;
+use crate::stragglers::Keys;
 use crate::sync::{AtomicI32, Ordering, step};
 use crate::sys::{self, Mode};
+use crate::vantage::Vantage;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use std::fs::File;
@@ -31,13 +33,18 @@ use std::path::PathBuf;
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
     pub(crate) identity: Identity,
+    /// What tells this place from others: see `stragglers`.
+    pub(crate) keys: Keys,
+    /// From where the path led to it.
+    pub(crate) vantage: Vantage,
     /// The spare descriptor, or -1. No lock guards it: a child may be forked at any time.
     spare: AtomicI32,
 }
 
 impl Place {
     pub(crate) fn new(path: PathBuf, identity: Identity) -> Place {
-        Place { path, identity, spare: AtomicI32::new(-1) }
+        let keys = Keys::of(&path);
+        Place { path, identity, keys, vantage: Vantage::now(), spare: AtomicI32::new(-1) }
     }
 
     /// Whether the path leads to this file. One that cannot be followed from here says nothing.
@@ -47,12 +54,22 @@ impl Place {
 
     /// A fresh description of this very file, writable, as exclusive locks of a description want it.
     pub(crate) fn open_fresh(&self) -> Result<File, Error> {
-        file::open_fresh(&self.path, true, Some(self.identity)).map(|(file, _)| file)
+        self.open(true)
     }
 
     /// One that can only be read, which is enough to ask, and for flock(2).
     pub(crate) fn open_to_read(&self) -> Result<File, Error> {
-        file::open_fresh(&self.path, false, Some(self.identity)).map(|(file, _)| file)
+        self.open(false)
+    }
+
+    /// [`Error::Replaced`] only if another file is there for everybody.
+    fn open(&self, to_write: bool) -> Result<File, Error> {
+        match file::open_fresh(&self.path, to_write, Some(self.identity)) {
+            Err(Error::Replaced { path }) if !self.vantage.sees_the_same() => {
+                Err(Error::Missing { path, folder: None })
+            }
+            opened => opened.map(|(file, _)| file),
+        }
     }
 
     /// Whether nobody holds the byte. A question that cannot be asked is answered no.
@@ -147,7 +164,11 @@ impl Lifeline {
         keep_descriptor: bool,
     ) -> Result<Option<Lifeline>, Error> {
         let held = Lifeline::hold(process, place, place.open_fresh()?, keep_descriptor, |file| {
-            Ok(sys::try_lock_byte(file, byte, Mode::Exclusive)?.then_some(()))
+            if !sys::try_lock_byte(file, byte, Mode::Exclusive)? {
+                return Ok(None);
+            }
+            place.keys.sign(file)?;
+            Ok(Some(()))
         })?;
         Ok(held.map(|(lifeline, ())| lifeline))
     }

@@ -11,13 +11,13 @@ use crate::lifeline::Place;
 use crate::mapping::BarrierMap;
 use crate::process::{self, Locked};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
-use crate::{Error, ErrorKind, fresh_start};
+use crate::{Error, ErrorKind, fresh_start, stragglers};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The number of the next barrier that is opened here.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -31,6 +31,10 @@ pub struct Founding {
     pub epoch: u32,
     /// The acknowledged epoch.
     pub acknowledged: u32,
+    /// What the gate's generations begin near; 0: at 0. A generation names a pause, also to commands that
+    /// ran in one of a barrier that had this identity before, so it is not to come again: drawn by chance
+    /// where the identity is an old one.
+    pub generation: u32,
 }
 
 /// How a barrier is opened or made.
@@ -122,7 +126,7 @@ impl Options {
                     }
                 }
                 // What was none a moment ago may have become one.
-                self.join(&path)
+                self.join_and_gather(&path)
             }
             result => result,
         }
@@ -141,7 +145,7 @@ impl Options {
             Err(Error::Exists { .. }) => join::while_made_anew(|| self.make_anew(&path))?,
             result => result?,
         }
-        self.join(&path)
+        self.join_and_gather(&path)
     }
 
     /// Makes a barrier of a file that was one.
@@ -173,6 +177,7 @@ impl Options {
             uuid: self.founding.uuid,
             epoch: self.founding.epoch,
             acknowledged: self.founding.acknowledged,
+            generation: self.founding.generation & 0x3fff_fffe,
         }
     }
 
@@ -184,40 +189,61 @@ impl Options {
                 .map_err(|source| file::making_failed(path, source))?;
         }
         let path = file::absolute(path).map_err(file::not_made)?;
+        stragglers::can_be_brought_over(&path)?;
         founding::found(&path, &self.birth())
     }
 
-    fn join(&self, path: &Path) -> Result<Barrier, Error> {
-        let path = file::absolute(path)?;
-        let _ = process::incarnation();
-        let boot = boot::this(&path)?;
-        join::while_made_anew(|| {
-            let mut process = process::lock();
-            let (file, header, identity, _alone) = open_checked(&process, &path, boot.as_ref())?;
-            let known =
-                process.find(|opened| opened.identity == identity && opened.uuid == header.uuid);
-            if let Some(inner) = known {
-                drop(process);
-                inner.attached()?;
-                return Ok(Barrier { id: inner.id, inner });
-            }
-            let label = variable("STILLPOINT_LABEL").and_then(|label| label.into_string().ok());
-            let inner = Arc::new(Inner {
-                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-                place: Place::new(path.clone(), identity),
-                uuid: header.uuid,
-                boot_id: header.boot_id,
-                label: label.or_else(|| self.label.clone()).unwrap_or_else(join::comm),
-                cover: Covered::from_environment(header.uuid),
-                attachment: AtomicPtr::new(ptr::null_mut()),
-            });
-            let attachment = Box::new(Attachment::new(&process, &inner, &file, header)?);
-            attachment.parts.note_boot(boot.as_ref());
-            inner.attachment.store(Box::into_raw(attachment), Ordering::Release);
-            process.add(&inner);
-            Ok(Barrier { id: inner.id, inner })
-        })
+    /// Joins what was made, and brings over who uses what was there before.
+    fn join_and_gather(&self, path: &Path) -> Result<Barrier, Error> {
+        let barrier = self.join(path)?;
+        barrier.gather()?;
+        Ok(barrier)
     }
+
+    fn join(&self, path: &Path) -> Result<Barrier, Error> {
+        let label = || {
+            let label = variable("STILLPOINT_LABEL").and_then(|label| label.into_string().ok());
+            label.or_else(|| self.label.clone()).unwrap_or_else(join::comm)
+        };
+        let id = || NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        open_at(&file::absolute(path)?, label, id).map(|inner| Barrier::at(&inner))
+    }
+}
+
+/// Joins this process at an absolute path, unless it has. `label` and `id` are for one that has not.
+pub(crate) fn open_at(
+    path: &Path,
+    label: impl Fn() -> String,
+    id: impl Fn() -> u64,
+) -> Result<Arc<Inner>, Error> {
+    let _ = process::incarnation();
+    let boot = boot::this(path)?;
+    join::while_made_anew(|| {
+        let mut process = process::lock();
+        let (file, header, identity, _alone) = open_checked(&process, path, boot.as_ref())?;
+        let known =
+            process.find(|opened| opened.identity == identity && opened.uuid == header.uuid);
+        if let Some(inner) = known {
+            drop(process);
+            inner.attached()?;
+            return Ok(inner);
+        }
+        let inner = Arc::new(Inner {
+            id: id(),
+            place: Place::new(path.into(), identity),
+            uuid: header.uuid,
+            boot_id: header.boot_id,
+            label: label(),
+            cover: Covered::from_environment(header.uuid),
+            attachment: AtomicPtr::new(ptr::null_mut()),
+            successor: OnceLock::new(),
+        });
+        let attachment = Box::new(Attachment::new(&process, &inner, &file, header)?);
+        attachment.parts.note_boot(boot.as_ref());
+        inner.attachment.store(Box::into_raw(attachment), Ordering::Release);
+        process.add(&inner);
+        Ok(inner)
+    })
 }
 
 /// Opens the file, refuses what cannot be a barrier, and makes one of another boot ready for this. The

@@ -244,6 +244,16 @@ impl Seat {
         unsafe { &*self.gate.load(Ordering::Relaxed) }
     }
 
+    /// Whether it belongs to the file with this gate.
+    pub(crate) fn is_at(&self, gate: &Gate) -> bool {
+        ptr::eq(self.gate.load(Ordering::Relaxed), gate)
+    }
+
+    /// The fast path is not to use it any more: the thread has another one where the barrier is now.
+    pub(crate) fn leave_the_fast_path(&self) {
+        self.express.store(0, Ordering::Relaxed);
+    }
+
     #[inline(always)]
     fn word(&self) -> &AtomicU32 {
         // SAFETY: as in `gate`.

@@ -11,14 +11,14 @@
 //! wait for an exclusive side that waits for this very share.
 
 use crate::Error;
-use crate::barrier::Barrier;
+use crate::barrier::{Barrier, Inner};
+use crate::join::{self, Attachment};
 use crate::layout::LockByte;
 use crate::seat::{COUNTED, Seat, TAG, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING, TAG_OWN, VOID};
 use crate::source_line::SourceLine;
 use crate::sync::Ordering;
-use crate::thread;
 use crate::wait::{self, Wait};
-use crate::{counted, current, join, process};
+use crate::{counted, current, process, succession};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -112,32 +112,41 @@ impl Barrier {
         wait: Wait,
         place: impl Fn() -> SourceLine,
     ) -> Result<(&'static Seat, u64), Error> {
-        let inner = &*self.inner;
-        let attachment = inner.attached()?;
-        let seat = join::seat_of_this_thread(inner, attachment)?;
-        if seat.slot() == COUNTED {
-            if seat.depth() == 0 {
-                if counted::enter(self, attachment, wait)? {
-                    seat.set_readmitted();
-                }
-                seat.set_place(place());
+        loop {
+            let (inner, attachment) = self.here()?;
+            // What this thread has begun in a file that was replaced goes on there.
+            let before =
+                self.inner.succession().take_while(|older| !std::ptr::eq(*older, &**inner));
+            let mut before =
+                before.filter_map(Inner::seat).inspect(|seat| seat.leave_the_fast_path());
+            if let Some(nested) = before.find_map(nest) {
+                return Ok(nested);
             }
-            seat.set_depth(seat.depth() + 1);
+            match self.enter_here(inner, attachment, wait, &place) {
+                Err(Error::Replaced { .. }) => succession::come_over(inner)?,
+                result => return result,
+            }
+        }
+    }
+
+    fn enter_here(
+        &self,
+        inner: &Inner,
+        attachment: &Attachment,
+        wait: Wait,
+        place: impl Fn() -> SourceLine,
+    ) -> Result<(&'static Seat, u64), Error> {
+        let seat = join::seat_of_this_thread(inner, attachment)?;
+        if let Some(nested) = nest(seat) {
+            return Ok(nested);
+        }
+        if seat.slot() == COUNTED {
+            if counted::enter(inner, attachment, wait)? {
+                seat.set_readmitted();
+            }
+            seat.set_place(place());
+            seat.set_depth(1);
             return Ok((seat, seat.serial() | TAG_COUNTED));
-        }
-        let tag = if process::wipes_seats() {
-            current::set(seat);
-            TAG_OWN
-        } else {
-            TAG_CHECKED
-        };
-        if seat.depth() > 0 {
-            seat.set_depth(seat.depth() + 1);
-            return Ok((seat, seat.serial() | tag));
-        }
-        if seat.interrupt() {
-            seat.count_interrupting(1);
-            return Ok((seat, seat.serial() | TAG_INTERRUPTING));
         }
         let slot = attachment.slot(seat.slot());
         let odd = Cell::new(0);
@@ -150,7 +159,7 @@ impl Barrier {
                 || seat.retract(odd.get()),
                 || inner.cover.holds(inner, attachment).is_some(),
                 |generation| {
-                    wait::for_opening(self, attachment, Some(slot), generation, wait, None)?;
+                    wait::for_opening(inner, attachment, Some(slot), generation, wait, None)?;
                     seat.set_readmitted();
                     Ok(())
                 },
@@ -160,7 +169,7 @@ impl Barrier {
             }
         }
         seat.set_place(place());
-        Ok((seat, seat.serial() | tag))
+        Ok((seat, seat.serial() | own_tag()))
     }
 
     /// How many shares this thread holds.
@@ -176,7 +185,14 @@ impl Barrier {
             return Some(seat);
         }
         let _ = process::incarnation();
-        thread::of_this_thread(self.id)
+        let mut last = None;
+        for seat in self.inner.succession().filter_map(Inner::seat) {
+            last = Some(seat);
+            if seat.shares() > 0 {
+                break;
+            }
+        }
+        last
     }
 
     /// Whether somebody wants the exclusive side. Long holders (a replication run, a big fetch) ask
@@ -201,10 +217,10 @@ impl SharedGuard<'_> {
         }
         self.leave();
         self.serial = VOID;
-        let inner = &self.barrier.inner;
+        let (inner, attachment) = self.barrier.here()?;
         if self.barrier.should_yield() && inner.place.is_free(LockByte::Exclusive) {
             // Whoever wanted it died: nobody else takes the wish back.
-            inner.attached()?.gate().wanted.store(0, Ordering::Relaxed);
+            attachment.gate().wanted.store(0, Ordering::Relaxed);
         }
         let again = self.barrier.enter(|| Wait::Forever)?;
         self.seat = again.seat;
@@ -225,6 +241,36 @@ impl SharedGuard<'_> {
     }
 }
 
+impl Inner {
+    /// The seat of this thread in this file.
+    fn seat(&self) -> Option<&'static Seat> {
+        self.attachment_of_this_process()?.seat(self.id)
+    }
+}
+
+/// The tag of a guard that stands in the seat's own slot.
+fn own_tag() -> u64 {
+    if process::wipes_seats() { TAG_OWN } else { TAG_CHECKED }
+}
+
+/// One more share where this thread has one already, or has been interrupted in the middle of one.
+fn nest(seat: &'static Seat) -> Option<(&'static Seat, u64)> {
+    let counted = seat.slot() == COUNTED;
+    let tag = if counted { TAG_COUNTED } else { own_tag() };
+    if !counted && process::wipes_seats() {
+        current::set(seat);
+    }
+    if seat.depth() > 0 {
+        seat.set_depth(seat.depth() + 1);
+        return Some((seat, seat.serial() | tag));
+    }
+    if !counted && seat.interrupt() {
+        seat.count_interrupting(1);
+        return Some((seat, seat.serial() | TAG_INTERRUPTING));
+    }
+    None
+}
+
 #[cold]
 #[inline(never)]
 pub(crate) fn after_leaving(seat: &Seat) {
@@ -240,7 +286,7 @@ pub(crate) fn leave_slow(barrier: &Barrier, seat: &'static Seat, serial: u64) {
     if !seat.matches(serial & !TAG) {
         return;
     }
-    let Some(attachment) = barrier.inner.attachment_of_this_process() else {
+    let Some(attachment) = barrier.inner.attachment_of(seat) else {
         return;
     };
     match serial & TAG {

@@ -13,6 +13,7 @@ use crate::mapping::BarrierMap;
 use crate::reclaim::Loss;
 use crate::report::Writer;
 use crate::stats::Stats;
+use crate::stragglers::{self, Straggler};
 use crate::sync::Ordering;
 use crate::{Error, join, process, sys};
 use std::ffi::OsStr;
@@ -53,6 +54,8 @@ pub struct Status {
     pub writers: Vec<WriterStatus>,
     /// Who holds flock(2) on the file, besides the holder, as far as this process may see.
     pub flock: Vec<FlockUser>,
+    /// Who still uses a file that stood here before. `None`: that cannot be seen.
+    pub stragglers: Option<Vec<Straggler>>,
     /// The dirty epoch.
     pub dirty: Dirty,
     /// The last writers that were lost, the newest first.
@@ -166,6 +169,7 @@ fn look(
     let generation = gate.now();
     let slots = parts.slots().iter().enumerate();
     let dirty = parts.dirty().now();
+    let stragglers = stragglers::of_status(parts, &path, identity);
     let holder = holder(parts.holder(), gate.limit.load(Ordering::Relaxed), file);
     Status {
         barrier: path,
@@ -180,6 +184,7 @@ fn look(
         // A tool has said who it is only once it had that lock.
         flock: if holder.is_some() { Vec::new() } else { foreign::flock_users(identity) },
         holder,
+        stragglers,
         dirty,
         lost: parts.dirty().lost(dirty),
         stats: parts.stats().now(),
@@ -260,14 +265,13 @@ impl Barrier {
 
     /// The dirty epoch now.
     pub fn dirty(&self) -> Dirty {
-        self.inner
-            .attached()
-            .map_or_else(|_| Dirty::default(), |attachment| attachment.parts.dirty().now())
+        self.here()
+            .map_or_else(|_| Dirty::default(), |(_, attachment)| attachment.parts.dirty().now())
     }
 
     /// The last writers that were lost, the newest first, as in [`Status::lost`].
     pub fn lost(&self) -> Vec<Lost> {
-        let Ok(attachment) = self.inner.attached() else {
+        let Ok((_, attachment)) = self.here() else {
             return Vec::new();
         };
         let dirty = attachment.parts.dirty();
@@ -277,7 +281,7 @@ impl Barrier {
     /// Raises the dirty epoch, for a tool that learned of a loss otherwise: of what it ran itself, or,
     /// with the process id 0, of nobody knows whom.
     pub fn raise_dirty(&self, pid: u32, label: &str) {
-        if let Ok(attachment) = self.inner.attached() {
+        if let Ok((_, attachment)) = self.here() {
             let comm = if pid == 0 { String::new() } else { join::comm() };
             attachment.parts.dirty().raise(&Loss { pid, comm: &comm, label });
         }
@@ -293,7 +297,7 @@ impl Barrier {
 
     /// Says who raised the epochs that the barrier was made with, as far as somebody remembers.
     pub fn recall(&self, lost: &[Lost]) {
-        if let Ok(attachment) = self.inner.attached() {
+        if let Ok((_, attachment)) = self.here() {
             let dirty = attachment.parts.dirty();
             let now = dirty.now().epoch;
             for lost in lost.iter().filter(|lost| now.wrapping_sub(lost.epoch) < LOST) {
@@ -305,7 +309,7 @@ impl Barrier {
 
     /// Acknowledges every loss up to an epoch: the store was repaired, or found in order.
     pub fn acknowledge(&self, epoch: u32) {
-        if let Ok(attachment) = self.inner.attached() {
+        if let Ok((_, attachment)) = self.here() {
             attachment.parts.dirty().acknowledged.store(epoch, Ordering::Release);
         }
     }

@@ -15,6 +15,7 @@
 //! serves a barrier is the seat's own business. The key is told nothing but that there is something.
 
 use crate::current;
+use crate::gate::Gate;
 use crate::mapping;
 use crate::process::{self, Locked};
 use crate::seat::Seat;
@@ -83,9 +84,9 @@ fn end_with_thread() -> io::Result<()> {
     }
 }
 
-/// The seat of this thread for a barrier, if it has one.
-pub(crate) fn of_this_thread(barrier: u64) -> Option<&'static Seat> {
-    seats().find(|seat| seat.barrier() == barrier)
+/// The seat of this thread for a barrier, in the file with this gate, if it has one.
+pub(crate) fn of_this_thread(barrier: u64, gate: &Gate) -> Option<&'static Seat> {
+    seats().find(|seat| seat.barrier() == barrier && seat.is_at(gate))
 }
 
 /// Does something with each seat of this thread that serves a barrier.

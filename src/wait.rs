@@ -13,10 +13,10 @@
 //!   Durations are compared and not clocks, so a suspended machine or a time namespace does no harm.
 
 use crate::Error;
-use crate::barrier::Barrier;
+use crate::barrier::Inner;
 use crate::drain::Watch;
 use crate::exclusive::Phase;
-use crate::gate::Gate;
+use crate::gate::{Gate, is_superseded};
 use crate::join::{self, Attachment};
 use crate::layout::{LockByte, Slot};
 use crate::sync::{AtomicU64, Ordering, step};
@@ -67,19 +67,22 @@ impl Met {
 }
 
 /// Waits until the gate is of another generation than this odd one. `watch` hears of it, and may end
-/// the wait.
+/// the wait. [`Error::Replaced`] at a gate that is closed for good.
 pub(crate) fn for_opening(
-    barrier: &Barrier,
+    inner: &Inner,
     attachment: &Attachment,
     slot: Option<&Slot>,
     generation: u32,
     wait: Wait,
     watch: Option<&mut Watch<'_>>,
 ) -> Result<(), Error> {
-    if look_after(barrier, attachment, generation) {
+    let path = inner.place.path.as_path();
+    if is_superseded(generation) {
+        return Err(Error::Replaced { path: path.into() });
+    }
+    if look_after(inner, attachment, generation) {
         return Ok(());
     }
-    let path = barrier.path();
     if matches!(wait, Wait::No) {
         return Err(Error::WouldBlock { path: path.into() });
     }
@@ -90,7 +93,7 @@ pub(crate) fn for_opening(
         slot.waiting_since.set(sys::monotonic_milliseconds());
     }
     let gate = attachment.gate();
-    let result = gate.among_waiters(|| wait_here(barrier, attachment, generation, wait, watch));
+    let result = gate.among_waiters(|| wait_here(inner, attachment, generation, wait, watch));
     if let Some(slot) = slot {
         slot.waiting_since.set(0);
     }
@@ -98,7 +101,7 @@ pub(crate) fn for_opening(
 }
 
 fn wait_here(
-    barrier: &Barrier,
+    inner: &Inner,
     attachment: &Attachment,
     generation: u32,
     wait: Wait,
@@ -124,17 +127,17 @@ fn wait_here(
         let due = limit(gate).is_some_and(|limit| attachment.met.standing(generation) >= limit);
         if due || looked.elapsed() >= TICK {
             looked = Instant::now();
-            if look_after(barrier, attachment, generation) {
+            if look_after(inner, attachment, generation) {
                 return Ok(());
             }
         }
         if let Some(watch) = &mut watch {
-            watch.tick(Phase::Gate, barrier, Vec::new)?;
+            watch.tick(Phase::Gate, &inner.place.path, Vec::new)?;
         }
         if let Wait::AtMost(since, patience) = wait
             && since.elapsed() >= patience
         {
-            let path = barrier.path().into();
+            let path = inner.place.path.clone();
             return Err(Error::TimedOut { path, waited: since.elapsed() });
         }
     }
@@ -150,14 +153,14 @@ fn limit(gate: &Gate) -> Option<Duration> {
 
 /// Ends a pause that has lasted its limit, or whose holder is dead. True if the gate was closed so no
 /// longer.
-fn look_after(barrier: &Barrier, attachment: &Attachment, generation: u32) -> bool {
+fn look_after(inner: &Inner, attachment: &Attachment, generation: u32) -> bool {
     let gate = attachment.gate();
     let standing = attachment.met.standing(generation);
     if limit(gate).is_some_and(|limit| standing >= limit) {
         revoke(attachment, generation);
         return true;
     }
-    if standing >= TICK && barrier.inner.place.is_free(LockByte::Exclusive) {
+    if standing >= TICK && inner.place.is_free(LockByte::Exclusive) {
         open_for_all(attachment, generation);
         return true;
     }
@@ -192,6 +195,7 @@ pub(crate) fn open_for_all(attachment: &Attachment, generation: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Barrier;
 
     #[test]
     fn a_generation_is_timed_from_its_first_meeting() {

@@ -83,3 +83,9 @@ pub extern "C-unwind" fn stillpoint_close(b: *const Handle) {
 pub extern "C-unwind" fn stillpoint_join(b: *const Handle) -> c_int {
     answer(|| Ok(Handle::look(b)?.map_or(Ok(()), Barrier::join).map(|()| 0)?))
 }
+
+/// Looks whether the barrier is the one at its path, and comes over if another is.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn stillpoint_check(b: *const Handle) -> c_int {
+    answer(|| Ok(Handle::look(b)?.map_or(Ok(()), Barrier::check).map(|()| 0)?))
+}

@@ -34,6 +34,7 @@ typedef struct stillpoint stillpoint;
 int stillpoint_open(const char *name_or_path, unsigned flags, const char *label, stillpoint **ret);
 void stillpoint_close(stillpoint *b);
 int stillpoint_join(stillpoint *b);
+int stillpoint_check(stillpoint *b);
 
 /* The shared side. */
 int stillpoint_lock_shared(stillpoint *b);

@@ -75,7 +75,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     if let Some(path) = &state {
         planned.store(path)?;
     }
-    let barrier = match found(&arguments, &planned) {
+    // A state that is known is that of a barrier with the same identity, whose pauses had others.
+    let generation = match known {
+        Some(_) => words(&fresh_uuid()?).map_or(0, |[drawn, ..]| drawn),
+        None => 0,
+    };
+    let barrier = match found(&arguments, &planned, generation) {
         Ok(barrier) => barrier,
         Err(error) => {
             if error.kind() == ErrorKind::Exists {
@@ -143,12 +148,17 @@ fn plan(known: Option<&State>, boot_id: &str) -> anyhow::Result<State> {
     Ok(State::open(&known.uuid, boot_id, dirty, &lost))
 }
 
-fn found(arguments: &Arguments, planned: &State) -> Result<Barrier, stillpoint::Error> {
+fn found(
+    arguments: &Arguments,
+    planned: &State,
+    generation: u32,
+) -> Result<Barrier, stillpoint::Error> {
     options(arguments)
         .founding(Founding {
             uuid: words(&planned.uuid),
             epoch: planned.epoch,
             acknowledged: planned.acknowledged,
+            generation,
         })
         .found(&arguments.barrier)
 }
@@ -177,6 +187,7 @@ fn keep(
 ) -> anyhow::Result<Exit> {
     // Opened, not just read: it must be one that writers can use.
     let barrier = Barrier::options().user(arguments.user).open(&arguments.barrier)?;
+    barrier.gather()?;
     // Before anything is refused: who is told to retire it first must be able to.
     if let Some(known) = known
         && known.uuid != barrier.uuid()

@@ -97,8 +97,10 @@ impl Exclusive<'_> {
                     return Err(self.too_late(phase, writers).into());
                 }
                 Err(error)
-                    if matches!(error.kind(), ErrorKind::NotQuiet | ErrorKind::Busy)
-                        && !self.patience.is_over() => {}
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::NotQuiet | ErrorKind::Busy | ErrorKind::Stragglers
+                    ) && !self.patience.is_over() => {}
                 other => return Ok(other?),
             }
         }
@@ -113,6 +115,9 @@ impl Exclusive<'_> {
                 Error::Busy { path, holder }
             }
             Phase::Pacing => Error::Pacing { path },
+            Phase::Stragglers => {
+                Error::Stragglers { path, users: self.barrier.stragglers().unwrap_or_default() }
+            }
             _ => Error::NotQuiet { path, waited: self.patience.elapsed(), writers },
         }
     }

@@ -200,7 +200,9 @@ fn from_kind(kind: ErrorKind, conflict: Exit) -> Exit {
         | ErrorKind::TimedOut
         | ErrorKind::NotQuiet
         | ErrorKind::Busy
-        | ErrorKind::InUse => conflict,
+        | ErrorKind::InUse
+        | ErrorKind::Replaced
+        | ErrorKind::Stragglers => conflict,
         ErrorKind::Revoked => Exit::LIMIT,
         ErrorKind::Cancelled => signals::received().map_or(Exit::INTERNAL, Exit::killed_by),
         _ => Exit::INTERNAL,

@@ -25,7 +25,7 @@ use crate::inherited;
 use crate::seconds::{self, Limit};
 use crate::signals::Signals;
 use crate::state::{self, State};
-use crate::waiting;
+use crate::waiting::{self, UNSEEN};
 
 /// Lost writers named on the line.
 const NAMED: usize = 3;
@@ -81,6 +81,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         inherited: true,
     };
     let guard = side.quiesce(&signals)?;
+    if barrier.stragglers().is_none() {
+        recovery.say(UNSEEN);
+    }
     let dirty = at_grant(&guard)?;
     let lost = recovery.lost(dirty);
     if dirty.is_dirty() {

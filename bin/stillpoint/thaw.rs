@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 
-use stillpoint::{Barrier, Thawed, Token};
+use stillpoint::{Barrier, Error, Thawed, Token};
 
 use crate::exit::{self, Exit};
 
@@ -26,7 +26,13 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let barrier = Barrier::options().user(arguments.user).label("thaw").open(&arguments.barrier)?;
     let nothing = match barrier.thaw(arguments.token.as_ref())? {
-        Thawed::Nothing => "nothing is frozen",
+        // What is frozen may be a file that stood here before.
+        Thawed::Nothing => match barrier.stragglers() {
+            Some(users) if !users.is_empty() => {
+                return Err(Error::Stragglers { path: barrier.path().into(), users }.into());
+            }
+            _ => "nothing is frozen",
+        },
         Thawed::Before => "thawed before",
         _ => return Ok(Exit::SUCCESS),
     };

@@ -69,6 +69,10 @@ pub fn closer(barrier: &Path) -> Option<String> {
     Some(who(holder.pid, &holder.comm, &holder.label))
 }
 
+/// What is said where it cannot be told whether there are stragglers.
+pub const UNSEEN: &str =
+    "whether a file that stood here before is still in use cannot be seen by this user";
+
 /// A process as messages name it. One that an earlier boot lost has no number, and maybe no name.
 pub fn who(pid: u32, comm: &str, label: &str) -> String {
     match (pid, label) {
@@ -84,6 +88,7 @@ fn describe(waiting: &Waiting<'_>) -> String {
     let why = match waiting.phase {
         Phase::OtherTool => "for another tool's pause to end",
         Phase::Pacing => "to leave the writers time between two pauses",
+        Phase::Stragglers => "for users of a file that stood here before",
         Phase::Foreign => "for a user of flock(1) on the barrier file",
         Phase::Draining => "for the writers inside",
         Phase::LongShares => "for long writers, gate open",

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <grp.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static void a_child_holds_nothing(stillpoint *b)
@@ -167,6 +168,38 @@ static void a_confined_child_needs_to_have_joined(stillpoint *b)
     close(fd);
 }
 
+/* What keeps a child from joining is said by its own name. */
+static void a_child_is_told_what_stands_in_the_way(stillpoint *b)
+{
+    char path[600], aside[600];
+    snprintf(path, sizeof path, "%s/told.barrier", folder);
+    snprintf(aside, sizeof aside, "%s/told.aside", folder);
+    stillpoint *told;
+    EXPECT(stillpoint_open(path, STILLPOINT_CREATE, NULL, &told), 0);
+    EXPECT(stillpoint_check(told), 0);
+    struct rlimit few;
+    HOLDS(getrlimit(RLIMIT_NOFILE, &few) == 0);
+    few.rlim_cur = 3;
+    IN_CHILD({
+        HOLDS(setrlimit(RLIMIT_NOFILE, &few) == 0);
+        EXPECT(stillpoint_lock_shared(told), -EMFILE);
+    });
+    HOLDS(rename(path, aside) == 0);
+    EXPECT(stillpoint_check(told), -ENOENT);
+    IN_CHILD({
+        EXPECT(stillpoint_lock_shared(told), -ENOENT);
+        EXPECT(stillpoint_join(told), -ENOENT);
+    });
+    HOLDS(rename(aside, path) == 0);
+    EXPECT(stillpoint_check(told), 0);
+    IN_CHILD({
+        EXPECT(stillpoint_lock_shared(told), 0);
+        EXPECT(stillpoint_unlock_shared(told), 0);
+    });
+    stillpoint_close(told);
+    EXPECT(stillpoint_check(b), 0);
+}
+
 int main(int argc, char **argv)
 {
     begin(argc, argv);
@@ -176,4 +209,5 @@ int main(int argc, char **argv)
     RUN(children_deliver_side_by_side);
     RUN(a_child_that_is_killed_inside_is_a_lost_writer);
     RUN(a_confined_child_needs_to_have_joined);
+    RUN(a_child_is_told_what_stands_in_the_way);
 }

@@ -10,6 +10,7 @@ static void refused(stillpoint *wrong, int error)
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     int fd = file("refused");
     EXPECT(stillpoint_join(wrong), error);
+    EXPECT(stillpoint_check(wrong), error);
     EXPECT(stillpoint_lock_shared(wrong), error);
     EXPECT(stillpoint_trylock_shared(wrong), error);
     EXPECT(stillpoint_timedlock_shared(wrong, 10), error);

@@ -142,7 +142,9 @@ fn becomes_one_barrier_however_many_come() {
         for mut one in all {
             assert_eq!(one.end(), 0, "{verb}");
         }
-        assert_eq!(place.dirty_epoch(), 0, "{verb}");
+        // Several that write a state may each take the other's for what a crash has left.
+        assert!(verb == "create" || place.dirty_epoch() == 0, "{verb}");
+        assert!(place.is_quiet());
     }
 }
 

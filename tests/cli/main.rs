@@ -18,6 +18,7 @@ mod older;
 mod prometheus;
 mod reaper;
 mod recover;
+mod removed;
 mod run;
 mod signals;
 mod status;

@@ -29,6 +29,7 @@ fn json_has_the_documented_fields() {
         "holder",
         "writers",
         "flock",
+        "stragglers",
         "dirty",
         "stats",
     ];

@@ -85,6 +85,65 @@ fn a_confined_child_needs_to_have_joined() {
     }
 }
 
+/// What a confined process finds at the path, or does not find there, says nothing about its barrier.
+#[test]
+fn a_confined_process_does_not_follow_its_path() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let path = place.make_barrier();
+    let confine = chroot_to(&place, "jail");
+    let inside = place.path("jail").join(path.strip_prefix("/").unwrap());
+    std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
+    drop(stillpoint::Barrier::create(&inside).unwrap());
+    let (mut writer, mut tool) = (Participant::at(&path), Participant::at(&path));
+    writer.expect("check", "in place");
+    writer.expect_like("fork early", "forked");
+    writer.expect(">early join", "joined");
+    writer.expect_like("fork late", "forked");
+    for process in ["", ">early ", ">late "] {
+        writer.expect(&format!("{process}{confine}"), "confined");
+    }
+    writer.expect("thread new", "thread new");
+    for who in ["", "@new ", ">early "] {
+        writer.expect(&format!("{who}shared"), "inside 1");
+        tool.expect_like(ONCE, "error NotQuiet");
+        writer.expect(&format!("{who}leave"), "depth 0");
+    }
+    for ask in ["check", "exclusive", ">late shared", ">late join", ">late check"] {
+        writer.expect_like(ask, "error Unreachable");
+    }
+    tool.expect_like("exclusive", "granted");
+    writer.expect_like("timed-shared 50", "error TimedOut");
+    tool.expect("release", "released grown=0");
+    assert!(stillpoint::Status::read(&inside).unwrap().writers.is_empty());
+}
+
+/// Nor when it was replaced, and what stands at that path for the process is another still.
+#[test]
+fn a_confined_process_whose_barrier_was_replaced_is_told() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let path = place.make_barrier();
+    let confine = chroot_to(&place, "jail");
+    let inside = place.path("jail").join(path.strip_prefix("/").unwrap());
+    std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
+    drop(stillpoint::Barrier::create(&inside).unwrap());
+    let mut writer = Participant::at(&path);
+    writer.expect("shared", "inside 1");
+    writer.expect("leave", "depth 0");
+    writer.expect(&confine, "confined");
+    std::fs::remove_file(&path).unwrap();
+    drop(stillpoint::Barrier::create(&path).unwrap());
+    for share in ["shared", "owned"] {
+        writer.expect_like(share, "error Replaced");
+    }
+    assert!(stillpoint::Status::read(&inside).unwrap().writers.is_empty());
+}
+
 /// Without /proc a process cannot tell this boot from another. It must not act on that.
 #[test]
 fn a_process_without_proc_takes_part() {

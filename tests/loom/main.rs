@@ -20,5 +20,6 @@ mod needed;
 mod readmission;
 mod revocation;
 mod scene;
+mod superseded;
 mod sync;
 mod wakeups;

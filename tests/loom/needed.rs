@@ -30,6 +30,7 @@ fn fails(model: &str, variable: &str, left_out: &str, how: &str) {
 fn the_fence_in_enter() {
     fails("exclusion::one_writer_and_a_pause", WITHOUT, "Enter", RACE);
     fails("exclusion::two_counted_shares_and_a_pause", WITHOUT, "Enter", RACE);
+    fails("superseded::a_writer_and_a_gate_closed_for_good", WITHOUT, "Enter", RACE);
 }
 
 /// Exclusion would still stand on the fence before the second look; the wake-up would be lost.

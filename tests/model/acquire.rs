@@ -2,7 +2,7 @@
 
 use crate::model::Event;
 use crate::scene::Scene;
-use crate::state::{State, Who, is_closed};
+use crate::state::{SUPERSEDED, State, Who, is_closed};
 use crate::tool::{Pc, Phase, Tool, wake};
 use crate::variants::Variant;
 
@@ -12,7 +12,8 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
     let b = t.at as usize;
     let me = &mut s.tools[i];
     let gate = &mut s.barriers[b];
-    let last = b + 1 == scene.barriers;
+    let last = b == scene.last_of(&t);
+    let home = t.home as usize;
     Some(match (t.pc, event) {
         (Pc::Idle, Event::Step) if scene.waits_for_x => (Pc::TryX, "acquire"),
         (Pc::Idle | Pc::TryX, Event::Step) => {
@@ -26,9 +27,14 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
             };
             (pc, "Held::try_take: X")
         }
-        (Pc::TryX, Event::Limit) if scene.limits && b > 0 => {
+        (Pc::TryX, Event::Limit) if scene.limits && b > home => {
             s.close_locks_of(who);
             (s.tools[i].rest(), "acquire::poll: busy")
+        }
+        // Of an old file: another one takes its place, and the caller is told.
+        (Pc::Heal | Pc::CloseLoad | Pc::Close, Event::Step) if gate.generation == SUPERSEDED => {
+            me.generation[b] = 0;
+            (Pc::GiveBack, "Held::heal, Gate::close: closed for good")
         }
         (Pc::Heal, Event::Step) => {
             let odd = is_closed(gate.generation);
@@ -51,6 +57,44 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
             let pc = if scene.is(Variant::PaceBeforeHealing) { Pc::Heal } else { Pc::Announce };
             (pc, "acquire::pace")
         }
+        (Pc::Gather, Event::Step) => {
+            let alone = s.alone;
+            s.alone |= scene.is(Variant::NotedTooEarly);
+            let pc = match () {
+                () if alone => Pc::Announce,
+                () if scene.is(Variant::OldStaysOpen) => {
+                    me.at = 0;
+                    me.begin(Phase::Old);
+                    Pc::Ticket
+                }
+                () => Pc::Supersede,
+            };
+            (pc, "Gathering::attempt: alone")
+        }
+        (Pc::Supersede, Event::Step) => {
+            s.supersede(0);
+            let wakes = !scene.is(Variant::SupersedeWithoutWake);
+            let me = &mut s.tools[i];
+            (
+                if wakes { Pc::SupersedeWake } else { me.look_at_old() },
+                "Gate::supersede: generation",
+            )
+        }
+        (Pc::SupersedeWake, Event::Step) => {
+            s.wake_gate(0, None);
+            let me = &mut s.tools[i];
+            let blind = scene.is(Variant::OldNotAwaited);
+            (if blind { Pc::NoteAlone } else { me.look_at_old() }, "Gate::supersede: wake")
+        }
+        (Pc::OldAgain, Event::Step) => (me.look_at_old(), "acquire::gather: again"),
+        (Pc::OldAgain, Event::Limit) if scene.limits => {
+            me.at = t.home;
+            (Pc::GiveBack, "acquire::gather: its limit has passed")
+        }
+        (Pc::NoteAlone, Event::Step) => {
+            s.alone = true;
+            (Pc::Announce, "Parts::note_alone")
+        }
         (Pc::Announce, Event::Step) => {
             gate.limit = if scene.limited[i] { i as u8 + 1 } else { 0 };
             me.courteous = scene.courteous && !scene.is(Variant::NoCourtesy);
@@ -72,7 +116,7 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
                 Pc::CloseLoad
             } else {
                 if scene.is(Variant::CloseTogether) {
-                    me.at = 0;
+                    me.at = t.home;
                 }
                 me.begin(Phase::Drain);
                 Pc::Ticket
@@ -84,7 +128,7 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
                 () if gate.generation != t.generation[b] => me.restart_at(Pc::Reopen),
                 () if !last => me.each(last, Pc::GrantCheck, Pc::Paused),
                 () => {
-                    me.at = 0;
+                    me.at = t.home;
                     me.granted = true;
                     me.sound = true;
                     me.clean = true;
@@ -116,10 +160,18 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
 }
 
 impl Tool {
+    /// Looks whether anybody is inside a file that is closed for good.
+    fn look_at_old(&mut self) -> Pc {
+        self.at = 0;
+        self.begin(Phase::Old);
+        Pc::Ticket
+    }
+
     fn healed(&mut self, scene: &Scene, i: usize, last: bool) -> Pc {
         self.generation[self.at as usize] = 0;
         let then = match () {
             () if scene.is(Variant::AnnounceBeforeHealing) => Pc::CloseLoad,
+            () if scene.replaced && self.home == 1 => Pc::Gather,
             () if scene.is(Variant::PaceBeforeHealing) || !scene.paces[i] => Pc::Announce,
             () => Pc::Pace,
         };

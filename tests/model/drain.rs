@@ -15,7 +15,7 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
     let (b, slot) = (t.at as usize, t.slot as usize);
     let me = &mut s.tools[i];
     let gate = &mut s.barriers[b];
-    let last = b + 1 == scene.barriers;
+    let last = b == scene.last_of(&t);
     Some(match (t.pc, event) {
         (Pc::Ticket, Event::Step) => {
             me.moved = false;
@@ -126,11 +126,13 @@ impl Tool {
     /// Asks of the next slot that was seen inside, or goes on.
     pub fn ask(&mut self) -> Pc {
         if self.next_inside() {
-            return Pc::StillInside;
+            return if self.phase == Phase::Old { Pc::TryLife } else { Pc::StillInside };
         }
         match self.phase {
             Phase::Drain if std::mem::take(&mut self.reclaimed) => Pc::Ticket,
             Phase::Drain => Pc::Busy,
+            Phase::Old if std::mem::take(&mut self.reclaimed) => Pc::Ticket,
+            Phase::Old => Pc::OldAgain,
             Phase::Release if self.inside != 0 => Pc::Busy,
             Phase::Outlast if self.inside != 0 => Pc::OutlastAgain,
             Phase::Outlast => self.close_again(),
@@ -141,7 +143,7 @@ impl Tool {
     /// What the question for the slot at hand came to: nobody is inside there any more, or not so.
     pub fn answered(&mut self, out: bool) -> Pc {
         if out {
-            self.reclaimed = self.phase == Phase::Drain;
+            self.reclaimed |= matches!(self.phase, Phase::Drain | Phase::Old);
             self.inside &= !(1 << self.slot);
         }
         self.slot += 1;
@@ -156,6 +158,17 @@ impl Tool {
             () if scene.is(Variant::TwoLooksAnyWords) => second,
             () => self.unchanged,
         };
+        if self.phase == Phase::Old {
+            return match () {
+                () if self.inside == 0 && unchanged => {
+                    self.forget();
+                    self.restart_at(Pc::NoteAlone)
+                }
+                // The words change, or it was the first look.
+                () if self.inside == 0 => Pc::Ticket,
+                () => self.ask(),
+            };
+        }
         if self.inside == 0 && unchanged {
             self.forget();
             let drains = if scene.is(Variant::CloseTogether) { Pc::Ticket } else { Pc::CloseLoad };

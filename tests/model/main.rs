@@ -20,7 +20,7 @@
 //! # Bounds
 //!
 //! Writers and tools go round for ever; nothing bounds how many shares or pauses there are. A scene has
-//! at most three writers, two tools, three slots, two barriers, two shares deep. Kills and stops are
+//! at most three writers, two tools, three slots, two barriers (or two files of one), two shares deep. Kills and stops are
 //! counted out: one or two in all. Clocks are not modelled, only what they say: that a tick or a limit
 //! has passed, or not yet. Not modelled either: flock(2), the predicate, memory that garbage was written
 //! to, signal handlers, and a writer that gives up waiting.
@@ -40,6 +40,7 @@
 //! | several barriers are closed together | `CloseTogether` |
 //! | flock(2) is taken after closing, and starves | a matter of the kernel's queue: `tests/protocol/foreign.rs` |
 //! | the lock of a command's share falls with its wrapper | `WrapperKeepsItsByte`; that a command is stopped in time: `tests/cli/lifetime.rs` |
+//! | the file is removed under its users and made again | `OldStaysOpen`, `OldNotAwaited`, `OldHealed`, `CertifiedElsewhere` |
 //! | power is cut inside a share | a matter of files: `tests/cli/recover.rs`, `tests/cli/create.rs` |
 //! | a signal handler takes a share in the middle of enter or leave | `src/seat.rs` strikes after each of its stores; `tests/fork/signals.rs` |
 //! | nobody who waits can ask whether the holder lives | `NobodyAsks`; the scene `no_limit` has one such writer |

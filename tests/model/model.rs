@@ -22,6 +22,8 @@ pub enum Event {
     Nest,
     EndThread,
     Fork,
+    /// It finds out that another file is in the place of its own.
+    Notice,
     /// A command is started.
     Start,
     /// A sleeper wakes without reason.
@@ -40,7 +42,7 @@ impl Event {
     }
 }
 
-const ALL: [Event; 11] = [
+const ALL: [Event; 12] = [
     Event::Step,
     Event::Second,
     Event::Tick,
@@ -48,6 +50,7 @@ const ALL: [Event; 11] = [
     Event::Nest,
     Event::EndThread,
     Event::Fork,
+    Event::Notice,
     Event::Start,
     Event::Spurious,
     Event::Crash,
@@ -99,7 +102,8 @@ impl Scene {
                 if !self.tools_may_die[index] {
                     return None;
                 }
-                s.tools[index] = Tool { life: Life::Dead, ..Tool::default() };
+                s.tools[index] =
+                    Tool { life: Life::Dead, home: s.tools[index].home, ..Tool::default() };
                 s.close_locks_of(who);
             }
             Who::Writer(_) if !self.writers_may_die => return None,
@@ -140,9 +144,10 @@ impl Scene {
             Event::Second => self.readmits_one,
             Event::Tick => self.ticks,
             Event::Limit => self.limits || self.courteous,
-            Event::Nest => self.nests || self.barriers > 1,
+            Event::Nest => self.nests || self.barriers > 1 && !self.replaced,
             Event::EndThread => self.ends_threads,
             Event::Fork => self.child.is_some(),
+            Event::Notice => self.notices,
             Event::Start => self.under_pause.is_some() || self.commands.iter().any(Option::is_some),
             Event::Crash => self.crashes > 0,
             Event::Stop => self.stops > 0,

@@ -5,7 +5,7 @@
 //! Nothing that anybody can find out changes by it.
 
 use crate::cover::Claim;
-use crate::state::{BARRIERS, Kind, SLOTS, State};
+use crate::state::{BARRIERS, Kind, SLOTS, SUPERSEDED, State};
 
 impl State {
     /// Gives the smallest numbers to generations and words (see the head of the module).
@@ -30,8 +30,14 @@ impl State {
         }
     }
 
-    /// The generation of a gate, wherever somebody remembers it.
+    /// The generation of a gate, wherever somebody remembers it; but that of one that is closed for good is
+    /// a name.
     fn generations(&mut self, barrier: usize, visit: &mut impl FnMut(&mut u8)) {
+        let visit = &mut |generation: &mut u8| {
+            if *generation != SUPERSEDED {
+                visit(generation);
+            }
+        };
         visit(&mut self.barriers[barrier].generation);
         for writer in &mut self.writers {
             if writer.at as usize == barrier && writer.generation != 0 {

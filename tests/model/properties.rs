@@ -47,11 +47,17 @@ pub fn all() -> Vec<Property<Scene>> {
 fn meets_a_writer(s: &State, tool: usize, barrier: usize) -> bool {
     s.tools[tool].granted
         && s.tools[tool].generation[barrier] != 0
-        && s.writers.iter().any(|w| w.is_inside(barrier) && w.under as usize != tool + 1)
+        && s.writers.iter().any(|w| {
+            // Wherever the writers of one store stand.
+            let inside = w.is_inside(barrier) || s.replaced && w.is_inside(1 - barrier);
+            inside && w.under as usize != tool + 1
+        })
 }
 
 fn exclusion(scene: &Scene, s: &State) -> bool {
-    (0..scene.tools).all(|tool| {
+    // A pause of a file that is not the barrier excludes nobody, and is not certified.
+    let mut tools = (0..scene.tools).filter(|tool| !s.replaced || s.tools[*tool].home == 1);
+    tools.all(|tool| {
         (0..scene.barriers).all(|b| {
             s.barriers[b].generation != s.tools[tool].generation[b] || !meets_a_writer(s, tool, b)
         })

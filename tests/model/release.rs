@@ -14,7 +14,7 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
     let (b, slot) = (t.at as usize, t.slot as usize);
     let me = &mut s.tools[i];
     let gate = &mut s.barriers[b];
-    let last = b + 1 == scene.barriers;
+    let last = b == scene.last_of(&t);
     Some(match (t.pc, event) {
         (Pc::Paused, Event::Start) => {
             let command = scene.under_pause.filter(|_| i == 0)?;
@@ -51,8 +51,11 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
             if !scene.is(Variant::DirtyReadBeforeLooking) {
                 me.clean = !t.dirty;
             }
+            // Held::is_in_place: an old file is not, from the beginning.
+            let lost = scene.replaced && t.home == 0;
+            me.sound &= !lost || scene.is(Variant::CertifiedElsewhere);
             let pc = if scene.is(Variant::WakeBeforeOpening) { Pc::Wake } else { Pc::Open };
-            (me.restart_at(pc), "Barrier::dirty: epoch")
+            (me.restart_at(pc), "Barrier::dirty: epoch; Held::is_in_place")
         }
         (Pc::Open, Event::Step) => {
             let opened = s.open(b, t.generation[b]);
@@ -75,8 +78,8 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<(Pc,
                 () if t.sound => Verdict::Certified { clean: t.clean },
                 () => Verdict::Revoked,
             };
-            let pc = if b == 0 { Pc::Returns(verdict) } else { Pc::GiveBack };
-            me.at = t.at.saturating_sub(1);
+            let pc = if t.at == t.home { Pc::Returns(verdict) } else { Pc::GiveBack };
+            me.at = t.at.saturating_sub(1).max(t.home);
             (pc, "Held::unlock")
         }
         (Pc::Returns(_), Event::Step) => {

@@ -3,6 +3,7 @@
 use crate::cover::Claim;
 use crate::join;
 use crate::state::{Kind, Life, SLOTS, State, TOOLS, WRITERS, Who};
+use crate::tool::Tool;
 use crate::variants::Variant;
 use crate::writer::Pc;
 
@@ -57,6 +58,14 @@ pub struct Scene {
     pub tools_may_die: [bool; TOOLS],
     pub stops: u8,
     pub tools_may_stop: bool,
+    /// The first barrier is a file that was removed from the place of the second. The writers began there,
+    /// but for those that came later.
+    pub replaced: bool,
+    pub came_later: [bool; WRITERS],
+    /// The second tool began at the old file too.
+    pub old_tool: bool,
+    /// A writer may find out by itself.
+    pub notices: bool,
     pub variant: Option<Variant>,
 }
 
@@ -95,6 +104,10 @@ pub const PLAIN: Scene = Scene {
     tools_may_die: [true; TOOLS],
     stops: 0,
     tools_may_stop: true,
+    replaced: false,
+    came_later: [false; WRITERS],
+    old_tool: false,
+    notices: false,
     variant: None,
 };
 
@@ -114,8 +127,18 @@ impl Scene {
         later.contains(&Some(writer)) || self.commands.contains(&Some(writer))
     }
 
+    /// The last of the barriers that a tool closes.
+    pub fn last_of(&self, tool: &Tool) -> usize {
+        if self.replaced { tool.home as usize } else { self.barriers - 1 }
+    }
+
     pub fn first_state(&self) -> State {
-        let mut s = State { crashes: self.crashes, stops: self.stops, ..State::default() };
+        let mut s = State {
+            crashes: self.crashes,
+            stops: self.stops,
+            replaced: self.replaced,
+            ..State::default()
+        };
         for writer in 0..self.writers {
             let me = &mut s.writers[writer];
             me.slot = if self.one_process { 0 } else { writer.min(self.slots - 1) as u8 };
@@ -129,7 +152,15 @@ impl Scene {
                 continue;
             }
             let slot = me.slot as usize;
-            for barrier in &mut s.barriers[..self.barriers] {
+            let homes = match (self.replaced, self.came_later[writer]) {
+                (false, _) => 0..self.barriers,
+                (true, false) => 0..1,
+                (true, true) => 1..2,
+            };
+            if homes.start == 1 {
+                (me.home, me.at) = (1, 1);
+            }
+            for barrier in &mut s.barriers[homes] {
                 let slot = &mut barrier.slots[slot];
                 slot.kind = match self.counts[writer] {
                     true => Kind::Counted,
@@ -151,6 +182,9 @@ impl Scene {
         }
         for tool in 0..self.tools {
             s.tools[tool].life = Life::Runs;
+            if self.replaced && !(self.old_tool && tool == 1) {
+                (s.tools[tool].home, s.tools[tool].at) = (1, 1);
+            }
         }
         debug_assert!(self.slots <= SLOTS && s.writers[0].pc != Pc::Done);
         s

@@ -215,6 +215,74 @@ pub fn two_barriers_with_time() -> Scene {
     Scene { name: "two barriers with time", barriers: 2, tools: 1, crashes: 1, ..PLAIN }
 }
 
+/// The file was removed and made again: one writer was there before, one came later.
+pub fn replaced() -> Scene {
+    Scene {
+        name: "replaced",
+        barriers: 2,
+        replaced: true,
+        came_later: [false, true, false],
+        notices: true,
+        nests: true,
+        tools: bound(1, 2) as usize,
+        crashes: 1,
+        ..PLAIN
+    }
+}
+
+/// Both writers were there before, and one of them may heal.
+pub fn replaced_while_healing() -> Scene {
+    Scene {
+        name: "replaced while healing",
+        came_later: [false; WRITERS],
+        nests: false,
+        limits: false,
+        ..replaced()
+    }
+}
+
+/// The same, where no time passes and nobody dies.
+pub fn replaced_without_time() -> Scene {
+    Scene {
+        name: "replaced without time",
+        writers: bound(1, 2) as usize,
+        came_later: [false; WRITERS],
+        old_tool: true,
+        tools: 2,
+        one_pause: true,
+        crashes: 0,
+        ticks: false,
+        limits: false,
+        nests: false,
+        ..replaced()
+    }
+}
+
+/// A tool is busy with the old file, and a writer has come to the new one.
+pub fn replaced_under_a_tool() -> Scene {
+    Scene {
+        name: "replaced under a tool",
+        writers: bound(1, 2) as usize,
+        came_later: [true, false, false],
+        old_tool: true,
+        tools: 2,
+        nests: false,
+        ..replaced()
+    }
+}
+
+/// A command under a share of the old file. A look comes to its slot first.
+pub fn replaced_under_a_share() -> Scene {
+    Scene {
+        name: "replaced under a share",
+        came_later: [false; WRITERS],
+        commands: [None, Some(0), None],
+        nests: false,
+        notices: full(),
+        ..replaced()
+    }
+}
+
 /// Nothing is wrong in any of them.
 #[cfg(test)]
 mod tests {
@@ -234,5 +302,6 @@ mod tests {
         under_a_share under_a_command under_a_pause old_claim
         reclaiming forking counting counting_without_time courtesy
         two_barriers two_barriers_with_time
+        replaced replaced_while_healing replaced_without_time replaced_under_a_tool replaced_under_a_share
     }
 }

@@ -12,6 +12,9 @@ pub const SLOTS: usize = 3;
 pub const WRITERS: usize = 3;
 pub const TOOLS: usize = 2;
 
+/// The generation of a gate that is closed for good.
+pub const SUPERSEDED: u8 = u8::MAX;
+
 /// Whether a gate of this generation is closed.
 pub fn is_closed(generation: u8) -> bool {
     generation % 2 == 1
@@ -149,6 +152,10 @@ pub struct State {
     pub crashes: u8,
     pub stops: u8,
     pub broken: Option<Broken>,
+    /// The first barrier is a file that was in the place of the second.
+    pub replaced: bool,
+    /// That nobody is left there was found out.
+    pub alone: bool,
 }
 
 /// Who takes no part is passed over: most of the time goes into this.
@@ -164,7 +171,7 @@ impl Hash for State {
         present(&self.barriers, hasher);
         present(&self.writers, hasher);
         present(&self.tools, hasher);
-        (self.crashes, self.stops, self.broken).hash(hasher);
+        (self.crashes, self.stops, self.broken, self.alone).hash(hasher);
     }
 }
 
@@ -199,15 +206,26 @@ impl State {
         }
     }
 
-    /// `Gate::open`: swaps `closed` for the next generation.
+    /// `Gate::open`: swaps `closed` for the next generation, unless the gate is closed for good.
     pub fn open(&mut self, barrier: usize, closed: u8) -> bool {
+        closed != SUPERSEDED && self.open_any(barrier, closed)
+    }
+
+    pub fn open_any(&mut self, barrier: usize, closed: u8) -> bool {
         let gate = &mut self.barriers[barrier];
         let opened = is_closed(closed) && gate.generation == closed;
         if opened {
-            gate.generation += 1;
+            gate.generation = gate.generation.wrapping_add(1);
             gate.closer = 0;
         }
         opened
+    }
+
+    /// `Gate::supersede`, without the wake-ups.
+    pub fn supersede(&mut self, barrier: usize) {
+        let gate = &mut self.barriers[barrier];
+        gate.generation = SUPERSEDED;
+        gate.closer = 0;
     }
 
     /// `DirtyRecord::raise`, for the owner that this slot has lost.

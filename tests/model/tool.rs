@@ -15,6 +15,8 @@ pub enum Phase {
     Outlast,
     /// Once more before the release.
     Release,
+    /// In the file that was in the place of this one.
+    Old,
 }
 
 /// How it ended.
@@ -40,6 +42,14 @@ pub enum Pc {
     HealOpen,
     HealWake,
     Pace,
+    /// In `acquire::gather`: is it known that nobody is left in another file?
+    Gather,
+    /// Its gate is closed for good; then the sleepers are woken.
+    Supersede,
+    SupersedeWake,
+    /// Somebody is left there.
+    OldAgain,
+    NoteAlone,
     Announce,
     CloseLoad,
     Close,
@@ -77,6 +87,8 @@ pub struct Tool {
     pub pc: Pc,
     /// The barrier that it is busy with.
     pub at: u8,
+    /// The first of those that it closes.
+    pub home: u8,
     /// The odd generations that it has made; 0: none.
     pub generation: [u8; BARRIERS],
     pub phase: Phase,
@@ -171,18 +183,18 @@ impl Tool {
     }
 
     pub fn rest(&mut self) -> Pc {
-        *self = Tool { life: self.life, ..Tool::default() };
+        *self = Tool { life: self.life, home: self.home, at: self.home, ..Tool::default() };
         Pc::Idle
     }
 
     /// The same for the next barrier, or, after the last, what follows for the first.
     pub fn each(&mut self, last: bool, same: Pc, then: Pc) -> Pc {
-        self.at = if last { 0 } else { self.at + 1 };
+        self.at = if last { self.home } else { self.at + 1 };
         if last { then } else { same }
     }
 
     pub fn restart_at(&mut self, pc: Pc) -> Pc {
-        self.at = 0;
+        self.at = self.home;
         pc
     }
 }

@@ -79,6 +79,18 @@ pub enum Variant {
     NoCourtesy,
     /// All barriers are closed before the first is drained.
     CloseTogether,
+    /// A file that was in the place of this one is looked at, and not closed for good.
+    OldStaysOpen,
+    /// It is closed for good, and who is inside is not waited for.
+    OldNotAwaited,
+    /// That nobody is left is noted before anybody has looked: the next tool believes it.
+    NotedTooEarly,
+    /// A waiter that finds nobody to have closed it opens it as any other.
+    OldHealed,
+    /// Closing it for good wakes nobody.
+    SupersedeWithoutWake,
+    /// Whoever has a pause of the old file does not look whether that is where writers look for it.
+    CertifiedElsewhere,
 }
 
 use Variant::*;
@@ -224,6 +236,41 @@ fn nested_share_asks() {
 #[test]
 fn no_courtesy() {
     lost(with(NoCourtesy, scenes::courtesy()));
+}
+
+#[test]
+fn old_stays_open() {
+    caught(with(OldStaysOpen, scenes::replaced()), EXCLUSION);
+}
+
+#[test]
+fn old_not_awaited() {
+    caught(with(OldNotAwaited, scenes::replaced()), EXCLUSION);
+}
+
+#[test]
+fn noted_too_early() {
+    caught(with(NotedTooEarly, scenes::replaced()), EXCLUSION);
+}
+
+#[test]
+fn old_healed() {
+    caught(with(OldHealed, scenes::replaced_while_healing()), EXCLUSION);
+}
+
+#[test]
+fn supersede_without_wake() {
+    caught(with(SupersedeWithoutWake, scenes::replaced_without_time()), NOT_STUCK);
+}
+
+#[test]
+fn certified_elsewhere() {
+    caught(with(CertifiedElsewhere, scenes::replaced_under_a_tool()), CERTIFICATE);
+}
+
+#[test]
+fn one_look_at_the_old() {
+    caught(with(OneLook, scenes::replaced_under_a_share()), EXCLUSION);
 }
 
 #[test]

@@ -66,7 +66,10 @@ pub fn step(
                 true
             } else {
                 let closer = gate.closer;
-                let opened = s.open(b, w.generation);
+                let opened = match scene.is(Variant::OldHealed) {
+                    true => s.open_any(b, w.generation),
+                    false => s.open(b, w.generation),
+                };
                 if opened && w.limit != 0 && w.limit != closer {
                     s.broken = Some(Broken::WrongLimit);
                 }

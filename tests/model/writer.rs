@@ -8,7 +8,7 @@ use crate::cover::{self, Claim};
 use crate::join;
 use crate::model::Event;
 use crate::scene::Scene;
-use crate::state::{BARRIERS, Life, State, is_closed, is_inside};
+use crate::state::{BARRIERS, Kind, Life, SUPERSEDED, State, Who, is_closed, is_inside};
 use crate::variants::Variant;
 use crate::waiting;
 
@@ -47,6 +47,11 @@ pub enum Pc {
     WakeDrain,
     PassOn,
     Join(join::Pc),
+    /// In `succession::come_over`: the old gate is closed for good, its sleepers are woken, and whatever
+    /// begins, begins in the new file.
+    Supersede,
+    SupersedeWake,
+    Follow,
     /// It never asks for a share again.
     Done,
 }
@@ -57,6 +62,8 @@ pub struct Writer {
     pub pc: Pc,
     /// The barrier that it is busy with.
     pub at: u8,
+    /// The first of those that it takes shares of.
+    pub home: u8,
     /// Shares, by barrier. Not 0 until the very store that ends the last one.
     pub depth: [u8; BARRIERS],
     pub slot: u8,
@@ -108,7 +115,7 @@ impl Writer {
         if self.gone {
             return Pc::Done;
         }
-        if self.at > 0 {
+        if self.at > self.home {
             self.at -= 1;
             return Pc::Inside;
         }
@@ -168,7 +175,10 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<&'st
             (if me.backing_out { Pc::Bump } else { Pc::Again }, "Gate::retract: word")
         }
         (Pc::Again, Event::Step) => {
-            let pc = if closed {
+            let for_good = s.barriers[b].generation == SUPERSEDED;
+            let pc = if for_good && !scene.is(Variant::OldHealed) {
+                Pc::Supersede
+            } else if closed {
                 me.generation = s.barriers[b].generation;
                 Pc::Wait(waiting::Pc::LookAfter)
             } else {
@@ -177,7 +187,25 @@ pub fn step(scene: &Scene, s: &mut State, i: usize, event: Event) -> Option<&'st
             (pc, "Gate::enter: the generation to wait for")
         }
         (Pc::Wait(pc), _) => waiting::step(scene, s, i, pc, event)?,
-        (Pc::Inside, Event::Nest) if b + 1 < scene.barriers => {
+        (Pc::Idle, Event::Notice) if s.replaced && b == 0 => {
+            (Pc::Supersede, "Place::open_fresh: replaced")
+        }
+        (Pc::Supersede, Event::Step) => {
+            s.supersede(0);
+            (Pc::SupersedeWake, "Gate::supersede: generation")
+        }
+        (Pc::SupersedeWake, Event::Step) => {
+            s.wake_gate(0, None);
+            (Pc::Follow, "Gate::supersede: wake")
+        }
+        (Pc::Follow, Event::Step) => {
+            (me.home, me.at, me.generation) = (1, 1, 0);
+            let there = &mut s.barriers[1].slots[slot];
+            there.kind = Kind::Thread;
+            there.life.inherit(Who::Writer(i));
+            (Pc::Ask, "succession::come_over: the successor's")
+        }
+        (Pc::Inside, Event::Nest) if b + 1 < scene.barriers && !s.replaced => {
             me.at += 1;
             (Pc::Ask, "Barrier::shared: of the next barrier")
         }

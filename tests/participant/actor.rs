@@ -1,6 +1,6 @@
 //! What one thread of a participant holds, and the commands that change it.
 
-use crate::{processes, signals, storm};
+use crate::{processes, signals, storm, updates};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -132,6 +132,7 @@ impl Actor {
                 Ok(format!("depth {}", self.depth()))
             }
             ["panic-inside"] => self.panic_inside(),
+            ["check"] => Ok(self.barrier().check().map(|()| "in place".to_string())?),
             ["join"] => Ok(self.barrier().join().map(|()| "joined".to_string())?),
             ["is-covered"] => Ok(match self.barrier().is_covered() {
                 Some(Cover::Shared) => "covered shared".into(),
@@ -169,6 +170,7 @@ impl Actor {
                 storm::fork_among_joins(self.barrier(), count.parse().unwrap_or(0))
             }
             ["churn-until-told"] => signals::churn(self.barrier()),
+            ["update-until-told", folder] => updates::until_told(self.barrier(), folder),
             ["mark-in", path] => signals::mark_in(path),
             ["alarms", microseconds] => {
                 signals::start(self.barrier(), microseconds.parse().unwrap_or(0))

@@ -15,6 +15,7 @@ mod actor;
 mod processes;
 mod signals;
 mod storm;
+mod updates;
 
 use actor::Actor;
 use std::io::{BufRead, BufReader, Write};

@@ -15,6 +15,7 @@ mod lifecycle;
 mod limits;
 mod nesting;
 mod readmission;
+mod replaced;
 mod several;
 mod tools;
 mod write_lock;

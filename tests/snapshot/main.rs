@@ -32,6 +32,7 @@ mod scene;
 mod series;
 mod sources;
 mod strangers;
+mod subvolume;
 mod volumes;
 mod writers;
 

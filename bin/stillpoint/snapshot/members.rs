@@ -14,6 +14,7 @@ use crate::catalogue::record::{BarrierRecord, LostRecord};
 use crate::exit::{Exit, Failure, warn};
 use crate::freezable;
 use crate::state::{self, State, not_acknowledged};
+use crate::waiting::UNSEEN;
 
 /// A barrier with its durable state, if it has one.
 pub struct Member {
@@ -44,6 +45,9 @@ pub fn open(arguments: &Arguments) -> anyhow::Result<Vec<Member>> {
             continue;
         }
         seen.push(identity);
+        if barrier.stragglers().is_none() {
+            warn(&format!("{}: {UNSEEN}", barrier.path().display()));
+        }
         let state_path = state::path(name, arguments.user, arguments.state.as_deref())?;
         let state = state_path.as_deref().map(State::load).transpose()?.flatten();
         if let Some(known) = &state {

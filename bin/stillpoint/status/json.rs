@@ -17,6 +17,8 @@ struct Report<'a> {
     holder: Option<Holder<'a>>,
     writers: Vec<Writer<'a>>,
     flock: Vec<FlockUser<'a>>,
+    /// Who uses a file that stood here before; `null`: that cannot be seen.
+    stragglers: Option<Vec<Straggler<'a>>>,
     dirty: Dirty,
     stats: Stats,
 }
@@ -49,6 +51,13 @@ struct FlockUser<'a> {
     pid: u32,
     comm: &'a str,
     exclusive: bool,
+}
+
+#[derive(Serialize)]
+struct Straggler<'a> {
+    /// 0: one that cannot be seen.
+    pid: u32,
+    comm: &'a str,
 }
 
 #[derive(Serialize)]
@@ -107,6 +116,9 @@ pub fn write(out: &mut String, status: &Status) -> serde_json::Result<()> {
         }),
         writers: status.writers.iter().map(writer).collect(),
         flock: status.flock.iter().map(flock_user).collect(),
+        stragglers: status.stragglers.as_ref().map(|users| {
+            users.iter().map(|user| Straggler { pid: user.pid, comm: &user.comm }).collect()
+        }),
         dirty: Dirty {
             epoch: status.dirty.epoch,
             acknowledged: status.dirty.acknowledged,

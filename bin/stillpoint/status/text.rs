@@ -8,7 +8,7 @@ use std::path::Path;
 use stillpoint::{Status, WriterStatus};
 
 use crate::seconds::{display, timestamp};
-use crate::waiting::who;
+use crate::waiting::{UNSEEN, who};
 
 /// Appends the report on `status` to `out`.
 pub fn write(out: &mut String, status: &Status) -> fmt::Result {
@@ -52,6 +52,16 @@ pub fn write(out: &mut String, status: &Status) -> fmt::Result {
     match stats.pauses {
         0 => writeln!(out)?,
         _ => writeln!(out, ", the last took {}", display(stats.last_pause))?,
+    }
+    match &status.stragglers {
+        Some(users) if users.is_empty() => {}
+        Some(users) => {
+            let users: Vec<String> = users.iter().map(ToString::to_string).collect();
+            let users = users.join(", ");
+            writeln!(out, "  removed  a file that stood here before is in use by {users}")?;
+            writeln!(out, "           no tool gets in before they have come over")?;
+        }
+        None => writeln!(out, "  removed  {UNSEEN}")?,
     }
     for user in &status.flock {
         let how = if user.exclusive { "exclusive" } else { "shared" };
