@@ -3,7 +3,7 @@
 //! The info string of a block says how: `sh` as any user, in a scratch folder; `sh root` as root,
 //! in a mount namespace with a btrfs on /srv; `sh checkout` are scripts of this repository, which
 //! are jobs of their own and are only asked for their help here. `rust` blocks are documentation
-//! tests of the library, `text` is output. There is no other kind, so nothing slips through.
+//! tests of the library, `c` blocks are programs that `tests/c` compiles and runs, `text` is output. There is no other kind, so nothing slips through.
 
 use std::fs;
 use std::path::Path;
@@ -86,7 +86,7 @@ fn run(mut shell: Command, folder: &Path) {
 fn every_block_is_of_a_known_kind() {
     for block in blocks() {
         assert!(
-            ["sh", "sh root", "sh checkout", "rust", "text"].contains(&block.kind.as_str()),
+            ["sh", "sh root", "sh checkout", "rust", "c", "text"].contains(&block.kind.as_str()),
             "README.md line {}: unknown kind of block {:?}",
             block.line,
             block.kind

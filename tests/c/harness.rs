@@ -76,9 +76,13 @@ impl Workshop {
         let mut compiler = Command::new("gcc");
         compiler.args(["-std=c11", "-g", "-O1"]).args(WARNINGS).arg("-I").arg(include());
         compiler.args(flags).args(sources).arg("-o").arg(&program);
-        compiler.arg("-L").arg(self.folder.path().join("lib")).arg("-lstillpoint");
-        succeeds(&mut compiler);
+        succeeds(compiler.args(self.linking()));
         program
+    }
+
+    /// What links a program with the library.
+    pub fn linking(&self) -> [std::ffi::OsString; 3] {
+        ["-L".into(), self.folder.path().join("lib").into(), "-lstillpoint".into()]
     }
 
     /// A program of this workshop, to be run with the library of this build and the command in its

@@ -151,10 +151,7 @@ fn the_installed_command_and_pages_work() {
 
 /// The program in libstillpoint(3).
 fn example() -> String {
-    let page = manual::page();
-    let (_, examples) = page.split_once(".Sh EXAMPLES").unwrap();
-    let (_, literal) = examples.split_once(".Bd -literal -offset indent\n").unwrap();
-    literal.split_once(".Ed").unwrap().0.replace("\\e", "\\")
+    manual::examples().into_iter().find(|(name, _)| name == "deliver.c").unwrap().1
 }
 
 #[test]

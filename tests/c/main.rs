@@ -13,6 +13,7 @@ mod image;
 mod assertions;
 mod closed;
 mod daemon;
+mod examples;
 mod header;
 mod install;
 mod loads;

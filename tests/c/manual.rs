@@ -10,6 +10,19 @@ pub fn page() -> String {
     fs::read_to_string(root().join("man/libstillpoint.3")).unwrap()
 }
 
+/// The examples of the page, by the name that a comment in each of them says. One of the name `text` is none.
+pub fn examples() -> Vec<(String, String)> {
+    let page = page();
+    let displays = page.split(".Bd -literal -offset indent\n").skip(1);
+    let named = displays.map(|display| {
+        let display = display.split_once("\n.Ed").unwrap().0;
+        let (name, text) = display.split_once('\n').unwrap();
+        let name = name.strip_prefix(".\\\" ").unwrap_or_else(|| panic!("unnamed: {display}"));
+        (name.to_string(), text.replace("\\e", "\\") + "\n")
+    });
+    named.filter(|(name, _)| name != "text").collect()
+}
+
 /// Those that are macros alone: the function behind has another name.
 const MACROS: [&str; 2] = ["stillpoint_assert_not_held", "stillpoint_assert_idle"];
 

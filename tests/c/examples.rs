@@ -1,0 +1,88 @@
+//! The examples of libstillpoint(3) and README.md: each is compiled as it stands there, and run by the
+//! program of its name in `examples`.
+
+use crate::harness::{WARNINGS, Workshop, include, root, succeeds};
+use crate::manual;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Compiles the program of this name, which includes the example, and runs it.
+fn runs(name: &str) {
+    let (_, text) = manual::examples().into_iter().find(|example| example.0 == name).unwrap();
+    let workshop = Workshop::new();
+    let (stem, language) = name.split_once('.').unwrap();
+    fs::write(workshop.place.path(&format!("{stem}.example")), text).unwrap();
+    let program = workshop.place.path(stem);
+    let (compiler, standard) = if language == "c" { ("gcc", "c11") } else { ("g++", "c++17") };
+    let mut compile = Command::new(compiler);
+    compile.args(WARNINGS).args(["-g", "-O1"]).arg(format!("-std={standard}"));
+    if language == "c" {
+        // As a program has it that uses what POSIX has.
+        compile.arg("-D_GNU_SOURCE");
+    }
+    compile.arg("-I").arg(include()).arg("-I").arg(workshop.place.folder());
+    compile.arg(root().join("tests/c/examples").join(name)).arg("-o").arg(&program);
+    succeeds(compile.args(workshop.linking()));
+    succeeds(workshop.command(&program).arg(workshop.place.folder()));
+}
+
+#[test]
+fn buffered_output() {
+    runs("store.c");
+}
+
+#[test]
+fn locks_that_others_keep() {
+    runs("dotlock.c");
+}
+
+#[test]
+fn waits_that_alarm_limits() {
+    runs("limit.c");
+}
+
+#[test]
+fn a_share_as_a_scope() {
+    runs("share.cc");
+}
+
+#[test]
+fn each_example_is_run() {
+    let mut wanted: Vec<String> = manual::examples().into_iter().map(|(name, _)| name).collect();
+    // By `install`.
+    wanted.retain(|name| name != "deliver.c");
+    let folder = fs::read_dir(root().join("tests/c/examples")).unwrap();
+    let mut found: Vec<String> =
+        folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let here = fs::read_to_string(root().join("tests/c/examples.rs")).unwrap();
+    assert!(wanted.iter().all(|name| here.contains(&format!("runs(\"{name}\")"))), "{wanted:?}");
+    wanted.sort();
+    found.sort();
+    assert_eq!(found, wanted);
+}
+
+/// With a barrier, and where there is none.
+#[test]
+fn the_program_of_the_readme() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let programs: Vec<&str> = readme.split("```c\n").skip(1).collect();
+    assert_eq!(programs.len(), 1);
+    let workshop = Workshop::new();
+    let source = workshop.place.path("deliver.c");
+    fs::write(&source, programs[0].split_once("```").unwrap().0).unwrap();
+    let program = workshop.compile_source(&source, &[]);
+    let deliver = || {
+        succeeds(workshop.command(&program).current_dir(workshop.place.folder()));
+        fs::read_to_string(workshop.place.path("index")).unwrap()
+    };
+    assert_eq!(deliver(), "message\n");
+    let mut create = workshop.command(Path::new("stillpoint"));
+    succeeds(create.args(["create", "./spool.barrier"]).current_dir(workshop.place.folder()));
+    assert_eq!(deliver(), "message\nmessage\n");
+    fs::write(workshop.place.path("spool.barrier"), "none any more").unwrap();
+    let mut refused = workshop.command(&program);
+    let refused = refused.current_dir(workshop.place.folder()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(75), "{refused:?}");
+    assert_eq!(fs::read_to_string(workshop.place.path("index")).unwrap(), "message\nmessage\n");
+}
