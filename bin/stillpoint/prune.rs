@@ -85,10 +85,16 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let mut exit = if damaged.is_empty() { Exit::SUCCESS } else { Exit::DATA };
     let tried_again = |name: &str| judgement.expendable.iter().any(|one| one.name == name);
     for (manifest, error) in stuck.into_iter().filter(|(one, _)| !tried_again(&one.name)) {
-        if matches!(exit, Exit::SUCCESS | Exit::DATA) {
-            exit = failure(&manifest, &error).exit;
+        let outcome = match error.kind() {
+            io::ErrorKind::WouldBlock => Outcome::InUse,
+            _ => Outcome::Failed(error),
+        };
+        if let Outcome::Failed(error) = &outcome
+            && matches!(exit, Exit::SUCCESS | Exit::DATA)
+        {
+            exit = failure(&manifest, error).exit;
         }
-        report.push(json(&manifest, &Outcome::Failed(error)));
+        report.push(json(&manifest, &outcome));
     }
     for manifest in judgement.expendable {
         let what = subject(manifest);
@@ -157,8 +163,10 @@ fn planned(catalogue: &Catalogue, manifest: &Manifest) -> io::Result<Outcome> {
     if catalogue.is_locked(&manifest.name) == Some(true) {
         return Ok(Outcome::InUse);
     }
-    removal::check(manifest)?;
-    Ok(Outcome::Planned)
+    match removal::check(manifest) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Outcome::InUse),
+        checked => checked.map(|()| Outcome::Planned),
+    }
 }
 
 fn remove(catalogue: &Catalogue, manifest: &Manifest) -> io::Result<Outcome> {
@@ -167,8 +175,10 @@ fn remove(catalogue: &Catalogue, manifest: &Manifest) -> io::Result<Outcome> {
     for _ in 0..TRIES {
         match catalogue.claim(&manifest.name, unchanged)? {
             Claim::Ours(mut entry, mut manifest) => {
-                removal::remove(&mut entry, &mut manifest)?;
-                return Ok(Outcome::Removed);
+                return match removal::remove(&mut entry, &mut manifest) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Outcome::InUse),
+                    removed => removed.map(|()| Outcome::Removed),
+                };
             }
             // Somebody else removed it.
             Claim::Changed => return Ok(Outcome::Removed),

@@ -103,7 +103,7 @@ impl Arguments {
         let sources: Vec<String> =
             pin.manifest.sources.iter().map(|source| source.display().to_string()).collect();
         command.env("STILLPOINT_SNAPSHOT_SOURCE", sources.join(" "));
-        let inherited = &[pin.lock()];
+        let inherited = &pin.locks();
         let terms = Terms { bounds: Bounds::None, inherited, prints_errors_only: false };
         Ok(child::run(&mut command, terms, &mut signals)?.exit())
     }

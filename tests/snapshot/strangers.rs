@@ -176,3 +176,98 @@ fn a_catalogue_that_goes_elsewhere_takes_the_record_with_it() {
     done.assert_refused(73, "was removed in the meantime, and with it the record of x");
     assert_eq!(scene.snapshots(), [""; 0]);
 }
+
+/// Whatever another catalogue knows of it, and even if its records seem to be its own.
+#[test]
+fn what_is_made_or_read_is_locked_itself() {
+    let scene = Scene::new();
+    fs::write(scene.path("store/letter"), "text").unwrap();
+    let copied = scene.path("copied");
+    let copy = || {
+        let _ = fs::remove_dir_all(&copied);
+        must(Command::new("cp").arg("-a").arg(scene.path("catalog")).arg(&copied));
+    };
+    let store = scene.path("store").display().to_string();
+    let to = scene.path("snapshots");
+    let running = making(&scene, &scene.path("catalog"), &["--copy", &store], &to);
+    copy();
+    let record = copied.join("x.json");
+    let text = fs::read_to_string(&record).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    manifest["catalog"] = serde_json::Value::Null;
+    fs::write(&record, manifest.to_string()).unwrap();
+    let done = sweep(&scene, &copied);
+    assert!(done.stderr.contains(".x.partial: somebody makes or reads it"), "{done:#?}");
+    go_on(&scene, running).assert_code(0);
+
+    scene.take("y");
+    copy();
+    let reading = scene.path("reading");
+    let script = format!("touch {}; exec sleep 600", reading.display());
+    let reader = start(scene.stillpoint().args(["use", "x", "--", "sh", "-c", &script]));
+    wait_for("reader", || reading.exists());
+    let prune = |dry: &[&str]| {
+        let mut command = scene.stillpoint();
+        run(command.args(["prune", "--keep", "1", "--catalog"]).arg(&copied).args(dry))
+    };
+    for dry in [&["--dry-run"][..], &[]] {
+        let done = prune(dry);
+        assert!(done.code == Some(0) && done.stderr.contains("x is in use"), "{done:#?}");
+        assert!(to.join("x/letter").exists());
+    }
+    drop(reader);
+    wait_for("end of the reader", || prune(&[]).stdout.starts_with("removed "));
+    assert_eq!(scene.snapshots(), ["y"]);
+}
+
+/// From before anybody noted what data is known by.
+#[test]
+fn what_has_the_temporary_name_of_a_snapshot_that_is_pruned_is_not_taken_for_it() {
+    let scene = Scene::new();
+    for name in ["x", "y"] {
+        scene.take(name);
+    }
+    scene.edit("x", |manifest| manifest["identity"] = serde_json::json!([]));
+    let partial = scene.partial("x");
+    fs::create_dir(&partial).unwrap();
+    fs::write(partial.join("precious"), "text").unwrap();
+    let done = scene.verb(["prune", "--keep", "1"]);
+    done.assert_refused(71, "something else is in the way");
+    // Its place is empty, so nothing tells any more.
+    scene.edit("x", |manifest| manifest["identity"] = serde_json::json!([]));
+    fs::remove_dir_all(scene.path("snapshots/x")).unwrap();
+    let done = scene.verb(["prune", "--keep", "1"]);
+    done.assert_refused(71, "nothing tells that it is this snapshot");
+    // Nor does it get the name of one.
+    scene.edit("x", |manifest| manifest["status"] = "certified".into());
+    let done = scene.verb(["prune", "--keep", "1"]);
+    assert!(done.stderr.contains("is left, as nothing tells"), "{done:#?}");
+    assert!(partial.join("precious").exists());
+    assert_eq!(scene.latest(&["--any"]).as_deref(), Some("y"));
+}
+
+#[test]
+fn a_folder_of_snapshots_that_goes_elsewhere_is_not_called_empty() {
+    for killed in [false, true] {
+        let scene = Scene::new();
+        let (to, moved) = (scene.path("snapshots"), scene.path("moved"));
+        let store = scene.path("store").display().to_string();
+        let running = making(&scene, &scene.path("catalog"), &["--copy", &store], &to);
+        fs::rename(&to, &moved).unwrap();
+        fs::create_dir(&to).unwrap();
+        if killed {
+            running.signal(Signal::SIGKILL);
+            go_on(&scene, running);
+            wait_for("end of the tool", || {
+                let done = sweep(&scene, &scene.path("catalog"));
+                done.stderr.contains(".x.partial any more")
+            });
+        } else {
+            let done = go_on(&scene, running);
+            assert_ne!(done.code, Some(0), "{done:#?}");
+            let said = ".x.partial: what was made there is there no more";
+            assert!(done.stderr.contains(said), "{done:#?}");
+        }
+        assert_eq!((names(&moved), names(&to)), (vec![".x.partial".into()], vec![]));
+    }
+}

@@ -84,7 +84,7 @@ impl Identity {
         let born = found.created().ok().map(timestamp);
         Ok(Identity {
             part: part.to_owned(),
-            handle: if born.is_none() { handle(file)? } else { None },
+            handle: if born.is_none() { handle(file).unwrap_or_default() } else { None },
             born,
             subvolume: match found.is_dir() && found.ino() == SUBVOLUME_ROOT {
                 true => subvolume(file)?,
@@ -97,7 +97,8 @@ impl Identity {
     pub fn is_of(&self, file: &File) -> io::Result<bool> {
         let found = Identity::of(file, &self.part)?;
         let same_birth = self.born.is_none() || found.born.is_none() || self.born == found.born;
-        let same_handle = self.handle.is_none() || self.handle == found.handle;
+        // It is not known to be another one if it cannot be asked for.
+        let same_handle = self.handle.is_none() || self.handle == handle(file)?;
         Ok(same_birth && same_handle && self.subvolume == found.subvolume)
     }
 

@@ -17,6 +17,7 @@
 pub mod age;
 pub mod clock;
 pub mod directory;
+pub mod hold;
 pub mod identity;
 pub mod manifest;
 pub mod origin;
@@ -146,7 +147,7 @@ impl Catalogue {
             }
             let _turn = take_turn(&folder)?;
             manifest.sequence = self.read()?.next_sequence();
-            manifest.catalog = Some(folder.identity()?);
+            manifest.catalog = folder.identity().ok();
             publish(&mut aside, &folder, &name, manifest)
         })();
         if let Err(error) = begun {

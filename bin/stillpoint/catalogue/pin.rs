@@ -3,7 +3,8 @@
 //! A reader locks the manifest (`flock`, shared), and whoever wants to remove the snapshot has to
 //! lock it exclusively before he as much as marks it. The lock goes with the last descriptor of its
 //! open file, however the processes that had one came to their end, so a pin is never left behind.
-//! Nothing is written: who may read the manifest may pin the snapshot.
+//! Nothing is written: who may read the manifest may pin the snapshot. The folder of the data is locked too
+//! ([`hold`]), for those who know it by another manifest.
 
 use std::fs::File;
 use std::io;
@@ -11,12 +12,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::manifest::Manifest;
 use super::reading::{open_record, text};
-use super::{Catalogue, is_marked_live, leads_to, manifest_path, try_lock};
+use super::{Catalogue, hold, is_marked_live, leads_to, manifest_path, try_lock};
 
 /// A complete snapshot that stays as long as this, or a copy of its descriptor, is open.
 pub struct Pin {
     pub manifest: Manifest,
     file: File,
+    data: Option<File>,
 }
 
 /// What came of trying to pin a snapshot.
@@ -46,10 +48,18 @@ impl Catalogue {
         if !manifest.is_usable() || !manifest.has_data() {
             return Ok(Pinning::Unusable(Box::new(manifest)));
         }
-        Ok(match shared {
-            true => Pinning::Held(Box::new(Pin { manifest, file })),
-            false => Pinning::Changing,
-        })
+        if !shared {
+            return Ok(Pinning::Changing);
+        }
+        let data = match manifest.path.as_deref().map(hold::shared).transpose() {
+            Err(_) => return Ok(Pinning::Changing),
+            Ok(data) => data.flatten(),
+        };
+        // It may have been moved away since it was looked at.
+        match data.as_ref().map_or(Ok(true), |data| manifest.is_of(data))? {
+            true => Ok(Pinning::Held(Box::new(Pin { manifest, file, data }))),
+            false => Ok(Pinning::Changing),
+        }
     }
 
     /// Does somebody make or remove it now? `None` if that cannot be told. A reader's lock says nothing of it.
@@ -67,9 +77,9 @@ impl Catalogue {
 }
 
 impl Pin {
-    /// What holds the lock; a child that inherits it keeps the snapshot pinned.
-    pub fn lock(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    /// What holds the locks; a child that inherits them keeps the snapshot pinned.
+    pub fn locks(&self) -> Vec<BorrowedFd<'_>> {
+        std::iter::once(&self.file).chain(&self.data).map(AsFd::as_fd).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! One snapshot from its first manifest to its last.
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -24,6 +25,8 @@ pub struct Making<'a> {
     pub signals: &'a mut Signals,
     pub manifest: &'a mut Manifest,
     pub entry: Entry,
+    /// Keeps the lock on the folder that is being filled.
+    pub data: Option<File>,
     /// The pause did not last until the data was whole.
     pub revoked: bool,
 }
@@ -120,6 +123,8 @@ impl Making<'_> {
             self.identify()?;
             self.manifest.status = Status::Certified;
             self.entry.write(self.manifest).map_err(|error| self.plan.catalogue_failure(&error))?;
+            // Whole, and for all to read.
+            self.data = None;
             sweep::publish(self.manifest).map_err(|error| self.cannot_publish(&error))?;
         }
         Ok(())
@@ -179,6 +184,8 @@ impl Making<'_> {
         if is_a_child_left() {
             return warn("the tool cannot be stopped; the next snapshot removes what it leaves");
         }
+        self.data = None;
+        self.say_if_gone();
         let removed = match &self.manifest.partial {
             Some(partial) if self.arguments.keep_failed => self.keep(partial.clone()),
             Some(partial) => provider::discard(self.manifest, partial),
@@ -194,6 +201,13 @@ impl Making<'_> {
             ));
         }
         self.say_where();
+    }
+
+    /// It was made, and somebody has moved it, or the folder that it is in.
+    fn say_if_gone(&self) {
+        if let Some(place) = sweep::lost(self.manifest) {
+            warn(&format!("{}: what was made there is there no more", place.display()));
+        }
     }
 
     /// Gives what there is of the data a name that cannot be taken for a snapshot's.

@@ -302,7 +302,7 @@ fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
     plan.catalogue.create().map_err(|error| plan.catalogue_failure(&error))?;
     // What cannot be cleaned up is no reason against another one, and was said.
     let _ = sweep::sweep(&plan.catalogue);
-    let entry = loop {
+    let (entry, data) = loop {
         match plan.begin(manifest) {
             Err(failure) if names.may_be_another(&failure) => {
                 plan = Plan::checked(arguments, &paths, &signals, &mut names)?;
@@ -318,6 +318,7 @@ fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
         signals: &mut signals,
         manifest,
         entry,
+        data,
         revoked: false,
     }
     .make()

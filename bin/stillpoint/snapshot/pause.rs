@@ -1,6 +1,7 @@
 //! The pause: closing the gates, and running the provider's commands while they are closed.
 
 use std::io::{Read, Seek};
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -151,7 +152,8 @@ impl Making<'_> {
             .stdin(Stdio::from(lock))
             .stdout(Stdio::null())
             .stderr(complaints.try_clone().map_err(cannot)?);
-        let terms = Terms { bounds, inherited: &[], prints_errors_only: false };
+        let data: Vec<_> = self.data.iter().map(AsFd::as_fd).collect();
+        let terms = Terms { bounds, inherited: &data, prints_errors_only: false };
         let ended = child::run(command, terms, self.signals)?;
         if let Ended::Exited(1..) = ended {
             let mut text = String::new();

@@ -22,7 +22,7 @@ use super::zfs::Zfs;
 use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::{Manifest, Status, recordable};
 use crate::catalogue::partial::token;
-use crate::catalogue::{Catalogue, Entry};
+use crate::catalogue::{Catalogue, Entry, hold};
 use crate::exit::{Exit, Failure, reason};
 use crate::signals::Signals;
 
@@ -124,13 +124,17 @@ impl Plan {
     }
 
     /// Writes the first manifest, and takes the temporary name where that can be done before the pause.
-    pub fn begin(&self, manifest: &mut Manifest) -> Result<Entry, Failure> {
+    /// With it comes a lock on that, if it can be locked.
+    pub fn begin(&self, manifest: &mut Manifest) -> Result<(Entry, Option<File>), Failure> {
         let mut begun = manifest.clone();
         let entry = self.catalogue.begin(&mut begun);
         let mut entry = entry.map_err(|error| self.catalogue_failure(&error))?;
-        let Err(error) = self.prepare(&mut begun, &mut entry) else {
-            *manifest = begun;
-            return Ok(entry);
+        let error = match self.prepare(&mut begun, &mut entry) {
+            Ok(data) => {
+                *manifest = begun;
+                return Ok((entry, data));
+            }
+            Err(error) => error,
         };
         let failure = match (error.kind(), &self.target) {
             (io::ErrorKind::AlreadyExists, Some(target)) => {
@@ -150,14 +154,15 @@ impl Plan {
     }
 
     /// Nothing is written into the folder before the manifest says, durably, which one it is.
-    fn prepare(&self, begun: &mut Manifest, entry: &mut Entry) -> io::Result<()> {
+    fn prepare(&self, begun: &mut Manifest, entry: &mut Entry) -> io::Result<Option<File>> {
         self.provider.prepare(self.target.as_ref())?;
         let Some(target) = self.target.as_ref().filter(|_| self.provider.takes_name_first()) else {
-            return Ok(());
+            return Ok(None);
         };
         let identified = Identity::of_whole(&target.partial()).and_then(|identity| {
+            let data = hold::exclusive(&target.partial())?;
             begun.identity = identity;
-            entry.write(begun)
+            entry.write(begun).map(|()| data)
         });
         if identified.is_err() {
             let _ = fs::remove_dir(target.partial());

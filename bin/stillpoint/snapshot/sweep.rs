@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use super::{provider, removal, volumes};
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
-use crate::catalogue::{Catalogue, Entry, rename_to_free, sync_folder};
+use crate::catalogue::{Catalogue, Entry, hold, rename_to_free, sync_folder};
 use crate::exit::{say, warn};
 
 /// Cleans up; what cannot be cleaned up is left for the next run, with a warning, and returned.
@@ -60,7 +60,10 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> {
         return Err(io::Error::other(copied(manifest)));
     }
     let published = match manifest.status {
-        Status::Certified => publish(manifest),
+        // Else anything could have the temporary name.
+        Status::Certified if manifest.path.is_none() || !manifest.identity.is_empty() => {
+            publish(manifest)
+        }
         _ => Err(io::ErrorKind::NotFound.into()),
     };
     let what = match published {
@@ -75,12 +78,15 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> {
                 Status::Certified => volumes::remove(manifest)?,
                 _ => volumes::discard(manifest)?,
             }
+            let lost = lost(manifest)
+                .map(|place| format!("what it had made is not at {} any more", place.display()));
             let mut strangers = volumes::strangers(manifest)?;
             if let Some(partial) = &manifest.partial {
                 strangers.extend(discard(manifest, partial)?);
             }
             let mut reason = "interrupted: the run ended without finishing it".to_owned();
-            let mut what = "was interrupted; its data is removed".to_owned();
+            let done = lost.unwrap_or_else(|| "its data is removed".to_owned());
+            let mut what = format!("was interrupted; {done}");
             if !strangers.is_empty() {
                 let left = format!(
                     "{} is left, as nothing tells that the run made it: look at it, and remove it yourself",
@@ -99,18 +105,25 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> {
 
 /// Removes what the run made under its temporary name, and says what has that name else.
 fn discard(manifest: &Manifest, partial: &Path) -> io::Result<Option<String>> {
-    if !manifest.identity.is_empty() {
-        provider::discard(manifest, partial)?;
-        return Ok(None);
-    }
     if manifest.is_at(partial) == Presence::Gone {
         return Ok(None);
     }
-    if manifest.has_unique_partial() {
+    let held = hold::exclusive(partial);
+    if !manifest.identity.is_empty() || manifest.has_unique_partial() {
+        let _held = held?;
         provider::discard(manifest, partial)?;
         return Ok(None);
     }
-    Ok((!provider::remove_empty(partial)?).then(|| partial.display().to_string()))
+    let is_removed = held.is_ok() && provider::remove_empty(partial)?;
+    Ok((!is_removed).then(|| partial.display().to_string()))
+}
+
+/// Where the data was made, if it is not there: whoever moved it, or the folder that it is in, has it now.
+pub fn lost(manifest: &Manifest) -> Option<&Path> {
+    let partial = manifest.partial.as_deref()?;
+    let is_gone =
+        !manifest.identity.is_empty() && manifest.is_at(partial).is_there() == Some(false);
+    is_gone.then_some(partial)
 }
 
 /// What to do about the copy of a manifest.
