@@ -31,20 +31,38 @@ const DRAWN: u32 = (1 << 30) - 1;
 
 /// How a command's share is asked for.
 pub struct CommandShareOptions<'a> {
-    /// How long to wait at most; `None`: as long as it takes; zero: not at all. `None` by default.
-    pub wait: Option<Duration>,
-    /// Whether the share leaves a dirty mark if its holder ends inside. True by default; false for a
-    /// command that takes this process's place and cannot leave properly.
-    pub watched: bool,
-    /// Called every 100 ms or so while waiting.
-    pub progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
-    /// Checked while waiting: true ends it with [`Error::Cancelled`].
-    pub cancel: Option<&'a AtomicBool>,
+    wait: Option<Duration>,
+    watched: bool,
+    progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
+    cancel: Option<&'a AtomicBool>,
 }
 
 impl Default for CommandShareOptions<'_> {
     fn default() -> Self {
         CommandShareOptions { wait: None, watched: true, progress: None, cancel: None }
+    }
+}
+
+impl<'a> CommandShareOptions<'a> {
+    /// How long to wait at most; `None`: as long as it takes; zero: not at all. `None` by default.
+    pub fn wait(self, wait: impl Into<Option<Duration>>) -> Self {
+        CommandShareOptions { wait: wait.into(), ..self }
+    }
+
+    /// Whether the share leaves a dirty mark if its holder ends inside. True by default; false for a
+    /// command that takes this process's place and cannot leave properly.
+    pub fn watched(self, watched: bool) -> Self {
+        CommandShareOptions { watched, ..self }
+    }
+
+    /// Called every 100 ms or so while waiting.
+    pub fn progress(self, told: &'a mut dyn FnMut(&Waiting<'_>)) -> Self {
+        CommandShareOptions { progress: Some(told), ..self }
+    }
+
+    /// Checked while waiting: true ends it with [`Error::Cancelled`].
+    pub fn cancel(self, cancel: &'a AtomicBool) -> Self {
+        CommandShareOptions { cancel: Some(cancel), ..self }
     }
 }
 

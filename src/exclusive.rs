@@ -27,39 +27,24 @@ use std::time::{Duration, SystemTime};
 /// use stillpoint::ExclusiveOptions;
 /// use std::time::Duration;
 ///
-/// let mut options = ExclusiveOptions { hold: Some(Duration::from_secs(2)), ..Default::default() };
+/// let mut options = ExclusiveOptions::default().hold(Duration::from_secs(2));
 /// let pause = barrier.exclusive(&mut options)?;
 /// assert!(pause.remaining().unwrap() <= Duration::from_secs(2));
 /// pause.release()?;
 /// # Ok::<(), stillpoint::Error>(())
 /// ```
 pub struct ExclusiveOptions<'a> {
-    /// How long to wait, with the gate open, for shares that turned out to be long; 0: not at all,
-    /// one closing only. 10 s by default.
-    pub patience: Duration,
-    /// How long the gate may be closed before it must be quiet. 2 s by default.
-    pub drain: Duration,
-    /// How long the pause may last once it is quiet; `None`: without limit. 10 s by default.
-    pub hold: Option<Duration>,
-    /// How long to wait before the first closing, for other tools and users of flock(1); `None`:
-    /// patience and drain together.
-    pub wait: Option<Duration>,
-    /// How long the gate must have been open before it is closed again.
-    pub pacing: Pacing,
-    /// What the tool calls itself in reports.
-    pub label: Option<String>,
-    /// Told before the gate closes and when it has been opened again without a grant, for locks of
-    /// other programs that are to be held with it: who waits long shall not hold them. False gives up
-    /// with [`Error::Cancelled`].
-    pub around_closing: Option<&'a mut dyn FnMut(GateChange) -> bool>,
-    /// Asked once the barrier is quiet, until it is true or the drain limit has passed.
-    pub predicate: Option<&'a mut dyn FnMut() -> bool>,
-    /// Called at least every 100 ms or so while waiting.
-    pub progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
-    /// Checked while waiting: true ends it with [`Error::Cancelled`].
-    pub cancel: Option<&'a AtomicBool>,
-    /// Keep a descriptor that carries the exclusive lock, for a command that is to inherit it.
-    pub keep_descriptor: bool,
+    pub(crate) patience: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) hold: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
+    pub(crate) pacing: Pacing,
+    pub(crate) label: Option<String>,
+    pub(crate) around_closing: Option<&'a mut dyn FnMut(GateChange) -> bool>,
+    pub(crate) predicate: Option<&'a mut dyn FnMut() -> bool>,
+    pub(crate) progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
+    pub(crate) cancel: Option<&'a AtomicBool>,
+    pub(crate) keep_descriptor: bool,
 }
 
 impl Default for ExclusiveOptions<'_> {
@@ -77,6 +62,67 @@ impl Default for ExclusiveOptions<'_> {
             cancel: None,
             keep_descriptor: false,
         }
+    }
+}
+
+impl<'a> ExclusiveOptions<'a> {
+    /// How long to wait, with the gate open, for shares that turned out to be long; 0: not at all,
+    /// one closing only. 10 s by default.
+    pub fn patience(self, patience: Duration) -> Self {
+        ExclusiveOptions { patience, ..self }
+    }
+
+    /// How long the gate may be closed before it must be quiet. 2 s by default.
+    pub fn drain(self, drain: Duration) -> Self {
+        ExclusiveOptions { drain, ..self }
+    }
+
+    /// How long the pause may last once it is quiet; `None`: without limit. 10 s by default.
+    pub fn hold(self, hold: impl Into<Option<Duration>>) -> Self {
+        ExclusiveOptions { hold: hold.into(), ..self }
+    }
+
+    /// How long to wait before the first closing, for other tools and users of flock(1); `None`, the
+    /// default: patience and drain together.
+    pub fn wait(self, wait: impl Into<Option<Duration>>) -> Self {
+        ExclusiveOptions { wait: wait.into(), ..self }
+    }
+
+    /// How long the gate must have been open before it is closed again.
+    pub fn pacing(self, pacing: Pacing) -> Self {
+        ExclusiveOptions { pacing, ..self }
+    }
+
+    /// What the tool calls itself in reports.
+    pub fn label(self, label: impl Into<Option<String>>) -> Self {
+        ExclusiveOptions { label: label.into(), ..self }
+    }
+
+    /// Told before the gate closes and when it has been opened again without a grant, for locks of
+    /// other programs that are to be held with it: who waits long shall not hold them. False gives up
+    /// with [`Error::Cancelled`].
+    pub fn around_closing(self, told: &'a mut dyn FnMut(GateChange) -> bool) -> Self {
+        ExclusiveOptions { around_closing: Some(told), ..self }
+    }
+
+    /// Asked once the barrier is quiet, until it is true or the drain limit has passed.
+    pub fn predicate(self, predicate: &'a mut dyn FnMut() -> bool) -> Self {
+        ExclusiveOptions { predicate: Some(predicate), ..self }
+    }
+
+    /// Called at least every 100 ms or so while waiting.
+    pub fn progress(self, told: &'a mut dyn FnMut(&Waiting<'_>)) -> Self {
+        ExclusiveOptions { progress: Some(told), ..self }
+    }
+
+    /// Checked while waiting: true ends it with [`Error::Cancelled`].
+    pub fn cancel(self, cancel: &'a AtomicBool) -> Self {
+        ExclusiveOptions { cancel: Some(cancel), ..self }
+    }
+
+    /// Keep a descriptor that carries the exclusive lock, for a command that is to inherit it.
+    pub fn keep_descriptor(self, keep_descriptor: bool) -> Self {
+        ExclusiveOptions { keep_descriptor, ..self }
     }
 }
 
@@ -114,6 +160,7 @@ pub enum Phase {
 
 /// A wait in progress.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Waiting<'a> {
     /// What is waited for.
     pub phase: Phase,
@@ -143,6 +190,7 @@ impl Dirty {
 
 /// How a pause went.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PauseReport {
     /// From the last closing until it was quiet.
     pub drain: Duration,
@@ -164,6 +212,24 @@ pub struct PauseReport {
     pub generations: Vec<u32>,
     /// When it became quiet.
     pub quiet_at: SystemTime,
+}
+
+/// That of no pause, for those who keep reports and try out how.
+impl Default for PauseReport {
+    fn default() -> Self {
+        PauseReport {
+            drain: Duration::ZERO,
+            hold: Duration::ZERO,
+            pause: Duration::ZERO,
+            closings: 0,
+            writers: 0,
+            waited_for: Vec::new(),
+            dirty_at_grant: Vec::new(),
+            dirty_at_release: Vec::new(),
+            generations: Vec::new(),
+            quiet_at: SystemTime::UNIX_EPOCH,
+        }
+    }
 }
 
 /// How long a pause may last.

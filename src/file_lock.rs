@@ -12,6 +12,7 @@ use std::os::fd::RawFd;
 
 /// Whose lock it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LockKind {
     /// flock(2): the open file description's.
     Flock,

@@ -54,6 +54,7 @@ fn flocks(file: Identity) -> Vec<(Writer, bool)> {
 
 /// A process that holds flock(2) on a barrier file. No tool gets in meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FlockUser {
     /// Its process id.
     pub pid: u32,

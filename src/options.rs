@@ -11,7 +11,7 @@ use crate::lifeline::Place;
 use crate::mapping::BarrierMap;
 use crate::process::{self, Locked};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
-use crate::{Error, ErrorKind, fresh_start, stragglers};
+use crate::{Dirty, Error, ErrorKind, fresh_start, stragglers};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -24,6 +24,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// What a new barrier begins with: what durable state remembers of the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Founding {
     /// The barrier's identity; `None`: a new one.
     pub uuid: Option<[u32; 4]>,
@@ -35,6 +36,14 @@ pub struct Founding {
     /// ran in one of a barrier that had this identity before, so it is not to come again: drawn by chance
     /// where the identity is an old one.
     pub generation: u32,
+}
+
+impl Founding {
+    /// With what was known of the barrier before it.
+    pub fn new(uuid: Option<[u32; 4]>, dirty: Dirty) -> Founding {
+        let Dirty { epoch, acknowledged } = dirty;
+        Founding { uuid, epoch, acknowledged, ..Founding::default() }
+    }
 }
 
 /// How a barrier is opened or made.

@@ -10,7 +10,8 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 /// A writer that somebody waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Writer {
     /// Its slot; `None` for a user of flock(1) on the barrier file.
     pub slot: Option<u32>,

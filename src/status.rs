@@ -35,6 +35,7 @@ pub enum Kind {
 
 /// A barrier at one moment.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Status {
     /// Its path, absolute.
     pub barrier: PathBuf,
@@ -66,6 +67,7 @@ pub struct Status {
 
 /// Who has the exclusive side.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Holder {
     /// Its process id.
     pub pid: u32,
@@ -83,6 +85,7 @@ pub struct Holder {
 
 /// The owner of a slot.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WriterStatus {
     /// The slot.
     pub slot: u32,
@@ -112,7 +115,8 @@ pub struct WriterStatus {
 }
 
 /// A writer that was lost inside a share.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lost {
     /// The dirty epoch that it raised the barrier to.
     pub epoch: u32,

@@ -30,6 +30,7 @@ use std::os::fd::RawFd;
 
 /// What a file is to be locked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LockRequest {
     /// To write: with a share.
     Write,
@@ -60,7 +61,7 @@ impl Barrier {
     /// is to be asked.
     ///
     /// # Errors
-    /// The system call's.
+    /// The system call's errno: a cancelled thread leaves nothing to drop.
     ///
     /// # Safety
     /// As [`Barrier::lock_file`].
@@ -72,7 +73,7 @@ impl Barrier {
         wait: bool,
         file: *const c_char,
         line: u32,
-    ) -> Option<Result<(), Errno>> {
+    ) -> Option<Result<(), i32>> {
         let seat = current::get();
         if !seat.serves(number) {
             return None;
@@ -92,7 +93,7 @@ impl Barrier {
                 } else {
                     Barrier::leave_shared_at_once(number);
                 }
-                Some(locked)
+                Some(locked.map_err(|errno| errno as i32))
             }
             // A classic lock may end what others brought (see `end_classic`).
             LockRequest::Unlock if lock.kind != LockKind::Classic && seat.brought().has(lock) => {

@@ -34,13 +34,13 @@ pub unsafe extern "C-unwind" fn stillpoint_lock_exclusive_at(
             format!("{name}:{line}")
         });
         let hold = if hold_ms == NO_LIMIT { None } else { Some(milliseconds(hold_ms)?) };
-        let pause = barrier.exclusive(&mut ExclusiveOptions {
-            patience: Duration::ZERO,
-            drain: milliseconds(drain_ms)?,
-            hold,
-            label,
-            ..Default::default()
-        });
+        let pause = barrier.exclusive(
+            &mut ExclusiveOptions::default()
+                .patience(Duration::ZERO)
+                .drain(milliseconds(drain_ms)?)
+                .hold(hold)
+                .label(label),
+        );
         let pause = pause.map_err(|error| match error {
             // Not to wait at all is a limit as well.
             Error::WouldBlock { .. } | Error::Pacing { .. } => Failure::from(Errno::ETIMEDOUT),

@@ -29,7 +29,7 @@ unsafe fn lock_file(
     let done = if lock.kind == LockKind::Flock || !wait { at_once() } else { uncancelled(at_once) };
     match done {
         Some(Ok(())) => 0,
-        Some(Err(error)) => -(of_system_call(error) as c_int),
+        Some(Err(errno)) => -(of_system_call(Errno::from_raw(errno)) as c_int),
         // SAFETY: the caller's promise.
         None => unsafe { lock_file_slow(b, lock, request, wait, file, line) },
     }

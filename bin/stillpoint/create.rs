@@ -153,14 +153,10 @@ fn found(
     planned: &State,
     generation: u32,
 ) -> Result<Barrier, stillpoint::Error> {
-    options(arguments)
-        .founding(Founding {
-            uuid: words(&planned.uuid),
-            epoch: planned.epoch,
-            acknowledged: planned.acknowledged,
-            generation,
-        })
-        .found(&arguments.barrier)
+    let dirty = Dirty { epoch: planned.epoch, acknowledged: planned.acknowledged };
+    let mut founding = Founding::new(words(&planned.uuid), dirty);
+    founding.generation = generation;
+    options(arguments).founding(founding).found(&arguments.barrier)
 }
 
 fn options(arguments: &Arguments) -> Options {

@@ -79,18 +79,18 @@ impl Exclusive<'_> {
                 }
                 stop.store(late || signals.check().is_err(), Ordering::Relaxed);
             };
-            let attempt = self.barrier.exclusive(&mut ExclusiveOptions {
-                patience: bound,
-                drain: bound.min(self.drain),
-                hold: self.hold.duration(),
-                wait: Some(bound),
-                pacing: Pacing::Minimal,
-                label: Some(self.label.to_string()),
-                progress: Some(&mut show),
-                cancel: Some(&stop),
-                keep_descriptor: self.inherited,
-                ..Default::default()
-            });
+            let attempt = self.barrier.exclusive(
+                &mut ExclusiveOptions::default()
+                    .patience(bound)
+                    .drain(bound.min(self.drain))
+                    .hold(self.hold.duration())
+                    .wait(bound)
+                    .pacing(Pacing::Minimal)
+                    .label(self.label.to_string())
+                    .progress(&mut show)
+                    .cancel(&stop)
+                    .keep_descriptor(self.inherited),
+            );
             match attempt {
                 Err(Error::Cancelled) if let Some((phase, writers)) = last => {
                     signals.check()?;

@@ -181,12 +181,13 @@ impl Run<'_> {
     fn enter(&self) -> anyhow::Result<stillpoint::CommandShare> {
         let mut progress = Progress::new();
         let mut show = |waiting: &Waiting<'_>| progress.show(waiting);
-        let share = self.barrier.shared_for_command(&mut CommandShareOptions {
-            wait: self.patience.left(),
-            watched: !self.arguments.no_fork,
-            progress: Some(&mut show),
-            cancel: Some(self.signals.cancel()),
-        });
+        let share = self.barrier.shared_for_command(
+            &mut CommandShareOptions::default()
+                .wait(self.patience.left())
+                .watched(!self.arguments.no_fork)
+                .progress(&mut show)
+                .cancel(self.signals.cancel()),
+        );
         Ok(share?)
     }
 

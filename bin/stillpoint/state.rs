@@ -344,7 +344,11 @@ pub fn advice(name: &Named, barrier: &Path, state: &Path, whose: &str) -> String
 
 /// Somebody who was lost without a tool that saw it.
 pub fn unseen(epoch: u32, label: &str, when: Option<SystemTime>) -> Lost {
-    Lost { epoch, acknowledged: false, pid: 0, comm: String::new(), label: label.to_string(), when }
+    let mut lost = Lost::default();
+    lost.epoch = epoch;
+    lost.label = label.to_string();
+    lost.when = when;
+    lost
 }
 
 fn inode(barrier: &Path) -> Option<u64> {

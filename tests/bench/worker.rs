@@ -308,7 +308,7 @@ fn hold(contender: &dyn Contender, folder: &Path, name: &str, limit: u64) -> any
     };
     if name == "stillpoint" {
         let half = Duration::from_millis(limit / 2);
-        let mut options = ExclusiveOptions { drain: half, hold: Some(half), ..Default::default() };
+        let mut options = ExclusiveOptions::default().drain(half).hold(half);
         let pause = Barrier::open(contenders::barrier(folder))?.exclusive(&mut options)?;
         keep();
         drop(pause);

@@ -108,12 +108,7 @@ pub fn slot_word(slot: u32) -> u64 {
 
 /// One closing only, with this drain limit and no limit on the hold.
 pub fn at_once<'a>(drain: u64) -> ExclusiveOptions<'a> {
-    ExclusiveOptions {
-        patience: Duration::ZERO,
-        drain: ms(drain),
-        hold: None,
-        ..Default::default()
-    }
+    ExclusiveOptions::default().patience(Duration::ZERO).drain(ms(drain)).hold(None)
 }
 
 /// Ends the threads of a scope, also when the test fails there: set when this is dropped.

@@ -4,7 +4,7 @@ use crate::common::{Participant, Place, at_once, ms};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
-use stillpoint::{Barrier, ErrorKind, ExclusiveOptions};
+use stillpoint::{Barrier, ErrorKind};
 
 /// xorshift64: the same bytes in every run.
 struct Random(u64);
@@ -59,7 +59,7 @@ fn garbage_in_a_live_file_is_survived() {
         other.ask("timed-shared 500");
         other.ask("leave");
         // Garbage may ask for pacing: do not wait for that here.
-        let mut hasty = ExclusiveOptions { wait: Some(ms(0)), ..at_once(50) };
+        let mut hasty = at_once(50).wait(ms(0));
         if let Ok(pause) = barrier.exclusive(&mut hasty) {
             let _ = pause.release();
         }

@@ -75,8 +75,7 @@ pub fn healthy(path: &Path, may_be_missing: bool) -> Result<(), Violation> {
     }
     let share = barrier.shared_timeout(ms(2000)).map_err(|error| format!("a writer: {error}"))?;
     drop(share);
-    let mut limits = at_once(1500);
-    limits.wait = Some(ms(2500));
+    let mut limits = at_once(1500).wait(ms(2500));
     let pause = barrier.exclusive(&mut limits).map_err(|error| format!("a tool: {error}"))?;
     if barrier.status().is_ok_and(|status| !status.closed) {
         return Err("the gate is open in a pause".into());

@@ -248,8 +248,7 @@ impl<'s> Stage<'s> {
     fn probe(&mut self) -> Result<(), Violation> {
         let outside = Barrier::open(self.path()).map_err(|error| format!("probe: {error}"))?;
         if self.claims.inside() > 0 {
-            let mut at_once = at_once(1);
-            at_once.wait = Some(Duration::ZERO);
+            let mut at_once = at_once(1).wait(Duration::ZERO);
             if outside.exclusive(&mut at_once).is_ok() && !is_gone(self.target()) {
                 return Err("a tool was granted while the victim was inside".into());
             }

@@ -210,18 +210,16 @@ fn own_manifest(own: &Own<'_>) {
         at_release: None,
         lost: Vec::new(),
     }];
-    manifest.record_pause(&PauseReport {
-        drain,
-        hold,
-        pause,
-        closings,
-        writers: own.waited_for.len(),
-        waited_for: own.waited_for.iter().map(Waited::writer).collect(),
-        dirty_at_grant: vec![dirty],
-        dirty_at_release: vec![dirty],
-        generations: vec![generation],
-        quiet_at: SystemTime::UNIX_EPOCH.checked_add(quiet_at).unwrap_or(SystemTime::UNIX_EPOCH),
-    });
+    let mut report = PauseReport::default();
+    (report.drain, report.hold, report.pause) = (drain, hold, pause);
+    report.closings = closings;
+    report.writers = own.waited_for.len();
+    report.waited_for = own.waited_for.iter().map(Waited::writer).collect();
+    report.dirty_at_grant = vec![dirty];
+    report.dirty_at_release = vec![dirty];
+    report.generations = vec![generation];
+    report.quiet_at = report.quiet_at.checked_add(quiet_at).unwrap_or(report.quiet_at);
+    manifest.record_pause(&report);
     manifest.certificate = own.certified;
     if own.ended {
         let status = if own.certified { Status::Complete } else { Status::Failed };
@@ -246,15 +244,13 @@ fn own_volume(own: &Own<'_>) {
 
 impl Waited {
     fn writer(&self) -> Writer {
-        Writer {
-            slot: None,
-            pid: self.pid,
-            tid: self.pid,
-            comm: self.comm.clone(),
-            label: self.label.clone(),
-            held: self.held,
-            wait_channel: self.wait_channel.clone(),
-        }
+        let mut writer = Writer::default();
+        (writer.pid, writer.tid) = (self.pid, self.pid);
+        writer.comm = self.comm.clone();
+        writer.label = self.label.clone();
+        writer.held = self.held;
+        writer.wait_channel = self.wait_channel.clone();
+        writer
     }
 }
 

@@ -22,7 +22,8 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use stillpoint::{
-    Barrier, CommandShareOptions, Cover, Error, ErrorKind, ExclusiveOptions, Founding, HELD, Status,
+    Barrier, CommandShareOptions, Cover, Dirty, Error, ErrorKind, ExclusiveOptions, Founding, HELD,
+    Status,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -237,7 +238,7 @@ impl Scene {
             }
             Err(error) => {
                 judge_refusal(&error);
-                let founding = Founding { epoch: input.epoch, ..Founding::default() };
+                let founding = Founding::new(None, Dirty { epoch: input.epoch, acknowledged: 0 });
                 let made = options.founding(founding).found(&self.path);
                 assert_eq!(made.is_ok(), sight.garbage || sight.empty, "found: {made:?}");
                 let Ok(barrier) = made else { return };
@@ -269,13 +270,11 @@ impl Scene {
             drop(barrier.shared_timeout(LIMIT).expect("the gate is opened"));
         }
         let slept = sleeps();
-        let mut pause = ExclusiveOptions {
-            patience: Duration::ZERO,
-            drain: LIMIT,
-            wait: Some(Duration::ZERO),
-            hold: None,
-            ..ExclusiveOptions::default()
-        };
+        let mut pause = ExclusiveOptions::default()
+            .patience(Duration::ZERO)
+            .drain(LIMIT)
+            .wait(Duration::ZERO)
+            .hold(None);
         match barrier.exclusive(&mut pause) {
             Ok(pause) => {
                 if !sight.other_boot {

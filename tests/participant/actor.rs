@@ -140,10 +140,9 @@ impl Actor {
                 _ => "covered no".to_string(),
             }),
             ["command-share", watched] => {
-                let share = self.barrier().shared_for_command(&mut CommandShareOptions {
-                    watched: watched == "watched",
-                    ..Default::default()
-                })?;
+                let share = self.barrier().shared_for_command(
+                    &mut CommandShareOptions::default().watched(watched == "watched"),
+                )?;
                 self.command_share = Some(share);
                 Ok("inside".into())
             }
@@ -228,15 +227,15 @@ impl Actor {
     fn exclusive(&mut self, settings: &[&str]) -> Answer {
         let mut options = ExclusiveOptions::default();
         for (name, value) in settings.iter().filter_map(|text| text.split_once('=')) {
-            match name {
-                "patience" => options.patience = milliseconds(value),
-                "drain" => options.drain = milliseconds(value),
-                "hold" => options.hold = (value != "none").then(|| milliseconds(value)),
-                "wait" => options.wait = Some(milliseconds(value)),
-                "keep" => options.keep_descriptor = true,
-                "label" => options.label = Some(value.into()),
+            options = match name {
+                "patience" => options.patience(milliseconds(value)),
+                "drain" => options.drain(milliseconds(value)),
+                "hold" => options.hold((value != "none").then(|| milliseconds(value))),
+                "wait" => options.wait(milliseconds(value)),
+                "keep" => options.keep_descriptor(true),
+                "label" => options.label(value.to_string()),
                 _ => return Err(Failure(format!("error usage {name}"))),
-            }
+            };
         }
         let pause = self.barrier().exclusive(&mut options)?;
         let report = pause.report();

@@ -41,7 +41,7 @@ fn a_long_share_costs_the_brief_ones_little() {
                 long.say("leave");
             }
         };
-        let mut options = ExclusiveOptions { progress: Some(&mut progress), ..Default::default() };
+        let mut options = ExclusiveOptions::default().progress(&mut progress);
         let pause = barrier.exclusive(&mut options).unwrap();
         let report = pause.release().unwrap();
         drop(over_at_last);
@@ -77,7 +77,7 @@ fn patience_ends_with_a_last_closing() {
     let barrier = place.barrier();
     let mut long = Participant::at(&place.barrier_path());
     long.expect("shared", "inside 1");
-    let mut options = ExclusiveOptions { patience: ms(200), drain: ms(100), ..at_once(0) };
+    let mut options = at_once(0).patience(ms(200)).drain(ms(100));
     let error = barrier.exclusive(&mut options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotQuiet);
     assert_eq!(place.status().generation, 4, "two closings");
@@ -117,7 +117,7 @@ fn after_a_failed_drain_the_gate_stays_open_whichever_tool_comes() {
         let error = barrier.exclusive(&mut at_once(drain)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotQuiet);
         let (opened, before) = (Instant::now(), place.status().generation);
-        let mut hasty = ExclusiveOptions { wait: Some(ms(0)), ..at_once(10) };
+        let mut hasty = at_once(10).wait(ms(0));
         let error = barrier.exclusive(&mut hasty).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WouldBlock, "pacing is not waited for: {error}");
         other.say("exclusive patience=0 drain=10");
@@ -145,7 +145,7 @@ fn one_look_is_not_paced() {
         barrier.exclusive(&mut at_once(0)).expect("free").release().unwrap();
     }
     // Who asks for a pace of his own gets it, and is told.
-    let mut paced = ExclusiveOptions { pacing: Pacing::Open(ms(60_000)), ..at_once(0) };
+    let mut paced = at_once(0).pacing(Pacing::Open(ms(60_000)));
     let error = barrier.exclusive(&mut paced).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
     assert!(error.to_string().contains("left open for the writers"), "{error}");
@@ -159,12 +159,12 @@ fn pacing_leaves_the_gate_open_nine_times_as_long() {
     std::thread::sleep(ms(40));
     let length = pause.release().unwrap().pause;
     let opened = Instant::now();
-    let mut options = ExclusiveOptions { pacing: Pacing::Tenth, ..at_once(100) };
+    let mut options = at_once(100).pacing(Pacing::Tenth);
     let pause = barrier.exclusive(&mut options).unwrap();
     assert!(opened.elapsed() + ms(2) >= length * 9, "{:?}", opened.elapsed());
     pause.release().unwrap();
     let opened = Instant::now();
-    let mut options = ExclusiveOptions { pacing: Pacing::Open(ms(120)), ..at_once(100) };
+    let mut options = at_once(100).pacing(Pacing::Open(ms(120)));
     barrier.exclusive(&mut options).unwrap().release().unwrap();
     assert!(opened.elapsed() + ms(2) >= ms(120));
     // Others are not paced by a pause that was granted.

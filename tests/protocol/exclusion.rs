@@ -132,8 +132,7 @@ fn a_report_tells_how_it_went() {
         seen = waiting.writers.to_vec();
         writer.say("leave");
     };
-    let mut options = at_once(20_000);
-    options.progress = Some(&mut progress);
+    let mut options = at_once(20_000).progress(&mut progress);
     let pause = barrier.exclusive(&mut options).unwrap();
     drop(options);
     let writer_pid = writer.pid();

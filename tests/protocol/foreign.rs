@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use stillpoint::{Error, ErrorKind, ExclusiveOptions, Phase};
+use stillpoint::{Error, ErrorKind, Phase};
 
 /// `flock -s FILE cat`: holds until its input ends.
 fn script(place: &Place) -> Option<Child> {
@@ -29,7 +29,7 @@ fn a_script_with_flock_holds_a_share() {
     let place = Place::new();
     let barrier = place.barrier();
     let Some(mut child) = script(&place) else { return };
-    let mut impatient = ExclusiveOptions { wait: Some(ms(30)), ..at_once(50) };
+    let mut impatient = at_once(50).wait(ms(30));
     let error = barrier.exclusive(&mut impatient).unwrap_err();
     let Error::NotQuiet { writers, .. } = &error else { panic!("{error}") };
     // flock(1) holds it, or the command that inherited it: /proc/locks names the former.
@@ -43,8 +43,7 @@ fn a_script_with_flock_holds_a_share() {
         phases.push((waiting.phase, waiting.writers.len()));
         drop(input.take());
     };
-    let mut patient =
-        ExclusiveOptions { wait: Some(ms(20_000)), progress: Some(&mut progress), ..at_once(100) };
+    let mut patient = at_once(100).wait(ms(20_000)).progress(&mut progress);
     let pause = barrier.exclusive(&mut patient).unwrap();
     assert_eq!(phases[0], (Phase::Foreign, 1));
     pause.release().unwrap();
@@ -56,7 +55,7 @@ fn a_pause_keeps_scripts_out() {
     let place = Place::new();
     let barrier = place.barrier();
     for keep_descriptor in [false, true] {
-        let mut options = ExclusiveOptions { keep_descriptor, ..at_once(100) };
+        let mut options = at_once(100).keep_descriptor(keep_descriptor);
         let pause = barrier.exclusive(&mut options).unwrap();
         let try_script = || {
             let mut command = Command::new("flock");
@@ -126,7 +125,7 @@ fn a_lock_that_is_free_for_moments_is_had_in_one_of_the_first() {
             let last = moments.load(Ordering::Relaxed);
             until("it is taken again", || moments.load(Ordering::Relaxed) != last);
             let before = moments.load(Ordering::Relaxed);
-            let mut patient = ExclusiveOptions { wait: Some(ms(20_000)), ..at_once(100) };
+            let mut patient = at_once(100).wait(ms(20_000));
             let pause = barrier.exclusive(&mut patient).unwrap();
             missed += moments.load(Ordering::Relaxed) - before;
             pause.release().unwrap();

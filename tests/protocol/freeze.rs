@@ -8,7 +8,7 @@ const ASKED: u64 = FREEZE + 20;
 const THAWED: u64 = FREEZE + 24;
 
 fn keeper(barrier: &Barrier, hold: u64) -> Keeper {
-    let mut options = ExclusiveOptions { hold: Some(ms(hold)), ..Default::default() };
+    let mut options = ExclusiveOptions::default().hold(ms(hold));
     Keeper::new(barrier.exclusive(&mut options).unwrap()).unwrap()
 }
 

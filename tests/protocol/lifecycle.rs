@@ -3,7 +3,7 @@
 use crate::common::{BOOT_IDS, EXCLUSIVE, GENERATION, Participant, Place, at_once};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use stillpoint::{Barrier, Error, ErrorKind, Founding};
+use stillpoint::{Barrier, Dirty, Error, ErrorKind, Founding};
 
 #[test]
 fn many_processes_make_one_barrier() {
@@ -42,8 +42,9 @@ fn a_missing_barrier_is_an_error_on_both_sides() {
 #[test]
 fn a_barrier_begins_with_what_it_is_founded_on() {
     let place = Place::new();
-    let founding =
-        Founding { uuid: Some([1, 2, 3, 0xabcd]), epoch: 7, acknowledged: 5, generation: u32::MAX };
+    let dirty = Dirty { epoch: 7, acknowledged: 5 };
+    let mut founding = Founding::new(Some([1, 2, 3, 0xabcd]), dirty);
+    founding.generation = u32::MAX;
     let barrier = Barrier::options().founding(founding).found(place.barrier_path()).unwrap();
     assert_eq!(place.status().generation, 0x3fff_fffe, "open, and far from the last");
     assert_eq!(barrier.uuid(), "0000000100000002000000030000abcd");

@@ -57,7 +57,7 @@ fn a_pause_of_a_file_that_was_removed_or_replaced_has_no_certificate() {
 fn a_pause_past_its_hold_limit_has_no_certificate_even_if_nobody_waited() {
     let place = Place::new();
     let barrier = place.barrier();
-    let mut options = ExclusiveOptions { hold: Some(ms(20)), ..Default::default() };
+    let mut options = ExclusiveOptions::default().hold(ms(20));
     let pause = barrier.exclusive(&mut options).unwrap();
     while pause.remaining() != Some(Duration::ZERO) {
         std::thread::sleep(ms(5));
@@ -77,12 +77,7 @@ fn a_pause_longer_than_drain_and_hold_together_has_no_certificate() {
         std::thread::sleep(ms(300));
         true
     };
-    let mut options = ExclusiveOptions {
-        drain: ms(60),
-        hold: Some(ms(400)),
-        predicate: Some(&mut slow),
-        ..Default::default()
-    };
+    let mut options = ExclusiveOptions::default().drain(ms(60)).hold(ms(400)).predicate(&mut slow);
     let pause = barrier.exclusive(&mut options).unwrap();
     let left = pause.remaining().unwrap();
     assert!(left <= ms(160), "what the drain took beyond its limit is gone: {left:?}");
@@ -138,13 +133,11 @@ fn limits_that_never_end_are_limits() {
     let place = Place::new();
     let barrier = place.barrier();
     for patience in [Duration::MAX, Duration::ZERO] {
-        let mut options = ExclusiveOptions {
-            patience,
-            drain: Duration::MAX,
-            hold: Some(Duration::MAX),
-            wait: Some(Duration::MAX),
-            ..Default::default()
-        };
+        let mut options = ExclusiveOptions::default()
+            .patience(patience)
+            .drain(Duration::MAX)
+            .hold(Duration::MAX)
+            .wait(Duration::MAX);
         let pause = barrier.exclusive(&mut options).unwrap();
         pause.release().unwrap();
     }

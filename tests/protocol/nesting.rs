@@ -39,7 +39,7 @@ fn a_closed_gate_keeps_every_kind_of_share_out() {
     let error = barrier.shared_owned_timeout(ms(10)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     let error = barrier
-        .shared_for_command(&mut CommandShareOptions { wait: Some(ms(0)), ..Default::default() })
+        .shared_for_command(&mut CommandShareOptions::default().wait(ms(0)))
         .err()
         .unwrap()
         .kind();

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use stillpoint::{Barrier, ErrorKind, ExclusiveOptions, Kind, Status};
+use stillpoint::{Barrier, ErrorKind, Kind, Status};
 
 const ONCE: &str = "exclusive patience=0 drain=50 wait=300";
 
@@ -505,11 +505,7 @@ fn nothing_is_torn_however_often_it_is_replaced() {
     let mut writers: Vec<Participant> = (0..3).map(|_| member(&place)).collect();
     let update = format!("update-until-told {}", store.display());
     writers.iter_mut().for_each(|writer| writer.say(&update));
-    let limits = || ExclusiveOptions {
-        wait: Some(Duration::from_secs(20)),
-        drain: Duration::from_secs(20),
-        ..at_once(0)
-    };
+    let limits = || at_once(0).wait(Duration::from_secs(20)).drain(Duration::from_secs(20));
     for round in 0..15 {
         let barrier = replace(&place);
         let pause = barrier.exclusive(&mut limits()).unwrap();
@@ -558,8 +554,7 @@ fn handlers_come_over_wherever_they_strike() {
     writer.say("churn-until-told");
     for _ in 0..15 {
         let barrier = replace(&place);
-        let mut limits =
-            ExclusiveOptions { wait: Some(Duration::from_secs(20)), ..at_once(20_000) };
+        let mut limits = at_once(20_000).wait(Duration::from_secs(20));
         barrier.exclusive(&mut limits).unwrap().release().unwrap();
     }
     writer.say("alarms 0");

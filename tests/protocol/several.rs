@@ -34,8 +34,7 @@ fn they_are_closed_in_order_and_opened_together() {
     };
     // The order in which the caller names them does not matter.
     let named = [&all[2], &all[0], &all[1]];
-    let mut options = at_once(20_000);
-    options.progress = Some(&mut progress);
+    let mut options = at_once(20_000).progress(&mut progress);
     let pause = exclusive_all(&named, &mut options).unwrap();
     drop(options);
     let (were_closed, waited_at): (Vec<bool>, _) = seen.unwrap();
@@ -77,8 +76,7 @@ fn one_that_is_not_quiet_fails_all_and_opens_all() {
 fn one_that_is_revoked_revokes_all() {
     let place = Place::new();
     let all = barriers(&place, 2);
-    let mut options = at_once(50);
-    options.hold = Some(ms(100));
+    let mut options = at_once(50).hold(ms(100));
     let pause = exclusive_all(&[&all[0], &all[1]], &mut options).unwrap();
     let mut writer = Participant::at(all[1].path());
     writer.expect("shared", "inside 1");

@@ -11,7 +11,7 @@ fn one_tool_at_a_time() {
     let barrier = place.barrier();
     let mut tool = Participant::at(&place.barrier_path());
     tool.expect_like("exclusive hold=none label=nightly", "granted");
-    let mut impatient = ExclusiveOptions { wait: Some(ms(0)), ..at_once(100) };
+    let mut impatient = at_once(100).wait(ms(0));
     let error = barrier.exclusive(&mut impatient).unwrap_err();
     let Error::Busy { holder, .. } = &error else { panic!("{error}") };
     assert!(holder.contains(&tool.pid().to_string()) && holder.contains("nightly"), "{holder}");
@@ -24,8 +24,7 @@ fn one_tool_at_a_time() {
         phases.push(waiting.phase);
         tool.say("release");
     };
-    let mut patient =
-        ExclusiveOptions { wait: Some(ms(20_000)), progress: Some(&mut progress), ..at_once(100) };
+    let mut patient = at_once(100).wait(ms(20_000)).progress(&mut progress);
     let pause = barrier.exclusive(&mut patient).unwrap();
     assert_eq!(phases[0], Phase::OtherTool);
     assert_eq!(tool.hear(), "released grown=0");
@@ -48,12 +47,8 @@ fn a_dead_tools_gate_is_opened_before_anything_else() {
         opened = !place.status().closed;
         cancel.store(true, Ordering::Relaxed);
     };
-    let mut options = ExclusiveOptions {
-        pacing: Pacing::Open(ms(20_000)),
-        progress: Some(&mut progress),
-        cancel: Some(&cancel),
-        ..at_once(100)
-    };
+    let mut options =
+        at_once(100).pacing(Pacing::Open(ms(20_000))).progress(&mut progress).cancel(&cancel);
     let error = barrier.exclusive(&mut options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
     assert!(opened);
@@ -68,7 +63,7 @@ fn cancelling_opens_the_gate() {
     long.expect("shared", "inside 1");
     let cancel = AtomicBool::new(false);
     let began = Instant::now();
-    let mut options = ExclusiveOptions { cancel: Some(&cancel), ..at_once(20_000) };
+    let mut options = at_once(20_000).cancel(&cancel);
     let error = std::thread::scope(|scope| {
         scope.spawn(|| {
             until("the gate is closed", || place.status().closed);
@@ -94,11 +89,11 @@ fn the_predicate_is_asked_when_it_is_quiet() {
         asked += 1;
         asked == 3
     };
-    let mut options = ExclusiveOptions { predicate: Some(&mut predicate), ..at_once(5000) };
+    let mut options = at_once(5000).predicate(&mut predicate);
     barrier.exclusive(&mut options).unwrap().release().unwrap();
     assert_eq!(asked, 3);
     let mut never = || false;
-    let mut options = ExclusiveOptions { predicate: Some(&mut never), ..at_once(50) };
+    let mut options = at_once(50).predicate(&mut never);
     let error = barrier.exclusive(&mut options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotQuiet);
     assert!(!place.status().closed);
@@ -113,7 +108,7 @@ fn a_gate_that_somebody_opened_is_not_granted() {
         place.set_word(GENERATION, place.status().generation + 1);
         true
     };
-    let mut options = ExclusiveOptions { predicate: Some(&mut predicate), ..at_once(20_000) };
+    let mut options = at_once(20_000).predicate(&mut predicate);
     let error = barrier.exclusive(&mut options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Revoked, "{error}");
 }
@@ -133,13 +128,13 @@ fn a_tool_is_told_before_each_closing_and_after_each_reopening() {
         }
         true
     };
-    let mut options = ExclusiveOptions { around_closing: Some(&mut around), ..Default::default() };
+    let mut options = ExclusiveOptions::default().around_closing(&mut around);
     barrier.exclusive(&mut options).unwrap().release().unwrap();
     let expected = [GateChange::AboutToClose, GateChange::Reopened, GateChange::AboutToClose];
     assert_eq!(told, expected.map(|change| (change, false)));
 
     let mut refuse = |_| false;
-    let mut options = ExclusiveOptions { around_closing: Some(&mut refuse), ..Default::default() };
+    let mut options = ExclusiveOptions::default().around_closing(&mut refuse);
     let before = place.status().generation;
     let error = barrier.exclusive(&mut options).unwrap_err();
     assert_eq!((error.kind(), place.status().generation), (ErrorKind::Cancelled, before));

@@ -132,7 +132,7 @@ impl Writer<'_> {
     /// then it ends before the command does, and the cover is stale.
     pub fn command(&mut self) {
         let limit = Some(Duration::from_millis(50));
-        let options = &mut CommandShareOptions { wait: limit, ..Default::default() };
+        let options = &mut CommandShareOptions::default().wait(limit);
         let Ok(share) = self.barrier.shared_for_command(options) else {
             return;
         };

@@ -185,7 +185,7 @@ impl Lost {
     /// that died inside is among the lost.
     fn judge(mut self, arena: &Arena) {
         let barrier = Barrier::open(arena.barrier()).expect("the barrier is there");
-        let options = &mut ExclusiveOptions { wait: Some(PATIENCE), ..Default::default() };
+        let options = &mut ExclusiveOptions::default().wait(PATIENCE);
         let pause = barrier.exclusive(options).expect("nobody is left: it becomes quiet");
         tool::judged(arena, pause).expect("nobody is left who could revoke it");
         self.read(arena);

@@ -30,14 +30,12 @@ pub fn run(arena: &Arena, process: u32, station: Option<usize>) {
             _ => Duration::from_millis(100) + chance.up_to_ms(200),
         };
         let drain = if chance.one_in(8) { 500 } else { 60 };
-        let mut options = ExclusiveOptions {
-            patience: if chance.one_in(2) { Duration::ZERO } else { chance.up_to_ms(100) },
-            drain: Duration::from_millis(5) + chance.up_to_ms(drain),
-            hold: Some(hold),
-            wait: Some(Duration::from_secs(1)),
-            keep_descriptor: chance.one_in(4),
-            ..Default::default()
-        };
+        let mut options = ExclusiveOptions::default()
+            .patience(if chance.one_in(2) { Duration::ZERO } else { chance.up_to_ms(100) })
+            .drain(Duration::from_millis(5) + chance.up_to_ms(drain))
+            .hold(hold)
+            .wait(Duration::from_secs(1))
+            .keep_descriptor(chance.one_in(4));
         match barrier.exclusive(&mut options) {
             Ok(pause) => {
                 say(PAUSING);

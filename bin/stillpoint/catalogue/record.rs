@@ -117,14 +117,13 @@ impl From<&Lost> for LostRecord {
 impl From<&LostRecord> for Lost {
     fn from(record: &LostRecord) -> Lost {
         let when = record.when.as_ref().and_then(|when| when.parse::<Timestamp>().ok());
-        Lost {
-            epoch: record.epoch,
-            acknowledged: false,
-            pid: record.pid,
-            comm: record.comm.clone(),
-            label: record.label.clone(),
-            when: when.map(SystemTime::from),
-        }
+        let mut lost = Lost::default();
+        lost.epoch = record.epoch;
+        lost.pid = record.pid;
+        lost.comm = record.comm.clone();
+        lost.label = record.label.clone();
+        lost.when = when.map(SystemTime::from);
+        lost
     }
 }
 

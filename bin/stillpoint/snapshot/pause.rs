@@ -92,17 +92,15 @@ impl Making<'_> {
         };
         let mut progress = Progress::new();
         let mut show = |waiting: &Waiting<'_>| progress.show(waiting);
-        let mut options = ExclusiveOptions {
-            patience,
-            drain,
-            hold,
-            pacing: self.arguments.min_open.map_or(Pacing::Tenth, Pacing::Open),
-            label: Some(self.arguments.label.clone().unwrap_or_else(|| plan.name.clone())),
-            around_closing: Some(&mut around),
-            progress: Some(&mut show),
-            cancel: Some(signals.cancel()),
-            ..ExclusiveOptions::default()
-        };
+        let mut options = ExclusiveOptions::default()
+            .patience(patience)
+            .drain(drain)
+            .hold(hold)
+            .pacing(self.arguments.min_open.map_or(Pacing::Tenth, Pacing::Open))
+            .label(self.arguments.label.clone().unwrap_or_else(|| plan.name.clone()))
+            .around_closing(&mut around)
+            .progress(&mut show)
+            .cancel(signals.cancel());
         let granted = exclusive_all(&barriers, &mut options);
         match refused {
             Some(error) => Err(error),

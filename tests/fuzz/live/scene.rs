@@ -74,11 +74,9 @@ impl Scene {
 
 /// One closing, without waiting for anything else first.
 pub fn at_once<'a>(drain: Duration) -> ExclusiveOptions<'a> {
-    ExclusiveOptions {
-        patience: Duration::ZERO,
-        drain,
-        wait: Some(Duration::ZERO),
-        hold: Some(LIMIT),
-        ..ExclusiveOptions::default()
-    }
+    ExclusiveOptions::default()
+        .patience(Duration::ZERO)
+        .drain(drain)
+        .wait(Duration::ZERO)
+        .hold(LIMIT)
 }

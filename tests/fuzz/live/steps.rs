@@ -71,8 +71,7 @@ impl Scene {
                 drop(share);
             }
             Step::Command(bytes) => {
-                let mut options =
-                    CommandShareOptions { wait: Some(Duration::ZERO), ..Default::default() };
+                let mut options = CommandShareOptions::default().wait(Duration::ZERO);
                 let share = barrier.shared_for_command(&mut options);
                 let share = refused(share, &[ErrorKind::WouldBlock]);
                 bytes.iter().for_each(edit);
@@ -118,7 +117,7 @@ impl Scene {
 
     fn pause_politely(&self) -> Option<ExclusiveGuard> {
         let drain = Duration::from_millis(60);
-        self.try_pause(&mut ExclusiveOptions { patience: DRAIN, ..at_once(drain) })
+        self.try_pause(&mut at_once(drain).patience(DRAIN))
     }
 
     fn try_pause(&self, options: &mut ExclusiveOptions<'_>) -> Option<ExclusiveGuard> {
