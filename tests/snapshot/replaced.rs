@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::image::{Image, must, subvolume};
+use crate::image::{Image, Mounted, must, subvolume};
 use crate::scene::{Scene, names, run};
 
 /// Somebody's own folder at this place.
@@ -89,6 +89,37 @@ fn a_copy_is_told_from_a_folder_with_its_inode() {
     let image = image.remount();
     assert_eq!(scene.latest(&[]).as_deref(), Some("old"));
     drop(image);
+}
+
+/// Nor does a file system stand for it that keeps no births; there, a number has to tell.
+#[test]
+fn what_keeps_no_births_is_not_what_does() {
+    let Some(image) = Image::tmpfs(64) else { return };
+    let scene = Scene::new();
+    for name in ["old", "new"] {
+        scene.take(name);
+    }
+    must(Command::new("umount").arg(image.path()));
+    must(Command::new("mount").args(["-t", "ramfs", "none"]).arg(image.path()));
+    let bound = Mounted::bind(&image.path(), &scene.path("snapshots/new"));
+    assert_eq!(scene.latest(&[]).as_deref(), Some("old"));
+    drop(bound);
+    assert_eq!(scene.latest(&[]).as_deref(), Some("new"));
+
+    let take = |name: &str| {
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--hold", "10", "--min-open", "0", "--name", name]);
+        command.arg("--copy").arg(scene.path("store")).arg("--to").arg(image.path());
+        run(&mut command).assert_code(0);
+        image.path().join(name)
+    };
+    take("first");
+    let second = take("second");
+    fs::rename(&second, image.path().join("moved")).unwrap();
+    make_another(&second);
+    assert_eq!(scene.latest(&[]).as_deref(), Some("first"));
+    scene.verb(["prune", "--keep", "1"]).assert_code(0);
+    assert!(is_whole(&second));
 }
 
 #[test]

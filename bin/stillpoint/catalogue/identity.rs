@@ -6,8 +6,9 @@
 //! after a remount and in the next boot, which device numbers are not, nor everywhere inode numbers.
 //!
 //! Some keep no births, as an ext4 of 128-byte inodes, and give an inode number out again at once. A file
-//! handle there has the number and how often it was given out, and is what a server of NFS knows a file by.
-//! Where a file system has neither for more than one mount (FUSE, for one), the path has to do.
+//! handle there has the number and how often it was given out, and is what a server of NFS knows a file by;
+//! over NFS itself there is the number alone. Where a file system has nothing that is the same in two mounts
+//! (FUSE, for one), the path has to do.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -18,7 +19,8 @@ use std::path::{Path, PathBuf};
 use nix::libc::{O_NOFOLLOW, O_PATH};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::statfs::{
-    BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, FsType, XFS_SUPER_MAGIC, fstatfs,
+    BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, TMPFS_MAGIC,
+    XFS_SUPER_MAGIC, fstatfs,
 };
 use nix::sys::statvfs::fstatvfs;
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,9 @@ pub struct Identity {
     /// Its file handle, if the file system keeps no births but the same handles from mount to mount.
     #[serde(default)]
     pub handle: Option<String>,
+    /// Its inode number, where that is all there is.
+    #[serde(default)]
+    pub inode: Option<u64>,
     /// Of a btrfs subvolume: the file system's UUID and the subvolume's number, as statfs(2) has them.
     pub subvolume: Option<String>,
 }
@@ -82,9 +87,13 @@ impl Identity {
     fn of(file: &File, part: &Path) -> io::Result<Identity> {
         let found = file.metadata()?;
         let born = found.created().ok().map(timestamp);
+        let handle = if born.is_none() { handle(file).unwrap_or_default() } else { None };
+        let kind = || fstatfs(file).map(|found| found.filesystem_type());
+        let is_number_all = born.is_none() && handle.is_none() && KEEP_NUMBERS.contains(&kind()?);
         Ok(Identity {
             part: part.to_owned(),
-            handle: if born.is_none() { handle(file).unwrap_or_default() } else { None },
+            handle,
+            inode: is_number_all.then(|| found.ino()),
             born,
             subvolume: match found.is_dir() && found.ino() == SUBVOLUME_ROOT {
                 true => subvolume(file)?,
@@ -93,13 +102,16 @@ impl Identity {
         })
     }
 
-    /// Is what is open the same? What only one of them knows is not compared.
+    /// Is what is open the same? What was not known of this is not compared.
     pub fn is_of(&self, file: &File) -> io::Result<bool> {
         let found = Identity::of(file, &self.part)?;
-        let same_birth = self.born.is_none() || found.born.is_none() || self.born == found.born;
+        let metadata = file.metadata()?;
+        let same_birth =
+            self.born.is_none() || self.born == found.born || found.born.is_none() && !can_ask();
         // It is not known to be another one if it cannot be asked for.
         let same_handle = self.handle.is_none() || self.handle == handle(file)?;
-        Ok(same_birth && same_handle && self.subvolume == found.subvolume)
+        let same_number = self.inode.is_none_or(|inode| inode == metadata.ino());
+        Ok(same_birth && same_handle && same_number && self.subvolume == found.subvolume)
     }
 
     /// Is it in the folder of the snapshot, or that folder?
@@ -165,6 +177,12 @@ fn open(path: &Path) -> io::Result<File> {
 /// Those whose handles are in the inode on disk: the same after a remount, another one for another file.
 const KEEP_HANDLES: [FsType; 3] = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, F2FS_SUPER_MAGIC];
 
+/// Those that keep neither births nor handles, but give a folder the same number as long as it is there: NFS
+/// before its fourth version had births, 9p, and what is in memory.
+const KEEP_NUMBERS: [FsType; 4] = [NFS_SUPER_MAGIC, V9FS_MAGIC, TMPFS_MAGIC, RAMFS_MAGIC];
+const V9FS_MAGIC: FsType = FsType(0x0102_1997);
+const RAMFS_MAGIC: FsType = FsType(0x8584_58f6_u32 as _);
+
 /// The handle of name_to_handle_at(2); `None` on another file system. The kernel shows it of what is watched
 /// too, in the descriptor of the watch.
 fn handle(file: &File) -> io::Result<Option<String>> {
@@ -177,6 +195,11 @@ fn handle(file: &File) -> io::Result<Option<String>> {
     let shown = fs::read_to_string(format!("/proc/self/fdinfo/{}", watch.as_fd().as_raw_fd()))?;
     let handle = shown.split_whitespace().find_map(|word| word.strip_prefix("f_handle:"));
     Ok(handle.map(str::to_owned))
+}
+
+/// Are births told at all? A container may forbid statx(2); else what has none is on another file system.
+fn can_ask() -> bool {
+    fs::metadata("/").is_ok_and(|root| root.created().is_ok())
 }
 
 /// What the kernel tells subvolumes apart by; `None` on another file system.

@@ -303,12 +303,13 @@ pub fn place_taken(place: &Path) -> Failure {
     Failure::taken(message)
 }
 
-/// Room for so many bytes.
+/// Room for so many bytes. What has no size, as much of FUSE and what is in memory without a limit, has no
+/// room left either, and says nothing.
 pub fn enough_space(folder: &Path, needed: u64) -> Result<(), Failure> {
     let available = fs2::available_space(folder).map_err(|error| {
         Failure::system(format!("{}: cannot tell the space left", folder.display()), error)
     })?;
-    if available >= needed {
+    if available >= needed || fs2::total_space(folder).is_ok_and(|total| total == 0) {
         return Ok(());
     }
     let message = format!(
