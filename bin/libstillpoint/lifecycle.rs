@@ -87,5 +87,8 @@ pub extern "C-unwind" fn stillpoint_join(b: *const Handle) -> c_int {
 /// Looks whether the barrier is the one at its path, and comes over if another is.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn stillpoint_check(b: *const Handle) -> c_int {
-    answer(|| Ok(Handle::look(b)?.map_or(Ok(()), Barrier::check).map(|()| 0)?))
+    answer(|| {
+        let barrier = Handle::look(b)?.ok_or(Failure::from(Errno::ENOENT))?;
+        Ok(barrier.check().map(|()| 0)?)
+    })
 }

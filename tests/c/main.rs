@@ -11,6 +11,7 @@ mod harness;
 mod image;
 
 mod assertions;
+mod calls;
 mod closed;
 mod daemon;
 mod examples;

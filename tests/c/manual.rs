@@ -10,7 +10,7 @@ pub fn page() -> String {
     fs::read_to_string(root().join("man/libstillpoint.3")).unwrap()
 }
 
-/// The examples of the page, by the name that a comment in each of them says. One of the name `text` is none.
+/// The examples of the page, by the file's name that a comment in each of them says. A word is none.
 pub fn examples() -> Vec<(String, String)> {
     let page = page();
     let displays = page.split(".Bd -literal -offset indent\n").skip(1);
@@ -20,7 +20,7 @@ pub fn examples() -> Vec<(String, String)> {
         let name = name.strip_prefix(".\\\" ").unwrap_or_else(|| panic!("unnamed: {display}"));
         (name.to_string(), text.replace("\\e", "\\") + "\n")
     });
-    named.filter(|(name, _)| name != "text").collect()
+    named.filter(|(name, _)| name.contains('.')).collect()
 }
 
 /// Those that are macros alone: the function behind has another name.

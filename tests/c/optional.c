@@ -40,6 +40,7 @@ static void the_functions_succeed_and_do_nothing(stillpoint *b)
     EXPECT(stillpoint_should_yield(none), 0);
     EXPECT(stillpoint_join(none), 0);
     EXPECT(stillpoint_dirty_epoch(none), 0);
+    EXPECT(stillpoint_check(none), -ENOENT);
     EXPECT(stillpoint_lock_shared(none), 0);
     stillpoint_assert_not_held(none);
     stillpoint_assert_idle(none);
@@ -59,6 +60,7 @@ static void a_pause_of_nothing_is_no_pause(stillpoint *b)
     EXPECT(stillpoint_lock_exclusive(none, 100, 100), -ENOENT);
     EXPECT(stillpoint_unlock_exclusive(none), -EPERM);
     stillpoint *real = made();
+    EXPECT(stillpoint_check(none), 0);
     EXPECT(stillpoint_lock_exclusive(none, 100, 100), 0);
     EXPECT(stillpoint_unlock_exclusive(none), 0);
     stillpoint_close(none);

@@ -72,6 +72,15 @@ fn shares_on_a_small_signal_stack() {
     succeeds(workshop.command(&program).arg(workshop.place.folder()).arg(besides));
 }
 
+/// What the manual asks of a thread's stack. The library of a debug build needs more.
+#[test]
+fn calls_of_threads_on_their_stacks() {
+    let workshop = Workshop::new();
+    let program = workshop.compile("stacks", &[]);
+    let limits = if cfg!(debug_assertions) { ["16384", "24576"] } else { ["4096", "8192"] };
+    succeeds(workshop.command(&program).arg(workshop.place.folder()).args(limits));
+}
+
 #[test]
 fn handlers_for_forks_on_the_programs_own_locks() {
     let workshop = Workshop::new();
