@@ -352,7 +352,9 @@ impl Announced {
         // Only now: nobody need wait for the names, for which /proc is read.
         let mut writers = Vec::new();
         if let Some(slots) = slots {
-            writers.extend(inside.iter().map(|insider| insider.name(slots, true)));
+            let identity = barrier.inner.place.identity;
+            let names = inside.iter().map(|insider| insider.name(slots, true));
+            writers.extend(names.map(|writer| writer.or_heir(identity)));
         }
         let path = barrier.path().to_path_buf();
         Error::NotQuiet { path, waited: watch.waited(), writers }

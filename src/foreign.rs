@@ -14,6 +14,7 @@
 //! so there a process is only named if it has this very file open, as far as that can be seen.
 
 use crate::file::Identity;
+use crate::layout::LockByte;
 use crate::report::Writer;
 use crate::standard;
 use std::collections::BTreeSet;
@@ -101,6 +102,12 @@ pub fn lock_holders(file: &File) -> Vec<Writer> {
     holders
 }
 
+/// The processes with a description that has this byte locked.
+pub(crate) fn holders_of(file: Identity, byte: LockByte) -> Vec<Writer> {
+    let _standard = standard::keep();
+    with_description(file, |lock| lock.pid.is_none() && lock.start == byte.offset())
+}
+
 /// The device of the file system that the file was opened on, proc_pid_mountinfo(5).
 pub(crate) fn device_of_mount(file: &File) -> Option<u64> {
     let descriptor = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
@@ -142,6 +149,8 @@ struct Lock {
     kind: String,
     exclusive: bool,
     pid: Option<u32>,
+    /// The first byte that is locked.
+    start: i64,
 }
 
 impl Lock {
@@ -152,7 +161,13 @@ impl Lock {
         let exclusive = fields.nth(1)? == "WRITE";
         let pid = fields.next()?;
         let same = identity(fields.next()?)? == file;
-        (kind != "->" && same).then(|| Lock { kind: kind.into(), exclusive, pid: pid.parse().ok() })
+        let start = fields.next()?.parse().ok()?;
+        (kind != "->" && same).then(|| Lock {
+            kind: kind.into(),
+            exclusive,
+            pid: pid.parse().ok(),
+            start,
+        })
     }
 
     fn holder(&self) -> Option<Writer> {

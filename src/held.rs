@@ -14,7 +14,7 @@ use crate::lifeline::Lifeline;
 use crate::reclaim::reclaim;
 use crate::report::Writer;
 use crate::sync::{Ordering, step};
-use crate::{Dirty, Error, pacing, process, sys, wait};
+use crate::{Dirty, Error, heirs, pacing, process, sys, wait};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -264,7 +264,12 @@ impl Held {
                 let since = holder.since.wall_clock();
                 let held = since.and_then(|since| SystemTime::now().duration_since(since).ok());
                 let held = held.map(|held| format!(" for {:.1} s", held.as_secs_f64()));
-                let (comm, label) = (holder.comm.get(), holder.label.get());
+                let (mut pid, mut comm) = (pid, holder.comm.get());
+                let label = holder.label.get();
+                let identity = barrier.inner.place.identity;
+                if let Some(heir) = heirs::of(pid, identity, LockByte::Exclusive) {
+                    (pid, comm) = (heir.pid, heir.comm);
+                }
                 format!("{comm}[{pid}] ({label}){}", held.unwrap_or_default())
             }
         }

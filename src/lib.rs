@@ -71,6 +71,7 @@ mod founding;
 mod freeze;
 mod fresh_start;
 mod gate;
+mod heirs;
 mod held;
 mod join;
 mod layout;

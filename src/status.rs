@@ -15,7 +15,7 @@ use crate::report::Writer;
 use crate::stats::Stats;
 use crate::stragglers::{self, Straggler};
 use crate::sync::Ordering;
-use crate::{Error, join, process, sys};
+use crate::{Error, heirs, join, process, sys};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -174,7 +174,7 @@ fn look(
     let slots = parts.slots().iter().enumerate();
     let dirty = parts.dirty().now();
     let stragglers = stragglers::of_status(parts, &path, identity);
-    let holder = holder(parts.holder(), gate.limit.load(Ordering::Relaxed), file);
+    let holder = holder(parts.holder(), gate.limit.load(Ordering::Relaxed), (file, identity));
     Status {
         barrier: path,
         uuid: hex(header.uuid),
@@ -184,7 +184,9 @@ fn look(
         // A tool that was killed leaves the wish behind, but not the lock.
         wanted: gate.wanted.load(Ordering::Relaxed) != 0
             && !sys::is_byte_free(file, LockByte::Exclusive),
-        writers: slots.filter_map(|(index, slot)| writer(index as u32, slot, file)).collect(),
+        writers: (slots.filter_map(|(index, slot)| writer(index as u32, slot, file)))
+            .map(|writer| or_heir(writer, identity))
+            .collect(),
         // A tool has said who it is only once it had that lock.
         flock: if holder.is_some() { Vec::new() } else { foreign::flock_users(identity) },
         holder,
@@ -195,12 +197,20 @@ fn look(
     }
 }
 
-fn holder(record: &HolderRecord, limit: u32, file: &File) -> Option<Holder> {
+fn holder(
+    record: &HolderRecord,
+    limit: u32,
+    (file, identity): (&File, Identity),
+) -> Option<Holder> {
     let pid = record.pid.load(Ordering::Relaxed);
-    let held = !sys::is_byte_free(file, LockByte::Exclusive);
-    (pid != 0 && held).then(|| Holder {
+    if pid == 0 || sys::is_byte_free(file, LockByte::Exclusive) {
+        return None;
+    }
+    let heir = heirs::of(pid, identity, LockByte::Exclusive).map(|heir| (heir.pid, heir.comm));
+    let (pid, comm) = heir.unwrap_or_else(|| (pid, record.comm.get()));
+    Some(Holder {
         pid,
-        comm: record.comm.get(),
+        comm,
         label: record.label.get(),
         since: record.since.wall_clock(),
         limit: (limit != 0).then(|| Duration::from_millis(limit.into())),
@@ -242,6 +252,17 @@ fn writer(index: u32, slot: &Slot, file: &File) -> Option<WriterStatus> {
         alive,
         word,
     })
+}
+
+/// Whoever is inside in the place of a command's wrapper that has ended.
+fn or_heir(writer: WriterStatus, file: Identity) -> WriterStatus {
+    if !writer.inside || writer.kind != Kind::Command {
+        return writer;
+    }
+    match heirs::of(writer.pid, file, LockByte::Life(writer.slot)) {
+        Some(Writer { pid, tid, comm, .. }) => WriterStatus { pid, tid, comm, ..writer },
+        None => writer,
+    }
 }
 
 impl From<&WriterStatus> for Writer {

@@ -118,7 +118,12 @@ impl Exclusive<'_> {
             Phase::Stragglers => {
                 Error::Stragglers { path, users: self.barrier.stragglers().unwrap_or_default() }
             }
-            _ => Error::NotQuiet { path, waited: self.patience.elapsed(), writers },
+            _ => {
+                let waited = self.patience.elapsed();
+                let present = |writer| waiting::present(writer, &path);
+                let writers = writers.iter().map(present).collect();
+                Error::NotQuiet { path, waited, writers }
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::io::{IsTerminal, Write, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use stillpoint::{Phase, Status, Waiting};
+use stillpoint::{Phase, Status, Waiting, Writer, WriterStatus};
 
 use crate::seconds;
 
@@ -104,13 +104,29 @@ fn describe(waiting: &Waiting<'_>) -> String {
     }
     let mut separator = ": ";
     for writer in waiting.writers.iter().take(NAMED) {
-        text.push_str(&format!("{separator}{writer}"));
+        text.push_str(&format!("{separator}{}", present(writer, waiting.barrier)));
         separator = ", ";
     }
     if let more @ 1.. = waiting.writers.len().saturating_sub(NAMED) {
         text.push_str(&format!(" and {more} more"));
     }
     text
+}
+
+/// A writer by the name of who is inside now: a command whose wrapper has ended goes on in its place.
+pub fn present(writer: &Writer, barrier: &Path) -> Writer {
+    let status = Status::read(barrier).ok();
+    let writers = status.iter().flat_map(|status| &status.writers);
+    let mut inside = writers.filter(|other| other.inside && Some(other.slot) == writer.slot);
+    let mut present = writer.clone();
+    if let Some(WriterStatus { pid, tid, comm, .. }) = inside.next()
+        && *pid != writer.pid
+    {
+        (present.pid, present.tid) = (*pid, *tid);
+        present.comm.clone_from(comm);
+        present.wait_channel = None;
+    }
+    present
 }
 
 impl Drop for Progress {

@@ -8,6 +8,7 @@ mod empty_file;
 mod flock;
 mod freeze;
 mod harness;
+mod heirs;
 mod inherited;
 mod lifetime;
 mod losses;
