@@ -22,10 +22,11 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use self::supervisor::Supervisor;
-use crate::exit::{Exit, Failure, reason};
+use crate::exit::{Exit, Failure, is_shortage, reason};
 use crate::signals::Signals;
 
 /// How long the command may run.
@@ -109,9 +110,18 @@ pub fn run(
             .map_err(|error| Failure::system("cannot handle SIGTSTP", error))?;
     }
     let pid = start(command, terms)?;
-    let ended = Supervisor::new(pid, bounds.own_group(), signals)
-        .supervise(bounds.deadline())
-        .map_err(|error| Failure::system(format_args!("waiting for process {pid}"), error));
+    let supervised = Supervisor::new(pid, bounds.own_group(), signals).supervise(bounds.deadline());
+    let ended = supervised.map_err(|error| {
+        // It would go on where nobody watches it, and outside of the barrier.
+        let _ = match bounds.own_group() {
+            true => killpg(pid, Signal::SIGKILL),
+            false => kill(pid, Signal::SIGKILL),
+        };
+        let what = format!("waiting for process {pid}, which was ended");
+        let mut failure = Failure::system(what, error);
+        failure.is_loss = true;
+        failure
+    });
     if bounds.own_group() {
         // Failing is impossible: the handler is there already.
         let _ = signals.handle_stops(false);
@@ -127,7 +137,7 @@ pub fn exec(command: &mut Command) -> Failure {
 }
 
 fn start(command: &mut Command, terms: Terms<'_>) -> Result<Pid, Failure> {
-    let failed = |error: Errno| Failure::system("fcntl", error);
+    let failed = |error: Errno| Failure::system("cannot hand a descriptor to the command", error);
     terms.apply(command);
     for descriptor in terms.inherited {
         fcntl(*descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map_err(failed)?;
@@ -167,7 +177,7 @@ fn cannot_run(command: &Command, error: &io::Error) -> Failure {
     let program = command.get_program().display();
     let exit = match error.kind() {
         io::ErrorKind::NotFound => Exit::NOT_FOUND,
-        io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock => Exit::SYSTEM,
+        _ if is_shortage(error) => Exit::SYSTEM,
         _ => Exit::CANNOT_EXECUTE,
     };
     Failure::new(exit, format!("cannot run {program}: {}", reason(error)))

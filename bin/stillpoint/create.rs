@@ -216,7 +216,8 @@ fn keep(
 
 /// What a barrier that is there has otherwise than asked for.
 fn differs(arguments: &Arguments, barrier: &Barrier) -> anyhow::Result<Option<&'static str>> {
-    let file = fs::metadata(barrier.path())?;
+    let file = fs::metadata(barrier.path())
+        .map_err(|error| Failure::system(barrier.path().display(), error))?;
     let has_other = [
         ("group", arguments.group.is_some_and(|group| group != file.gid())),
         ("mode", arguments.mode.is_some_and(|mode| mode != file.mode() & 0o7777)),

@@ -64,12 +64,14 @@ pub struct Failure {
     pub exit: Exit,
     /// Somebody else has the name that was wanted; another one would do.
     pub is_taken: bool,
+    /// A command was ended with nobody knowing what it was doing.
+    pub is_loss: bool,
     message: String,
 }
 
 impl Failure {
     pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
-        Failure { exit, is_taken: false, message: message.into() }
+        Failure { exit, is_taken: false, is_loss: false, message: message.into() }
     }
 
     pub fn taken(message: impl Into<String>) -> Failure {
@@ -156,6 +158,12 @@ pub fn reason(error: &io::Error) -> String {
         Some(number) => nix::errno::Errno::from_raw(number).desc().to_string(),
         None => error.to_string(),
     }
+}
+
+/// Of descriptors, memory or processes.
+pub fn is_shortage(error: &io::Error) -> bool {
+    use nix::libc::{EAGAIN, EMFILE, ENFILE, ENOMEM};
+    matches!(error.raw_os_error(), Some(EAGAIN | EMFILE | ENFILE | ENOMEM))
 }
 
 /// The status for an error; `conflict` (75, or what `-E` says) for all that means "not now".

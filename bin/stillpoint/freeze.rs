@@ -98,7 +98,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 /// The parent: passes the token on, or the status of a keeper that did not come to one.
 fn wait_for_token(keeper: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
     let cannot = |error: io::Error| Failure::system("waiting for the keeper", error);
-    let mut signals = Signals::watch()?;
+    let mut signals = match Signals::watch() {
+        Ok(signals) => signals,
+        Err(failure) => return not_followed(keeper, failure),
+    };
     let mut word = File::from(word);
     let mut token = Vec::new();
     // A line comes whole or not at all.
@@ -130,6 +133,15 @@ fn wait_for_token(keeper: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
     })
 }
 
+/// This process cannot follow the keeper, which has most likely complained of the same.
+fn not_followed(keeper: Pid, failure: Failure) -> anyhow::Result<Exit> {
+    let _ = kill(keeper, Signal::SIGTERM);
+    match ended(keeper)? {
+        exit if exit == failure.exit => Ok(exit),
+        _ => Err(failure.into()),
+    }
+}
+
 /// The keeper has complained itself.
 fn ended(keeper: Pid) -> anyhow::Result<Exit> {
     loop {
@@ -148,7 +160,8 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
     apart::close_all_but(&[word.as_raw_fd()])
         .map_err(|error| Failure::system("/proc/self/fd", error))?;
     let signals = Signals::watch()?;
-    prctl::set_pdeathsig(Signal::SIGTERM).map_err(cannot("prctl"))?;
+    prctl::set_pdeathsig(Signal::SIGTERM)
+        .map_err(cannot("cannot tie the keeper to its parent: prctl"))?;
     if unistd::getppid() != parent {
         return Ok(Exit::killed_by(Signal::SIGTERM as i32));
     }
@@ -176,7 +189,7 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
         return Err(Failure::usage(message).into());
     }
     let keeper = Keeper::new(guard)?;
-    prctl::set_pdeathsig(None).map_err(cannot("prctl"))?;
+    prctl::set_pdeathsig(None).map_err(cannot("cannot tie the keeper to its parent: prctl"))?;
     apart::leave_session().map_err(|error| Failure::system("cannot leave the session", error))?;
     // Fails if the parent is gone: then nobody knows of this pause.
     if File::from(word).write_all(format!("{}\n", keeper.token()).as_bytes()).is_ok() {

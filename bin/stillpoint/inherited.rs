@@ -17,6 +17,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
@@ -44,7 +45,8 @@ extern "C" fn look() {
     let mut seen = 0;
     for descriptor in 0..=2 {
         // SAFETY: only asks; a closed descriptor is an error.
-        if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } == -1 {
+        let asked = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
+        if asked == -1 && Errno::last() == Errno::EBADF {
             seen |= 1 << descriptor;
         }
     }

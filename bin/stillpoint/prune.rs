@@ -112,7 +112,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         }
         match arguments.json {
             true => report.push(json(manifest, &outcome)),
-            false => tell(&what, &outcome)?,
+            false => tell(&what, &outcome).context("standard output")?,
         }
     }
     if arguments.json {

@@ -168,14 +168,18 @@ impl Run<'_> {
         let descriptor = [share.descriptor()];
         let inherited = if self.arguments.close { &[] } else { &descriptor[..] };
         let terms = Terms { bounds: Bounds::None, inherited, prints_errors_only: false };
-        let ended = child::run(&mut self.command, terms, &mut self.signals)?;
-        if let Ended::Killed(_) = ended {
+        let ended = child::run(&mut self.command, terms, &mut self.signals);
+        let is_loss = match &ended {
+            Ok(ended) => matches!(ended, Ended::Killed(_)),
+            Err(failure) => failure.is_loss,
+        };
+        if is_loss {
             // A writer that died inside: nobody knows what it left undone.
             self.barrier.raise_dirty(std::process::id(), &self.label);
             State::keep_dirt_of(self.name, self.arguments.user, self.state(), self.barrier);
         }
         share.end();
-        Ok(ended.exit())
+        Ok(ended?.exit())
     }
 
     fn enter(&self) -> anyhow::Result<stillpoint::CommandShare> {

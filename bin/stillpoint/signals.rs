@@ -9,7 +9,7 @@
 //! ignored, for us and for the command.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,6 +18,7 @@ use std::time::Duration;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigAction, Signal, killpg};
+use nix::sys::socket::{MsgFlags, send};
 use nix::unistd::{getpgrp, getpid};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::backend::SignalDelivery;
@@ -65,6 +66,8 @@ impl Signals {
             watched.push(signal);
         }
         let (read, write) = UnixStream::pair()?;
+        // As the handlers will do: a signal that nobody hears of is waited for without end.
+        send(write.as_raw_fd(), &[], MsgFlags::MSG_DONTWAIT)?;
         Ok(Signals {
             delivery: SignalDelivery::with_pipe(read, write, WithRawSiginfo, watched)?,
             cancel,

@@ -69,9 +69,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         let redraws = arguments.watch && !arguments.json && out.is_terminal();
         if redraws {
             // Home, and clear.
-            out.write_all(b"\x1b[H\x1b[J")?;
+            out.write_all(b"\x1b[H\x1b[J").context("standard output")?;
         } else if arguments.watch && !arguments.json && !report.text.is_empty() {
-            out.write_all(b"\n")?;
+            out.write_all(b"\n").context("standard output")?;
         }
         out.write_all(report.text.as_bytes())
             .and_then(|()| out.flush())
@@ -200,17 +200,16 @@ fn snapshots(folder: Option<&Path>) -> Result<Contents, Failure> {
 /// All barriers in the folder of names, in their order.
 fn all(user: bool) -> anyhow::Result<Vec<PathBuf>> {
     let folder = stillpoint::barrier_folder(user)?;
+    let cannot =
+        |error| Failure::system(format_args!("cannot read the folder {}", folder.display()), error);
     let entries = match std::fs::read_dir(&folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => {
-            let what = format!("cannot read the folder {}", folder.display());
-            return Err(Failure::system(what, error).into());
-        }
+        Err(error) => return Err(cannot(error).into()),
         Ok(entries) => entries,
     };
     let mut paths = Vec::new();
     for entry in entries {
-        let path = entry?.path();
+        let path = entry.map_err(cannot)?.path();
         if path.extension() == Some(OsStr::new("barrier")) {
             paths.push(path);
         }

@@ -18,7 +18,7 @@ use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::pin::{Pin, Pinning};
 use crate::child::{self, Bounds, Terms};
-use crate::exit::{self, Exit, Failure, reason};
+use crate::exit::{self, Exit, Failure, is_shortage, reason};
 use crate::filter::Filter;
 use crate::inherited;
 use crate::latest;
@@ -141,6 +141,9 @@ impl Arguments {
                     return Ok(*pin);
                 }
                 Ok(Pinning::Changing) => {}
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(cannot(&catalogue, &name, &error).into());
+                }
                 // Chosen a moment ago: the next choice is another one.
                 _ if self.latest && started.elapsed() < PATIENCE => {}
                 Ok(Pinning::Unusable(manifest)) => return Err(unusable(&manifest).into()),
@@ -224,14 +227,9 @@ fn cannot(catalogue: &Catalogue, name: &str, error: &io::Error) -> Failure {
     let (exit, what) = match error.kind() {
         io::ErrorKind::NotFound => (Exit::MISSING, "there is no such snapshot".to_owned()),
         io::ErrorKind::PermissionDenied => (Exit::DENIED, reason(error)),
+        // That says nothing of the manifest.
         _ if is_shortage(error) => (Exit::SYSTEM, reason(error)),
         _ => (Exit::DATA, reason(error)),
     };
     Failure::new(exit, format!("{folder}: {name}: {what}; see `stillpoint list`"))
-}
-
-/// Of descriptors or memory: that says nothing of the manifest.
-fn is_shortage(error: &io::Error) -> bool {
-    use nix::libc::{EMFILE, ENFILE, ENOMEM};
-    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM))
 }

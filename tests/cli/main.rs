@@ -6,6 +6,7 @@ mod bad_days;
 mod create;
 mod empty_file;
 mod flock;
+mod forbidden;
 mod freeze;
 mod harness;
 mod heirs;

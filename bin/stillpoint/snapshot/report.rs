@@ -101,6 +101,5 @@ fn intention(manifest: &Manifest) -> String {
 
 fn line(text: &str) -> anyhow::Result<()> {
     let mut output = io::stdout().lock();
-    writeln!(output, "{text}").context("standard output")?;
-    Ok(output.flush()?)
+    writeln!(output, "{text}").and_then(|()| output.flush()).context("standard output")
 }

@@ -16,6 +16,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -75,8 +76,11 @@ impl Watchdog {
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        // It may be stopped, and leaves nothing behind.
-        let _ = kill(self.process, Signal::SIGKILL);
+        // It may be stopped, and leaves nothing behind. Without a line it ends by itself.
+        let _ = self.line.shutdown(Shutdown::Both);
+        if kill(self.process, Signal::SIGKILL).is_err() {
+            return;
+        }
         while waitpid(self.process, None) == Err(nix::Error::EINTR) {}
     }
 }
