@@ -391,6 +391,60 @@ fn come_over(barrier: &Barrier) {
     std::thread::scope(|scope| scope.spawn(thread).join().unwrap());
 }
 
+/// What a thread holds is known whichever of the files it holds it in.
+#[test]
+fn a_thread_knows_what_it_holds() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let barrier = place.barrier();
+    let deadlock = |what: &str| {
+        let error = barrier.exclusive(&mut at_once(50)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Deadlock, "{what}: {error}");
+    };
+    copy_over(&place, "first");
+    come_over(&barrier);
+    let pause = barrier.exclusive(&mut at_once(1000)).unwrap();
+    deadlock("a pause where it came to");
+    pause.release().unwrap();
+    let share = barrier.shared_owned().unwrap();
+    assert!(barrier.leaked_share_of_process().is_some());
+    drop(share);
+    assert_eq!(barrier.leaked_share_of_process(), None);
+    let share = barrier.shared().unwrap();
+    copy_over(&place, "second");
+    // It has been where it will come to.
+    let there = Barrier::open(place.barrier_path()).unwrap();
+    drop(there.shared().unwrap());
+    come_over(&barrier);
+    assert_eq!((barrier.depth(), there.depth()), (1, 0));
+    deadlock("a share where it was");
+    drop(share);
+    assert_eq!(barrier.depth(), 0);
+    barrier.exclusive(&mut at_once(1000)).unwrap().release().unwrap();
+}
+
+/// Who finds no barrier where he is to go waits a moment: somebody is about to make another.
+#[test]
+fn the_next_one_is_waited_for() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    place.make_barrier();
+    let mut writer = member(&place);
+    drop(replace(&place));
+    let aside = place.path("aside");
+    fs::rename(place.barrier_path(), &aside).unwrap();
+    writer.say("shared");
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(writer.heard(), None);
+    fs::rename(&aside, place.barrier_path()).unwrap();
+    assert_eq!(writer.hear(), "inside 1");
+    assert!(is_inside(&place, writer.pid()));
+}
+
 /// A thread that ends gives back its seats in each of the files.
 #[test]
 fn threads_that_came_over_end() {
