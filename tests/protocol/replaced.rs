@@ -420,6 +420,9 @@ fn a_thread_knows_what_it_holds() {
     come_over(&barrier);
     assert_eq!((barrier.depth(), there.depth()), (1, 0));
     deadlock("a share where it was");
+    let nested = barrier.shared().unwrap();
+    assert_eq!((barrier.depth(), there.depth()), (2, 0));
+    drop(nested);
     drop(share);
     assert_eq!(barrier.depth(), 0);
     barrier.exclusive(&mut at_once(1000)).unwrap().release().unwrap();
