@@ -299,7 +299,7 @@ impl Inner {
         })
     }
 
-    fn unreachable(&self, source: Error) -> Error {
+    pub(crate) fn unreachable(&self, source: Error) -> Error {
         Error::Unreachable { path: self.place.path.clone(), source: Box::new(source) }
     }
 }

@@ -5,11 +5,8 @@
 //! release builds they cost nothing.
 
 use crate::barrier::{Barrier, Inner};
-use crate::gate::is_inside;
-use crate::layout::Slot;
 use crate::process;
 use crate::seat::Seat;
-use crate::sync::Ordering;
 
 impl Barrier {
     /// Asserts that this thread holds no share.
@@ -59,14 +56,9 @@ impl Barrier {
     /// What [`Barrier::assert_process_idle`] would say, in any build.
     pub fn leaked_share_of_process(&self) -> Option<String> {
         let attachments = self.inner.succession().filter_map(Inner::attachment_of_this_process);
-        let inside = |slot: &Slot| is_inside(slot.word.load(Ordering::Acquire));
         let mut leaks = attachments.filter_map(|attachment| {
-            // A handler may join meanwhile, and what it would wait for is held here.
-            let process = process::lock();
-            let held = attachment.find_seat(|seat| inside(attachment.slot_of(seat)));
-            drop(process);
-            let counted = || inside(attachment.slot(attachment.counted));
-            (held.is_some() || counted()).then(|| self.leaked(held))
+            let inside = attachment.inside(&process::lock());
+            inside.map(|seat| self.leaked(seat))
         });
         leaks.next()
     }

@@ -74,6 +74,7 @@ impl Drop for OwnedShared {
             && let Some(attachment) = self.barrier.inner.attachment_of_this_process()
         {
             leave(attachment, 1, self.readmitted);
+            succession::left(attachment);
         }
     }
 }

@@ -280,23 +280,20 @@ impl Gate {
         Some(closed)
     }
 
-    /// Closes the gate for good, whether it was open or closed, and wakes whoever waits for either. A
+    /// Closes the gate for good, whether it was open or closed, and wakes who waits for its opening. A
     /// pause that stood is over: its holder's own opening fails. Nobody sleeps until it is quiet, so
     /// the fence between two looks is all that is needed to see who is inside.
     pub fn supersede(&self) {
         self.generation.word().swap(SUPERSEDED, Ordering::AcqRel);
         step("supersede: closed");
         self.generation.wake(ALL);
-        self.drain.wake(ALL);
     }
 
-    /// Opens a gate that was closed for good, for who knows that its file is where it should be.
+    /// Opens a gate that was closed for good, for who knows that its file is where it should be. Nobody
+    /// sleeps at such a gate.
     pub fn reinstate(&self) {
         let gate = self.generation.word();
-        let reopened = gate.compare_exchange(SUPERSEDED, 0, Ordering::AcqRel, Ordering::Relaxed);
-        if reopened.is_ok() {
-            self.generation.wake(ALL);
-        }
+        let _ = gate.compare_exchange(SUPERSEDED, 0, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     /// Opens the gate if it still is of generation `closed`: the certificate for its closer, the

@@ -11,7 +11,7 @@
 use crate::Error;
 use crate::barrier::Inner;
 use crate::file::{self, HeaderCopy};
-use crate::gate::{Gate, is_closed};
+use crate::gate::{Gate, is_closed, is_inside};
 use crate::layout::{
     KIND_COMMAND, KIND_COUNTED, KIND_FREE, KIND_THREAD, LockByte, Parts, SLOTS, Slot, THREAD_SLOTS,
 };
@@ -42,6 +42,8 @@ pub(crate) struct Attachment {
     /// The thread that has the exclusive side, by its id; 0: none here.
     pub(crate) exclusive_thread: AtomicU32,
     registrations: Mutex<Vec<Registration>>,
+    /// Says where this process takes the file to be, as long as it may be inside.
+    signature: Mutex<Option<Lifeline>>,
     _counted_life: Lifeline,
     _map: BarrierMap,
 }
@@ -65,8 +67,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// can count. The slots are found by chance, so the dead are found sooner or later.
 const SWEEP: usize = 8;
 
-/// Locks the members byte shared, as every lifeline does, and says where it is, as one lifeline of each
-/// process or command does. False: somebody is alone with the file, or was; or it was removed or renamed,
+/// Locks the members byte shared, as every lifeline does, and says where it is, as that of a command does; a
+/// process has said so before. False: somebody is alone with the file, or was; or it was removed or renamed,
 /// which is asked last: whoever does that, and then looks who is left, finds this process or is found out.
 fn become_member(file: &File, place: &Place, says_where: bool) -> std::io::Result<bool> {
     if !sys::try_lock_byte(file, LockByte::Members, Mode::Shared)? {
@@ -100,7 +102,7 @@ pub(crate) fn claim(
     let keep_descriptor = kind == KIND_COMMAND;
     let looks_free = |index: &u32| slots[*index as usize].kind.load(Ordering::Relaxed) == KIND_FREE;
     let held = Lifeline::hold(process, place, place.open_fresh()?, keep_descriptor, |file| {
-        if !become_member(file, place, kind != KIND_THREAD)? {
+        if !become_member(file, place, kind == KIND_COMMAND)? {
             return Ok(None);
         }
         // The sweep is only begun when nothing that looks free can be had.
@@ -169,6 +171,8 @@ impl Attachment {
         let map = BarrierMap::new(file, &place.path, true)?;
         let parts = map.parts();
         step("join: mapped");
+        let sign = |file: &File| place.keys.sign(file).map(Some);
+        let signature = Lifeline::hold(process, place, place.open_fresh()?, false, sign)?;
         let (counted, life) = claim(process, place, parts, KIND_COUNTED)?;
         // Only now that this is a member is it certain that nobody makes the file anew.
         if file::check(file, &place.path)? != header {
@@ -184,6 +188,7 @@ impl Attachment {
             met: Met::default(),
             exclusive_thread: AtomicU32::new(0),
             registrations: Mutex::new(Vec::new()),
+            signature: Mutex::new(signature.map(|(signature, ())| signature)),
             _counted_life: life,
             _map: map,
         })
@@ -211,6 +216,19 @@ impl Attachment {
     pub(crate) fn find_seat(&self, wanted: impl Fn(&Seat) -> bool) -> Option<&'static Seat> {
         let registrations = self.registrations();
         registrations.iter().map(|registration| registration.seat).find(|seat| wanted(seat))
+    }
+
+    /// A share of this process: by the seat that holds it, or `None` where it is counted.
+    pub(crate) fn inside(&self, _process: &Locked) -> Option<Option<&'static Seat>> {
+        let inside = |slot: &Slot| is_inside(slot.word.load(Ordering::Acquire));
+        let held = self.find_seat(|seat| inside(self.slot_of(seat)));
+        (held.is_some() || inside(self.slot(self.counted))).then_some(held)
+    }
+
+    /// Does not say any more where it takes the file to be. For a process that will never be inside again.
+    pub(crate) fn sign_off(&self, _process: &Locked) {
+        drop(self.signature.lock().unwrap_or_else(PoisonError::into_inner).take());
+        step("join: signed off");
     }
 
     fn registrations(&self) -> std::sync::MutexGuard<'_, Vec<Registration>> {
@@ -288,7 +306,9 @@ pub(crate) fn seat_of_this_thread(
     let seat = thread::take(&mut process).map_err(failed)?;
     let parts = attachment.parts;
     let claimed = match claim(&process, &inner.place, parts, KIND_THREAD) {
-        Err(Error::Replaced { path }) => return Err(Error::Replaced { path }),
+        Err(Error::Replaced { path }) if inner.place.vantage.sees_the_same() => {
+            return Err(Error::Replaced { path });
+        }
         claimed => claimed.ok(),
     };
     let life = claimed.map(|(index, life)| {

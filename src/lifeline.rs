@@ -54,22 +54,12 @@ impl Place {
 
     /// A fresh description of this very file, writable, as exclusive locks of a description want it.
     pub(crate) fn open_fresh(&self) -> Result<File, Error> {
-        self.open(true)
+        file::open_fresh(&self.path, true, Some(self.identity)).map(|(file, _)| file)
     }
 
     /// One that can only be read, which is enough to ask, and for flock(2).
     pub(crate) fn open_to_read(&self) -> Result<File, Error> {
-        self.open(false)
-    }
-
-    /// [`Error::Replaced`] only if another file is there for everybody.
-    fn open(&self, to_write: bool) -> Result<File, Error> {
-        match file::open_fresh(&self.path, to_write, Some(self.identity)) {
-            Err(Error::Replaced { path }) if !self.vantage.sees_the_same() => {
-                Err(Error::Missing { path, folder: None })
-            }
-            opened => opened.map(|(file, _)| file),
-        }
+        file::open_fresh(&self.path, false, Some(self.identity)).map(|(file, _)| file)
     }
 
     /// Whether nobody holds the byte. A question that cannot be asked is answered no.

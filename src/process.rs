@@ -67,6 +67,11 @@ impl Process {
         self.barriers.iter().filter(|opened| wanted(opened)).find_map(|one| one.inner.upgrade())
     }
 
+    /// All open barriers. To be dropped after the lock, as above.
+    pub(crate) fn all(&self) -> Vec<Arc<Inner>> {
+        self.barriers.iter().filter_map(|opened| opened.inner.upgrade()).collect()
+    }
+
     /// Counts it among them.
     pub(crate) fn add(&mut self, inner: &Arc<Inner>) {
         self.barriers.retain(|opened| opened.inner.strong_count() > 0);

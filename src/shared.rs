@@ -12,6 +12,7 @@
 
 use crate::Error;
 use crate::barrier::{Barrier, Inner};
+use crate::gate::is_superseded;
 use crate::join::{self, Attachment};
 use crate::layout::LockByte;
 use crate::seat::{COUNTED, Seat, TAG, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING, TAG_OWN, VOID};
@@ -275,6 +276,12 @@ fn nest(seat: &'static Seat) -> Option<(&'static Seat, u64)> {
 #[inline(never)]
 pub(crate) fn after_leaving(seat: &Seat) {
     seat.gate().tell(seat.take_readmitted());
+    if is_superseded(seat.gate().now())
+        && let Some(barrier) = process::open_barrier(seat.barrier())
+        && let Some(attachment) = barrier.inner.attachment_of(seat)
+    {
+        succession::left(attachment);
+    }
 }
 
 /// Every way to leave but the common one. A guard whose registration is gone (inherited by a
@@ -294,6 +301,7 @@ pub(crate) fn leave_slow(barrier: &Barrier, seat: &'static Seat, serial: u64) {
             seat.set_depth(seat.depth().saturating_sub(1));
             if seat.depth() == 0 {
                 counted::leave(attachment, 1, seat.take_readmitted());
+                succession::left(attachment);
             }
         }
         TAG_INTERRUPTING => seat.count_interrupting(-1),

@@ -35,7 +35,7 @@ use crate::mapping::BarrierMap;
 use crate::reclaim::Loss;
 use crate::sync::{Ordering, step};
 use crate::sys::{self, Mode};
-use crate::{Error, foreign, process, standard};
+use crate::{Error, foreign, process, standard, succession};
 use nix::libc;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -432,6 +432,14 @@ impl Gathering {
     /// Closes what they use for good, and sees whether they have left it.
     pub(crate) fn attempt(&mut self, inner: &Inner, parts: Parts) -> Gathered {
         let (path, own) = (&inner.place.path, inner.place.identity);
+        // This process knows what it has open itself, and whether it is inside there.
+        let opened = process::lock().all();
+        for before in opened.iter().filter(|opened| opened.place.path == *path) {
+            if before.place.identity != own {
+                let _ = succession::come_over(before);
+            }
+        }
+        drop(opened);
         let since = Since::now(path);
         if parts.is_alone(own, since) {
             return Gathered::All;

@@ -12,18 +12,23 @@
 //! covered by another one ends with it. So whoever has closed it for good and seen it quiet need not look
 //! again.
 //!
+//! A process that has come over says no longer that it uses the old file, as soon as none of its shares stands
+//! there: who may not look inside that file would take it for one that writes there.
+//!
 //! A process that cannot follow (it is confined, or may not open the new file) gets the error: it shall
 //! not write beside a barrier.
 
 use crate::barrier::Inner;
+use crate::gate::{Fence, is_superseded};
+use crate::join::Attachment;
 use crate::options::open_at;
-use crate::sync::step;
+use crate::sync::{full_fence, step};
 use crate::{Error, file, process};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long to wait for a barrier where the one that has taken our place was removed as well.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Joins what is at the path now, and closes the old file for good. For who knows that another one was
 /// there.
@@ -34,8 +39,12 @@ pub(crate) fn come_over(from: &Arc<Inner>) -> Result<(), Error> {
     if from.successor.get().is_some() {
         return Ok(());
     }
+    let replaced = || Error::Replaced { path: from.place.path.clone() };
     if !from.place.vantage.sees_the_same() {
-        return Err(Error::Replaced { path: from.place.path.clone() });
+        return Err(match from.attachment_of_this_process() {
+            Some(here) if !is_superseded(here.gate().now()) => from.unreachable(replaced()),
+            _ => replaced(),
+        });
     }
     // It stands where it should: only garbage, or one who was mistaken, has closed it for good.
     if file::identity_at(&from.place.path)? == Some(from.place.identity) {
@@ -70,8 +79,25 @@ pub(crate) fn come_over(from: &Arc<Inner>) -> Result<(), Error> {
     step("come over: follows");
     // If another thread was first, the last handle of ours goes here.
     drop(refused);
-    match returned {
-        true => Err(Error::Replaced { path: from.place.path.clone() }),
-        false => Ok(()),
+    if returned {
+        return Err(replaced());
+    }
+    if let Some(attachment) = from.attachment_of_this_process() {
+        left(attachment);
+    }
+    Ok(())
+}
+
+/// After a share of this process has ended: if it was the last one in a file that is closed for good, there
+/// will be no other.
+pub(crate) fn left(attachment: &Attachment) {
+    if !is_superseded(attachment.gate().now()) {
+        return;
+    }
+    // As for who closes the gate: a thread that enters now sees that it is closed, or is seen.
+    full_fence(Fence::Close);
+    let process = process::lock();
+    if attachment.inside(&process).is_none() {
+        attachment.sign_off(&process);
     }
 }

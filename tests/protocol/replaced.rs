@@ -621,3 +621,33 @@ fn handlers_come_over_wherever_they_strike() {
     assert_eq!(field(&alarms, "failures"), "0", "{alarms}");
     assert_eq!(place.epoch(), 0);
 }
+
+/// Who came over does not keep users who see nothing of him waiting, once he is inside nowhere but here.
+#[test]
+fn whoever_came_over_says_so() {
+    let place = Place::new();
+    place.make_barrier();
+    let mut writer = Participant::at(&place.barrier_path());
+    writer.expect("thread before", "thread before");
+    for (inside, outside) in [("shared", "leave"), ("owned", "disown")] {
+        writer.expect_like(&format!("@before {inside}"), "");
+        copy_over(&place, inside);
+        writer.expect("thread after", "thread after");
+        writer.expect("@after shared", "inside 1");
+        writer.expect("@after leave", "depth 0");
+        let old = fs::metadata(place.path(inside)).unwrap();
+        assert!(is_signed(&old), "{inside}: it may be inside there still");
+        writer.expect_like(&format!("@before {outside}"), "");
+        assert!(!is_signed(&old), "{inside}: it never will be again");
+    }
+}
+
+/// Whether somebody says that he uses this file.
+fn is_signed(file: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let ending = format!(":{}", file.ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let lines = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut ours = lines.filter(|line| line[1] == "OFDLCK" && line[5].ends_with(&ending));
+    ours.any(|line| line[7].parse::<i64>().is_ok_and(|last| last >= 0x5000_0000))
+}
