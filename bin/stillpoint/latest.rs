@@ -55,7 +55,7 @@ pub fn choose(
     let Some(newest) = contents.newest(&wanted) else {
         return Ok(None);
     };
-    let Some(rival) = contents.rival(newest, wanted) else {
+    let Some(rival) = contents.rival(newest) else {
         return Ok(Some(newest));
     };
     let sources: Vec<String> =

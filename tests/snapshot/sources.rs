@@ -80,6 +80,28 @@ fn the_empty_folder_below_a_file_system_pushes_out_nothing_and_is_not_handed_out
     }
 }
 
+/// While a barrier was dirty no snapshot was clean, but each knows where its source was.
+#[test]
+fn the_first_clean_snapshot_is_measured_against_those_that_are_not() {
+    let Some(image) = Image::ext4() else { return };
+    let scene = Scene::new();
+    let source = image.path();
+    taken(copy(&scene, &source, "full", &[]));
+    scene.edit("full", |manifest| {
+        manifest["clean"] = false.into();
+        manifest["reason"] = "a writer was lost".into();
+    });
+    image.unmount();
+    let done = copy(&scene, &source, "bare", &[]);
+    assert!(done.code == Some(0) && done.stderr.contains("when full was taken"), "{done:#?}");
+    for any in [&[][..], &["--any"]] {
+        scene.verb([&["latest"], any].concat()).assert_refused(65, "than it was for full");
+    }
+    image.mount();
+    taken(copy(&scene, &source, "again", &[]));
+    assert_eq!(scene.latest(&[]).as_deref(), Some("again"));
+}
+
 /// A copy has in it what is mounted in its source, and must not silently come to lack it.
 #[test]
 fn the_empty_folder_below_what_is_mounted_in_a_source_is_not_handed_out_either() {

@@ -246,8 +246,9 @@ fn what_has_the_temporary_name_of_a_snapshot_that_is_pruned_is_not_taken_for_it(
     assert_eq!(scene.latest(&["--any"]).as_deref(), Some("y"));
 }
 
+/// Renamed, and another one made in its place.
 #[test]
-fn a_folder_of_snapshots_that_goes_elsewhere_is_not_called_empty() {
+fn what_was_made_in_a_folder_that_goes_elsewhere_is_found_when_it_is_back() {
     for killed in [false, true] {
         let scene = Scene::new();
         let (to, moved) = (scene.path("snapshots"), scene.path("moved"));
@@ -255,19 +256,64 @@ fn a_folder_of_snapshots_that_goes_elsewhere_is_not_called_empty() {
         let running = making(&scene, &scene.path("catalog"), &["--copy", &store], &to);
         fs::rename(&to, &moved).unwrap();
         fs::create_dir(&to).unwrap();
+        let said = format!("{} is not the folder that the data is in", to.display());
         if killed {
             running.signal(Signal::SIGKILL);
             go_on(&scene, running);
-            wait_for("end of the tool", || {
-                let done = sweep(&scene, &scene.path("catalog"));
-                done.stderr.contains(".x.partial any more")
-            });
         } else {
             let done = go_on(&scene, running);
-            assert_ne!(done.code, Some(0), "{done:#?}");
-            let said = ".x.partial: what was made there is there no more";
-            assert!(done.stderr.contains(said), "{done:#?}");
+            assert!(done.code != Some(0) && done.stderr.contains(&said), "{done:#?}");
         }
+        wait_for("end of the tool", || {
+            let done = sweep(&scene, &scene.path("catalog"));
+            done.code == Some(71) && done.stderr.contains(&said)
+        });
+        assert_eq!(scene.manifest()["status"], "begun");
         assert_eq!((names(&moved), names(&to)), (vec![".x.partial".into()], vec![]));
+        fs::remove_dir(&to).unwrap();
+        fs::rename(&moved, &to).unwrap();
+        sweep(&scene, &scene.path("catalog")).assert_code(0);
+        assert_eq!(
+            (scene.snapshots(), scene.manifest()["status"].clone()),
+            (vec![], "failed".into())
+        );
+    }
+}
+
+#[test]
+fn what_was_made_and_moved_away_is_not_called_removed() {
+    let scene = Scene::new();
+    let store = scene.path("store").display().to_string();
+    let running =
+        making(&scene, &scene.path("catalog"), &["--copy", &store], &scene.path("snapshots"));
+    fs::rename(scene.partial("x"), scene.path("moved")).unwrap();
+    let done = go_on(&scene, running);
+    assert_ne!(done.code, Some(0), "{done:#?}");
+    assert!(done.stderr.contains(".x.partial: what was made there is there no more"), "{done:#?}");
+}
+
+/// As after a crash whose cause was the disk, or before a slow one is mounted.
+#[test]
+fn the_data_of_a_run_that_died_waits_for_its_file_system() {
+    let Some(image) = Image::ext4() else { return };
+    let scene = Scene::new();
+    for (status, becomes) in [("certified", "complete"), ("pruning", ""), ("begun", "failed")] {
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--hold", "10", "--min-open", "0", "--name", status]);
+        command.arg("--copy").arg(scene.path("store")).arg("--to").arg(image.path());
+        run(&mut command).assert_code(0);
+        scene.edit(status, |manifest| manifest["status"] = status.into());
+        let (place, partial) = (image.path().join(status), scene.partial(status));
+        fs::rename(&place, &partial).unwrap();
+        image.unmount();
+        let done = sweep(&scene, &scene.path("catalog"));
+        done.assert_refused(71, "mount it, or move it back");
+        let record = scene.path("catalog").join(format!("{status}.json"));
+        assert!(record.exists());
+        image.mount();
+        sweep(&scene, &scene.path("catalog")).assert_code(0);
+        assert_eq!((partial.exists(), place.exists()), (false, becomes == "complete"));
+        let text = fs::read_to_string(&record).unwrap_or_default();
+        assert!(text.contains(becomes) && record.exists() != becomes.is_empty(), "{text}");
     }
 }

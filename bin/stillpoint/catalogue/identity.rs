@@ -65,6 +65,11 @@ impl Identity {
         Ok(vec![Identity::of_open(&open(place)?)?])
     }
 
+    /// Of a folder that others made, if it can be looked at.
+    pub fn of_target(folder: &Path) -> Option<Identity> {
+        Identity::of_whole(folder).ok()?.pop()
+    }
+
     /// Of one that is open.
     pub fn of_open(folder: &File) -> io::Result<Identity> {
         Identity::of(folder, Path::new(""))

@@ -90,6 +90,9 @@ pub struct Manifest {
     /// The folder that it was begun in: a copy of this manifest elsewhere is not what a run holds.
     #[serde(default)]
     pub catalog: Option<Identity>,
+    /// The folder that its data is put into: what stands there is not gone if this is not to be seen.
+    #[serde(default)]
+    pub folder: Option<Identity>,
     /// What it is instead of a folder.
     #[serde(default)]
     pub volumes: Vec<Volume>,
@@ -137,6 +140,7 @@ impl Manifest {
             kept: None,
             identity: Vec::new(),
             catalog: None,
+            folder: None,
             volumes: Vec::new(),
             barriers: Vec::new(),
             foreign: Vec::new(),
@@ -200,6 +204,13 @@ impl Manifest {
     /// `None` if that cannot be told.
     pub fn is_present(&self) -> Option<bool> {
         self.presence().is_there()
+    }
+
+    /// The folder that its data is in, if that is not there: its file system may not be mounted.
+    pub fn missing_folder(&self) -> Option<&Path> {
+        let folder = self.path.as_deref()?.parent()?;
+        let is_there = self.folder.as_ref()?.is_at(folder).is_there();
+        (is_there == Some(false)).then_some(folder)
     }
 
     /// Is it the folder of this snapshot, whole or not, that stands there?

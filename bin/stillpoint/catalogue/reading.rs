@@ -79,24 +79,16 @@ impl Contents {
 
     /// If the source of a snapshot was another one than before: the newest of those before. Its data may be
     /// gone, as what is not mounted seems to be.
-    pub fn rival(
-        &self,
-        newest: &Manifest,
-        wanted: impl Fn(&Manifest) -> bool,
-    ) -> Option<&Manifest> {
-        let earlier = self.manifests.iter().rev().find(|earlier| {
-            let counts = earlier.status == Status::Complete && wanted(earlier);
-            counts && !earlier.source_changed && line(earlier) == line(newest)
-        });
-        earlier.filter(|_| newest.source_changed)
+    pub fn rival(&self, newest: &Manifest) -> Option<&Manifest> {
+        self.precursor(newest).filter(|_| newest.source_changed)
     }
 
-    /// The newest clean snapshot that this one would take the place of, had its source not changed: the data
-    /// may be gone.
+    /// The newest snapshot that this one would take the place of, had its source not changed: it need not be
+    /// clean to tell where the source was, and the data may be gone.
     pub fn precursor(&self, manifest: &Manifest) -> Option<&Manifest> {
         self.manifests.iter().rev().find(|earlier| {
-            let counts = earlier.clean && earlier.status == Status::Complete;
-            counts && !earlier.source_changed && line(earlier) == line(manifest)
+            let counts = earlier.status == Status::Complete && !earlier.source_changed;
+            counts && line(earlier) == line(manifest)
         })
     }
 

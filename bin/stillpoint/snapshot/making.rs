@@ -185,6 +185,10 @@ impl Making<'_> {
             return warn("the tool cannot be stopped; the next snapshot removes what it leaves");
         }
         self.data = None;
+        if let Some(what) = sweep::missing(self.manifest) {
+            let path = self.entry.path();
+            return warn(&format!("{}: cannot clean up: {what}", path.display()));
+        }
         self.say_if_gone();
         let removed = match &self.manifest.partial {
             Some(partial) if self.arguments.keep_failed => self.keep(partial.clone()),

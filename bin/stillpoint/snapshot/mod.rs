@@ -42,6 +42,7 @@ use self::members::Member;
 use self::plan::{Names, Plan};
 use self::sources::SourceChanged;
 use crate::catalogue::clock::ClockRecord;
+use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::Manifest;
 use crate::exit::{Exit, Failure, from_error, warn};
 use crate::filter::without_links;
@@ -337,6 +338,7 @@ fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Man
     manifest.origins.clone_from(&plan.sources.origins);
     manifest.barriers = members.iter().map(Member::record).collect();
     manifest.foreign = plan.foreign.records();
+    manifest.folder = plan.target.as_ref().and_then(|target| Identity::of_target(&target.folder));
     if let Some((program, words)) = arguments.command.split_first() {
         manifest.command = Some(vec![program.to_string_lossy().into_owned()]);
         manifest.arguments = Some(words.len());

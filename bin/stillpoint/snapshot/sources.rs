@@ -121,7 +121,7 @@ pub fn require_mounts(places: &[PathBuf], mounts: &Mounts) -> Result<(), Failure
     Ok(())
 }
 
-/// Compares with the newest clean snapshot of the series, and notes in the manifest what came of it.
+/// Compares with the newest snapshot of the series, and notes in the manifest what came of it.
 pub fn compare(
     manifest: &mut Manifest,
     earlier: &Contents,

@@ -52,6 +52,9 @@ pub fn sweep(catalogue: &Catalogue) -> Vec<(Manifest, io::Error)> {
 }
 
 fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> {
+    if let Some(what) = missing(manifest) {
+        return Err(io::Error::other(what));
+    }
     if !matches!(manifest.status, Status::Begun | Status::Certified) {
         removal::remove(entry, manifest)?;
         return Ok("was being pruned; the rest of it is removed".to_owned());
@@ -116,6 +119,15 @@ fn discard(manifest: &Manifest, partial: &Path) -> io::Result<Option<String>> {
     }
     let is_removed = held.is_ok() && provider::remove_empty(partial)?;
     Ok((!is_removed).then(|| partial.display().to_string()))
+}
+
+/// Nothing can be done, nor be said to be gone, before the folder is back.
+pub fn missing(manifest: &Manifest) -> Option<String> {
+    let folder = manifest.missing_folder()?.display();
+    Some(format!(
+        "{folder} is not the folder that the data is in: mount it, or move it back, and the next run does it; \
+         if it is gone for good, remove this file"
+    ))
 }
 
 /// Where the data was made, if it is not there: whoever moved it, or the folder that it is in, has it now.
