@@ -152,7 +152,7 @@ impl Arguments {
             if started.elapsed() > PATIENCE {
                 let message = match catalogue.is_live(&name) {
                     Some(false) => format!(
-                        "{name}: another program has locked its manifest in {}; lslocks(8) tells which",
+                        "{name}: another program has locked its data, or its manifest in {}; lslocks(8) tells which",
                         catalogue.folder().display()
                     ),
                     _ => format!("{name}: is being completed or removed; try again"),

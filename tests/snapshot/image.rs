@@ -101,6 +101,11 @@ impl Mounted {
         must(Command::new("mount").arg("--bind").arg(source).arg(place));
         Mounted(place.to_owned())
     }
+
+    /// What a command under test will mount there.
+    pub fn later(place: &Path) -> Mounted {
+        Mounted(place.to_owned())
+    }
 }
 
 impl Drop for Mounted {

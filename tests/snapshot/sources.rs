@@ -144,6 +144,7 @@ fn what_is_mounted_or_unmounted_in_a_source_in_the_meantime_is_noticed() {
     let scene = Scene::new();
     let inner = scene.path("store/inner");
     fs::create_dir(&inner).unwrap();
+    let _left = Mounted::later(&inner);
     let (disk, place) = (image.path().display().to_string(), inner.display().to_string());
     let do_first = |what: &str| {
         scene.stand_in("cp", &format!(r#"case "$1" in -a) {what};; esac; exec "$REAL" "$@""#));
