@@ -18,7 +18,8 @@ use std::time::Duration;
 /// and for no reason: callers look again. See futex(2).
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, limit: Option<Duration>) {
     let limit = limit.map(|limit| libc::timespec {
-        tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+        // Its width differs between platforms; nobody waits longer than 68 years.
+        tv_sec: i32::try_from(limit.as_secs()).unwrap_or(i32::MAX).into(),
         tv_nsec: limit.subsec_nanos().into(),
     });
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);

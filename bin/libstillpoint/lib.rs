@@ -1,4 +1,4 @@
-//! The C interface: `libstillpoint.so`, declared in `stillpoint.h`, described in libstillpoint(3).
+//! The C interface: `libstillpoint.so` and `libstillpoint.a`, declared in `stillpoint.h`, described in libstillpoint(3).
 //!
 //! Each function does what the Rust one of the same name does, on a handle, and returns 0 or more on
 //! success and a negative errno on failure. Nothing unwinds into the caller, and no handle, however

@@ -32,9 +32,9 @@ impl Installed {
     }
 
     /// What `pkg-config` says, as arguments.
-    fn flags(&self) -> Vec<String> {
+    fn flags(&self, kind: &[&str]) -> Vec<String> {
         let mut ask = Command::new("pkg-config");
-        ask.args(["--cflags", "--libs", "stillpoint"]);
+        ask.args(kind).args(["--cflags", "--libs", "stillpoint"]);
         ask.env("PKG_CONFIG_PATH", self.prefix().join("lib/pkgconfig")).current_dir("/");
         let answer = String::from_utf8(succeeds(&mut ask).stdout).unwrap();
         answer.split_whitespace().map(str::to_string).collect()
@@ -77,6 +77,7 @@ fn everything_has_its_place() {
         let mut wanted = [
             "bin/stillpoint",
             "include/stillpoint.h",
+            "lib/libstillpoint.a",
             "lib/libstillpoint.so",
             "lib/libstillpoint.so.0",
             &format!("lib/libstillpoint.so.{version}"),
@@ -156,11 +157,22 @@ fn example() -> String {
 
 #[test]
 fn the_example_is_built_with_pkg_config_and_delivers() {
+    delivers(&[], &[]);
+}
+
+/// It loads nothing: the library, and all that the library needs, is in it.
+#[test]
+fn the_example_is_built_with_pkg_config_into_a_static_program() {
+    delivers(&["--static"], &["-static"]);
+}
+
+fn delivers(kind: &[&str], link: &[&str]) {
     let installed = Installed::new();
     let clean = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     fs::write(clean.path().join("deliver.c"), example()).unwrap();
     let mut compiler = Command::new("cc");
-    compiler.args(WARNINGS).args(["-o", "deliver", "deliver.c"]).args(installed.flags());
+    compiler.args(WARNINGS).args(["-o", "deliver", "deliver.c"]);
+    compiler.args(link).args(installed.flags(kind));
     succeeds(compiler.current_dir(clean.path()));
     let place = Place::new();
     let (barrier, mailbox) = (place.make_barrier(), place.path("mailbox"));

@@ -10,6 +10,7 @@ mod harness;
 #[allow(dead_code, reason = "other tests use more of it")]
 mod image;
 
+mod archive;
 mod assertions;
 mod calls;
 mod closed;
