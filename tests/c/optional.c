@@ -61,7 +61,7 @@ static void a_pause_of_nothing_is_no_pause(stillpoint *b)
     EXPECT(stillpoint_unlock_exclusive(none), -EPERM);
     stillpoint *real = made();
     EXPECT(stillpoint_check(none), 0);
-    EXPECT(stillpoint_lock_exclusive(none, 100, 100), 0);
+    EXPECT(stillpoint_lock_exclusive(none, 20000, 20000), 0);
     EXPECT(stillpoint_unlock_exclusive(none), 0);
     stillpoint_close(none);
     stillpoint_close(real);
@@ -193,7 +193,7 @@ static void threads_that_find_it_at_once_find_the_same(stillpoint *b)
         pthread_barrier_wait(&start);
         for (int i = 0; i < THREADS; i++)
             EXPECT(pthread_join(threads[i], NULL), 0);
-        EXPECT(stillpoint_lock_exclusive(real, 1000, 1000), 0);
+        EXPECT(stillpoint_lock_exclusive(real, 20000, 20000), 0);
         EXPECT(stillpoint_trylock_shared(none), -EAGAIN);
         EXPECT(stillpoint_unlock_exclusive(real), 0);
         stillpoint_close(none);

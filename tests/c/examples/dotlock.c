@@ -22,7 +22,7 @@ static void nothing_is_held_while_somebody_else_has_it(stillpoint *b)
     EXPECT(stillpoint_depth(b), 0);
     hire(&other);
     tell(&other, lock_it, b);
-    EXPECT(stillpoint_lock_exclusive(b, 5000, 5000), 0);
+    EXPECT(stillpoint_lock_exclusive(b, 20000, 20000), 0);
     EXPECT(unlink(name), 0);
     nap(1500);
     HOLDS(access(name, F_OK) != 0);

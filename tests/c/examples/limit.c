@@ -23,7 +23,7 @@ static void it_ends_it_after_a_wait_at_the_gate(stillpoint *b)
     int other = file("mailbox"), word[2];
     fd = file("mailbox");
     EXPECT(flock(other, LOCK_EX), 0);
-    EXPECT(stillpoint_lock_exclusive(b, 5000, 30000), 0);
+    EXPECT(stillpoint_lock_exclusive(b, 20000, 30000), 0);
     HOLDS(pipe(word) == 0);
     pid_t child = fork();
     HOLDS(child >= 0);

@@ -28,7 +28,7 @@ static void it_is_inside_until_the_last_buffer_is_out(stillpoint *b)
     while (read(pipe, waste, sizeof waste) > 0)
         ;
     EXPECT(hear(&writer), 0);
-    EXPECT(stillpoint_lock_exclusive(b, 1000, 1000), 0);
+    EXPECT(stillpoint_lock_exclusive(b, 20000, 20000), 0);
     EXPECT(stillpoint_unlock_exclusive(b), 0);
     dismiss(&writer);
     EXPECT(close(pipe), 0);
