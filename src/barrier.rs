@@ -203,12 +203,22 @@ impl Barrier {
         stragglers::of_status(attachment.parts, &inner.place.path, inner.place.identity)
     }
 
-    /// Enters the shared side with a share that may move between threads.
+    /// Enters the shared side with a share that may move between threads. It keeps this thread waiting while
+    /// the gate is closed: a task waits by [`Barrier::shared_owned_async`], or the runtime stands still until
+    /// the pause ends, with the tasks whose shares the pause waits for.
     ///
     /// # Errors
     /// As [`Barrier::shared`].
     pub fn shared_owned(&self) -> Result<OwnedShared, Error> {
         OwnedShared::enter(self, Wait::Forever)
+    }
+
+    /// The same, without waiting.
+    ///
+    /// # Errors
+    /// As [`Barrier::try_shared`].
+    pub fn try_shared_owned(&self) -> Result<OwnedShared, Error> {
+        OwnedShared::enter(self, Wait::No)
     }
 
     /// The same, waiting at most `limit`.

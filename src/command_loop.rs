@@ -7,6 +7,7 @@
 use crate::barrier::{Barrier, Inner};
 use crate::process;
 use crate::seat::Seat;
+use crate::source_line::SourceLine;
 
 impl Barrier {
     /// Asserts that this thread holds no share.
@@ -57,16 +58,23 @@ impl Barrier {
     pub fn leaked_share_of_process(&self) -> Option<String> {
         let attachments = self.inner.succession().filter_map(Inner::attachment_of_this_process);
         let mut leaks = attachments.filter_map(|attachment| {
-            let inside = attachment.inside(&process::lock());
-            inside.map(|seat| self.leaked(seat))
+            // Nothing else happens under the lock.
+            let held = attachment.inside(&process::lock())?;
+            Some(match held {
+                Some(seat) => self.leaked(Some(seat)),
+                None => self.describe(1, attachment.cookies.place()),
+            })
         });
         leaks.next()
     }
 
     fn leaked(&self, seat: Option<&'static Seat>) -> String {
+        self.describe(seat.map_or(1, Seat::shares), seat.and_then(Seat::place))
+    }
+
+    fn describe(&self, depth: u32, place: Option<SourceLine>) -> String {
         let path = self.path().display();
-        let depth = seat.map_or(1, Seat::shares);
-        match seat.and_then(Seat::place) {
+        match place {
             Some(place) => {
                 format!("{path}: a share is held here (depth {depth}), taken at {place}")
             }

@@ -43,7 +43,8 @@ fn word(attachment: &Attachment) -> &AtomicU32 {
 /// A share that may move between threads.
 ///
 /// It stands in the process's counted slot and does not nest: taking a second one while the gate is
-/// closed waits, so a task that holds one must not take another. It leaves when dropped. In a forked
+/// closed waits, so a task that holds one must not take another. It may be held across an await, for as
+/// long as its set of writes takes. It leaves when dropped. In a forked
 /// child an inherited one is void.
 #[derive(Debug)]
 #[must_use = "the share ends when this is dropped"]

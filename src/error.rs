@@ -375,7 +375,7 @@ impl Display for Error {
             Error::NotHeld { path } => {
                 write!(
                     f,
-                    "{}: this thread does not hold it: give back where it was taken, in the same thread and process",
+                    "{}: not held here: give back what was taken once, in the same process, by the same thread or cookie",
                     path.display()
                 )
             }

@@ -10,6 +10,7 @@
 
 use crate::Error;
 use crate::barrier::Inner;
+use crate::cookie::Cookies;
 use crate::file::{self, HeaderCopy};
 use crate::gate::{Gate, is_closed, is_inside};
 use crate::layout::{
@@ -17,6 +18,7 @@ use crate::layout::{
 };
 use crate::lifeline::{Lifeline, Place};
 use crate::mapping::BarrierMap;
+use crate::opening::Listeners;
 use crate::process::{self, Locked};
 use crate::seat::{self, Seat};
 use crate::sync::{AtomicU32, Ordering, fence, step};
@@ -41,6 +43,10 @@ pub(crate) struct Attachment {
     pub(crate) met: Met,
     /// The thread that has the exclusive side, by its id; 0: none here.
     pub(crate) exclusive_thread: AtomicU32,
+    /// Who wants to hear that the gate has opened.
+    pub(crate) listeners: Listeners,
+    /// Counted shares that have a number.
+    pub(crate) cookies: Cookies,
     registrations: Mutex<Vec<Registration>>,
     /// Says where this process takes the file to be, as long as it may be inside.
     signature: Mutex<Option<Lifeline>>,
@@ -187,6 +193,8 @@ impl Attachment {
             counted,
             met: Met::default(),
             exclusive_thread: AtomicU32::new(0),
+            listeners: Listeners::default(),
+            cookies: Cookies::default(),
             registrations: Mutex::new(Vec::new()),
             signature: Mutex::new(signature.map(|(signature, ())| signature)),
             _counted_life: life,

@@ -32,6 +32,7 @@
 //! | `layout` | the bytes of the barrier file |
 //! | `gate` | how writers and the exclusive side exclude each other |
 //! | `seat`, `thread`, `current`, `shared`, `bare`, `counted`, `wait` | the shared side: the fast path, and everything else |
+//! | `entering`, `opening`, `cookie` | the shared side for tasks, event loops and other languages |
 //! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
 //! | `status`, `stats`, `report`, `foreign` | who is named, and what is counted |
 //! | `freeze` | a pause that one process keeps and another ends |
@@ -41,6 +42,13 @@
 //! | `cover`, `command_share` | commands that run under a share or a pause |
 //! | `wrapped`, `brought`, `file_lock`, `write_lock` | a share around every write lock of a program |
 //! | `command_loop`, `source_line` | shares that leak, and where they were taken |
+//!
+//! # Tasks of an async runtime
+//!
+//! [`Barrier::shared`] keeps its thread waiting at a closed gate, and with it every task that the thread runs;
+//! and shares of one thread nest, so overlapping tasks of one thread would never let a pause begin. Tasks
+//! await [`Barrier::shared_owned_async`], on any runtime, and may hold what it gives across an await. A task
+//! that holds one must not wait for another.
 //!
 //! # What it does not do
 //!
@@ -57,10 +65,12 @@ mod boot;
 mod brought;
 mod command_loop;
 mod command_share;
+mod cookie;
 mod counted;
 mod cover;
 mod current;
 mod drain;
+mod entering;
 mod environment;
 mod error;
 mod exclusive;
@@ -77,6 +87,7 @@ mod join;
 mod layout;
 mod lifeline;
 mod mapping;
+mod opening;
 mod options;
 mod pacing;
 mod process;
@@ -106,6 +117,7 @@ pub use {
     command_share::{CommandShare, CommandShareOptions},
     counted::OwnedShared,
     cover::{Cover, HELD},
+    entering::EnteringShared,
     environment::{is_untrusted, variable},
     error::{Error, ErrorKind},
     exclusive::{

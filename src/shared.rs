@@ -12,7 +12,7 @@
 
 use crate::Error;
 use crate::barrier::{Barrier, Inner};
-use crate::gate::is_superseded;
+use crate::gate::{Gate, is_superseded};
 use crate::join::{self, Attachment};
 use crate::layout::LockByte;
 use crate::seat::{COUNTED, Seat, TAG, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING, TAG_OWN, VOID};
@@ -43,6 +43,10 @@ pub struct SharedGuard<'b> {
 
 impl Barrier {
     /// Enters the shared side; waits at a closed gate as long as the pause lasts.
+    ///
+    /// A thread that holds a share does not wait for its next one. Where one thread runs many tasks, their
+    /// overlapping shares are one long share, and no pause ever begins; and a task that waits here keeps all
+    /// tasks of its thread waiting. Tasks use [`Barrier::shared_owned_async`].
     ///
     /// # Errors
     /// [`Error::Unreachable`] in a forked child that cannot reach the barrier any more;
@@ -201,7 +205,15 @@ impl Barrier {
     /// One load, so it may stand in an inner loop.
     #[inline]
     pub fn should_yield(&self) -> bool {
-        self.seat().is_some_and(|seat| seat.gate().wanted.load(Ordering::Relaxed) != 0)
+        let wanted = |gate: &Gate| gate.wanted.load(Ordering::Relaxed) != 0;
+        match self.seat() {
+            Some(seat) => wanted(seat.gate()),
+            // A thread without shares of its own may run tasks that have some.
+            None => {
+                let attachment = self.latest().attachment_of_this_process();
+                attachment.is_some_and(|attachment| wanted(attachment.gate()))
+            }
+        }
     }
 }
 

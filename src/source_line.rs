@@ -16,6 +16,9 @@ pub(crate) struct SourceLine {
     line: u32,
 }
 
+// SAFETY: what is never freed nor changed can be read by any thread.
+unsafe impl Send for SourceLine {}
+
 impl SourceLine {
     /// A line of a C program.
     ///
@@ -23,6 +26,11 @@ impl SourceLine {
     /// `file` is null or leads to a string that ends with a zero byte and is never freed.
     pub(crate) unsafe fn new(file: *const c_char, line: u32) -> SourceLine {
         SourceLine { file, line }
+    }
+
+    /// Whether it is one.
+    pub(crate) fn is_known(self) -> bool {
+        !self.file.is_null()
     }
 
     /// What `new` makes one of.

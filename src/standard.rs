@@ -121,10 +121,10 @@ fn stand_in(number: usize) -> bool {
 }
 
 /// No signal is handled for as long as this lives.
-struct AllBlocked(SigSet);
+pub(crate) struct AllBlocked(SigSet);
 
 impl AllBlocked {
-    fn new() -> AllBlocked {
+    pub(crate) fn new() -> AllBlocked {
         let mut before = SigSet::empty();
         let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before));
         AllBlocked(before)

@@ -15,16 +15,16 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// `futex(FUTEX_WAIT)`: sleeps while `word` is `expected`, at most `limit`. Wakes early on signals,
-/// and for no reason: callers look again. See futex(2).
-pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, limit: Option<Duration>) {
+/// and for no reason: callers look again. At once if there is no word any more. See futex(2).
+pub(crate) fn futex_wait(word: *const AtomicU32, expected: u32, limit: Option<Duration>) {
     let limit = limit.map(|limit| libc::timespec {
         // Its width differs between platforms; nobody waits longer than 68 years.
         tv_sec: i32::try_from(limit.as_secs()).unwrap_or(i32::MAX).into(),
         tv_nsec: limit.subsec_nanos().into(),
     });
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: the word and the time-out are live for the whole call; the kernel only reads them.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, limit) };
+    // SAFETY: the time-out is live for the whole call; the kernel reads both, and checks the address.
+    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, expected, limit) };
 }
 
 /// `futex(FUTEX_WAKE)`: wakes at most `count` waiters, the longest waiting first. See futex(2).

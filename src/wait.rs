@@ -16,7 +16,7 @@ use crate::Error;
 use crate::barrier::Inner;
 use crate::drain::Watch;
 use crate::exclusive::Phase;
-use crate::gate::{Gate, is_superseded};
+use crate::gate::{Gate, is_closed, is_superseded};
 use crate::join::{self, Attachment};
 use crate::layout::{LockByte, Slot};
 use crate::sync::{AtomicU64, Ordering, step};
@@ -25,6 +25,9 @@ use std::time::{Duration, Instant};
 
 /// How long a waiter sleeps before it looks after itself.
 const TICK: Duration = Duration::from_millis(100);
+
+/// What the clock of `Met` leaves out.
+const ROUNDING: Duration = Duration::from_millis(1);
 
 /// How long the caller is willing to wait.
 #[derive(Clone, Copy, Debug)]
@@ -110,16 +113,12 @@ fn wait_here(
     let gate = attachment.gate();
     let mut looked = Instant::now();
     loop {
-        let mut sleep = TICK;
-        if let Some(limit) = limit(gate) {
-            sleep = sleep.min(limit.saturating_sub(attachment.met.standing(generation)));
-        }
+        let mut sleep = until_due(attachment, generation);
         if let Wait::AtMost(since, patience) = wait {
-            sleep = sleep.min(patience.saturating_sub(since.elapsed()));
+            sleep = sleep.min(patience.saturating_sub(since.elapsed()) + ROUNDING);
         }
-        // Rounded up by what the clock of `Met` leaves out.
         step("wait: about to sleep");
-        gate.generation.wait(generation, Some(sleep + Duration::from_millis(1)));
+        gate.generation.wait(generation, Some(sleep));
         step("wait: awake");
         if gate.now() != generation {
             return Ok(());
@@ -141,6 +140,23 @@ fn wait_here(
             return Err(Error::TimedOut { path, waited: since.elapsed() });
         }
     }
+}
+
+/// For who waits for others (see `opening`): how long to sleep at most before the next look at a gate of
+/// this generation. `None`: it is open, or has been since, or never will be.
+pub(crate) fn nap(inner: &Inner, attachment: &Attachment, generation: u32) -> Option<Duration> {
+    let stands = is_closed(generation)
+        && !is_superseded(generation)
+        && attachment.gate().now() == generation
+        && !look_after(inner, attachment, generation);
+    stands.then(|| until_due(attachment, generation))
+}
+
+/// How long a waiter sleeps at most before it looks after itself.
+fn until_due(attachment: &Attachment, generation: u32) -> Duration {
+    let standing = attachment.met.standing(generation);
+    let due = limit(attachment.gate()).map(|limit| limit.saturating_sub(standing));
+    due.map_or(TICK, |due| due.min(TICK)) + ROUNDING
 }
 
 /// How long a pause may last before a waiter ends it.

@@ -100,7 +100,7 @@ pub extern "C-unwind" fn stillpoint_strerror(negative_errno: c_int) -> *const c_
         Errno::EAGAIN => c"the gate is closed, or somebody else holds the lock",
         Errno::ETIMEDOUT => c"not within the limit",
         Errno::EDEADLK => c"this thread would wait for itself",
-        Errno::EPERM => c"not held by this thread",
+        Errno::EPERM => c"not held: not by this thread, or not by this cookie",
         Errno::ECANCELED => c"the pause did not last: throw away what was made in it",
         Errno::ENOTCONN => c"this process has changed its root or user and cannot reach the barrier: call stillpoint_join before",
         Errno::EBADF => c"not an open handle, or not an open descriptor",

@@ -12,6 +12,7 @@
 
 mod assertions;
 mod cancel;
+mod counted;
 mod exclusive;
 mod failure;
 mod handle;

@@ -2,7 +2,7 @@
  * stillpoint: a consistency barrier. See libstillpoint(3).
  *
  * Every function that returns an int returns 0 or more on success and a negative errno on failure.
- * All are thread-safe; shares belong to the calling thread.
+ * All are thread-safe; shares belong to the calling thread, counted ones to their cookie.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -44,6 +44,13 @@ int stillpoint_unlock_shared(stillpoint *b);
 int stillpoint_depth(stillpoint *b);
 int stillpoint_should_yield(stillpoint *b);
 
+/* Counted shares, for event loops: begun on one thread, ended on any, by the cookie. */
+int stillpoint_begin(stillpoint *b, uint64_t *cookie);
+int stillpoint_try_begin(stillpoint *b, uint64_t *cookie);
+int stillpoint_timed_begin(stillpoint *b, int timeout_ms, uint64_t *cookie);
+int stillpoint_end(stillpoint *b, uint64_t cookie);
+int stillpoint_gate_fd(stillpoint *b);
+
 /* The exclusive side. */
 int stillpoint_lock_exclusive(stillpoint *b, int drain_ms, int hold_ms);
 int stillpoint_unlock_exclusive(stillpoint *b);
@@ -61,6 +68,10 @@ const char *stillpoint_strerror(int negative_errno);
 int stillpoint_lock_shared_at(stillpoint *b, const char *file, unsigned line);
 int stillpoint_trylock_shared_at(stillpoint *b, const char *file, unsigned line);
 int stillpoint_timedlock_shared_at(stillpoint *b, int timeout_ms, const char *file, unsigned line);
+int stillpoint_begin_at(stillpoint *b, uint64_t *cookie, const char *file, unsigned line);
+int stillpoint_try_begin_at(stillpoint *b, uint64_t *cookie, const char *file, unsigned line);
+int stillpoint_timed_begin_at(stillpoint *b, int timeout_ms, uint64_t *cookie, const char *file,
+                              unsigned line);
 int stillpoint_lock_exclusive_at(stillpoint *b, int drain_ms, int hold_ms, const char *file,
                                  unsigned line);
 int stillpoint_flock_at(stillpoint *b, int fd, int operation, const char *file, unsigned line);
@@ -76,6 +87,10 @@ void stillpoint_assert_idle_at(stillpoint *b, const char *file, unsigned line);
 #define stillpoint_trylock_shared(b) stillpoint_trylock_shared_at((b), __FILE__, __LINE__)
 #define stillpoint_timedlock_shared(b, timeout_ms) \
     stillpoint_timedlock_shared_at((b), (timeout_ms), __FILE__, __LINE__)
+#define stillpoint_begin(b, cookie) stillpoint_begin_at((b), (cookie), __FILE__, __LINE__)
+#define stillpoint_try_begin(b, cookie) stillpoint_try_begin_at((b), (cookie), __FILE__, __LINE__)
+#define stillpoint_timed_begin(b, timeout_ms, cookie) \
+    stillpoint_timed_begin_at((b), (timeout_ms), (cookie), __FILE__, __LINE__)
 #define stillpoint_lock_exclusive(b, drain_ms, hold_ms) \
     stillpoint_lock_exclusive_at((b), (drain_ms), (hold_ms), __FILE__, __LINE__)
 #define stillpoint_flock(b, fd, operation) \

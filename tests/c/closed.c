@@ -88,6 +88,9 @@ static void every_call(const char *place, const char *mailbox)
     MUST(close(other_file), 0);
     MUST(stillpoint_lock_exclusive(barrier, 1000, -1), 0);
     thread(wait_at_the_gate);
+    int gate = stillpoint_gate_fd(barrier);
+    MUST(gate > 2, 1);
+    MUST(close(gate), 0);
     child(refused_in_a_child);
     MUST(stillpoint_unlock_exclusive(barrier), 0);
     stillpoint *missing;

@@ -13,6 +13,12 @@ fn runs(name: &str) {
     let workshop = Workshop::new();
     let (stem, language) = name.split_once('.').unwrap();
     fs::write(workshop.place.path(&format!("{stem}.example")), text).unwrap();
+    let source = root().join("tests/c/examples").join(name);
+    if language == "py" {
+        let mut python = workshop.command(Path::new("python3"));
+        succeeds(python.arg(source).arg(workshop.place.folder()));
+        return;
+    }
     let program = workshop.place.path(stem);
     let (compiler, standard) = if language == "c" { ("gcc", "c11") } else { ("g++", "c++17") };
     let mut compile = Command::new(compiler);
@@ -22,7 +28,7 @@ fn runs(name: &str) {
         compile.arg("-D_GNU_SOURCE");
     }
     compile.arg("-I").arg(include()).arg("-I").arg(workshop.place.folder());
-    compile.arg(root().join("tests/c/examples").join(name)).arg("-o").arg(&program);
+    compile.arg(source).arg("-o").arg(&program);
     succeeds(compile.args(workshop.linking()));
     succeeds(workshop.command(&program).arg(workshop.place.folder()));
 }
@@ -40,6 +46,17 @@ fn locks_that_others_keep() {
 #[test]
 fn waits_that_alarm_limits() {
     runs("limit.c");
+}
+
+#[test]
+fn an_event_loop() {
+    runs("loop.c");
+}
+
+/// Shares of the thread, whose tasks overlap, keep the exclusive side out; counted ones do not.
+#[test]
+fn asyncio_tasks() {
+    runs("share.py");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 static void refused(stillpoint *wrong, int error)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    uint64_t cookie;
     int fd = file("refused");
     EXPECT(stillpoint_join(wrong), error);
     EXPECT(stillpoint_check(wrong), error);
@@ -15,6 +16,11 @@ static void refused(stillpoint *wrong, int error)
     EXPECT(stillpoint_trylock_shared(wrong), error);
     EXPECT(stillpoint_timedlock_shared(wrong, 10), error);
     EXPECT(stillpoint_unlock_shared(wrong), error);
+    EXPECT(stillpoint_begin(wrong, &cookie), error);
+    EXPECT(stillpoint_try_begin(wrong, &cookie), error);
+    EXPECT(stillpoint_timed_begin(wrong, 10, &cookie), error);
+    EXPECT(stillpoint_end(wrong, cookie), error);
+    EXPECT(stillpoint_gate_fd(wrong), error);
     EXPECT(stillpoint_depth(wrong), error);
     EXPECT(stillpoint_should_yield(wrong), error);
     EXPECT(stillpoint_lock_exclusive(wrong, 10, 10), error);

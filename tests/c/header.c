@@ -20,6 +20,12 @@ int use_everything(const char *name, int fd)
     sum += stillpoint_trylock_shared(b);
     sum += stillpoint_timedlock_shared(b, 100);
     sum += stillpoint_unlock_shared(b);
+    uint64_t cookie;
+    sum += stillpoint_begin(b, &cookie);
+    sum += stillpoint_try_begin(b, &cookie);
+    sum += stillpoint_timed_begin(b, 100, &cookie);
+    sum += stillpoint_end(b, cookie);
+    sum += stillpoint_gate_fd(b);
     sum += stillpoint_depth(b);
     sum += stillpoint_should_yield(b);
     sum += stillpoint_lock_exclusive(b, 100, -1);

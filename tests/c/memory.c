@@ -48,6 +48,15 @@ static void the_calls(stillpoint *b)
     ALLOWED(result);
     if (result == 0)
         EXPECT(stillpoint_unlock_shared(b), 0);
+    uint64_t cookie;
+    result = stillpoint_begin(b, &cookie);
+    ALLOWED(result);
+    if (result == 0)
+        EXPECT(stillpoint_end(b, cookie), 0);
+    result = stillpoint_gate_fd(b);
+    ALLOWED(result);
+    if (result >= 0)
+        close(result);
     stillpoint_assert_not_held(b);
     stillpoint_assert_idle(b);
     ALLOWED(stillpoint_flock(b, mailbox, LOCK_EX));

@@ -34,6 +34,12 @@ static void the_functions_succeed_and_do_nothing(stillpoint *b)
     EXPECT(stillpoint_timedlock_shared(none, 10), 0);
     EXPECT(stillpoint_timedlock_shared(none, -1), -EINVAL);
     EXPECT((stillpoint_lock_shared)(none), 0);
+    uint64_t cookie = 1;
+    EXPECT(stillpoint_try_begin(none, &cookie), 0);
+    EXPECT(cookie, 0);
+    EXPECT(stillpoint_end(none, cookie), 0);
+    EXPECT(stillpoint_end(none, 1), -EPERM);
+    EXPECT(stillpoint_gate_fd(none), -ENOENT);
     EXPECT(stillpoint_depth(none), 0);
     for (int i = 0; i < 5; i++)
         EXPECT(stillpoint_unlock_shared(none), 0);

@@ -35,6 +35,7 @@ macro_rules! suites {
 
 suites!(
     cancellation,
+    cookies,
     forks,
     handles,
     locks,

@@ -8,6 +8,7 @@ mod bare;
 mod counted;
 mod courtesy;
 mod cover;
+mod entering;
 mod exclusion;
 mod foreign;
 mod freeze;

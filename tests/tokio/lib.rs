@@ -1,0 +1,1 @@
+//! Nothing: only the test in this folder needs a runtime.
