@@ -175,11 +175,7 @@ fn by_shell(command: &Command) -> Command {
 
 fn cannot_run(command: &Command, error: &io::Error) -> Failure {
     let program = command.get_program().display();
-    let errno = error.raw_os_error().map(Errno::from_raw);
-    // What is lacking is lacking here, whatever is run.
-    let is_lacking = matches!(errno, Some(Errno::EMFILE | Errno::ENFILE));
     let exit = match error.kind() {
-        _ if is_lacking => Exit::SYSTEM,
         io::ErrorKind::NotFound => Exit::NOT_FOUND,
         _ if is_shortage(error) => Exit::SYSTEM,
         _ => Exit::CANNOT_EXECUTE,

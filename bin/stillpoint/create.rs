@@ -57,6 +57,7 @@ impl Arguments {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let state = state::path(&arguments.barrier, arguments.user, arguments.state.as_deref())?;
+    let _planning = state.as_deref().and_then(State::plan);
     let known = match &state {
         Some(path) => State::load(path)?,
         None => None,

@@ -26,7 +26,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use stillpoint::{Barrier, Dirty, Lost, Status};
@@ -40,6 +40,8 @@ const FOLDER: &str = "/var/lib/stillpoint";
 const SCHEMA: u32 = 1;
 /// How often to look again. Whoever still finds something new after that leaves it to the next tool.
 const TRIES: u32 = 8;
+/// How long who makes a barrier waits for others who do.
+const PLANNING: Duration = Duration::from_secs(5);
 /// No state is anywhere near as long.
 const LONGEST: u64 = 1 << 16;
 /// Who was lost when the barrier is not the one that the state knows.
@@ -305,11 +307,24 @@ impl State {
         })
     }
 
+    /// Keeps others from planning a state beside this one, as long as what is returned is kept: two that make
+    /// one barrier would each find what the other has planned, and take it for a crash. Who may not lock the
+    /// folder, or waits for long, goes on: the barrier starts dirty at worst.
+    pub fn plan(path: &Path) -> Option<File> {
+        let folder = folder_of(path);
+        if folder == Path::new(FOLDER) {
+            folder::make(folder).ok()?;
+        }
+        let folder = File::open(folder).ok()?;
+        let started = Instant::now();
+        while fs2::FileExt::try_lock_exclusive(&folder).is_err() && started.elapsed() < PLANNING {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Some(folder)
+    }
+
     fn write(&self, path: &Path) -> io::Result<()> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(path);
         if folder == Path::new(FOLDER) {
             folder::make(folder)?;
         }
@@ -329,10 +344,14 @@ impl State {
     /// Removes the state, durably.
     pub fn remove(path: &Path) -> io::Result<()> {
         fs::remove_file(path)?;
-        match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-            _ => File::open(".")?.sync_all(),
-        }
+        File::open(folder_of(path))?.sync_all()
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 

@@ -110,6 +110,7 @@ fn several_at_once_make_one() {
         let status = place.status();
         assert_eq!(state(&place)["uuid"], status["uuid"]);
         assert_eq!(state(&place)["epoch"], status["dirty"]["epoch"]);
+        assert_eq!(status["dirty"]["epoch"], 0, "the others are not taken for a crash");
     }
 }
 
