@@ -64,7 +64,8 @@ pub(crate) fn acquire(
         take_flock(held, wait, watch)?;
         step("exclusive: flock taken");
     }
-    for held in held.iter().filter(|held| !held.is_covered()) {
+    for held in held.iter_mut().filter(|held| !held.is_covered()) {
+        held.note_place();
         gather(held, wait, watch)?;
         step("exclusive: no stragglers");
     }

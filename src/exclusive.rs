@@ -414,7 +414,8 @@ impl ExclusiveGuard {
                 verdict = revoked(index, "somebody opened the gate before its time".into());
             }
             if !in_place[index] {
-                verdict = revoked(index, "its file was removed or replaced meanwhile".into());
+                verdict =
+                    revoked(index, "its file was moved, removed or replaced meanwhile".into());
             }
         }
         for held in self.held.drain(..).rev() {

@@ -13,6 +13,7 @@ use crate::layout::{FLAG_MAY_BE_COVERED, LockByte, Slot};
 use crate::lifeline::Lifeline;
 use crate::reclaim::reclaim;
 use crate::report::Writer;
+use crate::stragglers::Stamp;
 use crate::sync::{Ordering, step};
 use crate::{Dirty, Error, heirs, pacing, process, sys, wait};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -35,6 +36,8 @@ pub(crate) struct Held {
     /// X, then flock(2) unless that stands on X's own descriptor; nothing if an ancestor has them.
     locks: Vec<Lifeline>,
     covered: bool,
+    /// Where it was found to be in its place.
+    stamp: Option<Stamp>,
 }
 
 impl Held {
@@ -45,7 +48,7 @@ impl Held {
 
     fn new(barrier: &Barrier, position: usize, generation: u32, locks: Vec<Lifeline>) -> Held {
         let (barrier, covered) = (barrier.clone(), locks.is_empty());
-        Held { barrier, position, generation, closed: Instant::now(), locks, covered }
+        Held { barrier, position, generation, closed: Instant::now(), locks, covered, stamp: None }
     }
 
     /// Tries to take X.
@@ -89,10 +92,20 @@ impl Held {
         dirty.unwrap_or_default()
     }
 
-    /// Whether the file is where writers look for it; else they are let in by another one, or may have
-    /// been. Under an ancestor's pause that is the ancestor's question.
+    /// Whoever used another file in this one's place has come over.
+    pub(crate) fn note_place(&mut self) {
+        self.stamp = Some(Stamp::of(self.barrier.path()));
+    }
+
+    /// Whether the file is where writers look for it, and was all the time; else they are let in by another
+    /// one, or may have been. Under an ancestor's pause that is the ancestor's question.
     pub(crate) fn is_in_place(&self) -> bool {
-        self.covered || self.barrier.inner.place.is_in_place()
+        let place = &self.barrier.inner.place;
+        let stayed = |stamp: Stamp| {
+            let attachment = self.attachment();
+            attachment.is_ok_and(|here| stamp.holds(here.parts, &place.path, place.identity))
+        };
+        self.covered || place.is_in_place() && self.stamp.is_none_or(stayed)
     }
 
     /// Opens a gate that a dead holder left closed.

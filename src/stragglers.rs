@@ -65,6 +65,10 @@ impl Display for Straggler {
     }
 }
 
+/// How often who makes a barrier looks for those who hinder that.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
 /// What tells a place from others: by its folder and name, and by its path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys([u32; 2]);
@@ -314,21 +318,38 @@ pub(crate) fn of_status(parts: Parts, path: &Path, own: Identity) -> Option<Vec<
     if alone { Some(Vec::new()) } else { look(parts, path, own) }
 }
 
-/// Refuses to make a barrier where users of a removed one could not be brought over.
+/// Refuses to make a barrier where users of a removed one could not be brought over, or one of them has the
+/// exclusive side: whoever came by the new file would write in that pause, and it might yet end with a
+/// certificate, if the old file is put back.
 pub(crate) fn can_be_brought_over(path: &Path) -> Result<(), Error> {
+    // Who is found may have ended before he is reached.
+    for _ in 1..LOOKS {
+        if hindered(path)?.is_none() {
+            return Ok(());
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    match hindered(path)? {
+        None => Ok(()),
+        Some(users) => Err(Error::Stragglers { path: path.into(), users: named(&users) }),
+    }
+}
+
+fn hindered(path: &Path) -> Result<Option<Vec<User>>, Error> {
     let mut files = elsewhere(path, None).unwrap_or_default();
     // Somebody may have made one meanwhile.
     if let Some(own) = file::identity_at(path)? {
         files.retain(|file, _| !is_this(path, own, *file));
     }
-    for (file, users) in users(&files) {
-        if let Known::Stragglers(users) = known(path, file, files[&file], users)
-            && Removed::reach(path, &users).is_none()
-        {
-            return Err(Error::Stragglers { path: path.into(), users: named(&users) });
+    let stragglers = users(&files).into_iter().filter_map(|(file, users)| {
+        match known(path, file, files[&file], users) {
+            Known::Stragglers(users) => Some(users),
+            _ => None,
         }
-    }
-    Ok(())
+    });
+    let mut hindering = stragglers
+        .filter(|users| Removed::reach(path, users).is_none_or(|removed| removed.is_held()));
+    Ok(hindering.next())
 }
 
 /// A file that has lost its place, reached by one of its users.
@@ -356,10 +377,15 @@ impl Removed {
         })
     }
 
+    /// Whether somebody has the exclusive side there.
+    fn is_held(&self) -> bool {
+        !sys::is_byte_free(&self.file, LockByte::Exclusive)
+    }
+
     /// Closes the gate for good, unless somebody has the exclusive side there, a command perhaps, which shall
     /// have it to its end; whether nobody is left then.
     fn is_left(&self) -> bool {
-        if !sys::is_byte_free(&self.file, LockByte::Exclusive) {
+        if self.is_held() {
             return false;
         }
         self.map.parts().gate().supersede();
@@ -500,6 +526,37 @@ impl Since {
             (age > Since::APART).then_some([changed.as_secs(), u64::from(changed.subsec_nanos())])
         });
         Since(since)
+    }
+}
+
+/// When a file was last changed, and last written to, and when its folder was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    changed: Option<(i64, i64)>,
+    written: Option<(i64, i64)>,
+    folder: Option<(i64, i64)>,
+}
+
+impl Stamp {
+    pub(crate) fn of(path: &Path) -> Stamp {
+        let change = |meta: &fs::Metadata| (meta.ctime(), meta.ctime_nsec());
+        let file = fs::symlink_metadata(path).ok();
+        let folder = fs::metadata(path.parent().unwrap_or(Path::new("/"))).ok();
+        Stamp {
+            changed: file.as_ref().map(change),
+            written: file.map(|meta| (meta.mtime(), meta.mtime_nsec())),
+            folder: folder.as_ref().map(change),
+        }
+    }
+
+    /// Whether the file has been where it is ever since, as far as that can be told: moved away and put back,
+    /// it was changed without having been written to, unless that has happened later; and whoever was
+    /// let in by another one meanwhile may still use that.
+    pub(crate) fn holds(&self, parts: Parts, path: &Path, own: Identity) -> bool {
+        let now = Stamp::of(path);
+        let was_moved = now.changed != self.changed && now.changed != now.written;
+        let nobody = || look(parts, path, own).is_none_or(|found| found.is_empty());
+        !was_moved && (self.folder == now.folder || nobody())
     }
 }
 

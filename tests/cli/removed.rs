@@ -71,8 +71,16 @@ fn a_command_that_took_its_wrappers_place_is_one_of_them() {
     for side in ["-s", "-x"] {
         let place = Place::with_barrier();
         let mut command = place.hold(&[side, "-F"]);
-        fs::remove_file(place.barrier()).unwrap();
-        place.run(["create", "mail"]).assert_complaint(0, &["not retired"]);
+        fs::rename(place.barrier(), place.path("aside")).unwrap();
+        match side {
+            "-s" => place.run(["create", "mail"]).assert_complaint(0, &["not retired"]),
+            // None is made beside a pause.
+            _ => {
+                let pid = format!("[{}]", command.pid);
+                place.run(["create", "mail"]).assert_complaint(75, &["stood here before", &pid]);
+                fs::copy(place.path("aside"), place.barrier()).unwrap();
+            }
+        }
         let refused = place.run(["run", "-x", "-w", "0.3", "mail", "true"]);
         let pid = format!("[{}]", command.pid);
         refused.assert_complaint(75, &["stood here before", &pid]);
@@ -120,8 +128,10 @@ fn a_pause_whose_file_was_removed_is_not_thawed_here() {
     let place = Place::with_barrier();
     let frozen = place.run(["freeze", "mail", "--timeout", "20"]);
     assert_eq!(frozen.code(), 0, "{frozen:?}");
-    fs::remove_file(place.barrier()).unwrap();
-    place.run(["create", "mail"]).assert_complaint(0, &["not retired"]);
+    fs::rename(place.barrier(), place.path("aside")).unwrap();
+    place.run(["create", "mail"]).assert_complaint(75, &["stood here before", "stillpoint["]);
+    assert_eq!(place.run(["create", "other", "--state", "none"]).code(), 0);
+    fs::rename(place.barrier().with_file_name("other.barrier"), place.barrier()).unwrap();
     place.run(["thaw", "mail"]).assert_complaint(75, &["stood here before", "stillpoint["]);
     let token = frozen.stdout.trim();
     let thawed = place.run(["thaw", "mail", "--token", token]);

@@ -30,13 +30,36 @@ fn a_waiter_revokes_a_pause_at_its_limit() {
 /// Writers look for it by its path, and are let in by what they find there.
 #[test]
 fn a_pause_of_a_file_that_was_removed_or_replaced_has_no_certificate() {
-    let replace: [fn(&std::path::Path); 3] = [
+    let replace: [fn(&std::path::Path); 6] = [
         |path| std::fs::remove_file(path).unwrap(),
         |path| {
             std::fs::remove_file(path).unwrap();
-            // Only root may make one while that pause stands in the other.
-            let made = stillpoint::Barrier::create(path);
-            assert!(made.is_ok() || !nix::unistd::geteuid().is_root(), "{made:?}");
+            // None is made beside that pause.
+            let error = stillpoint::Barrier::create(path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Stragglers, "{error}");
+        },
+        |path| {
+            std::fs::rename(path, path.with_extension("aside")).unwrap();
+            std::fs::rename(path.with_extension("aside"), path).unwrap();
+        },
+        |path| {
+            std::fs::hard_link(path, path.with_extension("link")).unwrap();
+            std::fs::remove_file(path).unwrap();
+            std::fs::rename(path.with_extension("link"), path).unwrap();
+        },
+        |path| {
+            let folder = path.parent().unwrap();
+            let aside = folder.with_extension("aside");
+            std::fs::rename(folder, &aside).unwrap();
+            std::fs::create_dir(folder).unwrap();
+            std::fs::copy(aside.join(path.file_name().unwrap()), path).unwrap();
+            let mut writer = crate::common::Participant::at(path);
+            writer.expect("shared", "inside 1");
+            writer.expect("leave", "depth 0");
+            std::fs::remove_dir_all(folder).unwrap();
+            std::fs::rename(&aside, folder).unwrap();
+            // Whoever has it open still may go on writing.
+            std::mem::forget(writer);
         },
         |path| {
             let copy = path.with_extension("copy");
@@ -51,7 +74,7 @@ fn a_pause_of_a_file_that_was_removed_or_replaced_has_no_certificate() {
         replace(barrier.path());
         let error = pause.release().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Revoked, "{error}");
-        assert!(error.to_string().contains("removed or replaced"), "{error}");
+        assert!(error.to_string().contains("moved, removed or replaced"), "{error}");
     }
 }
 

@@ -137,7 +137,7 @@ fn a_pause_whose_file_goes_has_no_certificate() {
             fs::write(place.barrier_path(), again).unwrap();
         }
         let answer = tool.expect_like("release", "error Revoked");
-        assert!(answer.contains("removed or replaced"), "{answer}");
+        assert!(answer.contains("moved, removed or replaced"), "{answer}");
         drop(barrier);
     }
 }
