@@ -105,14 +105,15 @@ pub(crate) fn named(path: &Path) -> String {
     named.unwrap_or_else(|| path.display().to_string())
 }
 
-/// The same path without dependence on the working directory.
+/// The same path without dependence on the working directory. Symbolic links in it stay: who changes where one
+/// leads puts another file in the barrier's place.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
     let name = path.file_name().ok_or_else(|| Error::not_a_barrier(path, IS_FOLDER))?;
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    match folder.canonicalize() {
+    match folder.canonicalize().and_then(|_| std::path::absolute(folder)) {
         Ok(folder) => Ok(folder.join(name)),
         Err(source) => Err(match source.raw_os_error() {
             Some(libc::ENOENT | libc::ENOTDIR) => Error::Missing {

@@ -119,6 +119,35 @@ impl Unprivileged<'_> {
     }
 }
 
+/// A symbolic link in the path is part of the place.
+#[test]
+fn where_a_link_leads_elsewhere_the_file_is_another() {
+    if !is_root("where_a_link_leads_elsewhere_the_file_is_another") {
+        return;
+    }
+    let place = Place::new();
+    let (link, barrier) = (place.path("link"), place.path("link/mail.barrier"));
+    let barrier = barrier.to_str().unwrap();
+    let lead_to = |folder: &str| {
+        fs::create_dir(place.path(folder)).unwrap();
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(folder, &link).unwrap();
+        assert_eq!(place.run(["create", barrier]).code(), 0);
+    };
+    lead_to("first");
+    let mut writer = place.program(STILLPOINT);
+    writer.args(["run", "-s", barrier, "sh", "-c", "echo in; exec sleep 60"]);
+    let mut writer = crate::harness::Running::start(writer);
+    assert_eq!(writer.line(), "in");
+    lead_to("second");
+    let pid = format!("stillpoint[{}]", writer.pid);
+    let tool = ["run", "-x", "-w", "0.3", barrier, "true"];
+    place.run(tool).assert_complaint(75, &["stood here before", &pid]);
+    writer.signal(Signal::SIGTERM);
+    writer.end();
+    eventually("nobody is left", || place.run(tool).code() == 0);
+}
+
 /// A pause in the old file is no pause here, and what ends it is not a success.
 #[test]
 fn a_pause_whose_file_was_removed_is_not_thawed_here() {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use stillpoint::{EnteringShared, ErrorKind, OwnedShared};
+use stillpoint::{Barrier, EnteringShared, ErrorKind, OwnedShared};
 
 #[derive(Default)]
 struct Woken(AtomicU32);
@@ -139,8 +139,10 @@ fn a_task_comes_over() {
     assert!(poll(&mut future, &woken).is_none());
     let descriptor = barrier.gate_descriptor().unwrap();
     assert!(!is_readable(&descriptor));
-    std::fs::remove_file(place.barrier_path()).unwrap();
-    let _new = place.barrier();
+    // None is made beside a pause; it is moved there.
+    let new = Barrier::create(place.path("new.barrier")).unwrap();
+    std::fs::rename(new.path(), place.barrier_path()).unwrap();
+    drop(new);
     barrier.check().unwrap();
     until("it is woken", || woken.count() == 1);
     until("so is who has the descriptor", || is_readable(&descriptor));
