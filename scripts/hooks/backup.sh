@@ -50,6 +50,7 @@ end_pins() {
     found=1
     set +f
     for note in "$notes/.$hook".*.pin; do
+        [ -f "$note" ] || continue
         IFS=' ' read -r keeper caller members <"$note" || continue
         if lives "$keeper"; then
             # A pattern.
@@ -91,7 +92,34 @@ group() {
     printf '%s' "${stat##*) }" | cut -d ' ' -f 3
 }
 
-# Lets a link of a fixed name lead to a snapshot, at one moment: link_to PATH LINK
+# Sets `link` to the link that shall lead to the snapshot, before one is taken: name_link LINK
+name_link() {
+    # With a slash behind it, it would be what it leads to.
+    link=$1
+    while [ "${link%/}" != "$link" ]; do link=${link%/}; done
+    # No option of any program.
+    case $link in /*) ;; *) link=./$link ;; esac
+    folder=${link%/*}/
+    if [ ! -d "$folder" ] || [ ! -w "$folder" ]; then
+        fail 73 "$1: cannot be made; name a link in a folder that can be written"
+    fi
+    may_be_replaced
+}
+
+# What is no symbolic link is somebody's, under both names that a link has.
+may_be_replaced() {
+    for there in "$link" "$link.new"; do
+        if [ -e "$there" ] && [ ! -L "$there" ]; then
+            fail 73 "$there: is there and no symbolic link, so it stays; name a link of another name"
+        fi
+    done
+}
+
+# Lets the link lead to a snapshot, at one moment: link_to PATH
 link_to() {
-    ln -sfn "$1" "$2.new" && mv -fT "$2.new" "$2"
+    # A snapshot takes a while.
+    may_be_replaced
+    if ! ln -sfn "$1" "$link.new" || ! mv -fT "$link.new" "$link"; then
+        fail 73 "$link: cannot be made, so the snapshot $1 is not used"
+    fi
 }

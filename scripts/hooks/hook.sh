@@ -41,6 +41,11 @@ settle() {
     file=${STILLPOINT_HOOKS_CONF:-/etc/stillpoint/hooks.conf}
     settings="BARRIERS HOLD WAIT DRAIN TAKE KEEP ON_CONFLICT HOOK_D RECORD"
     for name in $settings; do unset "$name"; done
+    # A pipe would never end.
+    case $file in
+    /dev/null) ;;
+    *) if [ -e "$file" ] && [ ! -f "$file" ]; then fail 65 "$file: is no regular file"; fi ;;
+    esac
     if [ -e "$file" ]; then read_settings || fail 65 "$file: cannot be read as shell assignments"; fi
     for name in $settings; do eval "$name=\${STILLPOINT_$name:-\${$name-}}"; done
     HOLD=${HOLD:-60}
@@ -118,7 +123,9 @@ freeze() {
         file=$(token_of "$barrier" "${1-}")
         left=$(left "$since")
         if token=$(stillpoint freeze --hold "$HOLD" --drain "$DRAIN" -w "$left" --label "$hook" -- "$barrier"); then
-            (umask 077 && printf '%s %s\n' "$token" "$(uptime)" >"$file") && continue
+            if [ ! -e "$file" ] || [ -f "$file" ]; then
+                (umask 077 && printf '%s %s\n' "$token" "$(uptime)" >"$file") && continue
+            fi
             # Nobody could end this pause, so it would stay to its limit.
             stillpoint thaw --token "$token" -- "$barrier"
             rm -f "$file"
@@ -136,6 +143,7 @@ freeze() {
 forget_tokens() {
     set +f
     for file in "$notes/.$hook".*.token; do
+        [ -f "$file" ] || continue
         IFS=' ' read -r _ made <"$file" || continue
         if [ $((${since%%.*} - ${made%%.*})) -gt 86400 ]; then rm -f "$file"; fi
     done 2>/dev/null
@@ -148,7 +156,7 @@ thaw() {
     verdict=3
     for barrier in $BARRIERS; do
         file=$(token_of "$barrier" "${1-}")
-        [ -e "$file" ] || continue
+        [ -f "$file" ] || continue
         IFS=' ' read -r token _ <"$file"
         rm -f "$file"
         if stillpoint thaw --token "$token" -- "$barrier"; then

@@ -285,3 +285,51 @@ fn without_a_way_to_take_a_snapshot_they_say_so() {
         assert!(refused.stderr.contains("no TAKE"), "{refused:?}");
     }
 }
+
+/// What is no symbolic link is somebody's, also under the name that the link has before it is renamed.
+#[test]
+fn a_hook_replaces_nothing_but_a_link() {
+    for (hook, word) in [("rsnapshot", "pre"), ("borgmatic", "before")] {
+        let backup = Backup::new(hook);
+        let link = backup.path("current");
+        let call = |link: &str| {
+            let mut command = backup.command(Call::with_arguments(&[]));
+            command.args([word, link]);
+            finish(command)
+        };
+        let refused = |link: &Path, named: &Path| {
+            let done = call(link.to_str().unwrap());
+            assert_eq!(done.code(), 73, "{hook}: {done:?}");
+            assert!(done.stderr.contains(named.to_str().unwrap()), "{done:?}");
+            assert_eq!((done.stderr.lines().count(), backup.snapshots()), (1, 0), "{done:?}");
+        };
+        let folder = backup.path("folder");
+        let nowhere = backup.path("nowhere");
+        refused(&nowhere.join("current"), &nowhere);
+        for name in ["current", "current.new"] {
+            let there = backup.path(name);
+            fs::write(&there, "precious\n").unwrap();
+            refused(&link, &there);
+            assert_eq!(fs::read_to_string(&there).unwrap(), "precious\n");
+            fs::remove_file(&there).unwrap();
+            fs::create_dir(&there).unwrap();
+            fs::write(there.join("letter"), "precious\n").unwrap();
+            refused(&link, &there);
+            assert_eq!(fs::read_dir(&there).unwrap().count(), 1, "{hook}: nothing came in");
+            fs::rename(&there, &folder).unwrap();
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        // Left behind, leading nowhere, or to a folder, into which nothing must come.
+        fs::create_dir(&folder).unwrap();
+        for (name, to) in [("current", &nowhere), ("current.new", &folder)] {
+            std::os::unix::fs::symlink(to, backup.path(name)).unwrap();
+        }
+        for slashes in ["", "//"] {
+            let done = call(&format!("{}{slashes}", link.display()));
+            assert_eq!((done.code(), done.stderr.as_str()), (0, ""), "{hook}: {done:?}");
+            assert_eq!(fs::read_to_string(link.join("letter")).unwrap(), "one\n");
+            assert!(!backup.path("current.new").is_symlink());
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    }
+}

@@ -263,3 +263,19 @@ fn a_copy_for_root_alone_works() {
         assert_eq!(host.is_closed(), closed);
     }
 }
+
+/// Nobody may write at the other end of it, and the host waits.
+#[test]
+fn settings_in_a_pipe_are_refused() {
+    each(|host, pre, post| {
+        let settings = host.place.path("hooks.conf");
+        nix::unistd::mkfifo(&settings, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let refused = host.call(pre);
+        assert_eq!(refused.code(), 65, "{}: {refused:?}", host.hook);
+        assert!(refused.stderr.contains("hooks.conf: is no regular file"), "{refused:?}");
+        for call in [pre, post] {
+            let none = host.call_with(call, "STILLPOINT_HOOKS_CONF", "/dev/null");
+            assert_eq!(none.code(), 0, "{}: {none:?}", host.hook);
+        }
+    });
+}
