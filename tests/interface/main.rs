@@ -86,3 +86,17 @@ fn the_interface_names_no_type_of_another_crate_and_can_grow() {
     assert_eq!(foreign, BTreeSet::new());
     assert_eq!(closed, COMPLETE.map(str::to_string).into());
 }
+
+/// Cargo unpacks what would be published, and builds it.
+#[test]
+fn what_is_published_builds_by_itself() {
+    let mut package = cargo();
+    package.args(["package", "--package", "stillpoint", "--locked", "--offline", "--allow-dirty"]);
+    package.arg("--target-dir").arg(scratch().join("published"));
+    package.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    let said = String::from_utf8(succeeds(&mut package).stderr).unwrap();
+    assert!(said.contains("Verifying stillpoint"), "{said}");
+    let told = said.replace("manifest has no documentation, homepage or repository", "");
+    let told = told.lines().filter(|line| line.starts_with("warning: ")).collect::<Vec<_>>();
+    assert!(told.iter().all(|line| line.trim() == "warning:"), "{told:?}");
+}
