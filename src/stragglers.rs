@@ -49,6 +49,7 @@ use std::time::{Duration, SystemTime};
 
 /// A process that uses a file which stood where the barrier is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Straggler {
     /// Its process id; 0: there is one that cannot be seen from here.
     pub pid: u32,
