@@ -173,10 +173,10 @@ impl Barrier {
         match file::identity_at(&inner.place.path) {
             _ if is_superseded(attachment.gate().now()) => {}
             Ok(Some(found)) if found == inner.place.identity => return Ok((inner, attachment)),
-            Ok(_) if !inner.place.vantage.sees_the_same() => {
+            Ok(Some(_)) => {}
+            Ok(None) if !inner.place.vantage.sees_the_same() => {
                 return Err(inner.unreachable(missing()));
             }
-            Ok(Some(_)) => {}
             Ok(None) => return Err(missing()),
             // What cannot be seen fails where it is opened, and is said there.
             _ => return Ok((inner, attachment)),

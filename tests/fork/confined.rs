@@ -114,6 +114,12 @@ fn a_confined_process_does_not_follow_its_path() {
     for ask in ["check", "exclusive", ">late shared", ">late join", ">late check"] {
         writer.expect_like(ask, "error Unreachable");
     }
+    // Nor that it finds nothing there.
+    let mut nowhere = Participant::at(&path);
+    nowhere.expect(&chroot_to(&place, "empty"), "confined");
+    for ask in ["check", "exclusive"] {
+        nowhere.expect_like(ask, "error Unreachable");
+    }
     tool.expect_like("exclusive", "granted");
     writer.expect_like("timed-shared 50", "error TimedOut");
     tool.expect("release", "released grown=0");
