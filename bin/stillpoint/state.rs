@@ -28,6 +28,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::libc;
 use serde::{Deserialize, Serialize};
 use stillpoint::{Barrier, Dirty, Lost, Status};
 
@@ -194,9 +195,22 @@ impl State {
     pub fn load(path: &Path) -> Result<Option<State>, Failure> {
         let shown = path.display();
         let mut text = String::new();
-        let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
+        // To open a device may do something, and a pipe would be waited for.
+        let is_file = fs::metadata(path).map(|meta| meta.is_file());
+        let read = is_file.and_then(|is_file| {
+            if !is_file {
+                return Ok(None);
+            }
+            let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+            file.take(LONGEST).read_to_string(&mut text).map(Some)
+        });
         match read {
-            Ok(_) => {}
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let what =
+                    format!("the state {shown} is no regular file: give another with --state");
+                return Err(Failure::new(Exit::DATA, what));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged(path)),
             Err(error) => {
@@ -297,6 +311,9 @@ impl State {
                 io::ErrorKind::NotFound => {
                     (Exit::CANNOT_CREATE, "make its folder, or keep it elsewhere with --state")
                 }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    (Exit::CANNOT_CREATE, "free space there, or keep it elsewhere with --state")
+                }
                 _ => (
                     Exit::CANNOT_CREATE,
                     "keep it elsewhere with --state, or nowhere: --state none",
@@ -385,7 +402,7 @@ fn damaged(path: &Path) -> Failure {
     Failure::new(
         Exit::DATA,
         format!(
-            "the state {} is damaged: check the store, then remove the file and create again",
+            "the state {} is damaged, or is none: give the right --state, or check the store, then remove the file and create again",
             path.display()
         ),
     )

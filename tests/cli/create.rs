@@ -259,7 +259,7 @@ fn a_damaged_state_is_not_overwritten() {
     place.run(["create", "mail"]).assert_complaint(65, &["mail.state"]);
     std::fs::remove_file(place.state()).unwrap();
     std::fs::create_dir(place.state()).unwrap();
-    place.run(["create", "mail"]).assert_complaint(71, &["mail.state"]);
+    place.run(["create", "mail"]).assert_complaint(65, &["mail.state"]);
 }
 
 #[test]

@@ -251,3 +251,30 @@ fn two_barriers_with_one_state() {
         assert_eq!(made.code(), 65, "{name} {made:?}");
     }
 }
+
+/// A state is a regular file; whatever else is there is neither waited for nor advised to be removed.
+#[test]
+fn what_is_no_regular_file_is_no_state() {
+    let place = Place::with_barrier();
+    let pipe = place.path("pipe.state");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for state in [pipe.to_str().unwrap(), "/dev/null", place.path("").to_str().unwrap()] {
+        for verb in [
+            vec!["snapshot", "mail", "--state", state, "--", "true"],
+            vec!["recover", "mail", "--state", state, "--acknowledge"],
+            vec!["create", "other", "--state", state],
+            vec!["retire", "mail", "--state", state],
+        ] {
+            let refused = place.run(&verb);
+            assert_eq!(refused.code(), 65, "{verb:?} {refused:?}");
+            assert!(refused.stderr.contains("no regular file"), "{verb:?} {refused:?}");
+            assert!(!refused.stderr.contains("remove"), "{verb:?} {refused:?}");
+        }
+    }
+    std::fs::remove_file(place.state()).unwrap();
+    nix::unistd::mkfifo(&place.state(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for verb in [&["status", "mail"][..], &["run", "-x", "mail", "true"], &["status"]] {
+        let done = place.run(verb);
+        assert!([0, 65].contains(&done.code()), "{verb:?} {done:?}");
+    }
+}

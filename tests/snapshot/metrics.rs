@@ -143,6 +143,41 @@ fn a_dry_run_writes_none() {
     assert!(!file.exists());
 }
 
+/// Whatever else has the name stays what it is: a device, a pipe, a link, somebody's file, the barrier.
+#[test]
+fn nothing_but_metrics_is_replaced() {
+    let scene = Scene::new();
+    let pipe = scene.path("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let (link, precious) = (scene.path("link"), scene.path("precious"));
+    fs::write(&precious, "precious\n").unwrap();
+    std::os::unix::fs::symlink("precious", &link).unwrap();
+    let device = scene.path("device");
+    let null = nix::sys::stat::makedev(1, 3);
+    let kind = nix::sys::stat::SFlag::S_IFCHR;
+    nix::sys::stat::mknod(&device, kind, nix::sys::stat::Mode::S_IRWXU, null).unwrap();
+    for file in [&pipe, &link, &precious, &scene.barrier_file("mail"), &device] {
+        let before = fs::symlink_metadata(file).unwrap();
+        for command in ["true", "false"] {
+            let mut snapshot = scene.stillpoint();
+            snapshot.args(["snapshot", "mail", "--metrics-textfile"]).arg(file);
+            let refused = run(snapshot.args(["--", command]));
+            refused.assert_code(73);
+            assert!(refused.stderr.contains("stays"), "{}", refused.stderr);
+        }
+        let after = fs::symlink_metadata(file).unwrap();
+        assert_eq!((before.ino(), before.mode()), (after.ino(), after.mode()), "{file:?}");
+    }
+    let empty = scene.path("empty.prom");
+    fs::write(&empty, "").unwrap();
+    for _ in 0..2 {
+        let mut snapshot = scene.stillpoint();
+        snapshot.args(["snapshot", "mail", "--min-open", "0", "--metrics-textfile"]).arg(&empty);
+        run(snapshot.args(["--", "true"])).assert_code(0);
+        assert!(fs::read_to_string(&empty).unwrap().starts_with("# HELP stillpoint_"));
+    }
+}
+
 /// Levels of syslog(3) in front of each line, and one line on each snapshot.
 #[test]
 fn the_journal_gets_levels_and_a_summary() {

@@ -6,8 +6,8 @@
 //! an alert needs of runs before, the time of the newest clean snapshot of this series, comes from the
 //! catalogue.
 
-use std::fs::Permissions;
-use std::io::{self, Write};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -22,6 +22,9 @@ use crate::exposition::Exposition;
 use crate::filter::without_links;
 use crate::status::prometheus::{Series, add_newest_clean, labels, series_of};
 
+/// How what is written here begins.
+const OURS: &[u8] = b"# HELP stillpoint_";
+
 /// Can the file be written? Asked before anything is done.
 pub fn check(file: &Path) -> Result<(), Failure> {
     let cannot = |why: &str| {
@@ -34,8 +37,25 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     if file.file_name().is_none() || file.is_dir() {
         return Err(cannot("is no file"));
     }
+    if !is_ours(file).map_err(|error| cannot(&reason(&error)))? {
+        return Err(cannot("is something else than metrics of this kind, and stays"));
+    }
     access(folder(file), AccessFlags::W_OK | AccessFlags::X_OK)
         .map_err(|error| cannot(error.desc()))
+}
+
+/// Whether it may be replaced: a file of metrics that we have written, an empty one, or nothing. Neither a device
+/// nor a link, nor whatever else somebody keeps.
+fn is_ours(file: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+        Ok(meta) if !meta.is_file() => return Ok(false),
+        Ok(_) => {}
+    }
+    let mut beginning = Vec::new();
+    File::open(file)?.take(OURS.len() as u64).read_to_end(&mut beginning)?;
+    Ok(beginning.is_empty() || beginning == OURS)
 }
 
 /// Writes the file; a failure is no failure of the snapshot.
