@@ -29,12 +29,13 @@ const AT_TIMES: [&str; 17] = [
     "write",
 ];
 
-/// The name of the call that a line of strace begins with, and in which thread; its first argument.
+/// The name of the call that a line of strace begins with, and in which thread; its first argument. A line may
+/// break off behind that, where another thread was on.
 fn call(line: &str) -> Option<(&str, &str, &str)> {
     let (thread, rest) = line.split_once(' ')?;
     let (name, arguments) = rest.trim_start().split_once('(')?;
     let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    is_name.then(|| (thread, name, arguments.split([',', ')']).next().unwrap()))
+    is_name.then(|| (thread, name, arguments.split([',', ')', ' ']).next().unwrap()))
 }
 
 /// What was called between the marks that `calls.c` makes.
