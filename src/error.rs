@@ -319,11 +319,16 @@ impl Display for Error {
                 write!(f, "{path} was replaced while it was in use: start again what uses it")
             }
             Error::Stragglers { path, users } => {
-                let path = path.display();
+                let (path, names) = (path.display(), names(users));
+                let advice = match nix::unistd::geteuid().is_root() {
+                    true => "wait until they have ended, or start them again",
+                    false => {
+                        "start them again, or let root run `stillpoint create`, which brings them over"
+                    }
+                };
                 write!(
                     f,
-                    "{path}: the file that stood here before is still in use by {}: start them again, or let root run `stillpoint create`, which brings them over",
-                    names(users)
+                    "{path}: the file that stood here before is still in use by {names}: {advice}"
                 )
             }
             Error::Full { path } => {

@@ -411,7 +411,7 @@ impl ExclusiveGuard {
                 verdict = revoked(index, format!("{writer} is inside"));
             }
             if !opened[index] {
-                verdict = revoked(index, "somebody opened the gate before its time".into());
+                verdict = revoked(index, "somebody else opened the gate".into());
             }
             if !in_place[index] {
                 verdict =

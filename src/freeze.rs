@@ -162,7 +162,7 @@ impl Keeper {
                 return Ok(());
             }
             if self.guard.is_revoked() {
-                return Err(self.revoked("somebody opened the gate before its time"));
+                return Err(self.revoked("somebody else opened the gate"));
             }
             if cancel.load(Ordering::Relaxed) {
                 return Err(Error::Cancelled);

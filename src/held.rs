@@ -12,7 +12,7 @@ use crate::join::{self, Attachment};
 use crate::layout::{FLAG_MAY_BE_COVERED, LockByte, Slot};
 use crate::lifeline::Lifeline;
 use crate::reclaim::reclaim;
-use crate::report::Writer;
+use crate::report::{Writer, is_stopped};
 use crate::stragglers::Stamp;
 use crate::sync::{Ordering, step};
 use crate::{Dirty, Error, heirs, pacing, process, sys, wait};
@@ -22,6 +22,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long a writer that was covered and ran into the closed gate may take until its word is even
 /// again.
 const KNOCKING: Duration = Duration::from_millis(50);
+
+/// What is said of a holder that gives nothing back.
+const STOPPED: &str = ", which is stopped until somebody continues or ends it";
 
 /// The exclusive side of one barrier, or an ancestor's that covers.
 #[derive(Debug)]
@@ -283,7 +286,8 @@ impl Held {
                 if let Some(heir) = heirs::of(pid, identity, LockByte::Exclusive) {
                     (pid, comm) = (heir.pid, heir.comm);
                 }
-                format!("{comm}[{pid}] ({label}){}", held.unwrap_or_default())
+                let stopped = if is_stopped(pid) { STOPPED } else { "" };
+                format!("{comm}[{pid}] ({label}){}{stopped}", held.unwrap_or_default())
             }
         }
     }

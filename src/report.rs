@@ -9,6 +9,13 @@ use crate::sync::Ordering;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
+/// Whether a process is stopped, by SIGSTOP say; see proc_pid_stat(5).
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    let _standard = standard::keep();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
+}
+
 /// A writer that somebody waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -11,7 +11,7 @@ use crate::layout::{
 };
 use crate::mapping::BarrierMap;
 use crate::reclaim::Loss;
-use crate::report::Writer;
+use crate::report::{Writer, is_stopped};
 use crate::stats::Stats;
 use crate::stragglers::{self, Straggler};
 use crate::sync::Ordering;
@@ -81,6 +81,8 @@ pub struct Holder {
     pub limit: Option<Duration>,
     /// A number that tells pauses apart.
     pub token: u64,
+    /// Whether it is stopped, by SIGSTOP say: until somebody continues or ends it, it gives nothing back.
+    pub stopped: bool,
 }
 
 /// The owner of a slot.
@@ -215,6 +217,7 @@ fn holder(
         since: record.since.wall_clock(),
         limit: (limit != 0).then(|| Duration::from_millis(limit.into())),
         token: record.token.get(),
+        stopped: is_stopped(pid),
     })
 }
 

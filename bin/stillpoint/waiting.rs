@@ -66,7 +66,12 @@ impl Progress {
 /// Who says of himself that he closed the gate.
 pub fn closer(barrier: &Path) -> Option<String> {
     let holder = Status::read(barrier).ok()?.holder?;
-    Some(who(holder.pid, &holder.comm, &holder.label))
+    let who = who(holder.pid, &holder.comm, &holder.label);
+    Some(if holder.stopped {
+        format!("{who}, which is stopped until somebody continues or ends it")
+    } else {
+        who
+    })
 }
 
 /// What is said where it cannot be told whether there are stragglers.

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use stillpoint::{Barrier, ExclusiveOptions};
 
@@ -143,4 +144,22 @@ fn users_of_flock_are_shown() {
     let pause = barrier.exclusive(&mut ExclusiveOptions::default()).unwrap();
     assert_eq!(place.status()["flock"], json!([]));
     pause.release().unwrap();
+}
+
+/// What a stopped process has, nobody gets by waiting.
+#[test]
+fn a_holder_that_is_stopped_is_said_to_be() {
+    let place = Place::with_barrier();
+    let mut holder = place.hold(&["-x"]);
+    let held = place.run(["run", "-x", "-n", "mail", "true"]);
+    holder.signal(Signal::SIGSTOP);
+    let stopped = place.run(["run", "-x", "-n", "mail", "true"]);
+    let waited = place.run(["run", "-x", "-w", "0.1", "mail", "true"]);
+    holder.signal(Signal::SIGCONT);
+    holder.signal(Signal::SIGTERM);
+    holder.end();
+    held.assert_complaint(75, &["try again later"]);
+    for stopped in [stopped, waited] {
+        stopped.assert_complaint(75, &["is stopped until somebody continues or ends it"]);
+    }
 }
