@@ -162,10 +162,13 @@ impl State {
     }
 
     /// Whether it knows more than a barrier with its uuid. One that is dirty anyhow may be another file:
-    /// who acknowledges that writes down which.
+    /// who acknowledges that writes down which. A question that cannot be asked says nothing.
     fn is_beyond(&self, barrier: &Path, dirty: Dirty) -> bool {
         let is_ahead = self.epoch.wrapping_sub(dirty.epoch).cast_signed() > 0;
-        let is_other = || self.inode.is_some() && self.inode != inode(barrier);
+        let is_other = || match (self.inode, inode(barrier)) {
+            (Some(known), Some(now)) => known != now,
+            _ => false,
+        };
         is_ahead || (!dirty.is_dirty() && is_other())
     }
 

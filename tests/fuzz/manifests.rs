@@ -41,7 +41,7 @@ use serde_json::Value;
 use state::State;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use stillpoint::{Dirty, PauseReport, Writer};
 
 #[derive(Arbitrary, Debug)]
