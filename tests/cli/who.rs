@@ -153,6 +153,9 @@ fn a_holder_that_is_stopped_is_said_to_be() {
     let mut holder = place.hold(&["-x"]);
     let held = place.run(["run", "-x", "-n", "mail", "true"]);
     holder.signal(Signal::SIGSTOP);
+    let stat = format!("/proc/{}/stat", holder.pid);
+    let is_stopped = || std::fs::read_to_string(&stat).unwrap().contains(") T ");
+    eventually("it is stopped", is_stopped);
     let stopped = place.run(["run", "-x", "-n", "mail", "true"]);
     let waited = place.run(["run", "-x", "-w", "0.1", "mail", "true"]);
     holder.signal(Signal::SIGCONT);
