@@ -19,12 +19,12 @@ use crate::drain::{Insider, Watch, drain, still_inside};
 use crate::exclusive::{
     ExclusiveGuard, ExclusiveOptions, GateChange, Limits, PauseReport, Phase, in_callers_order,
 };
+use crate::gathering::{Gathered, Gathering};
 use crate::held::Held;
 use crate::layout::{KIND_FREE, Slot};
 use crate::pacing::Pacing;
 use crate::reclaim::reclaim;
 use crate::report::Writer;
-use crate::stragglers::{Gathered, Gathering};
 use crate::sync::{Ordering, step};
 use crate::sys::Moment;
 use crate::{Cover, Error, foreign, join};

@@ -105,6 +105,11 @@ pub(crate) fn named(path: &Path) -> String {
     named.unwrap_or_else(|| path.display().to_string())
 }
 
+/// The folder of a barrier.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
 /// The same path without dependence on the working directory. Symbolic links in it stay: who changes where one
 /// leads puts another file in the barrier's place.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
@@ -197,7 +202,7 @@ pub(crate) fn not_made(error: Error) -> Error {
 
 /// What it takes to open a barrier, as far as this user lacks it.
 fn opening_needs(path: &Path, writable: bool) -> &'static str {
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = folder_of(path);
     let enters = nix::unistd::eaccess(folder, nix::unistd::AccessFlags::X_OK).is_ok();
     match (enters, writable) {
         (false, _) => ENTERING,
@@ -382,7 +387,7 @@ pub(crate) fn is_memory(found: &Statfs) -> bool {
 
 /// Refuses a folder in which anybody may replace the barrier.
 pub(crate) fn check_folder(path: &Path, owner: Option<u32>) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = folder_of(path);
     let meta = fs::metadata(folder).map_err(|source| opening_failed(path, source, ENTERING))?;
     if meta.mode() & 0o002 == 0 {
         return Ok(());

@@ -5,9 +5,8 @@
 //! and a script that dies leaves no mark. Tools that take part in another program's locking want to
 //! know whom they wait for.
 //!
-//! The kernel's list of locks, proc_locks(5), names the holder's process, but not for locks of an open
-//! file description, which may have several: those are looked for in the open files of all processes
-//! that may be seen, proc_pid_fdinfo(5).
+//! The kernel's list of locks names the holder's process, but not for locks of an open file description: see
+//! `lock_table`.
 //!
 //! The list names a file by the device of its file system, which for a file in a btrfs subvolume is not
 //! the one that stat(2) tells; the table of mounts has it. Subvolumes number their files each for itself,
@@ -15,9 +14,9 @@
 
 use crate::file::Identity;
 use crate::layout::LockByte;
+use crate::lock_table::{self, Lock};
 use crate::report::Writer;
 use crate::standard;
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -38,12 +37,12 @@ pub(crate) fn flock_users(file: Identity) -> Vec<FlockUser> {
 /// ends; the list goes on naming it, and those who have that descriptor are who holds the lock.
 fn flocks(file: Identity) -> Vec<(Writer, bool)> {
     let mut holders = Vec::new();
-    for Lock { pid, exclusive, .. } in listed(file).filter(|lock| lock.kind == "FLOCK") {
+    for Lock { pid, exclusive, .. } in listed(file).filter(Lock::is_flock) {
         let Some(pid) = pid else { continue };
         let lives = Path::new(&format!("/proc/{pid}")).exists() && may_have_open(pid, file);
         let mut found = match lives {
             true => Vec::new(),
-            false => with_description(file, |lock| lock.kind == "FLOCK" && lock.pid == Some(pid)),
+            false => with_description(file, |lock| lock.is_flock() && lock.pid == Some(pid)),
         };
         if found.is_empty() {
             found.push(Writer::of_process(pid));
@@ -86,8 +85,8 @@ pub fn lock_holders(file: &File) -> Vec<Writer> {
     let mut holders = Vec::new();
     let mut of_descriptions = false;
     for lock in listed(file) {
-        match lock.holder() {
-            Some(holder) => holders.push(holder),
+        match lock.pid {
+            Some(pid) => holders.push(Writer::of_process(pid)),
             None => of_descriptions = true,
         }
     }
@@ -105,7 +104,7 @@ pub fn lock_holders(file: &File) -> Vec<Writer> {
 /// The processes with a description that has this byte locked.
 pub(crate) fn holders_of(file: Identity, byte: LockByte) -> Vec<Writer> {
     let _standard = standard::keep();
-    with_description(file, |lock| lock.pid.is_none() && lock.start == byte.offset())
+    with_description(file, |lock| lock.pid.is_none() && lock.first == byte.offset())
 }
 
 /// The device of the file system that the file was opened on, proc_pid_mountinfo(5).
@@ -132,106 +131,24 @@ fn may_have_open(pid: u32, file: Identity) -> bool {
     opened.any(|found| found == file)
 }
 
-/// A file as the kernel's lists have it: `00:1b:59448`.
-pub(crate) fn identity(text: &str) -> Option<Identity> {
-    let mut fields = text.split(':');
-    let mut device = || u64::from_str_radix(fields.next()?, 16).ok();
-    let (major, minor) = (device()?, device()?);
-    let inode = fields.next()?.parse().ok()?;
-    let device = nix::sys::stat::makedev(major, minor);
-    #[allow(clippy::unnecessary_cast, reason = "its width differs between platforms")]
-    Some(Identity { device: device as u64, inode })
-}
-
-/// One lock of the kernel's list.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Lock {
-    kind: String,
-    exclusive: bool,
-    pid: Option<u32>,
-    /// The first byte that is locked.
-    start: i64,
-}
-
-impl Lock {
-    /// `FLOCK  ADVISORY  READ 1234 08:02:5678 0 EOF`; those of waiters begin with an arrow.
-    fn parse(line: &str, file: Identity) -> Option<Lock> {
-        let mut fields = line.split_whitespace();
-        let kind = fields.next()?;
-        let exclusive = fields.nth(1)? == "WRITE";
-        let pid = fields.next()?;
-        let same = identity(fields.next()?)? == file;
-        let start = fields.next()?.parse().ok()?;
-        (kind != "->" && same).then(|| Lock {
-            kind: kind.into(),
-            exclusive,
-            pid: pid.parse().ok(),
-            start,
-        })
-    }
-
-    fn holder(&self) -> Option<Writer> {
-        self.pid.map(Writer::of_process)
-    }
-}
-
-/// The kernel hands out its list piece by piece; a lock that is given back in between moves the others up,
-/// and one of them over the edge. So it is read more than once.
-pub(crate) const READINGS: usize = 3;
-
+/// The locks on this file.
 fn listed(file: Identity) -> impl Iterator<Item = Lock> {
-    let _standard = standard::keep();
-    let mut found = BTreeSet::new();
-    for _ in 0..READINGS {
-        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-        found.extend(numbered(locks.lines(), file));
-    }
-    found.into_iter()
-}
-
-/// The locks on this file, of lines that begin with a number.
-fn numbered<'a>(
-    lines: impl Iterator<Item = &'a str>,
-    file: Identity,
-) -> impl Iterator<Item = Lock> {
-    let lines = lines.filter_map(|line| line.split_once(": "));
-    lines.filter_map(move |(_, line)| Lock::parse(line, file))
+    let locks = lock_table::of_all().unwrap_or_default();
+    locks.into_iter().filter(move |lock| lock.file == file)
 }
 
 /// The processes with a description that has such a lock on the file.
 fn with_description(file: Identity, is_such: impl Fn(&Lock) -> bool) -> Vec<Writer> {
-    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let holds = |pid: &u32| {
-        let descriptors = fs::read_dir(format!("/proc/{pid}/fdinfo"));
-        descriptors.into_iter().flatten().flatten().any(|entry| {
-            let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            let locks = text.lines().filter(|line| line.starts_with("lock:"));
-            numbered(locks, file).any(|lock| is_such(&lock))
-        })
+        let mut locks = lock_table::of_descriptors(*pid).flat_map(|(_, locks)| locks);
+        locks.any(|lock| lock.file == file && is_such(&lock))
     };
-    pids.filter(holds).map(Writer::of_process).collect()
+    lock_table::processes().filter(holds).map(Writer::of_process).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_of_proc_locks() {
-        let device = nix::sys::stat::makedev(0xfe, 0x01);
-        let file = Identity { device, inode: 77 };
-        let parse =
-            |line| Lock::parse(line, file).map(|lock| (lock.kind, lock.exclusive, lock.pid));
-        let flock = |exclusive| Some(("FLOCK".to_string(), exclusive, Some(1234)));
-        assert_eq!(parse("FLOCK  ADVISORY  READ 1234 fe:01:77 0 EOF"), flock(false));
-        assert_eq!(parse("FLOCK  ADVISORY  WRITE 1234 fe:01:77 0 EOF"), flock(true));
-        assert_eq!(parse("FLOCK  ADVISORY  READ 1234 fe:01:78 0 EOF"), None);
-        let description = Some(("OFDLCK".to_string(), false, None));
-        assert_eq!(parse("OFDLCK ADVISORY  READ -1 fe:01:77 0 EOF"), description);
-        assert_eq!(parse("-> FLOCK  ADVISORY  WRITE 9 fe:01:77 0 EOF"), None);
-        assert_eq!(parse("garbage"), None);
-    }
 
     #[test]
     fn who_holds_the_lock_of_a_description_is_found() {

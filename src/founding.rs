@@ -48,7 +48,7 @@ pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
     check_folder(path, None)?;
     let _standard = standard::keep();
     let failed = |source| file::making_failed(path, source);
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = file::folder_of(path);
     check_file_system(&File::open(folder).map_err(failed)?, path)?;
     // Opened here, so that an error is that of the call and does not name the file.
     let open = |path: &Path| {

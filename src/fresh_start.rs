@@ -10,13 +10,13 @@ use crate::boot::{self, BootId};
 use crate::file::{self, HeaderCopy, Identity};
 use crate::founding::Birth;
 use crate::gate::is_inside;
+use crate::gathering::{Gathered, Gathering};
 use crate::layout::{
     FILE_SIZE, LockByte, MAGIC, MAJOR, MINOR, Parts, SLOT_SIZE, SLOTS, SLOTS_OFFSET,
 };
 use crate::mapping::BarrierMap;
 use crate::process::{self, Locked};
 use crate::reclaim::Loss;
-use crate::stragglers::{Gathered, Gathering};
 use crate::sync::{AtomicU32, Ordering, step};
 use crate::sys::{self, Mode};
 use crate::{Dirty, Error, Lost, Writer, foreign};

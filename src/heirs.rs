@@ -7,8 +7,7 @@
 use crate::file::Identity;
 use crate::foreign;
 use crate::layout::LockByte;
-use crate::report::Writer;
-use crate::standard;
+use crate::report::{Writer, state_of};
 
 /// Who holds this byte in the place of a process that has ended, as far as that may be seen.
 pub(crate) fn of(pid: u32, file: Identity, byte: LockByte) -> Option<Writer> {
@@ -16,14 +15,9 @@ pub(crate) fn of(pid: u32, file: Identity, byte: LockByte) -> Option<Writer> {
     if lives(pid) { None } else { heirs().into_iter().next() }
 }
 
-/// proc_pid_stat(5): what has ended and was not reaped yet holds nothing either.
+/// What has ended and was not reaped yet holds nothing either.
 fn lives(pid: u32) -> bool {
-    let _standard = standard::keep();
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let stat = String::from_utf8_lossy(&stat);
-    // Behind the name, which may hold anything.
-    let state = stat.rsplit(") ").next().and_then(|fields| fields.chars().next());
-    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+    state_of(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 impl Writer {

@@ -34,11 +34,11 @@
 //! | `seat`, `thread`, `current`, `shared`, `bare`, `counted`, `wait` | the shared side: the fast path, and everything else |
 //! | `entering`, `opening`, `cookie` | the shared side for tasks, event loops and other languages |
 //! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
-//! | `status`, `stats`, `report`, `foreign` | who is named, and what is counted |
+//! | `status`, `stats`, `report`, `foreign`, `heirs`, `lock_table` | who is named, and what is counted |
 //! | `freeze` | a pause that one process keeps and another ends |
 //! | `file`, `founding`, `standard`, `environment`, `options`, `barrier`, `boot`, `fresh_start`, `join`, `lifeline`, `vantage`, `process`, `mapping` | making, opening and joining; fork |
 //! | `reclaim` | writers that die |
-//! | `succession`, `stragglers` | files that are removed under their users, and made again |
+//! | `succession`, `stragglers`, `signature`, `users`, `gathering` | files that are removed under their users, and made again |
 //! | `cover`, `command_share` | commands that run under a share or a pause |
 //! | `wrapped`, `brought`, `file_lock`, `write_lock` | a share around every write lock of a program |
 //! | `command_loop`, `source_line` | shares that leak, and where they were taken |
@@ -81,11 +81,13 @@ mod founding;
 mod freeze;
 mod fresh_start;
 mod gate;
+mod gathering;
 mod heirs;
 mod held;
 mod join;
 mod layout;
 mod lifeline;
+mod lock_table;
 mod mapping;
 mod opening;
 mod options;
@@ -95,6 +97,7 @@ mod reclaim;
 mod report;
 mod seat;
 mod shared;
+mod signature;
 mod source_line;
 mod standard;
 mod stats;
@@ -106,6 +109,7 @@ mod succession;
 mod sync;
 mod sys;
 mod thread;
+mod users;
 mod vantage;
 mod wait;
 mod wrapped;
@@ -131,11 +135,10 @@ pub use {
     options::{Founding, Options},
     pacing::Pacing,
     process::prepare,
-    report::Writer,
+    report::{Straggler, Writer},
     shared::SharedGuard,
     stats::Stats,
     status::{Holder, Kind, Lost, Status, WriterStatus},
-    stragglers::Straggler,
     wrapped::LockRequest,
     write_lock::WriteLock,
 };

@@ -17,7 +17,7 @@ use crate::file::{self, Identity};
 use crate::layout::LockByte;
 use crate::mapping::Mapping;
 use crate::process::Locked;
-use crate::stragglers::Keys;
+use crate::signature::Keys;
 use crate::sync::{AtomicI32, Ordering, step};
 use crate::sys::{self, Mode};
 use crate::vantage::Vantage;

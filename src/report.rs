@@ -9,11 +9,18 @@ use crate::sync::Ordering;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-/// Whether a process is stopped, by SIGSTOP say; see proc_pid_stat(5).
-pub(crate) fn is_stopped(pid: u32) -> bool {
+/// The letter of what a process does, of proc_pid_stat(5); `None`: there is none that can be seen.
+pub(crate) fn state_of(pid: u32) -> Option<char> {
     let _standard = standard::keep();
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
+    // Behind the name, which may hold anything.
+    stat.rsplit(") ").next()?.chars().next()
+}
+
+/// Whether a process is stopped, by SIGSTOP say.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    state_of(pid).is_some_and(|state| matches!(state, 'T' | 't'))
 }
 
 /// A writer that somebody waits for.
@@ -92,6 +99,25 @@ impl Display for Writer {
         match &self.wait_channel {
             Some(channel) => write!(f, ", in {channel}"),
             None => Ok(()),
+        }
+    }
+}
+
+/// A process that uses a file which stood where the barrier is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Straggler {
+    /// Its process id; 0: there is one that cannot be seen from here.
+    pub pid: u32,
+    /// Its name.
+    pub comm: String,
+}
+
+impl Display for Straggler {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            0 => f.write_str("processes that cannot be seen from here"),
+            pid => write!(f, "{}[{pid}]", self.comm),
         }
     }
 }

@@ -11,9 +11,10 @@ use crate::layout::{
 };
 use crate::mapping::BarrierMap;
 use crate::reclaim::Loss;
+use crate::report::Straggler;
 use crate::report::{Writer, is_stopped};
 use crate::stats::Stats;
-use crate::stragglers::{self, Straggler};
+use crate::stragglers;
 use crate::sync::Ordering;
 use crate::{Error, heirs, join, process, sys};
 use std::ffi::OsStr;

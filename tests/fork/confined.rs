@@ -1,6 +1,7 @@
 //! Processes that open a barrier and then give up their way to it. Needs root.
 
 use crate::common::{Participant, Place, skip};
+use std::path::{Path, PathBuf};
 
 const NOBODY: &str = "setuid 65534";
 const ONCE: &str = "exclusive patience=0 drain=30";
@@ -17,6 +18,15 @@ fn chroot_to(place: &Place, name: &str) -> String {
     let folder = place.path(name);
     std::fs::create_dir_all(&folder).unwrap();
     format!("chroot {}", folder.display())
+}
+
+/// A folder to be confined to, in which another barrier stands at the same path.
+fn jail(place: &Place, path: &Path) -> (String, PathBuf) {
+    let confine = chroot_to(place, "jail");
+    let inside = place.path("jail").join(path.strip_prefix("/").unwrap());
+    std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
+    drop(stillpoint::Barrier::create(&inside).unwrap());
+    (confine, inside)
 }
 
 #[test]
@@ -93,10 +103,7 @@ fn a_confined_process_does_not_follow_its_path() {
     }
     let place = Place::new();
     let path = place.make_barrier();
-    let confine = chroot_to(&place, "jail");
-    let inside = place.path("jail").join(path.strip_prefix("/").unwrap());
-    std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
-    drop(stillpoint::Barrier::create(&inside).unwrap());
+    let (confine, inside) = jail(&place, &path);
     let (mut writer, mut tool) = (Participant::at(&path), Participant::at(&path));
     writer.expect("check", "in place");
     writer.expect_like("fork early", "forked");
@@ -134,10 +141,7 @@ fn a_confined_process_whose_barrier_was_replaced_is_told() {
     }
     let place = Place::new();
     let path = place.make_barrier();
-    let confine = chroot_to(&place, "jail");
-    let inside = place.path("jail").join(path.strip_prefix("/").unwrap());
-    std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
-    drop(stillpoint::Barrier::create(&inside).unwrap());
+    let (confine, inside) = jail(&place, &path);
     let mut writer = Participant::at(&path);
     writer.expect("shared", "inside 1");
     writer.expect("leave", "depth 0");

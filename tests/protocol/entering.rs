@@ -40,6 +40,15 @@ fn helpers() -> usize {
     names.filter(|name| name == "stillpoint\n").count()
 }
 
+/// A barrier, and a tool that has its exclusive side.
+fn paused() -> (Place, Barrier, Participant) {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let mut tool = Participant::at(&place.barrier_path());
+    tool.expect_like("exclusive patience=0 drain=5000", "granted");
+    (place, barrier, tool)
+}
+
 #[test]
 fn it_is_ready_at_an_open_gate() {
     let place = Place::new();
@@ -91,10 +100,7 @@ fn it_is_woken_when_the_gate_opens() {
 /// Nothing is left of it: neither in the barrier nor of the task.
 #[test]
 fn dropping_it_gives_everything_up() {
-    let place = Place::new();
-    let barrier = place.barrier();
-    let mut tool = Participant::at(&place.barrier_path());
-    tool.expect_like("exclusive patience=0 drain=5000", "granted");
+    let (_place, barrier, mut tool) = paused();
     let (woken, other) = (Arc::default(), Arc::default());
     let mut future = barrier.shared_owned_async();
     let mut stays = barrier.shared_owned_async();
@@ -117,10 +123,7 @@ fn dropping_it_gives_everything_up() {
 /// The only one who waits is a task, and nobody else ends what a dead tool has left.
 #[test]
 fn a_dead_holder_keeps_no_task_out() {
-    let place = Place::new();
-    let barrier = place.barrier();
-    let mut tool = Participant::at(&place.barrier_path());
-    tool.expect_like("exclusive patience=0 drain=5000", "granted");
+    let (_place, barrier, tool) = paused();
     let (woken, mut future) = (Arc::default(), barrier.shared_owned_async());
     assert!(poll(&mut future, &woken).is_none());
     drop(tool);
@@ -131,10 +134,7 @@ fn a_dead_holder_keeps_no_task_out() {
 /// Whoever waits in a file that is replaced is woken, and gets in where the barrier is now.
 #[test]
 fn a_task_comes_over() {
-    let place = Place::new();
-    let barrier = place.barrier();
-    let mut tool = Participant::at(&place.barrier_path());
-    tool.expect_like("exclusive patience=0 drain=5000", "granted");
+    let (place, barrier, _tool) = paused();
     let (woken, mut future) = (Arc::default(), barrier.shared_owned_async());
     assert!(poll(&mut future, &woken).is_none());
     let descriptor = barrier.gate_descriptor().unwrap();

@@ -34,6 +34,13 @@ fn member(place: &Place) -> Participant {
     member
 }
 
+/// The tool has the exclusive side, of the barrier that the writer asks.
+fn excludes(tool: &mut Participant, writer: &mut Participant) {
+    tool.expect_like(ONCE, "granted");
+    writer.expect_like("try-shared", "error WouldBlock");
+    tool.expect("release", "released grown=0");
+}
+
 #[test]
 fn writers_of_every_kind_come_over() {
     if !is_root() {
@@ -90,9 +97,7 @@ fn whoever_is_inside_is_waited_for_and_nests_where_he_is() {
     // Nobody else is kept waiting for that.
     drop(barrier.try_shared().unwrap());
     ["depth 2", "depth 1", "depth 0"].iter().for_each(|depth| writer.expect("leave", depth));
-    tool.expect_like(ONCE, "granted");
-    writer.expect_like("try-shared", "error WouldBlock");
-    tool.expect("release", "released grown=0");
+    excludes(&mut tool, &mut writer);
     assert_eq!(place.status().stragglers, Some(Vec::new()));
 }
 
@@ -260,9 +265,7 @@ fn a_barrier_that_comes_back_knows_who_came_meanwhile() {
         let answer = tool.expect_like(ONCE, "error Stragglers");
         assert!(answer.contains(&format!("[{}]", writer.pid())), "{folder_too}: {answer}");
         writer.expect("leave", "depth 0");
-        tool.expect_like(ONCE, "granted");
-        writer.expect_like("try-shared", "error WouldBlock");
-        tool.expect("release", "released grown=0");
+        excludes(&mut tool, &mut writer);
     }
 }
 
@@ -514,9 +517,7 @@ fn who_cannot_reach_a_file_knows_that_it_was_left() {
     let mut tool = Participant::start();
     tool.expect("setuid 65533", "confined");
     tool.open(&place.barrier_path());
-    tool.expect_like(ONCE, "granted");
-    writer.expect_like("try-shared", "error WouldBlock");
-    tool.expect("release", "released grown=0");
+    excludes(&mut tool, &mut writer);
 }
 
 /// Where the folder is at another path for the writer.

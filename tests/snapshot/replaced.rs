@@ -64,18 +64,21 @@ fn a_copy_that_was_moved_away_is_not_what_has_its_place() {
     assert!(is_whole(&new));
 }
 
+/// A copy that is kept on another file system.
+fn take_on(scene: &Scene, image: &Image, name: &str) -> PathBuf {
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--hold", "10", "--min-open", "0", "--name", name]);
+    command.arg("--copy").arg(scene.path("store")).arg("--to").arg(image.path());
+    run(&mut command).assert_code(0);
+    image.path().join(name)
+}
+
 /// Where the new folder has the inode of the old one, and neither has a time of birth.
 #[test]
 fn a_copy_is_told_from_a_folder_with_its_inode() {
     let Some(image) = Image::ext4_without_births() else { return };
     let scene = Scene::new();
-    let take = |name: &str| {
-        let mut command = scene.stillpoint();
-        command.args(["snapshot", "mail", "--hold", "10", "--min-open", "0", "--name", name]);
-        command.arg("--copy").arg(scene.path("store")).arg("--to").arg(image.path());
-        run(&mut command).assert_code(0);
-        image.path().join(name)
-    };
+    let take = |name: &str| take_on(&scene, &image, name);
     take("old");
     let new = take("new");
     let inode = || fs::metadata(&new).unwrap().ino();
@@ -106,13 +109,7 @@ fn what_keeps_no_births_is_not_what_does() {
     drop(bound);
     assert_eq!(scene.latest(&[]).as_deref(), Some("new"));
 
-    let take = |name: &str| {
-        let mut command = scene.stillpoint();
-        command.args(["snapshot", "mail", "--hold", "10", "--min-open", "0", "--name", name]);
-        command.arg("--copy").arg(scene.path("store")).arg("--to").arg(image.path());
-        run(&mut command).assert_code(0);
-        image.path().join(name)
-    };
+    let take = |name: &str| take_on(&scene, &image, name);
     take("first");
     let second = take("second");
     fs::rename(&second, image.path().join("moved")).unwrap();
