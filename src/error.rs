@@ -1,5 +1,6 @@
 //! One error type, whose text says what is wrong with which barrier and what to do about it.
 
+use crate::report::is_stopped;
 use crate::{Straggler, Writer, file};
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -256,6 +257,15 @@ impl Error {
     }
 }
 
+/// Whoever uses a file, in whatever way.
+fn user(writer: &Writer) -> String {
+    let comm = if writer.comm.is_empty() { "?" } else { &writer.comm };
+    match writer.label.is_empty() || writer.label == writer.comm {
+        true => format!("{comm}[{}]", writer.pid),
+        false => format!("{comm}[{}] ({})", writer.pid, writer.label),
+    }
+}
+
 /// Names as many as fit on a line.
 fn names<T: Display>(writers: &[T]) -> String {
     const SHOWN: usize = 4;
@@ -311,8 +321,13 @@ impl Display for Error {
                 write!(f, "{} exists already", path.display())
             }
             Error::InUse { path, writers } => {
-                let path = path.display();
-                write!(f, "{path} is in use by {}: stop them first", names(writers))
+                let (path, names) =
+                    (path.display(), names(&writers.iter().map(user).collect::<Vec<_>>()));
+                let advice = match writers.iter().any(|writer| is_stopped(writer.pid)) {
+                    true => "continue or end those that are stopped",
+                    false => "wait until they have ended, or end them in good order",
+                };
+                write!(f, "{path} is in use by {names}: {advice}")
             }
             Error::Replaced { path } => {
                 let path = path.display();

@@ -263,7 +263,9 @@ const OTHER_CONTENTS: &str = "it has other contents; give the path of a barrier,
 
 fn overwritten(path: &Path) -> String {
     let create = format!("`stillpoint create {}`", named(path));
-    format!("it does not begin as one; if it was one, {create} makes it anew")
+    format!(
+        "it does not begin as one; if it was one, {create} makes it anew, once nobody uses it any more"
+    )
 }
 
 /// The advice for what was a barrier once.
@@ -275,7 +277,8 @@ pub(crate) fn make_anew(path: &Path) -> String {
 pub(crate) fn check(file: &File, path: &Path) -> Result<HeaderCopy, Error> {
     let size = file.metadata().map_err(|source| Error::system("fstat", path, source))?.len();
     if size == 0 {
-        let reason = format!("it is empty; `stillpoint create {}` makes one of it", named(path));
+        let create = format!("`stillpoint create {}`", named(path));
+        let reason = format!("it is empty; {create} makes one of it, once nobody uses it any more");
         return Err(Error::not_a_barrier(path, reason));
     }
     let mut bytes = [0; HEADER_WORDS * 4];

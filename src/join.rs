@@ -8,7 +8,6 @@
 //! Threads that find no slot, or can no longer reach the file, count in the process's slot. Shortage
 //! is therefore never an error to a writer.
 
-use crate::Error;
 use crate::barrier::Inner;
 use crate::cookie::Cookies;
 use crate::file::{self, HeaderCopy};
@@ -25,6 +24,7 @@ use crate::sync::{AtomicU32, Ordering, fence, step};
 use crate::sys::{self, Mode};
 use crate::thread;
 use crate::wait::Met;
+use crate::{Error, foreign};
 use std::fs::File;
 use std::iter::once_with;
 use std::sync::{Mutex, PoisonError};
@@ -347,7 +347,8 @@ pub(crate) fn thread_ended(seat: &'static Seat) {
     process.free_seats.push(seat);
 }
 
-/// Runs `attempt` until it no longer finds somebody alone with the file, for a bounded time.
+/// Runs `attempt` until it no longer finds somebody alone with the file, for a bounded time. Who that is
+/// is asked of the kernel then: the file may say nothing.
 pub(crate) fn while_made_anew<T>(
     mut attempt: impl FnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
@@ -356,6 +357,11 @@ pub(crate) fn while_made_anew<T>(
         match attempt() {
             Err(Error::InUse { .. }) if started.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(Error::InUse { path, writers }) if writers.is_empty() => {
+                let file = file::open_fresh(&path, false, None);
+                let writers = file.map(|(file, _)| foreign::lock_holders(&file));
+                return Err(Error::InUse { path, writers: writers.unwrap_or_default() });
             }
             result => return result,
         }

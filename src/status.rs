@@ -16,7 +16,7 @@ use crate::report::{Writer, is_stopped};
 use crate::stats::Stats;
 use crate::stragglers;
 use crate::sync::Ordering;
-use crate::{Error, heirs, join, process, sys};
+use crate::{Error, heirs, join, process, standard, sys};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -150,6 +150,21 @@ impl Status {
     /// As [`Status::read`].
     pub fn read_user(name: impl AsRef<OsStr>) -> Result<Status, Error> {
         Status::at(&file::barrier_path(name.as_ref(), true)?)
+    }
+
+    /// Who uses the file at this path or, if there is none, one that stood there, as far as that can be seen:
+    /// where there is no barrier to look at, this is all that there is to say.
+    pub fn users_without_barrier(path: &Path) -> Vec<Straggler> {
+        let _standard = standard::keep();
+        let Ok(path) = file::absolute(path) else { return Vec::new() };
+        match file::open_fresh(&path, false, None) {
+            Ok((file, _)) => {
+                let holders = foreign::lock_holders(&file).into_iter();
+                holders.map(|Writer { pid, comm, .. }| Straggler { pid, comm }).collect()
+            }
+            Err(Error::Missing { folder: None, .. }) => stragglers::of_missing(&path),
+            Err(_) => Vec::new(),
+        }
     }
 
     fn at(path: &Path) -> Result<Status, Error> {

@@ -65,6 +65,18 @@ pub(crate) fn of_status(parts: Parts, path: &Path, own: Identity) -> Option<Vec<
     if alone { Some(Vec::new()) } else { look(parts, path, own) }
 }
 
+/// The same where no barrier is, as far as they can be told from strangers.
+pub(crate) fn of_missing(path: &Path) -> Vec<Straggler> {
+    let files = elsewhere(path, None).unwrap_or_default();
+    let found = users(&files).into_iter().map(|(file, users)| {
+        match known(path, file, files[&file], users) {
+            Known::Stragglers(users) => named(&users),
+            Known::Strangers | Known::Unseen => Vec::new(),
+        }
+    });
+    found.flatten().collect()
+}
+
 /// Refuses to make a barrier where users of a removed one could not be brought over, or one of them has the
 /// exclusive side: whoever came by the new file would write in that pause, and it might yet end with a
 /// certificate, if the old file is put back.

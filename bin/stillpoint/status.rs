@@ -158,7 +158,7 @@ fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> 
             // It was there a moment ago.
             Err(error) if !named && error.kind() == ErrorKind::Missing => continue,
             Err(error) => {
-                report.complain(&error.into());
+                report.complain(&with_users(error, path));
                 continue;
             }
         };
@@ -185,6 +185,22 @@ fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> 
     }
     report.text.push_str(&exposition.text());
     Ok(report)
+}
+
+/// Who hinders that there is a barrier: users of what stands in its place, or of the file that did.
+fn with_users(error: stillpoint::Error, path: &Path) -> anyhow::Error {
+    let (what, helps) = match error.kind() {
+        ErrorKind::Missing => ("the file that stood here before", ", whom root brings over so"),
+        ErrorKind::NotABarrier => ("it", ""),
+        _ => return error.into(),
+    };
+    let users: Vec<String> =
+        Status::users_without_barrier(path).iter().map(ToString::to_string).collect();
+    if users.is_empty() {
+        return error.into();
+    }
+    let message = format!("{error}; {what} is in use by {}{helps}", users.join(", "));
+    Failure::new(Exit::MISSING, message).into()
 }
 
 /// What the catalogue has. That there is none says that there are no snapshots.

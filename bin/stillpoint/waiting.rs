@@ -102,10 +102,15 @@ fn describe(waiting: &Waiting<'_>) -> String {
         _ => "",
     };
     let mut text = format!("waiting {} {why}", seconds::display(waiting.since));
-    if waiting.phase == Phase::Gate
+    let before = match waiting.phase {
+        Phase::Gate => "closed by",
+        Phase::OtherTool => "held by",
+        _ => "",
+    };
+    if !before.is_empty()
         && let Some(who) = closer(waiting.barrier)
     {
-        text.push_str(&format!(" of {}, closed by {who}", waiting.barrier.display()));
+        text.push_str(&format!(", {}, {before} {who}", waiting.barrier.display()));
     }
     let mut separator = ": ";
     for writer in waiting.writers.iter().take(NAMED) {

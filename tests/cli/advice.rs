@@ -1,6 +1,7 @@
 //! What a message advises helps: whoever follows it, word for word, comes out of it.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 
 use crate::harness::{Mounted, Outcome, Place, is_root};
 
@@ -184,6 +185,22 @@ fn what_is_no_barrier_is_not_advised_to_be_removed() {
     let empty = place.run(["run", path, "true"]);
     empty.assert_complaint(66, &["it is empty; "]);
     assert_eq!(follow(&place, &empty).code(), 0);
+}
+
+/// Whoever is inside is not to be ended for that.
+#[test]
+fn what_was_spoilt_in_use_is_waited_for() {
+    let place = Place::with_barrier();
+    let writer = place.hold(&["-s"]);
+    // In its place: cut, it would end whoever looks at it.
+    let file = fs::File::options().write(true).open(place.barrier()).unwrap();
+    file.write_all_at(&[0; 8], 0).unwrap();
+    let pid = format!("stillpoint[{}]", writer.pid);
+    let shown = place.run(["status", "mail"]);
+    shown.assert_complaint(66, &["once nobody uses it any more", "in use by", &pid]);
+    let refused = place.run(["create", "mail"]);
+    refused.assert_complaint(75, &["in use by", &pid, "wait until they have ended"]);
+    assert!(!refused.stderr.contains("flock"), "{refused:?}");
 }
 
 #[test]

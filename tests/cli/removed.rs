@@ -29,7 +29,9 @@ fn nothing_is_granted_or_forgiven_beside_stragglers() {
     }
     let place = Place::with_barrier();
     let mut writer = removed(&place);
-    place.run(["status", "mail"]).assert_complaint(66, &["mail.barrier"]);
+    let pid = format!("stillpoint[{}]", writer.pid);
+    let missing = place.run(["status", "mail"]);
+    missing.assert_complaint(66, &["make one with", "stood here before is in use by", &pid]);
     // Made again: dirty, as it was not retired.
     place.run(["create", "mail"]).assert_complaint(0, &["not retired"]);
     for verb in [

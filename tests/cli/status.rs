@@ -105,7 +105,10 @@ fn json_names_the_holder_of_the_gate() {
     let status = place.status();
     assert_eq!((&status["gate"], &status["wanted"]), (&"closed".into(), &true.into()));
     let described = &status["holder"];
-    assert_eq!(keys(described), BTreeSet::from(["pid", "comm", "label", "since", "limit_ms"]));
+    assert_eq!(
+        keys(described),
+        BTreeSet::from(["pid", "comm", "label", "since", "limit_ms", "stopped"])
+    );
     assert_eq!(described["pid"], holder.pid.as_raw());
     assert_eq!(described["label"], "nightly");
     assert!(described["limit_ms"].as_f64().unwrap() >= 30_000.0);

@@ -158,6 +158,8 @@ fn a_holder_that_is_stopped_is_said_to_be() {
     eventually("it is stopped", is_stopped);
     let stopped = place.run(["run", "-x", "-n", "mail", "true"]);
     let waited = place.run(["run", "-x", "-w", "0.1", "mail", "true"]);
+    let (retired, shown) = (place.run(["retire", "mail"]), text(&place));
+    let known = place.status()["holder"]["stopped"].clone();
     holder.signal(Signal::SIGCONT);
     holder.signal(Signal::SIGTERM);
     holder.end();
@@ -165,4 +167,7 @@ fn a_holder_that_is_stopped_is_said_to_be() {
     for stopped in [stopped, waited] {
         stopped.assert_complaint(75, &["is stopped until somebody continues or ends it"]);
     }
+    retired.assert_complaint(75, &["in use by", "continue or end those that are stopped"]);
+    assert!(shown.contains("it is stopped: no tool gets in before"), "{shown}");
+    assert_eq!(known, true);
 }

@@ -95,7 +95,9 @@ fn a_snapshot_whose_pause_was_revoked_is_never_complete() {
     assert_eq!(generation % 2, 1, "the gate is not closed");
     file.write_all_at(&(generation + 1).to_ne_bytes(), GATE).unwrap();
     File::create(go).unwrap();
-    snapshot.wait().assert_code(124);
+    let done = snapshot.wait();
+    done.assert_refused(124, "somebody else opened the gate");
+    assert!(done.stderr.contains("there is no snapshot"), "it is thrown away already: {done:?}");
     assert_eq!(scene.snapshots(), [""; 0]);
     let manifest = scene.manifest();
     assert_eq!(

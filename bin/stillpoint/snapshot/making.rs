@@ -5,12 +5,12 @@ use std::io;
 use std::path::PathBuf;
 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use stillpoint::ExclusiveGuard;
+use stillpoint::{Error, ExclusiveGuard};
 
 use super::members::Member;
 use super::plan::{Plan, place_taken};
 use super::provider::Target;
-use super::{Arguments, OnDirty, provider, sweep, volumes};
+use super::{Arguments, OnDirty, command, provider, sweep, volumes};
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Entry, rename_to_free};
@@ -67,8 +67,22 @@ impl Making<'_> {
         self.manifest.record_pause(released.as_ref().unwrap_or(&so_far));
         self.manifest.certificate = released.is_ok() && kept_out.is_ok();
         self.revoked = !self.manifest.certificate;
-        released?;
+        released.map_err(|error| self.not_held(error))?;
         Ok(kept_out?)
+    }
+
+    /// What a tool of ours has made is thrown away already; what a user's command has is the user's.
+    fn not_held(&self, error: Error) -> anyhow::Error {
+        match error {
+            Error::Revoked { path, reason } if self.plan.provider.name() != command::NAME => {
+                let path = path.display();
+                let message = format!(
+                    "{path}: the pause was not held to its end ({reason}): there is no snapshot"
+                );
+                Failure::new(Exit::LIMIT, message).into()
+            }
+            error => error.into(),
+        }
     }
 
     /// Where only the tool makes what has the temporary name: nobody else has given the one for good since it

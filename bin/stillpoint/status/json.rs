@@ -30,6 +30,7 @@ struct Holder<'a> {
     label: &'a str,
     since: Option<String>,
     limit_ms: Option<f64>,
+    stopped: bool,
 }
 
 #[derive(Serialize)]
@@ -113,6 +114,7 @@ pub fn write(out: &mut String, status: &Status) -> serde_json::Result<()> {
             label: &holder.label,
             since: holder.since.map(timestamp),
             limit_ms: holder.limit.map(milliseconds),
+            stopped: holder.stopped,
         }),
         writers: status.writers.iter().map(writer).collect(),
         flock: status.flock.iter().map(flock_user).collect(),

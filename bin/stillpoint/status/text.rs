@@ -27,6 +27,12 @@ pub fn write(out: &mut String, status: &Status) -> fmt::Result {
         let who = who(holder.pid, &holder.comm, &holder.label);
         let since = holder.since.map_or("an unknown time".to_string(), timestamp);
         writeln!(out, "  holder   {who}, since {since}, {limit}")?;
+        if holder.stopped {
+            writeln!(
+                out,
+                "           it is stopped: no tool gets in before it is continued or ended"
+            )?;
+        }
     }
     let dirty = status.dirty;
     match dirty.epoch.wrapping_sub(dirty.acknowledged) {
