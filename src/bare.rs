@@ -16,7 +16,7 @@ use std::time::Duration;
 #[inline(always)]
 pub(crate) fn enter_at_once(number: u64, place: SourceLine) -> bool {
     let seat = current::get();
-    seat.serves(number) && seat.try_enter(|seat| seat.set_place(place))
+    seat.serves(number) && seat.try_enter(place)
 }
 
 impl Barrier {
@@ -28,7 +28,8 @@ impl Barrier {
 
     /// Enters the shared side without a guard, if that can be done at once: the share ends with
     /// [`Barrier::leave_shared`]. False: nothing has happened, and [`Barrier::enter_shared`] is to be
-    /// asked. The caller says where the share is taken, for [`Barrier::leaked_share`].
+    /// asked; so it is at another line than that of the thread's last share. The caller says where the
+    /// share is taken.
     ///
     /// # Safety
     /// `file` is null or leads to a string that ends with a zero byte and is never freed.
@@ -62,7 +63,7 @@ impl Barrier {
         if enter_at_once(self.id, place) {
             return Ok(());
         }
-        self.enter_slow(wait, || place).map(drop)
+        self.enter_slow(wait, place).map(drop)
     }
 
     /// Leaves a share of this thread that has no guard, in the common case. False: nothing has

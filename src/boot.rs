@@ -128,7 +128,7 @@ impl Parts {
         let knows = header.knows(boot.words);
         if header.unsure.load(Ordering::Acquire) != 0 {
             if !knows {
-                self.dirty().raise(&Loss { pid: 0, comm: "", label: "restart" });
+                self.dirty().raise(&Loss::of_nobody("restart"));
             }
             header.unsure.store(0, Ordering::Release);
             step("boot: made sure");

@@ -90,7 +90,7 @@ impl Insider {
         let slot = self.slot(slots);
         let seen_here = self.until.duration_since(self.since);
         let held = seen_here.max(slot.seen_for(self.word));
-        let writer = Writer::of_slot(self.index, slot, held);
+        let writer = Writer::of_slot(self.index, slot, self.word, held);
         if alive { writer } else { Writer { wait_channel: None, ..writer } }
     }
 }

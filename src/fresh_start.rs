@@ -12,7 +12,7 @@ use crate::founding::Birth;
 use crate::gate::is_inside;
 use crate::gathering::{Gathered, Gathering};
 use crate::layout::{
-    FILE_SIZE, LockByte, MAGIC, MAJOR, MINOR, Parts, SLOT_SIZE, SLOTS, SLOTS_OFFSET,
+    FILE_SIZE, LOST, LockByte, MAGIC, MAJOR, MINOR, Parts, SLOT_SIZE, SLOTS, SLOTS_OFFSET,
 };
 use crate::mapping::BarrierMap;
 use crate::process::{self, Locked};
@@ -51,7 +51,7 @@ pub(crate) fn after_restart(
             parts.note_unsure();
             return Ok(());
         };
-        parts.dirty().raise(&Loss { pid: 0, comm: "", label: "restart" });
+        parts.dirty().raise(&Loss::of_nobody("restart"));
         step("restart: loss recorded");
         clear(parts);
         step("restart: cleared");
@@ -94,12 +94,12 @@ pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Re
         clear(parts);
         step("anew: cleared");
         let (header, dirty) = (parts.header(), parts.dirty());
-        for record in &dirty.ring {
-            record.write(&Loss { pid: 0, comm: "", label: "" }, None);
+        for epoch in 0..LOST {
+            dirty.write(epoch, &Loss::of_nobody(""), None);
         }
         dirty.epoch.store(birth.epoch, Ordering::Relaxed);
         dirty.acknowledged.store(birth.acknowledged, Ordering::Relaxed);
-        dirty.raise(&Loss { pid: 0, comm: "", label: "overwritten" });
+        dirty.raise(&Loss::of_nobody("overwritten"));
         step("anew: loss recorded");
         let numbers = [MAJOR, MINOR, 0, 0, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
         let fields = [

@@ -95,9 +95,7 @@ impl Removed {
             return;
         }
         let last = dirty.lost(now).into_iter().next();
-        let (pid, comm, label) =
-            last.map_or_else(Default::default, |lost| (lost.pid, lost.comm, lost.label));
-        to.dirty().raise(&Loss { pid, comm: &comm, label: &label });
+        to.dirty().raise(&last.as_ref().map_or(Loss::of_nobody(""), Loss::from));
         step("stragglers: losses carried over");
         dirty.acknowledged.store(now.epoch, Ordering::Release);
     }

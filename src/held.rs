@@ -224,9 +224,9 @@ impl Held {
                 slot.word.load(Ordering::Acquire) == *word
                     && !reclaim(&self.barrier.inner, parts, *index)
             });
-            let (index, slot, _) = inside.first()?;
+            let (index, slot, word) = inside.first()?;
             if looked.elapsed() >= KNOCKING {
-                return Some(Writer::of_slot(*index, slot, looked.elapsed()));
+                return Some(Writer::of_slot(*index, slot, *word, looked.elapsed()));
             }
             gate.drain.wait(ticket, Some(KNOCKING / 10));
         }

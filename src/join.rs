@@ -147,6 +147,7 @@ pub(crate) fn introduce(slot: &Slot, kind: u32, flags: u32, inner: &Inner) {
     slot.comm.set(&comm());
     slot.label.set(&inner.label);
     slot.waiting_since.set(0);
+    slot.taken_at.begin(slot.tid.load(Ordering::Relaxed));
     slot.flags.store(flags | inner.cover.flag(), Ordering::Relaxed);
     slot.kind.store(kind, Ordering::Relaxed);
     fence(Ordering::Release);
@@ -263,6 +264,7 @@ impl Attachment {
                     pid: std::process::id(),
                     comm: &comm(),
                     label: &slot.label.get(),
+                    place: &seat.place().map_or_else(String::new, |place| place.to_string()),
                 });
                 crate::counted::leave(self, 1, seat.take_readmitted());
             }
@@ -322,7 +324,7 @@ pub(crate) fn seat_of_this_thread(
     let life = claimed.map(|(index, life)| {
         let slot = &parts.slots()[index as usize];
         introduce(slot, KIND_THREAD, 0, inner);
-        seat.register(inner.id, attachment.gate(), Some((index, &slot.word)));
+        seat.register(inner.id, attachment.gate(), Some((index, slot)));
         step("join: registered");
         life
     });

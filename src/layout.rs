@@ -4,7 +4,8 @@
 //!       0  header   magic, version, feature bits, geometry, uuid, boot id          one page
 //!    4096  gate     generation | drain | wanted | waiters | limit                 128 bytes
 //!    4224  holder   who closed the gate (diagnostic)                              128 bytes
-//!    4352  dirty    epoch | acknowledged | ring of the last 32 lost writers      2112 bytes
+//!    4352  dirty    epoch | acknowledged | ring of the last 32 lost writers,
+//!                   and where they had taken their shares                       3392 bytes
 //!    8192  stats    counters, the last pause
 //!   12288  freeze   what a keeper and `thaw` say to each other
 //!   16384  slots    4096 x 128 bytes
@@ -21,6 +22,7 @@
 
 use crate::gate::Gate;
 use crate::sync::{AtomicU32, Futex, Ordering};
+use crate::taken_at::TakenAt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The first eight bytes of every barrier.
@@ -28,7 +30,7 @@ pub(crate) const MAGIC: [u8; 8] = *b"STILLPT1";
 /// A reader of another major layout must not touch the file.
 pub(crate) const MAJOR: u32 = 1;
 /// Minor layouts only add what older readers may ignore.
-pub(crate) const MINOR: u32 = 1;
+pub(crate) const MINOR: u32 = 2;
 /// Slots of a barrier.
 pub(crate) const SLOTS: u32 = 4096;
 /// Slots that a thread may claim. The rest is kept for the one slot that each process needs, so that
@@ -79,12 +81,15 @@ pub(crate) struct Text<const N: usize>([AtomicU32; N]);
 
 impl<const N: usize> Text<N> {
     pub(crate) fn set(&self, text: &str) {
-        let bytes = text.as_bytes();
-        for (index, word) in self.0.iter().enumerate() {
-            let mut four = [0; 4];
-            for (to, from) in four.iter_mut().zip(bytes.iter().skip(index * 4)) {
-                *to = *from;
-            }
+        self.set_bytes(text.as_bytes());
+    }
+
+    pub(crate) fn set_bytes(&self, bytes: &[u8]) {
+        let (fours, rest) = bytes.as_chunks();
+        let mut last = [0; 4];
+        last[..rest.len()].copy_from_slice(rest);
+        let fours = fours.iter().copied().chain([last]).chain(std::iter::repeat([0; 4]));
+        for (word, four) in self.0.iter().zip(fours) {
             word.store(u32::from_ne_bytes(four), Ordering::Relaxed);
         }
     }
@@ -213,6 +218,8 @@ pub(crate) struct DirtyRecord {
     pub(crate) acknowledged: AtomicU32,
     reserved: [AtomicU32; 14],
     pub(crate) ring: [LostRecord; LOST as usize],
+    /// Where each of them had taken its share.
+    pub(crate) taken_at: [TakenAt; LOST as usize],
 }
 
 /// Counters, and what pacing needs to know of the last pause.
@@ -280,7 +287,8 @@ pub(crate) struct Slot {
     /// The odd word that a draining tool last saw here, and when it saw it first.
     pub(crate) seen_word: AtomicU32,
     pub(crate) seen_since: Wide,
-    reserved: [AtomicU32; 10],
+    /// Where the owner has taken its outermost share.
+    pub(crate) taken_at: TakenAt,
 }
 
 /// The parts of a mapped barrier. The pointer leads to [`FILE_SIZE`] mapped bytes.
@@ -361,6 +369,8 @@ const _: () = {
     assert!(offset_of!(Gate, limit) == 16);
     assert!(size_of::<HolderRecord>() == 68 && HOLDER_OFFSET + 128 == DIRTY_OFFSET);
     assert!(size_of::<LostRecord>() == 64 && offset_of!(DirtyRecord, ring) == 64);
+    assert!(size_of::<TakenAt>() == 40 && offset_of!(DirtyRecord, taken_at) == 2112);
+    assert!(offset_of!(Slot, taken_at) == 88);
     assert!(DIRTY_OFFSET as usize + size_of::<DirtyRecord>() <= STATS_OFFSET as usize);
     assert!(offset_of!(StatsRecord, last_opened) == 24 && offset_of!(StatsRecord, lengths) == 32);
     assert!(offset_of!(StatsRecord, total) == 96 && size_of::<StatsRecord>() == 104);

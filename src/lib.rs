@@ -108,6 +108,7 @@ mod stragglers;
 mod succession;
 mod sync;
 mod sys;
+mod taken_at;
 mod thread;
 mod users;
 mod vantage;

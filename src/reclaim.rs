@@ -8,9 +8,7 @@
 
 use crate::barrier::Inner;
 use crate::gate::is_inside;
-use crate::layout::{
-    DirtyRecord, FLAG_UNWATCHED, KIND_FREE, LOST, LockByte, LostRecord, Parts, Slot,
-};
+use crate::layout::{DirtyRecord, FLAG_UNWATCHED, KIND_FREE, LOST, LockByte, Parts, Slot};
 use crate::process::{self, Locked};
 use crate::sync::{Ordering, step};
 use crate::sys::{self, Mode};
@@ -21,6 +19,15 @@ pub(crate) struct Loss<'a> {
     pub(crate) pid: u32,
     pub(crate) comm: &'a str,
     pub(crate) label: &'a str,
+    /// Where it had taken its share, if that is known.
+    pub(crate) place: &'a str,
+}
+
+impl<'a> Loss<'a> {
+    /// One of which no more is known than what it was.
+    pub(crate) fn of_nobody(label: &'a str) -> Loss<'a> {
+        Loss { pid: 0, comm: "", label, place: "" }
+    }
 }
 
 impl DirtyRecord {
@@ -28,7 +35,7 @@ impl DirtyRecord {
     pub(crate) fn raise(&self, loss: &Loss<'_>) {
         let before = self.epoch.fetch_add(1, Ordering::AcqRel);
         step("reclaim: epoch raised");
-        self.record(before.wrapping_add(1)).write(loss, Some(SystemTime::now()));
+        self.write(before.wrapping_add(1), loss, Some(SystemTime::now()));
     }
 
     /// Raises the epoch beyond this one, if it is behind. Whom the records of those between are about, nobody
@@ -44,20 +51,19 @@ impl DirtyRecord {
             }
         };
         for back in 0..last.wrapping_sub(now).min(LOST) {
-            let nobody = Loss { pid: 0, comm: "", label: "" };
-            self.record(last.wrapping_sub(back)).write(&nobody, None);
+            self.write(last.wrapping_sub(back), &Loss::of_nobody(""), None);
         }
-        self.record(last.wrapping_add(1)).write(loss, Some(SystemTime::now()));
+        self.write(last.wrapping_add(1), loss, Some(SystemTime::now()));
     }
-}
 
-impl LostRecord {
-    /// Says who it was, and when that was found out.
-    pub(crate) fn write(&self, loss: &Loss<'_>, when: Option<SystemTime>) {
-        self.pid.store(loss.pid, Ordering::Relaxed);
-        self.comm.set(loss.comm);
-        self.label.set(loss.label);
-        self.when.set_time(when);
+    /// Says who it was that raised the epoch to this, and when that was found out.
+    pub(crate) fn write(&self, epoch: u32, loss: &Loss<'_>, when: Option<SystemTime>) {
+        let (record, taken_at) = self.records(epoch);
+        record.pid.store(loss.pid, Ordering::Relaxed);
+        record.comm.set(loss.comm);
+        record.label.set(loss.label);
+        record.when.set_time(when);
+        taken_at.write(epoch, loss.place);
     }
 }
 
@@ -71,6 +77,7 @@ impl Slot {
                     pid: self.pid.load(Ordering::Relaxed),
                     comm: &self.comm.get(),
                     label: &self.label.get(),
+                    place: &self.taken_at(word),
                 });
             }
             step("reclaim: loss recorded");

@@ -39,13 +39,15 @@ pub struct Writer {
     pub label: String,
     /// How long it has been inside, at least.
     pub held: Duration,
+    /// Where it took its share, as in [`crate::WriterStatus::place`].
+    pub place: String,
     /// The kernel function that it sleeps in, where that may be read.
     pub wait_channel: Option<String>,
 }
 
 impl Writer {
     /// The owner of a slot.
-    pub(crate) fn of_slot(index: usize, slot: &Slot, held: Duration) -> Writer {
+    pub(crate) fn of_slot(index: usize, slot: &Slot, word: u32, held: Duration) -> Writer {
         let pid = slot.pid.load(Ordering::Relaxed);
         Writer {
             slot: u32::try_from(index).ok(),
@@ -54,6 +56,7 @@ impl Writer {
             comm: slot.comm.get(),
             label: slot.label.get(),
             held,
+            place: slot.taken_at(word),
             wait_channel: wait_channel(pid),
         }
     }
@@ -71,6 +74,7 @@ impl Writer {
             comm: printable(comm),
             label: String::new(),
             held: Duration::ZERO,
+            place: String::new(),
             wait_channel: wait_channel(pid),
         }
     }
@@ -93,8 +97,14 @@ impl Display for Writer {
         }
         if self.slot.is_none() {
             write!(f, " holding flock(2) on the barrier file, as whoever may read it can")?;
-        } else if !self.held.is_zero() {
-            write!(f, " inside for at least {:.3} s", self.held.as_secs_f64())?;
+        } else if !self.place.is_empty() || !self.held.is_zero() {
+            write!(f, " inside")?;
+        }
+        if !self.place.is_empty() {
+            write!(f, " from {}", self.place)?;
+        }
+        if !self.held.is_zero() {
+            write!(f, " for at least {:.3} s", self.held.as_secs_f64())?;
         }
         match &self.wait_channel {
             Some(channel) => write!(f, ", in {channel}"),

@@ -37,10 +37,11 @@
 
 use crate::brought::Brought;
 use crate::gate::{Gate, is_inside};
+use crate::layout::Slot;
 use crate::process;
-use crate::source_line::SourceLine;
+use crate::source_line::{KeptLine, SourceLine};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, step};
-use std::ffi::c_char;
+use crate::taken_at::TakenAt;
 use std::ptr;
 
 /// The slot number of a seat that has no slot of its own.
@@ -64,15 +65,15 @@ pub(crate) struct Seat {
     settled: AtomicU32,
     /// 1: the thread was let in by a wake-up and passes one on when it leaves.
     readmitted: AtomicU32,
+    /// Where the outermost share was taken, and what the slot says, if there is one.
+    place: KeptLine,
+    /// The slot's; null: there is no slot.
+    taken_at: AtomicPtr<TakenAt>,
     /// The barrier that it belongs to; 0: none.
     barrier: AtomicU64,
     slot: AtomicU32,
     /// Shares of signal handlers that stand under an interrupted one.
     interrupting: AtomicU32,
-    /// Where the outermost share was taken: a line of a file, whose name ends with a zero byte. Only
-    /// kept by debug builds and by the C interface.
-    file: AtomicPtr<c_char>,
-    line: AtomicU32,
     /// The write locks that have brought a share.
     brought: Brought,
     /// The next seat of the same thread.
@@ -106,33 +107,37 @@ impl Seat {
             copy: AtomicU32::new(0),
             settled: AtomicU32::new(0),
             readmitted: AtomicU32::new(0),
+            place: KeptLine::new(),
+            taken_at: AtomicPtr::new(ptr::null_mut()),
             barrier: AtomicU64::new(0),
             slot: AtomicU32::new(0),
             interrupting: AtomicU32::new(0),
-            file: AtomicPtr::new(ptr::null_mut()),
-            line: AtomicU32::new(0),
             brought: Brought::new(),
             next: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
-    /// Registers it with a barrier: with a slot of its own (its word given), or counted.
-    pub(crate) fn register(&self, barrier: u64, gate: &Gate, own: Option<(u32, &AtomicU32)>) {
+    /// Registers it with a barrier: with a slot of its own, or counted.
+    pub(crate) fn register(&self, barrier: u64, gate: &Gate, own: Option<(u32, &Slot)>) {
         self.depth.store(0, Ordering::Relaxed);
         self.readmitted.store(0, Ordering::Relaxed);
         self.interrupting.store(0, Ordering::Relaxed);
         self.gate.store(ptr::from_ref(gate).cast_mut(), Ordering::Relaxed);
-        let (slot, word, copy) = match own {
-            Some((slot, word)) => (slot, ptr::from_ref(word), word.load(Ordering::Relaxed)),
-            None => (COUNTED, ptr::null(), 0),
+        let (index, word, taken_at, copy) = match own {
+            Some((index, Slot { word, taken_at, .. })) => {
+                (index, ptr::from_ref(word), ptr::from_ref(taken_at), word.load(Ordering::Relaxed))
+            }
+            None => (COUNTED, ptr::null(), ptr::null(), 0),
         };
-        self.slot.store(slot, Ordering::Relaxed);
+        self.slot.store(index, Ordering::Relaxed);
         self.word.store(word.cast_mut(), Ordering::Relaxed);
+        self.taken_at.store(taken_at.cast_mut(), Ordering::Relaxed);
+        self.place.forget();
         self.copy.store(copy, Ordering::Relaxed);
         self.settled.store(0, Ordering::Relaxed);
         self.serial.store(NEXT_SERIAL.fetch_add(TAG + 1, Ordering::Relaxed), Ordering::Relaxed);
         self.barrier.store(barrier, Ordering::Relaxed);
-        let express = if slot != COUNTED && process::wipes_seats() { barrier } else { 0 };
+        let express = if index != COUNTED && process::wipes_seats() { barrier } else { 0 };
         self.express.store(express, Ordering::Relaxed);
     }
 
@@ -260,10 +265,10 @@ impl Seat {
         unsafe { &*self.word.load(Ordering::Relaxed) }
     }
 
-    /// Enters, if nested or if the gate is open. Otherwise nothing has happened. `outermost` is called
-    /// if the share is the first.
+    /// Enters, if nested, or at the line where it entered last if the gate is open. Otherwise nothing has
+    /// happened.
     #[inline(always)]
-    pub(crate) fn try_enter(&self, outermost: impl FnOnce(&Seat)) -> bool {
+    pub(crate) fn try_enter(&self, place: SourceLine) -> bool {
         let depth = self.depth();
         if depth > 0 {
             self.depth.store(depth + 1, Ordering::Relaxed);
@@ -274,13 +279,26 @@ impl Seat {
             // In the middle of another enter or leave.
             return false;
         }
-        let odd = copy.wrapping_add(1);
-        let entered =
-            self.gate().try_enter(|| self.publish(odd), || self.retract(odd)) && self.settle(odd);
-        if entered {
-            outermost(self);
+        self.place.is(place) && self.try_enter_as(copy.wrapping_add(1), || {})
+    }
+
+    /// The same at another line, not nested.
+    pub(crate) fn try_enter_elsewhere(&self, place: SourceLine) -> bool {
+        let copy = self.copy.load(Ordering::Relaxed);
+        if self.depth() > 0 || is_inside(copy) {
+            return false;
         }
-        entered
+        self.try_enter_as(copy.wrapping_add(1), || self.set_place(place))
+    }
+
+    #[inline(always)]
+    fn try_enter_as(&self, odd: u32, note: impl FnOnce()) -> bool {
+        let gate = self.gate();
+        let publish = || {
+            self.announce(odd, note);
+            gate.publish(self.word(), odd)
+        };
+        gate.try_enter(publish, || self.retract(odd)) && self.settle(odd)
     }
 
     /// The odd word that comes next.
@@ -289,12 +307,20 @@ impl Seat {
     }
 
     /// Makes the slot's word odd and looks at the gate. Not in the middle of another enter or leave.
+    pub(crate) fn publish(&self, odd: u32, note: impl FnOnce()) -> u32 {
+        self.announce(odd, note);
+        self.gate().publish(self.word(), odd)
+    }
+
+    /// What comes before the word. `note` says where; a handler that strikes in it and notes a share of its
+    /// own has enter start over.
     #[inline(always)]
-    pub(crate) fn publish(&self, odd: u32) -> u32 {
+    fn announce(&self, odd: u32, note: impl FnOnce()) {
         self.copy.store(odd, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         step("enter: copied");
-        self.gate().publish(self.word(), odd)
+        note();
+        compiler_fence(Ordering::SeqCst);
     }
 
     /// Establishes a published share. False if a signal handler has taken the word back: then nothing
@@ -323,6 +349,7 @@ impl Seat {
         let even = self.copy.load(Ordering::Relaxed);
         self.settled.store(even, Ordering::Relaxed);
         self.gate().retract(self.word(), even);
+        self.place.forget();
     }
 
     /// Takes a published word back.
@@ -331,6 +358,7 @@ impl Seat {
     pub(crate) fn retract(&self, odd: u32) {
         let even = odd.wrapping_add(1);
         self.gate().retract(self.word(), even);
+        self.place.forget();
         compiler_fence(Ordering::SeqCst);
         self.copy.store(even, Ordering::Relaxed);
     }
@@ -358,19 +386,23 @@ impl Seat {
         (generation | self.readmitted.load(Ordering::Relaxed)) & 1 != 0
     }
 
-    #[inline(always)]
+    /// Keeps where the outermost share is taken, and tells everybody. A handler that strikes in the middle
+    /// may tell of a share of its own, or jump away; nothing is kept then when enter starts over or another
+    /// one begins, so that tells anew.
     pub(crate) fn set_place(&self, place: SourceLine) {
-        let (file, line) = place.parts();
-        self.file.store(file.cast_mut(), Ordering::Relaxed);
-        self.line.store(line, Ordering::Relaxed);
+        self.place.forget();
+        compiler_fence(Ordering::SeqCst);
+        // SAFETY: as in `word`, or null.
+        if let Some(taken_at) = unsafe { self.taken_at.load(Ordering::Relaxed).as_ref() } {
+            taken_at.set(place);
+        }
+        compiler_fence(Ordering::SeqCst);
+        self.place.set(place);
     }
 
-    /// Where the outermost share was taken, if that was kept.
+    /// Where the outermost share was taken, if that is known.
     pub(crate) fn place(&self) -> Option<SourceLine> {
-        let file = self.file.load(Ordering::Relaxed).cast_const();
-        // SAFETY: the parts of the one that was set.
-        (!file.is_null())
-            .then(|| unsafe { SourceLine::new(file, self.line.load(Ordering::Relaxed)) })
+        self.place.get()
     }
 }
 
@@ -379,30 +411,42 @@ mod tests {
     //! Every place where a signal handler may strike, step by step.
 
     use super::*;
+    use std::mem::zeroed;
+    use std::panic::Location;
 
     struct Scene {
         seat: Seat,
         gate: Gate,
-        word: AtomicU32,
+        slot: Slot,
     }
 
     fn scene() -> &'static Scene {
-        let (seat, gate, word) = (Seat::new(), Gate::default(), AtomicU32::new(0));
-        let scene: &'static Scene = Box::leak(Box::new(Scene { seat, gate, word }));
-        scene.seat.register(1, &scene.gate, Some((0, &scene.word)));
+        // SAFETY: it consists of atomics only.
+        let (seat, gate, slot) = (Seat::new(), Gate::default(), unsafe { zeroed() });
+        let scene: &'static Scene = Box::leak(Box::new(Scene { seat, gate, slot }));
+        scene.seat.register(1, &scene.gate, Some((0, &scene.slot)));
         scene
+    }
+
+    #[track_caller]
+    fn here() -> SourceLine {
+        Location::caller().into()
     }
 
     impl Scene {
         fn words(&self) -> (u32, u32, u32) {
-            let word = self.word.load(Ordering::Relaxed);
+            let word = self.slot.word.load(Ordering::Relaxed);
             (word, self.seat.copy.load(Ordering::Relaxed), self.seat.depth())
+        }
+
+        fn enters(&self, place: SourceLine) -> bool {
+            self.seat.try_enter(place) || self.seat.try_enter_elsewhere(place)
         }
 
         /// A whole share of a handler that did not find an interrupted one standing.
         fn share(&self) {
-            assert!(self.seat.try_enter(|_| {}));
-            assert!(is_inside(self.word.load(Ordering::Relaxed)));
+            assert!(self.enters(here()));
+            assert!(is_inside(self.slot.word.load(Ordering::Relaxed)));
             self.seat.leave();
         }
     }
@@ -411,24 +455,25 @@ mod tests {
     fn before_the_gate_was_found_open_the_word_is_taken_back() {
         let scene = scene();
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd);
+        scene.seat.publish(odd, || {});
         assert!(!scene.seat.interrupt());
         assert_eq!(scene.words(), (2, 2, 0));
         scene.share();
         assert!(!scene.seat.settle(odd), "enter starts over");
         assert_eq!(scene.words(), (4, 4, 0));
-        assert!(scene.seat.try_enter(|_| {}));
+        assert!(scene.enters(here()));
     }
 
     #[test]
     fn a_seat_that_serves_again_does_not_take_a_new_share_for_an_old_one() {
         let scene = scene();
         scene.share();
-        let word = AtomicU32::new(0);
         scene.seat.wipe();
-        scene.seat.register(2, &scene.gate, Some((1, Box::leak(Box::new(word)))));
+        // SAFETY: it consists of atomics only.
+        let other: Slot = unsafe { zeroed() };
+        scene.seat.register(2, &scene.gate, Some((1, Box::leak(Box::new(other)))));
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd);
+        scene.seat.publish(odd, || {});
         assert!(!scene.seat.interrupt(), "the gate has not been asked");
     }
 
@@ -439,7 +484,7 @@ mod tests {
         scene.seat.copy.store(odd, Ordering::Relaxed);
         assert!(!scene.seat.interrupt());
         scene.share();
-        scene.word.store(odd, Ordering::Relaxed);
+        scene.slot.word.store(odd, Ordering::Relaxed);
         assert!(!scene.seat.settle(odd));
         assert_eq!(scene.words(), (4, 4, 0));
     }
@@ -459,23 +504,23 @@ mod tests {
     fn a_word_that_is_taken_back_after_a_handler_is_not_settled_when_it_comes_again() {
         let scene = scene();
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd);
+        scene.seat.publish(odd, || {});
         // In the middle of taking it back.
         assert!(!scene.seat.interrupt());
         scene.share();
         scene.seat.retract(odd);
         let again = scene.seat.next_odd();
-        scene.seat.publish(again);
-        scene.gate.retract(&scene.word, again.wrapping_add(1));
+        scene.seat.publish(again, || {});
+        scene.gate.retract(&scene.slot.word, again.wrapping_add(1));
         assert!(!scene.seat.interrupt(), "its word is even");
-        assert!(!is_inside(scene.word.load(Ordering::Relaxed)));
+        assert!(!is_inside(scene.slot.word.load(Ordering::Relaxed)));
     }
 
     #[test]
     fn who_starts_over_leaves_nothing_settled() {
         let scene = scene();
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd);
+        scene.seat.publish(odd, || {});
         assert!(!scene.seat.interrupt());
         assert!(!scene.seat.settle(odd));
         scene.seat.copy.store(odd, Ordering::Relaxed);
@@ -486,7 +531,7 @@ mod tests {
     fn once_the_gate_was_found_open_the_share_stands() {
         let scene = scene();
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd);
+        scene.seat.publish(odd, || {});
         scene.seat.settled.store(odd, Ordering::Relaxed);
         assert!(scene.seat.interrupt());
         assert!(scene.seat.settle(odd));
@@ -499,7 +544,7 @@ mod tests {
     #[test]
     fn in_leave_the_word_is_even_before_a_handler_waits() {
         let scene = scene();
-        assert!(scene.seat.try_enter(|_| {}));
+        assert!(scene.enters(here()));
         scene.seat.set_depth(0);
         scene.seat.copy.store(2, Ordering::Relaxed);
         assert!(!scene.seat.interrupt());
@@ -510,18 +555,67 @@ mod tests {
     fn in_the_middle_of_enter_nobody_enters() {
         let scene = scene();
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd);
-        assert!(!scene.seat.try_enter(|_| {}));
+        scene.seat.publish(odd, || {});
+        assert!(!scene.enters(here()));
         assert_eq!(scene.words(), (1, 1, 0));
         assert!(scene.seat.settle(odd));
     }
 
     #[test]
+    fn the_slot_says_where_before_its_word_is_odd() {
+        let scene = scene();
+        let (first, second) = (here(), here());
+        for place in [first, second, second, first] {
+            let odd = scene.seat.next_odd();
+            let note = || {
+                scene.seat.set_place(place);
+                assert!(!is_inside(scene.slot.word.load(Ordering::Relaxed)));
+            };
+            scene.seat.publish(odd, note);
+            assert!(scene.seat.settle(odd));
+            assert!(scene.slot.taken_at(odd).ends_with(&format!("seat.rs:{}", line(place))));
+            assert!(scene.enters(here()), "nested");
+            assert_eq!(line(scene.seat.place().unwrap()), line(place));
+            assert_eq!(scene.slot.taken_at(odd.wrapping_add(2)), "", "another share's");
+            scene.seat.leave();
+            scene.seat.leave();
+        }
+    }
+
+    #[test]
+    fn what_a_handler_has_written_over_is_told_anew() {
+        for gate_closes in [false, true] {
+            let scene = scene();
+            let place = here();
+            let odd = scene.seat.next_odd();
+            scene.seat.publish(odd, || {
+                assert!(!scene.seat.interrupt());
+                scene.share();
+                scene.slot.taken_at.write(0, "half of this and half of that");
+                scene.seat.place.set(place);
+            });
+            if gate_closes {
+                scene.seat.retract(odd);
+            } else {
+                assert!(!scene.seat.settle(odd), "enter starts over");
+            }
+            assert!(!scene.seat.try_enter(place), "the slot does not say it");
+            assert!(scene.enters(place));
+            let word = scene.slot.word.load(Ordering::Relaxed);
+            assert!(scene.slot.taken_at(word).ends_with(&format!("seat.rs:{}", line(place))));
+        }
+    }
+
+    fn line(place: SourceLine) -> u32 {
+        place.parts().unwrap().1
+    }
+
+    #[test]
     fn leaving_tells_whoever_has_closed_the_gate() {
         let scene = scene();
-        assert!(scene.seat.try_enter(|_| {}));
+        assert!(scene.enters(here()));
         assert!(!scene.seat.leave(), "the gate is open");
-        assert!(scene.seat.try_enter(|_| {}));
+        assert!(scene.enters(here()));
         scene.gate.close().unwrap();
         assert!(scene.seat.leave());
     }

@@ -2,10 +2,11 @@
 //!
 //! The fast path asks the seat that the thread used last. If that serves this barrier, entering is
 //! one store, one fence and one load, or one addition when the thread is inside already; leaving is
-//! the same. All else is out of line: the first share of a thread, the first after a fork, a closed
-//! gate, a thread without a slot, a signal handler in the middle. What is out of line takes and gives
-//! the parts of a guard by value, never a reference to one: a guard whose address nobody knows stays in
-//! registers, and building it in memory would cost more than all of the above.
+//! the same. All else is out of line: a share at another line of source code than the last one, the first
+//! share of a thread, the first after a fork, a closed gate, a thread without a slot, a signal handler in
+//! the middle. What is out of line takes and gives the parts of a guard by value, never a reference to one:
+//! a guard whose address nobody knows stays in registers, and building it in memory would cost more than
+//! all of the above.
 //!
 //! A thread nests freely, also while the gate is closed: asking the gate again inside a share would
 //! wait for an exclusive side that waits for this very share.
@@ -92,15 +93,10 @@ impl Barrier {
     fn enter(&self, wait: impl FnOnce() -> Wait) -> Result<SharedGuard<'_>, Error> {
         let seat = current::get();
         let place = Location::caller();
-        let note = |seat: &Seat| {
-            if cfg!(debug_assertions) {
-                seat.set_place(place.into());
-            }
-        };
-        if seat.serves(self.id) && seat.try_enter(note) {
+        if seat.serves(self.id) && seat.try_enter(place.into()) {
             return Ok(self.guard(seat, seat.serial() | TAG_OWN));
         }
-        let (seat, serial) = self.enter_slow(wait(), || place.into())?;
+        let (seat, serial) = self.enter_slow(wait(), place.into())?;
         Ok(self.guard(seat, serial))
     }
 
@@ -115,8 +111,12 @@ impl Barrier {
     pub(crate) fn enter_slow(
         &self,
         wait: Wait,
-        place: impl Fn() -> SourceLine,
+        place: SourceLine,
     ) -> Result<(&'static Seat, u64), Error> {
+        let seat = current::get();
+        if seat.serves(self.id) && seat.try_enter_elsewhere(place) {
+            return Ok((seat, seat.serial() | TAG_OWN));
+        }
         loop {
             let (inner, attachment) = self.here()?;
             // What this thread has begun in a file that was replaced goes on there.
@@ -127,7 +127,7 @@ impl Barrier {
             if let Some(nested) = before.find_map(nest) {
                 return Ok(nested);
             }
-            match self.enter_here(inner, attachment, wait, &place) {
+            match self.enter_here(inner, attachment, wait, place) {
                 Err(Error::Replaced { .. }) => succession::come_over(inner)?,
                 result => return result,
             }
@@ -139,7 +139,7 @@ impl Barrier {
         inner: &Inner,
         attachment: &Attachment,
         wait: Wait,
-        place: impl Fn() -> SourceLine,
+        place: SourceLine,
     ) -> Result<(&'static Seat, u64), Error> {
         let seat = join::seat_of_this_thread(inner, attachment)?;
         if let Some(nested) = nest(seat) {
@@ -149,7 +149,7 @@ impl Barrier {
             if counted::enter(inner, attachment, wait)? {
                 seat.set_readmitted();
             }
-            seat.set_place(place());
+            seat.set_place(place);
             seat.set_depth(1);
             return Ok((seat, seat.serial() | TAG_COUNTED));
         }
@@ -159,7 +159,7 @@ impl Barrier {
             attachment.gate().enter(
                 || {
                     odd.set(seat.next_odd());
-                    seat.publish(odd.get())
+                    seat.publish(odd.get(), || seat.set_place(place))
                 },
                 || seat.retract(odd.get()),
                 || inner.cover.holds(inner, attachment).is_some(),
@@ -173,7 +173,6 @@ impl Barrier {
                 break;
             }
         }
-        seat.set_place(place());
         Ok((seat, seat.serial() | own_tag()))
     }
 
@@ -366,11 +365,11 @@ mod tests {
         let attachment = barrier.inner.attached().unwrap();
         let word = &attachment.slot(seat.slot()).word;
         let refused = seat.next_odd();
-        seat.publish(refused);
+        seat.publish(refused, || {});
         drop(barrier.shared().unwrap());
         seat.retract(refused);
         let again = seat.next_odd();
-        seat.publish(again);
+        seat.publish(again, || {});
         attachment.gate().retract(word, again.wrapping_add(1));
         let tool = Barrier::open(barrier.path()).unwrap();
         let pause = tool.exclusive(&mut Default::default()).unwrap();

@@ -16,6 +16,7 @@ use crate::report::{Writer, is_stopped};
 use crate::stats::Stats;
 use crate::stragglers;
 use crate::sync::Ordering;
+use crate::taken_at::TakenAt;
 use crate::{Error, heirs, join, process, standard, sys};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -113,6 +114,10 @@ pub struct WriterStatus {
     pub shares: u32,
     /// Whether its owner lives. A dead one is reclaimed by the next tool.
     pub alive: bool,
+    /// Where it took the share that it is inside of, as `FILE:LINE`, the path cut in front where it is
+    /// long. Empty: it is not inside, or that is not known, as it is of a process, whose shares are
+    /// counted together, and of a command.
+    pub place: String,
     /// The slot's word: while it stays the same and odd, it is the same share.
     pub word: u32,
 }
@@ -131,6 +136,8 @@ pub struct Lost {
     pub comm: String,
     /// What it called itself, or what else is known of it.
     pub label: String,
+    /// Where it had taken its share, as [`WriterStatus::place`].
+    pub place: String,
     /// When that was found out, if that is known.
     pub when: Option<SystemTime>,
 }
@@ -269,6 +276,7 @@ fn writer(index: u32, slot: &Slot, file: &File) -> Option<WriterStatus> {
             _ => u32::from(is_inside(word)),
         },
         alive,
+        place: if is_inside(word) { slot.taken_at(word) } else { String::new() },
         word,
     })
 }
@@ -293,6 +301,7 @@ impl From<&WriterStatus> for Writer {
             comm: writer.comm.clone(),
             label: writer.label.clone(),
             held: writer.inside_at_least,
+            place: writer.place.clone(),
             wait_channel: None,
         }
     }
@@ -327,7 +336,7 @@ impl Barrier {
     pub fn raise_dirty(&self, pid: u32, label: &str) {
         if let Ok((_, attachment)) = self.here() {
             let comm = if pid == 0 { String::new() } else { join::comm() };
-            attachment.parts.dirty().raise(&Loss { pid, comm: &comm, label });
+            attachment.parts.dirty().raise(&Loss { pid, comm: &comm, label, place: "" });
         }
     }
 
@@ -335,7 +344,7 @@ impl Barrier {
     /// to there is not in this file.
     pub fn raise_dirty_beyond(&self, epoch: u32, label: &str) {
         if let Ok(attachment) = self.inner.attached() {
-            attachment.parts.dirty().raise_beyond(epoch, &Loss { pid: 0, comm: "", label });
+            attachment.parts.dirty().raise_beyond(epoch, &Loss::of_nobody(label));
         }
     }
 
@@ -345,8 +354,7 @@ impl Barrier {
             let dirty = attachment.parts.dirty();
             let now = dirty.now().epoch;
             for lost in lost.iter().filter(|lost| now.wrapping_sub(lost.epoch) < LOST) {
-                let loss = Loss { pid: lost.pid, comm: &lost.comm, label: &lost.label };
-                dirty.record(lost.epoch).write(&loss, lost.when);
+                dirty.write(lost.epoch, &Loss::from(lost), lost.when);
             }
         }
     }
@@ -368,9 +376,10 @@ impl DirtyRecord {
         }
     }
 
-    /// The record of the loss that raised the epoch to this.
-    pub(crate) fn record(&self, epoch: u32) -> &LostRecord {
-        &self.ring[(epoch.wrapping_sub(1) % LOST) as usize]
+    /// The records of the loss that raised the epoch to this.
+    pub(crate) fn records(&self, epoch: u32) -> (&LostRecord, &TakenAt) {
+        let index = (epoch.wrapping_sub(1) % LOST) as usize;
+        (&self.ring[index], &self.taken_at[index])
     }
 
     /// Who was lost up to now, the newest first. Of losses before the barrier was made it may not be
@@ -379,22 +388,28 @@ impl DirtyRecord {
         let open = now.epoch.wrapping_sub(now.acknowledged);
         let lost = (0..LOST.min(now.epoch)).map(|back| {
             let epoch = now.epoch.wrapping_sub(back);
-            self.record(epoch).read(epoch, back >= open)
+            self.read(epoch, back >= open)
         });
         lost.filter(|lost| !lost.acknowledged || lost.is_known()).collect()
     }
-}
 
-impl LostRecord {
     fn read(&self, epoch: u32, acknowledged: bool) -> Lost {
+        let (record, taken_at) = self.records(epoch);
         Lost {
             epoch,
             acknowledged,
-            pid: self.pid.load(Ordering::Relaxed),
-            comm: self.comm.get(),
-            label: self.label.get(),
-            when: self.when.wall_clock(),
+            pid: record.pid.load(Ordering::Relaxed),
+            comm: record.comm.get(),
+            label: record.label.get(),
+            place: taken_at.read(epoch),
+            when: record.when.wall_clock(),
         }
+    }
+}
+
+impl<'a> From<&'a Lost> for Loss<'a> {
+    fn from(Lost { pid, comm, label, place, .. }: &'a Lost) -> Loss<'a> {
+        Loss { pid: *pid, comm, label, place }
     }
 }
 

@@ -82,7 +82,7 @@ impl Barrier {
             LockRequest::Write if seat.brought().has_room(lock) => {
                 // SAFETY: the caller's promise.
                 let place = unsafe { SourceLine::new(file, line) };
-                if !seat.try_enter(|seat| seat.set_place(place)) {
+                if !seat.try_enter(place) {
                     return None;
                 }
                 seat.brought().begin_attempt();

@@ -152,8 +152,7 @@ impl Recovery<'_> {
         let count = dirty.epoch.wrapping_sub(dirty.acknowledged) as usize;
         let lost = self.barrier.lost();
         let named = lost.iter().take(count.min(NAMED));
-        let mut names: Vec<String> =
-            named.map(|lost| waiting::who(lost.pid, &lost.comm, &lost.label)).collect();
+        let mut names: Vec<String> = named.map(waiting::lost).collect();
         if let more @ 1.. = count - names.len() {
             names.push(format!("{more} more"));
         }

@@ -7,7 +7,7 @@ use std::io::{IsTerminal, Write, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use stillpoint::{Phase, Status, Waiting, Writer, WriterStatus};
+use stillpoint::{Lost, Phase, Status, Waiting, Writer, WriterStatus};
 
 use crate::seconds;
 
@@ -87,6 +87,12 @@ pub fn who(pid: u32, comm: &str, label: &str) -> String {
         (_, "") => format!("{comm}[{pid}]"),
         (_, label) => format!("{comm}[{pid}] ({label})"),
     }
+}
+
+/// A writer that was lost, and where it was inside.
+pub fn lost(lost: &Lost) -> String {
+    let who = who(lost.pid, &lost.comm, &lost.label);
+    if lost.place.is_empty() { who } else { format!("{who} inside from {}", lost.place) }
 }
 
 fn describe(waiting: &Waiting<'_>) -> String {

@@ -19,6 +19,7 @@ mod examples;
 mod header;
 mod install;
 mod loads;
+mod lost;
 mod manual;
 mod programs;
 mod setid;

@@ -2,6 +2,7 @@
 //! durable state knows that longer than the barrier does.
 
 use serde_json::{Value, json};
+use stillpoint::Barrier;
 
 use crate::harness::Place;
 
@@ -14,6 +15,15 @@ fn with_lost(label: &str) -> Place {
 
 fn lose(place: &Place, label: &str) {
     place.run(["run", "-s", "--label", label, "mail", "sh", "-c", "kill -KILL $$"]);
+}
+
+/// Loses a share of this program, in a thread that ends inside. Gives the line, as it is shown.
+fn lose_here(place: &Place) -> String {
+    let barrier = Barrier::options().label("lmtpd").open(place.barrier()).unwrap();
+    let share = || std::mem::forget(barrier.shared().unwrap());
+    let line = line!() - 1;
+    std::thread::scope(|scope| scope.spawn(share).join().unwrap());
+    format!("tests/cli/losses.rs:{line}")
 }
 
 fn made_again(place: &Place) {
@@ -129,4 +139,45 @@ fn names_from_before_do_not_outlive_the_bytes() {
     drop(file);
     assert_eq!(place.run(["create", "mail"]).code(), 0);
     assert!(!lines(&place).concat().contains("xxx"), "{:?}", lines(&place));
+}
+
+/// All that is kept of a loss keeps where the share was taken.
+#[test]
+fn a_loss_says_where_its_share_was_taken() {
+    let place = with_lost("lmtp");
+    assert_eq!(lost(&place)[0]["place"], "", "a command's");
+    let line = lose_here(&place);
+    let told = lost(&place);
+    assert_eq!(told[0]["place"], *line);
+    let said = lines(&place);
+    assert!(said[0].contains(&format!("] (lmtpd) inside from {line}, 20")), "{said:?}");
+    assert!(said[1].contains("] (lmtp), 20"), "{said:?}");
+
+    let catalog = place.path("catalog");
+    let catalog = catalog.to_str().unwrap();
+    let snapshot = ["snapshot", "mail", "--catalog", catalog, "--name", "n", "--", "true"];
+    assert_eq!(place.run(snapshot).code(), 0);
+    let manifest = std::fs::read(place.path("catalog/n.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest["barriers"][0]["lost"][0]["place"], *line);
+    assert_eq!(state(&place)["lost"][0]["place"], *line);
+
+    made_again(&place);
+    assert_eq!(lost(&place), told, "of the barrier before");
+    let recovered = place.run(["recover", "mail", "--acknowledge"]);
+    recovered.assert_complaint(0, &["; lost inside: ", &format!("] (lmtpd) inside from {line}, ")]);
+}
+
+/// As one that was written before states and manifests had lines in them.
+#[test]
+fn a_state_without_lines_is_read() {
+    let place = Place::with_barrier();
+    lose_here(&place);
+    assert_eq!(place.run(["retire", "mail"]).code(), 0);
+    let mut state = state(&place);
+    state["lost"][0].as_object_mut().unwrap().remove("place").unwrap();
+    std::fs::write(place.state(), state.to_string()).unwrap();
+    assert_eq!(place.run(["create", "mail"]).code(), 0);
+    let said = lines(&place);
+    assert!(said[0].contains("(lmtpd), 20"), "{said:?}");
 }

@@ -53,6 +53,7 @@ fn json_has_the_documented_fields() {
         "inside_at_least_ms",
         "waiting_ms",
         "shares",
+        "place",
     ];
     let inside = status["writers"].as_array().unwrap();
     assert_eq!(inside.len(), 1, "{status}");
@@ -64,7 +65,7 @@ fn json_has_the_documented_fields() {
     assert_eq!(keys(&status["dirty"]), BTreeSet::from(["epoch", "acknowledged", "lost"]));
     assert_eq!(
         keys(&status["dirty"]["lost"][0]),
-        BTreeSet::from(["epoch", "pid", "comm", "label", "when", "acknowledged"])
+        BTreeSet::from(["epoch", "pid", "comm", "label", "place", "when", "acknowledged"])
     );
     let when = status["dirty"]["lost"][0]["when"].as_str().unwrap();
     assert!(when.starts_with("20") && when.ends_with('Z'), "{when}");
@@ -78,6 +79,23 @@ fn json_has_the_documented_fields() {
             "pause_seconds"
         ])
     );
+}
+
+#[test]
+fn a_writer_inside_is_shown_with_its_line() {
+    let place = Place::with_barrier();
+    let barrier = stillpoint::Barrier::open(place.barrier()).unwrap();
+    let (share, line) = (barrier.shared().unwrap(), line!());
+    let line = format!("tests/cli/status.rs:{line}");
+    assert_eq!(place.status()["writers"][0]["place"], *line);
+    let text = || place.run(["status", "mail"]).stdout;
+    assert!(text().contains(&format!("  inside from {line}, since unknown\n")), "{}", text());
+    let closing = place.run(["run", "-n", "mail", "true"]);
+    closing.assert_complaint(75, &[&format!("inside from {line}")]);
+    assert!(text().contains(&format!("  inside from {line} for at least ")), "{}", text());
+    drop(share);
+    assert_eq!(place.status()["writers"][0]["place"], "");
+    assert!(text().contains("  outside\n"), "{}", text());
 }
 
 #[test]

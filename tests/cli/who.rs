@@ -34,7 +34,7 @@ fn since_when_a_writer_is_inside_is_not_made_up() {
     let place = Place::with_barrier();
     let barrier = Barrier::open(place.barrier()).unwrap();
     let share = barrier.shared().unwrap();
-    assert!(text(&place).contains("inside, since unknown"), "{}", text(&place));
+    assert!(text(&place).contains(", since unknown\n"), "{}", text(&place));
     assert_eq!(inside_at_least(&writers(&place)[0]), 0.0);
 
     let mut watching = place.start(["status", "--json", "--watch", "mail"]);

@@ -191,8 +191,9 @@ fn one_that_is_stopped_inside_is_named_and_never_taken_for_dead() {
     writer.expect("shared", "inside 1");
     writer.stop();
     let answer = tool.expect_like("exclusive patience=0 drain=200", "error NotQuiet");
-    let name = format!("participant[{}] (lmtpd) inside for at least", writer.pid());
-    assert!(answer.contains(&name), "{answer}");
+    let name = format!("participant[{}] (lmtpd) inside from ", writer.pid());
+    let (_, from) = answer.split_once(&name).unwrap_or_else(|| panic!("{answer}"));
+    assert!(from.contains(" for at least "), "{answer}");
     let status = place.status();
     assert!(!status.closed && status.dirty.epoch == 0);
     let held = status.writers.iter().find(|found| found.inside).unwrap();

@@ -337,10 +337,13 @@ fn judge_status(status: &Status) {
         since.is_none_or(|since| since.is_ok_and(|since| since < far))
     };
     let plain = |text: &str| !text.chars().any(char::is_control);
+    let line = |text: &str| plain(text) && text.chars().count() <= 36;
     assert!(status.lost.len() <= 32 && status.writers.len() <= SLOTS as usize);
     assert!(status.lost.iter().all(|lost| soon(lost.when)));
     assert!(status.lost.iter().all(|lost| plain(&lost.comm) && plain(&lost.label)));
+    assert!(status.lost.iter().all(|lost| line(&lost.place)));
     assert!(status.writers.iter().all(|writer| plain(&writer.comm) && plain(&writer.label)));
+    assert!(status.writers.iter().all(|writer| line(&writer.place)));
     assert!(status.holder.iter().all(|holder| plain(&holder.comm) && soon(holder.since)));
 }
 

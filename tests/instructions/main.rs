@@ -46,8 +46,13 @@ struct Arguments {
 
 type Work = fn(&Barrier, u64);
 
-const WORKS: [(&str, Work); 4] =
-    [("outer", outer), ("nested", nested), ("try", attempt), ("should_yield", should_yield)];
+const WORKS: [(&str, Work); 5] = [
+    ("outer", outer),
+    ("nested", nested),
+    ("elsewhere", elsewhere),
+    ("try", attempt),
+    ("should_yield", should_yield),
+];
 
 #[inline(never)]
 fn outer(barrier: &Barrier, times: u64) {
@@ -62,6 +67,14 @@ fn nested(barrier: &Barrier, times: u64) {
     let share = barrier.shared().expect("the gate is open");
     outer(barrier, times);
     drop(share);
+}
+
+/// Each at another line than the one before.
+fn elsewhere(barrier: &Barrier, times: u64) {
+    for _ in 0..times / 2 {
+        outer(barrier, 1);
+        attempt(barrier, 1);
+    }
 }
 
 #[inline(never)]

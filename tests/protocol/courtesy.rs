@@ -64,7 +64,8 @@ fn without_patience_there_is_one_closing() {
     assert_eq!(writers.len(), 1);
     assert_eq!(writers[0].pid, long.pid());
     assert!(writers[0].held >= ms(140), "{:?}", writers[0].held);
-    assert!(error.to_string().contains("inside for at least"), "{error}");
+    let named = format!("inside from {} for at least", writers[0].place);
+    assert!(error.to_string().contains(&named), "{error}");
     let status = place.status();
     assert!(!status.closed && !status.wanted && status.holder.is_none());
     assert_eq!(status.generation, 2, "one closing");

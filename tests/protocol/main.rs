@@ -18,6 +18,7 @@ mod nesting;
 mod readmission;
 mod replaced;
 mod several;
+mod taken_at;
 mod tools;
 mod write_lock;
 mod yielding;

@@ -123,7 +123,9 @@ fn losses_are_carried_over() {
         let pause = barrier.exclusive(&mut at_once(1000)).unwrap();
         assert!(pause.report().dirty_at_grant[0].is_dirty(), "{killed_before}");
         pause.release().unwrap();
-        assert_eq!(place.status().lost[0].pid, lost.pid());
+        let named = &place.status().lost[0];
+        assert_eq!(named.pid, lost.pid());
+        assert!(named.place.contains("actor.rs:"), "{named:?}");
         barrier.exclusive(&mut at_once(1000)).unwrap().release().unwrap();
         assert_eq!(place.epoch(), 1, "once");
     }

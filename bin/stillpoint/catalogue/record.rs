@@ -35,6 +35,9 @@ pub struct LostRecord {
     pub comm: String,
     /// What it called itself, or what else is known of it.
     pub label: String,
+    /// Where it had taken its share, as `FILE:LINE`; empty: that is not known.
+    #[serde(default)]
+    pub place: String,
     /// `null`: that is not known.
     pub when: Option<String>,
 }
@@ -78,6 +81,9 @@ pub struct WriterRecord {
     pub comm: String,
     pub label: String,
     pub held_ms: f64,
+    /// As that of a writer that was lost.
+    #[serde(default)]
+    pub place: String,
     pub wait_channel: Option<String>,
 }
 
@@ -109,6 +115,7 @@ impl From<&Lost> for LostRecord {
             pid: lost.pid,
             comm: lost.comm.clone(),
             label: lost.label.clone(),
+            place: lost.place.clone(),
             when: lost.when.map(timestamp),
         }
     }
@@ -122,6 +129,7 @@ impl From<&LostRecord> for Lost {
         lost.pid = record.pid;
         lost.comm = record.comm.clone();
         lost.label = record.label.clone();
+        lost.place = record.place.clone();
         lost.when = when.map(SystemTime::from);
         lost
     }
@@ -135,6 +143,7 @@ impl From<&Writer> for WriterRecord {
             comm: writer.comm.clone(),
             label: writer.label.clone(),
             held_ms: milliseconds(writer.held),
+            place: writer.place.clone(),
             wait_channel: writer.wait_channel.clone(),
         }
     }

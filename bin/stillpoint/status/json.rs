@@ -45,6 +45,8 @@ struct Writer<'a> {
     inside_at_least_ms: f64,
     waiting_ms: Option<f64>,
     shares: u32,
+    /// Where it took the share; empty: it is not inside, or that is not known.
+    place: &'a str,
 }
 
 #[derive(Serialize)]
@@ -166,6 +168,7 @@ fn writer(writer: &WriterStatus) -> Writer<'_> {
         inside_at_least_ms: milliseconds(writer.inside_at_least),
         waiting_ms: writer.waiting.map(milliseconds),
         shares: writer.shares,
+        place: &writer.place,
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use stillpoint::{Status, WriterStatus};
 
 use crate::seconds::{display, timestamp};
-use crate::waiting::{UNSEEN, who};
+use crate::waiting::{self, UNSEEN, who};
 
 /// Appends the report on `status` to `out`.
 pub fn write(out: &mut String, status: &Status) -> fmt::Result {
@@ -44,7 +44,7 @@ pub fn write(out: &mut String, status: &Status) -> fmt::Result {
         )?,
     }
     for lost in &status.lost {
-        let who = who(lost.pid, &lost.comm, &lost.label);
+        let who = waiting::lost(lost);
         let when = lost.when.map_or("at an unknown time".to_string(), timestamp);
         let acknowledged = if lost.acknowledged { "acknowledged" } else { "not acknowledged" };
         writeln!(out, "  lost     {who}, {when}, {acknowledged}")?;
@@ -97,10 +97,16 @@ fn table(out: &mut String, writers: &[WriterStatus]) -> fmt::Result {
         "SLOT", "PID", "TID", "COMMAND", "LABEL", "SHARES"
     )?;
     for writer in writers {
+        let from = match &*writer.place {
+            "" => String::new(),
+            place => format!(" from {place}"),
+        };
         let state = match (writer.inside, writer.waiting) {
-            _ if !writer.alive => "gone".to_string(),
-            (true, _) if writer.inside_at_least.is_zero() => "inside, since unknown".to_string(),
-            (true, _) => format!("inside for at least {}", display(writer.inside_at_least)),
+            _ if !writer.alive => format!("gone while inside{from}"),
+            (true, _) if writer.inside_at_least.is_zero() => {
+                format!("inside{from}, since unknown")
+            }
+            (true, _) => format!("inside{from} for at least {}", display(writer.inside_at_least)),
             (false, Some(waiting)) => format!("waiting for {}", display(waiting)),
             (false, None) => "outside".to_string(),
         };
