@@ -1,49 +1,39 @@
-//! The command `stillpoint`: one file per verb, and beside them what the verbs share.
+//! The command `stillpoint`: its verbs, each in a file or folder of its own, and below them what they share.
+//!
+//! A room names only those below it:
+//!
+//! | room | what it is |
+//! |---|---|
+//! | `verbs` | one file or folder for each verb |
+//! | `selection` | which snapshots a verb is about |
+//! | `snapshot` | one snapshot from its plan to its last manifest: `provider`, `place`, `data`, `foreign` |
+//! | `catalogue` | the folder of manifests |
+//! | `barrier` | the durable state, and the exclusive side for a command |
+//! | `process` | this process, its signals, its children and tools |
+//! | `files` | folders and names |
+//! | `words` | what is read and said: times, errors, metrics |
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use deferred::Deferred;
-use exit::Exit;
+use process::{inherited, reaper, signals, tool};
+use verbs::deferred::Deferred;
+use verbs::{
+    completions, create, freeze, latest, list, prune, recover, retire, run, status, thaw, r#use,
+};
+use words::exit::{self, Exit};
+use words::usage;
 
-mod advice;
-mod apart;
+mod barrier;
 mod catalogue;
-mod child;
-mod completions;
-mod create;
-mod deferred;
-mod exclusive;
-mod exit;
-mod exposition;
-mod filter;
-mod folder;
-mod freezable;
-mod freeze;
-mod inherited;
-mod latest;
-mod lifetime;
-mod list;
-mod place;
-mod prune;
-mod reaper;
-mod records;
-mod recover;
-mod retire;
-mod run;
-mod seconds;
-mod signals;
+mod files;
+mod process;
+mod selection;
 mod snapshot;
-mod span;
-mod state;
-mod status;
-mod thaw;
-mod tool;
-mod usage;
-mod r#use;
-mod waiting;
+mod verbs;
+mod words;
 
 /// A consistency barrier: writers share it, a snapshot tool quiesces them for milliseconds.
 ///

@@ -8,41 +8,42 @@
 #![no_main]
 
 #[allow(dead_code, reason = "the command uses what is not read back")]
-#[path = "../../bin/stillpoint/advice.rs"]
-mod advice;
+#[path = "../../bin/stillpoint/barrier"]
+mod barrier {
+    pub mod state;
+}
 #[allow(dead_code, reason = "as above")]
 #[path = "../../bin/stillpoint/catalogue/mod.rs"]
 mod catalogue;
+#[path = "../../bin/stillpoint/files/mod.rs"]
+mod files;
 #[allow(dead_code, reason = "as above")]
-#[path = "../../bin/stillpoint/exit.rs"]
-mod exit;
-#[path = "../../bin/stillpoint/folder.rs"]
-mod folder;
+#[path = "../../bin/stillpoint/process"]
+mod process {
+    pub mod inherited;
+    pub mod signals;
+}
 #[allow(dead_code, reason = "as above")]
-#[path = "../../bin/stillpoint/inherited.rs"]
-mod inherited;
-#[allow(dead_code, reason = "as above")]
-#[path = "../../bin/stillpoint/seconds.rs"]
-mod seconds;
-#[allow(dead_code, reason = "as above")]
-#[path = "../../bin/stillpoint/signals.rs"]
-mod signals;
-#[allow(dead_code, reason = "as above")]
-#[path = "../../bin/stillpoint/state.rs"]
-mod state;
+#[path = "../../bin/stillpoint/words"]
+mod words {
+    pub mod advice;
+    pub mod exit;
+    pub mod seconds;
+}
 
 use arbitrary::Arbitrary;
+use barrier::state::State;
 use catalogue::Catalogue;
 use catalogue::manifest::{Manifest, Status};
 use catalogue::record::{BarrierRecord, DirtyRecord};
 use catalogue::volume::Volume;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use state::State;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stillpoint::{Dirty, PauseReport, Writer};
+use words::seconds;
 
 #[derive(Arbitrary, Debug)]
 enum Input<'a> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::seconds::milliseconds;
+use crate::words::seconds::milliseconds;
 
 /// A moment by that clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -25,7 +25,7 @@ use nix::sys::statfs::{
 use nix::sys::statvfs::fstatvfs;
 use serde::{Deserialize, Serialize};
 
-use crate::seconds::timestamp;
+use crate::words::seconds::timestamp;
 
 /// The inode number of every btrfs subvolume's root.
 const SUBVOLUME_ROOT: u64 = 256;

@@ -27,7 +27,7 @@ use super::origin::Origin;
 use super::partial::{is_partial, is_unique};
 use super::record::{BarrierRecord, DirtyRecord, ForeignRecord, PauseRecord, WriterRecord};
 use super::volume::{System, Volume};
-use crate::seconds::{milliseconds, timestamp};
+use crate::words::seconds::{milliseconds, timestamp};
 
 /// The version of the format; a reader leaves manifests of a later one alone.
 pub const SCHEMA: u32 = 1;

@@ -43,7 +43,7 @@ use nix::unistd::{AccessFlags, access};
 use self::directory::Directory;
 use self::manifest::{Manifest, Status};
 use self::reading::{open_record, open_to_work, require_regular, text};
-use crate::folder;
+use crate::files::folder;
 
 /// Where manifests are kept unless something else is asked for.
 pub const STANDARD: &str = "/var/lib/stillpoint/catalog";

@@ -42,7 +42,7 @@ impl Catalogue {
             match read(&path, name) {
                 // Removed since the folder was read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => found.push((path, Err(crate::exit::reason(&error)))),
+                Err(error) => found.push((path, Err(crate::words::exit::reason(&error)))),
                 Ok(manifest) => found.push((path, manifest)),
             }
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stillpoint::{Barrier, Dirty, Lost, Writer};
 
-use crate::seconds::{milliseconds, timestamp};
+use crate::words::seconds::{milliseconds, timestamp};
 
 /// One barrier that was held.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,15 +7,17 @@ use std::path::PathBuf;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use stillpoint::{Error, ExclusiveGuard};
 
+use super::data::{sweep, volumes};
 use super::members::Member;
 use super::plan::{Plan, place_taken};
 use super::provider::Target;
-use super::{Arguments, OnDirty, command, provider, sweep, volumes};
+use super::provider::command;
+use super::{Arguments, OnDirty, provider};
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::{Entry, rename_to_free};
-use crate::exit::{Exit, Failure, reason, say, warn};
-use crate::signals::Signals;
+use crate::process::signals::Signals;
+use crate::words::exit::{Exit, Failure, reason, say, warn};
 
 /// A snapshot under way. Its manifest is *begun* and locked.
 pub struct Making<'a> {

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use stillpoint::{Barrier, Dirty};
 
-use super::mounts::Mounts;
+use super::place::mounts::Mounts;
 use super::provider::{Freezes, Provider};
 use super::{Arguments, OnDirty};
-use crate::advice::Named;
+use crate::barrier::freezable;
+use crate::barrier::state::{self, State, not_acknowledged};
 use crate::catalogue::manifest::recordable;
 use crate::catalogue::record::{BarrierRecord, LostRecord};
-use crate::exit::{Exit, Failure, warn};
-use crate::freezable;
-use crate::state::{self, State, not_acknowledged};
-use crate::waiting::UNSEEN;
+use crate::words::advice::Named;
+use crate::words::exit::{Exit, Failure, warn};
+use crate::words::waiting::UNSEEN;
 
 /// A barrier with its durable state, if it has one.
 pub struct Member {

@@ -17,10 +17,10 @@ use nix::unistd::{AccessFlags, access};
 use super::Arguments;
 use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Manifest;
-use crate::exit::{Exit, Failure, reason};
-use crate::exposition::Exposition;
-use crate::filter::without_links;
-use crate::status::prometheus::{Series, add_newest_clean, labels, series_of};
+use crate::selection::filter::without_links;
+use crate::verbs::status::prometheus::{Series, add_newest_clean, labels, series_of};
+use crate::words::exit::{Exit, Failure, reason};
+use crate::words::exposition::Exposition;
 
 /// How what is written here begins.
 const OURS: &[u8] = b"# HELP stillpoint_";

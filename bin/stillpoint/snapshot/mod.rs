@@ -7,27 +7,16 @@
 //! *complete* only once it has that name. Whatever ends the run in between, a signal, a limit or
 //! SIGKILL, leaves an open gate and nothing that looks like a snapshot.
 
-mod btrfs;
-mod command;
-mod copy;
+pub mod data;
 mod foreign;
-mod lvm;
 mod making;
 mod members;
 mod metrics;
-mod mounts;
 mod pause;
+mod place;
 mod plan;
 mod provider;
-mod reflink;
-pub mod removal;
 mod report;
-mod sources;
-pub mod sweep;
-mod tree;
-mod unlinking;
-mod volumes;
-mod zfs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -36,18 +25,20 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgGroup, Args, ValueEnum};
 
+use self::data::sweep;
 use self::foreign::Also;
 use self::making::Making;
 use self::members::Member;
+use self::place::sources::{self, SourceChanged};
 use self::plan::{Names, Plan};
-use self::sources::SourceChanged;
+use self::provider::{btrfs, command, copy, lvm, reflink, zfs};
 use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::Manifest;
-use crate::exit::{Exit, Failure, from_error, warn};
-use crate::filter::without_links;
-use crate::seconds::{self, Limit};
-use crate::signals::Signals;
+use crate::process::signals::Signals;
+use crate::selection::filter::without_links;
+use crate::words::exit::{Exit, Failure, from_error, warn};
+use crate::words::seconds::{self, Limit};
 
 /// How long the gate stays closed at most once quiet, but for `--copy`.
 const HOLD: Duration = Duration::from_secs(10);

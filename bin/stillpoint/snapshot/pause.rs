@@ -10,16 +10,16 @@ use stillpoint::{
 };
 
 use super::Arguments;
-use super::command;
 use super::foreign::{HeldLocks, Patience};
 use super::making::Making;
 use super::plan::sync_file_system;
+use super::provider::command;
 use crate::catalogue::record::WriterRecord;
-use crate::child::{self, Bounds, Ended, Terms};
-use crate::exit::{Exit, Failure, from_error, say};
-use crate::seconds;
-use crate::tool;
-use crate::waiting::Progress;
+use crate::process::child::{self, Bounds, Ended, Terms};
+use crate::process::tool;
+use crate::words::exit::{Exit, Failure, from_error, say};
+use crate::words::seconds;
+use crate::words::waiting::Progress;
 
 /// A sync that took this long left others the time to make new dirty data.
 const LONG_SYNC: Duration = Duration::from_millis(50);

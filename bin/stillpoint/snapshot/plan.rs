@@ -9,22 +9,22 @@ use jiff::Timestamp;
 use nix::unistd::{AccessFlags, access, syncfs};
 
 use super::Arguments;
-use super::btrfs::Btrfs;
-use super::command::UserCommand;
-use super::copy::Copy;
 use super::foreign::ForeignLocks;
-use super::lvm::Lvm;
-use super::mounts::Mounts;
+use super::place::mounts::Mounts;
+use super::place::sources::{self, Sources};
+use super::provider::btrfs::Btrfs;
+use super::provider::command::UserCommand;
+use super::provider::copy::Copy;
+use super::provider::lvm::Lvm;
+use super::provider::reflink::Reflink;
+use super::provider::zfs::Zfs;
 use super::provider::{Provider, Target};
-use super::reflink::Reflink;
-use super::sources::{self, Sources};
-use super::zfs::Zfs;
 use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::{Manifest, Status, recordable};
 use crate::catalogue::partial::token;
 use crate::catalogue::{Catalogue, Entry, hold};
-use crate::exit::{Exit, Failure, reason};
-use crate::signals::Signals;
+use crate::process::signals::Signals;
+use crate::words::exit::{Exit, Failure, reason};
 
 /// Longest name: the file names made from it must fit in 255 bytes.
 const LONGEST_NAME: usize = 200;

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::Arguments;
 use crate::catalogue::manifest::{Manifest, SCHEMA};
-use crate::exit::{Exit, from_error, is_journal, say};
-use crate::records;
+use crate::selection::records;
+use crate::words::exit::{Exit, from_error, is_journal, say};
 
 pub fn print(
     arguments: &Arguments,

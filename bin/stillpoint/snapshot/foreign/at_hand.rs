@@ -16,8 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::cyrus::{Cyrus, NAME};
-use crate::exit::{Exit, Failure};
-use crate::tool;
+use crate::process::tool;
+use crate::words::exit::{Exit, Failure};
 
 /// Where Cyrus's own tools are when they are not in PATH: Debian's, Fedora's, of older releases, built here.
 const FOLDERS: [&str; 5] = [

@@ -24,7 +24,7 @@ use nix::libc;
 
 use crate::catalogue::manifest::recordable;
 use crate::catalogue::rename_to_free;
-use crate::exit::{Exit, Failure, reason};
+use crate::words::exit::{Exit, Failure, reason};
 
 pub const NAME: &str = "$GLOBAL.lock";
 /// The hash of that name's first letter, which is none.

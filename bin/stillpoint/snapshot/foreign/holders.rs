@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use stillpoint::Writer;
 
-use crate::waiting::who;
+use crate::words::waiting::who;
 
 /// Between two looks, at least.
 const LOOK: Duration = Duration::from_millis(50);

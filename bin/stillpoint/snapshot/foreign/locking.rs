@@ -17,10 +17,10 @@ use nix::libc;
 use super::holders::{Holders, InTheWay};
 use super::{Also, Kind};
 use crate::catalogue::leads_to;
-use crate::exit::{Exit, Failure};
-use crate::seconds;
-use crate::signals::Signals;
-use crate::waiting::Progress;
+use crate::process::signals::Signals;
+use crate::words::exit::{Exit, Failure};
+use crate::words::seconds;
+use crate::words::waiting::Progress;
 
 /// Between two attempts at a lock. Where it is free for a moment now and then this decides how many of those
 /// moments go by: with 10 ms, of ten busy mail clients' most of them.

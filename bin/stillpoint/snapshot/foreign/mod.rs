@@ -32,9 +32,9 @@ use self::watchdog::Watchdog;
 use super::Arguments;
 use super::plan::known_path;
 use crate::catalogue::record::ForeignRecord;
-use crate::exit::{Exit, Failure};
-use crate::seconds;
-use crate::signals::Signals;
+use crate::process::signals::Signals;
+use crate::words::exit::{Exit, Failure};
+use crate::words::seconds;
 
 /// How a file is locked. The two kinds do not see each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,8 +28,8 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{self, ForkResult, Pid};
 
 use super::locking::unlock;
-use crate::apart;
-use crate::exit::Failure;
+use crate::process::apart;
+use crate::words::exit::Failure;
 
 /// No limit, as a number of milliseconds.
 const NONE: u64 = u64::MAX;

@@ -1,0 +1,166 @@
+//! The exclusive side for a command: how `run -x`, `recover` and `freeze` wait for it and use it.
+//!
+//! The wait may be without end, but the gate is closed for bounded drains only and opened in
+//! between: no writer is stalled longer at a time by somebody else's wait. The command inherits a
+//! descriptor of the lock, so that writers stay out while it runs even if somebody killed this
+//! process. The pause is released, and thereby certified, only after the command has ended.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use stillpoint::{
+    Barrier, Error, ErrorKind, ExclusiveGuard, ExclusiveOptions, HELD, Pacing, Phase, Waiting,
+    Writer,
+};
+
+use crate::process::child::{self, Bounds, Ended, Terms};
+use crate::process::signals::Signals;
+use crate::words::exit::{Exit, Failure};
+use crate::words::seconds::{self, FOREVER, Limit};
+use crate::words::waiting::{self, Progress};
+
+/// No writer shall wait longer at one closed gate because of our waiting, unless told otherwise.
+pub const DRAIN: Duration = Duration::from_secs(2);
+/// How long the command may run, unless told otherwise.
+pub const HOLD: Limit = Limit::After(Duration::from_secs(60));
+
+/// The time to get in.
+pub struct Patience {
+    since: Instant,
+    limit: Option<Duration>,
+}
+
+impl Patience {
+    /// Begins now; `None` is no limit, zero does not wait at all.
+    pub fn new(limit: Option<Duration>) -> Patience {
+        Patience { since: Instant::now(), limit }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// What is left of it; `None` is no limit.
+    pub fn left(&self) -> Option<Duration> {
+        self.limit.map(|limit| limit.saturating_sub(self.elapsed()))
+    }
+
+    fn is_over(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+}
+
+/// The exclusive side of a barrier, as a command wants it.
+pub struct Exclusive<'a> {
+    pub barrier: &'a Barrier,
+    pub label: &'a str,
+    pub patience: &'a Patience,
+    /// How long the gate may be closed at a time before it is quiet.
+    pub drain: Duration,
+    pub hold: Limit,
+    /// Whether the command inherits the descriptor of the lock.
+    pub inherited: bool,
+}
+
+impl Exclusive<'_> {
+    /// Closes the gate again and again, briefly, until it is quiet once or the time is over.
+    pub fn quiesce(&self, signals: &Signals) -> anyhow::Result<ExclusiveGuard> {
+        let mut progress = Progress::new();
+        loop {
+            let bound = self.patience.left().unwrap_or(FOREVER);
+            let mut last = None;
+            let stop = AtomicBool::new(false);
+            let mut show = |waiting: &Waiting<'_>| {
+                progress.show(waiting);
+                let late = !bound.is_zero() && self.patience.is_over();
+                if late {
+                    last = Some((waiting.phase, waiting.writers.to_vec()));
+                }
+                stop.store(late || signals.check().is_err(), Ordering::Relaxed);
+            };
+            let attempt = self.barrier.exclusive(
+                &mut ExclusiveOptions::default()
+                    .patience(bound)
+                    .drain(bound.min(self.drain))
+                    .hold(self.hold.duration())
+                    .wait(bound)
+                    .pacing(Pacing::Minimal)
+                    .label(self.label.to_string())
+                    .progress(&mut show)
+                    .cancel(&stop)
+                    .keep_descriptor(self.inherited),
+            );
+            match attempt {
+                Err(Error::Cancelled) if let Some((phase, writers)) = last => {
+                    signals.check()?;
+                    return Err(self.too_late(phase, writers).into());
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::NotQuiet | ErrorKind::Busy | ErrorKind::Stragglers
+                    ) && !self.patience.is_over() => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// The time to get in was over in this phase of waiting.
+    fn too_late(&self, phase: Phase, writers: Vec<Writer>) -> Error {
+        let path = self.barrier.path().to_path_buf();
+        match phase {
+            Phase::OtherTool => {
+                let holder = waiting::closer(&path).unwrap_or_else(|| "another tool".to_string());
+                Error::Busy { path, holder }
+            }
+            Phase::Pacing => Error::Pacing { path },
+            Phase::Stragglers => {
+                Error::Stragglers { path, users: self.barrier.stragglers().unwrap_or_default() }
+            }
+            _ => {
+                let waited = self.patience.elapsed();
+                let present = |writer| waiting::present(writer, &path);
+                let writers = writers.iter().map(present).collect();
+                Error::NotQuiet { path, waited, writers }
+            }
+        }
+    }
+
+    /// Runs `command` in the pause and ends the pause; an error unless it held until the command
+    /// had ended by itself.
+    pub fn run(
+        &self,
+        guard: ExclusiveGuard,
+        command: &mut Command,
+        signals: &mut Signals,
+    ) -> anyhow::Result<Ended> {
+        signals.check()?;
+        command.env(HELD, guard.cover());
+        let bounds = match guard.remaining().map(|left| Instant::now() + left) {
+            None => Bounds::None,
+            // An ancestor holds the barrier and ends us together with its process group.
+            Some(deadline) if guard.covered() => Bounds::UntilWithin(deadline),
+            Some(deadline) => Bounds::Until(deadline),
+        };
+        let descriptors = guard.descriptors();
+        let terms = Terms { bounds, inherited: &descriptors, prints_errors_only: false };
+        let ended = child::run(command, terms, signals)?;
+        drop(descriptors);
+        let released = guard.release();
+        if ended == Ended::AtLimit {
+            let limit = self.hold.duration().map(seconds::display).unwrap_or_default();
+            return Err(Failure::new(
+                Exit::LIMIT,
+                format!(
+                    "{}: {} was ended at the hold limit of {limit}; see --hold",
+                    self.barrier.path().display(),
+                    command.get_program().display(),
+                ),
+            )
+            .into());
+        }
+        released?;
+        Ok(ended)
+    }
+}

@@ -1,0 +1,416 @@
+//! The durable state of a barrier.
+//!
+//! Barriers live on tmpfs, and a power cut takes with them the knowledge that writers were under
+//! way. So `create` notes on disk that the barrier is *open* and `retire` that it was closed in
+//! good order; whoever finds *open* after a boot knows that something was lost. Barriers given as
+//! a path of their own, with `--user`, or through `$STILLPOINT_DIR` are private: they have a state only where
+//! `--state` or `$STILLPOINT_STATE_DIR` says so.
+//!
+//! It also remembers who was lost and not acknowledged: the barrier that is made next is told, so that
+//! an administrator is.
+//!
+//! The path of the state comes from the name or from the caller, never from the barrier file,
+//! which the writers can change. It is written aside, synced and renamed: a reader finds the old
+//! one or the new one.
+//!
+//! Several tools may write it at once, each what the barrier says at the moment. Who has written looks
+//! again, and writes again if the barrier has moved on: so the last one to write, whoever that is,
+//! leaves what is true.
+//!
+//! What it knows is never taken back. A barrier that is behind its state, or is another file than the one
+//! that was made, is an older copy put in its place: who was lost since, it does not know. Every tool that
+//! meets it raises its epoch beyond that of the state, so that it is dirty for everybody until `recover`.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::libc;
+use serde::{Deserialize, Serialize};
+use stillpoint::{Barrier, Dirty, Lost, Status};
+
+use crate::catalogue::record::LostRecord;
+use crate::files::folder;
+use crate::words::advice::Named;
+use crate::words::exit::{Exit, Failure, reason, warn};
+
+const FOLDER: &str = "/var/lib/stillpoint";
+const SCHEMA: u32 = 1;
+/// How often to look again. Whoever still finds something new after that leaves it to the next tool.
+const TRIES: u32 = 8;
+/// How long who makes a barrier waits for others who do.
+const PLANNING: Duration = Duration::from_secs(5);
+/// No state is anywhere near as long.
+const LONGEST: u64 = 1 << 16;
+/// Who was lost when the barrier is not the one that the state knows.
+const OLDER: &str = "an older copy in its place";
+
+/// What outlives a boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    schema: u32,
+    /// Of the barrier: 32 hex digits.
+    pub uuid: String,
+    /// Of the boot in which the barrier was last opened: 32 hex digits.
+    pub boot_id: String,
+    pub epoch: u32,
+    pub acknowledged: u32,
+    #[serde(rename = "state")]
+    condition: Condition,
+    /// The inode of the barrier's file, once that is known.
+    #[serde(default)]
+    inode: Option<u64>,
+    /// Who was lost and not acknowledged, as far as the barrier remembers, the newest first.
+    #[serde(default)]
+    pub lost: Vec<LostRecord>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Condition {
+    Open,
+    Retired,
+}
+
+/// Where the state of `barrier` is kept; `None`: nowhere. `given` is the value of `--state`.
+pub fn path(
+    barrier: &OsStr,
+    user: bool,
+    given: Option<&Path>,
+) -> Result<Option<PathBuf>, stillpoint::Error> {
+    // A name that is no name must not become a path of ours.
+    let file = stillpoint::barrier_path(barrier, user)?;
+    if let Some(given) = given {
+        return Ok((given != Path::new("none")).then(|| given.to_path_buf()));
+    }
+    if user || (barrier.as_encoded_bytes().contains(&b'/') && !has_name(&file)) {
+        return Ok(None);
+    }
+    let folder = match set("STILLPOINT_STATE_DIR") {
+        Some(folder) => folder,
+        None if set("STILLPOINT_DIR").is_some() => return Ok(None),
+        None => PathBuf::from(FOLDER),
+    };
+    Ok(file.file_stem().map(|name| folder.join(name).with_added_extension("state")))
+}
+
+/// Whether a path leads where a name does: it is the same barrier then.
+fn has_name(file: &Path) -> bool {
+    let Ok(names) = stillpoint::barrier_folder(false) else {
+        return false;
+    };
+    let same = file.parent().is_some_and(|folder| {
+        folder == names
+            || folder
+                .canonicalize()
+                .ok()
+                .is_some_and(|folder| names.canonicalize().ok() == Some(folder))
+    });
+    same && file.extension() == Some(OsStr::new("barrier"))
+}
+
+fn set(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+impl State {
+    /// The state of an open barrier. Of those that were lost it keeps the ones that matter.
+    pub fn open(uuid: &str, boot_id: &str, dirty: Dirty, lost: &[Lost]) -> State {
+        State {
+            schema: SCHEMA,
+            uuid: uuid.to_string(),
+            boot_id: boot_id.to_string(),
+            epoch: dirty.epoch,
+            acknowledged: dirty.acknowledged,
+            condition: Condition::Open,
+            inode: None,
+            lost: not_acknowledged(dirty, lost),
+        }
+    }
+
+    /// The state of this barrier, which is open.
+    pub fn of(barrier: &Barrier, dirty: Dirty) -> State {
+        State {
+            inode: inode(barrier.path()),
+            ..State::open(&barrier.uuid(), &barrier.boot_id(), dirty, &barrier.lost())
+        }
+    }
+
+    /// Raises the epoch of its barrier, if that is an older copy.
+    pub fn tell(&self, barrier: &Barrier) {
+        if self.uuid == barrier.uuid() && self.is_beyond(barrier.path(), barrier.dirty()) {
+            barrier.raise_dirty_beyond(self.epoch, OLDER);
+            barrier.recall(&self.lost.iter().map(Lost::from).collect::<Vec<_>>());
+        }
+    }
+
+    /// The same for a report: what the next tool will find.
+    pub fn tell_report(&self, status: &mut Status) {
+        if self.uuid == status.uuid && self.is_beyond(&status.barrier, status.dirty) {
+            let ahead = self.epoch.wrapping_sub(status.dirty.epoch).cast_signed().max(0);
+            status.dirty.epoch = status.dirty.epoch.wrapping_add_signed(ahead).wrapping_add(1);
+            let known = self.lost.iter().map(Lost::from);
+            let known =
+                known.filter(|lost| status.lost.iter().all(|other| other.epoch != lost.epoch));
+            let known: Vec<Lost> = known.collect();
+            status.lost.splice(0..0, known);
+            status.lost.insert(0, unseen(status.dirty.epoch, OLDER, None));
+        }
+    }
+
+    /// Whether it knows more than a barrier with its uuid. One that is dirty anyhow may be another file:
+    /// who acknowledges that writes down which. A question that cannot be asked says nothing.
+    fn is_beyond(&self, barrier: &Path, dirty: Dirty) -> bool {
+        let is_ahead = self.epoch.wrapping_sub(dirty.epoch).cast_signed() > 0;
+        let is_other = || match (self.inode, inode(barrier)) {
+            (Some(known), Some(now)) => known != now,
+            _ => false,
+        };
+        is_ahead || (!dirty.is_dirty() && is_other())
+    }
+
+    /// Why it does not speak for a barrier, if so.
+    pub fn stranger(&self, uuid: &str, boot_id: &str) -> Option<&'static str> {
+        match (self.uuid == uuid, self.boot_id == boot_id) {
+            (false, _) => Some("the state of another barrier"),
+            (true, false) => Some("of another boot"),
+            (true, true) => None,
+        }
+    }
+
+    pub fn retired(self) -> State {
+        State { condition: Condition::Retired, ..self }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.condition == Condition::Open
+    }
+
+    /// Whether a loss has not been acknowledged yet.
+    pub fn is_dirty(&self) -> bool {
+        self.epoch != self.acknowledged
+    }
+
+    /// Reads the state; `None` when there is none.
+    pub fn load(path: &Path) -> Result<Option<State>, Failure> {
+        let shown = path.display();
+        let mut text = String::new();
+        // To open a device may do something, and a pipe would be waited for.
+        let is_file = fs::metadata(path).map(|meta| meta.is_file());
+        let read = is_file.and_then(|is_file| {
+            if !is_file {
+                return Ok(None);
+            }
+            let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+            file.take(LONGEST).read_to_string(&mut text).map(Some)
+        });
+        match read {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let what =
+                    format!("the state {shown} is no regular file: give another with --state");
+                return Err(Failure::new(Exit::DATA, what));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged(path)),
+            Err(error) => {
+                return Err(Failure::system(format_args!("cannot read the state {shown}"), error));
+            }
+        }
+        let state: State = serde_json::from_str(&text).map_err(|_| damaged(path))?;
+        match state.schema {
+            SCHEMA if is_hexadecimal(&state.uuid) && is_hexadecimal(&state.boot_id) => {
+                Ok(Some(state))
+            }
+            SCHEMA => Err(damaged(path)),
+            other => Err(Failure::new(
+                Exit::UNAVAILABLE,
+                format!(
+                    "the state {shown} has schema {other}, this stillpoint knows {SCHEMA}: use a newer one"
+                ),
+            )),
+        }
+    }
+
+    /// Reads the state of this very barrier, and tells it what it does not know; that of another one is an
+    /// error.
+    pub fn load_of(barrier: &Barrier, name: &Named, path: &Path) -> Result<Option<State>, Failure> {
+        let Some(known) = State::load(path)? else {
+            return Ok(None);
+        };
+        if known.uuid != barrier.uuid() {
+            return Err(Failure::new(
+                Exit::DATA,
+                format!(
+                    "the state {} belongs to another barrier than {}: run {} first, or give the right --state",
+                    path.display(),
+                    barrier.path().display(),
+                    name.command("create")
+                ),
+            ));
+        }
+        known.tell(barrier);
+        Ok(Some(known))
+    }
+
+    /// Writes down, for the next boot, that the barrier has lost a writer since.
+    /// Only the epoch is taken over: it is for `recover` to acknowledge.
+    pub fn keep_dirt(path: &Path, barrier: &Barrier) -> Result<(), Failure> {
+        for _ in 0..TRIES {
+            let Some(known) = State::load(path)?.filter(|known| known.uuid == barrier.uuid())
+            else {
+                return Ok(());
+            };
+            known.tell(barrier);
+            let dirty = Dirty { acknowledged: known.acknowledged, ..barrier.dirty() };
+            let now = State { boot_id: known.boot_id.clone(), ..State::of(barrier, dirty) };
+            if now == known {
+                return Ok(());
+            }
+            now.store(path)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what the barrier says of itself, unless it is there.
+    pub fn note(path: &Path, barrier: &Barrier) -> Result<(), Failure> {
+        for _ in 0..TRIES {
+            let known = State::load(path)?;
+            if let Some(known) = &known {
+                known.tell(barrier);
+            }
+            let now = State::of(barrier, barrier.dirty());
+            if known.as_ref() == Some(&now) {
+                return Ok(());
+            }
+            now.store(path)?;
+        }
+        Ok(())
+    }
+
+    /// The same for a barrier as its user named it. That this user may not write its state is no
+    /// failure: a tool of somebody who may will come.
+    pub fn keep_dirt_of(name: &OsStr, user: bool, given: Option<&Path>, barrier: &Barrier) {
+        let kept = match path(name, user, given) {
+            Ok(Some(path)) => State::keep_dirt(&path, barrier),
+            _ => return,
+        };
+        match kept {
+            Err(failure) if failure.exit != Exit::DENIED => warn(&failure.to_string()),
+            _ => {}
+        }
+    }
+
+    /// Writes the state, durably.
+    pub fn store(&self, path: &Path) -> Result<(), Failure> {
+        self.write(path).map_err(|error| {
+            let (exit, advice) = match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    (Exit::DENIED, "do it as root, or keep it elsewhere with --state")
+                }
+                io::ErrorKind::NotFound => {
+                    (Exit::CANNOT_CREATE, "make its folder, or keep it elsewhere with --state")
+                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    (Exit::CANNOT_CREATE, "free space there, or keep it elsewhere with --state")
+                }
+                _ => (
+                    Exit::CANNOT_CREATE,
+                    "keep it elsewhere with --state, or nowhere: --state none",
+                ),
+            };
+            let (path, reason) = (path.display(), reason(&error));
+            Failure::new(exit, format!("cannot write the state {path}: {reason}; {advice}"))
+        })
+    }
+
+    /// Keeps others from planning a state beside this one, as long as what is returned is kept: two that make
+    /// one barrier would each find what the other has planned, and take it for a crash. Who may not lock the
+    /// folder, or waits for long, goes on: the barrier starts dirty at worst.
+    pub fn plan(path: &Path) -> Option<File> {
+        let folder = folder_of(path);
+        if folder == Path::new(FOLDER) {
+            folder::make(folder).ok()?;
+        }
+        let folder = File::open(folder).ok()?;
+        let started = Instant::now();
+        while fs2::FileExt::try_lock_exclusive(&folder).is_err() && started.elapsed() < PLANNING {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Some(folder)
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let folder = folder_of(path);
+        if folder == Path::new(FOLDER) {
+            folder::make(folder)?;
+        }
+        // Opened here, so that an error is that of the call and does not name the file.
+        let open =
+            |path: &Path| File::options().write(true).create_new(true).mode(0o600).open(path);
+        let mut aside = tempfile::Builder::new().prefix(".state-").make_in(folder, open)?;
+        // Every tool reads it, of whatever user. A mode at creation would be cut by the umask.
+        aside.as_file().set_permissions(Permissions::from_mode(0o644))?;
+        serde_json::to_writer(&mut aside, self)?;
+        aside.write_all(b"\n")?;
+        aside.as_file().sync_all()?;
+        aside.persist(path)?;
+        File::open(folder)?.sync_all()
+    }
+
+    /// Removes the state, durably.
+    pub fn remove(path: &Path) -> io::Result<()> {
+        fs::remove_file(path)?;
+        File::open(folder_of(path))?.sync_all()
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// What to do about a state that does not speak for a barrier.
+pub fn advice(name: &Named, barrier: &Path, state: &Path, whose: &str) -> String {
+    let (barrier, state) = (barrier.display(), state.display());
+    format!("{barrier}: {state} is {whose}; run {} for this one", name.command("create"))
+}
+
+/// Somebody who was lost without a tool that saw it.
+pub fn unseen(epoch: u32, label: &str, when: Option<SystemTime>) -> Lost {
+    let mut lost = Lost::default();
+    lost.epoch = epoch;
+    lost.label = label.to_string();
+    lost.when = when;
+    lost
+}
+
+fn inode(barrier: &Path) -> Option<u64> {
+    fs::metadata(barrier).ok().map(|file| file.ino())
+}
+
+/// Those of the lost who raised the epoch beyond the one that was acknowledged.
+pub fn not_acknowledged(dirty: Dirty, lost: &[Lost]) -> Vec<LostRecord> {
+    let back = |epoch| dirty.epoch.wrapping_sub(epoch);
+    let open = lost.iter().filter(|lost| back(lost.epoch) < back(dirty.acknowledged));
+    open.map(LostRecord::from).collect()
+}
+
+fn damaged(path: &Path) -> Failure {
+    Failure::new(
+        Exit::DATA,
+        format!(
+            "the state {} is damaged, or is none: give the right --state, or check the store, then remove the file and create again",
+            path.display()
+        ),
+    )
+}
+
+fn is_hexadecimal(id: &str) -> bool {
+    id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

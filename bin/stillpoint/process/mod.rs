@@ -1,0 +1,13 @@
+//! This process and those that it starts: what it inherits, the signals that end it, commands and their ends,
+//! the tools it asks.
+//!
+//! It may use the words. It is right about who acts on a signal, who inherits what, and that nobody whom we
+//! have started is left behind unseen.
+
+pub mod apart;
+pub mod child;
+pub mod inherited;
+pub mod lifetime;
+pub mod reaper;
+pub mod signals;
+pub mod tool;

@@ -1,0 +1,134 @@
+//! The tools that providers rest on: are they there, and what do they say, outside the pause.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::unistd::{AccessFlags, access};
+
+use crate::words::exit::{Exit, Failure, reason};
+
+/// Where tools are looked for when nobody says.
+pub const STANDARD: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A command whose messages are the same everywhere.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    if path().is_none() {
+        command.env("PATH", STANDARD);
+    }
+    command.env("LC_ALL", "C").stdin(Stdio::null());
+    // LVM complains of what our caller has left open in us.
+    command.env("LVM_SUPPRESS_FD_WARNINGS", "1");
+    command
+}
+
+/// Runs a tool to its end and returns what it printed; its first complaint is the error.
+pub fn ask(program: &str, arguments: &[&str]) -> Result<String, Failure> {
+    run(command(program).args(arguments))
+}
+
+/// The same for a command that is already put together.
+pub fn run(command: &mut Command) -> Result<String, Failure> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| missing(&program, &error))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::new(Exit::UNAVAILABLE, said(&program, &complaint)))
+}
+
+/// What writes out the dirty data of a path's file system.
+pub fn sync(path: &Path) -> Command {
+    let mut command = command("sync");
+    command.args(["-f", "--"]).arg(path);
+    command
+}
+
+/// A tool that will be needed later is there.
+pub fn require(program: &str) -> Result<(), Failure> {
+    match look_up_at(in_path(OsStr::new(program), path().unwrap_or_else(|| STANDARD.into()))) {
+        Lookup::Found => Ok(()),
+        _ => Err(missing(program, &io::ErrorKind::NotFound.into())),
+    }
+}
+
+/// The error for a tool that cannot be started.
+pub fn missing(program: &str, error: &io::Error) -> Failure {
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("{program} was not found in PATH; install it or add its folder to PATH")
+        }
+        _ => format!("{program} cannot be run: {}", reason(error)),
+    };
+    Failure::new(Exit::UNAVAILABLE, message)
+}
+
+/// What execvp(3) will find.
+pub enum Lookup {
+    Found,
+    NotExecutable,
+    Missing,
+}
+
+/// Looks for a program without starting it: writers need not stop for a misspelt name.
+pub fn look_up(program: &OsStr) -> Lookup {
+    look_up_at(match program.as_encoded_bytes().contains(&b'/') {
+        true => vec![PathBuf::from(program)],
+        false => in_path(program, env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into())),
+    })
+}
+
+fn look_up_at(places: Vec<PathBuf>) -> Lookup {
+    if places.iter().any(|place| is_executable(place)) {
+        return Lookup::Found;
+    }
+    match places.iter().any(|place| place.exists()) {
+        true => Lookup::NotExecutable,
+        false => Lookup::Missing,
+    }
+}
+
+/// Where a program is: in PATH, else in one of these folders.
+pub fn find(program: &str, folders: &[&str]) -> Option<PathBuf> {
+    let elsewhere = folders.iter().map(|folder| Path::new(folder).join(program));
+    let search = path().unwrap_or_else(|| STANDARD.into());
+    in_path(OsStr::new(program), search)
+        .into_iter()
+        .chain(elsewhere)
+        .find(|place| is_executable(place))
+}
+
+fn path() -> Option<OsString> {
+    env::var_os("PATH").filter(|path| !path.is_empty())
+}
+
+fn in_path(program: &OsStr, search: OsString) -> Vec<PathBuf> {
+    env::split_paths(&search).map(|folder| folder.join(program)).collect()
+}
+
+fn is_executable(place: &Path) -> bool {
+    place.is_file() && access(place, AccessFlags::X_OK).is_ok()
+}
+
+/// The first line that a tool complained with, with its name in front. What it warned of before
+/// is not why it failed.
+pub fn said(program: &str, complaint: &str) -> String {
+    let lines = || complaint.lines().filter(|line| !line.trim().is_empty());
+    let is_notice = |line: &&str| {
+        let line = line.trim();
+        line.starts_with("WARNING:") || line.starts_with("TEST MODE:")
+    };
+    let line = lines()
+        .find(|line| !is_notice(line))
+        .or_else(|| lines().next())
+        .unwrap_or("failed without a message");
+    let line = line.trim().trim_start_matches("ERROR: ");
+    match line.starts_with(&format!("{program}:")) {
+        true => line.to_owned(),
+        false => format!("{program}: {line}"),
+    }
+}

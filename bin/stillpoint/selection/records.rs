@@ -1,0 +1,176 @@
+//! What `list`, `latest`, `prune` and `use` have in common: which manifests they are about, and how
+//! one is shown.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::filter::{Filter, without_links};
+use crate::catalogue::Catalogue;
+use crate::catalogue::identity::Presence;
+use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::reading::Contents;
+use crate::words::exit::{self, Exit, Failure, reason};
+
+/// The catalogue, and of whose snapshots it shall be.
+#[derive(clap::Args)]
+pub struct Selection {
+    #[command(flatten)]
+    pub place: Place,
+
+    #[command(flatten)]
+    pub filter: Filter,
+
+    /// Only snapshots taken under this barrier, by name or path [default: all]
+    barrier: Option<OsString>,
+}
+
+/// Where the manifests are.
+#[derive(clap::Args)]
+pub struct Place {
+    /// The folder of the manifests [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog]
+    #[arg(long, value_name = "DIR")]
+    catalog: Option<PathBuf>,
+
+    /// Look for the barrier's name in $XDG_RUNTIME_DIR/stillpoint
+    #[arg(long)]
+    user: bool,
+}
+
+impl Selection {
+    pub fn read(&self) -> anyhow::Result<Contents> {
+        self.place.read(self.barrier.as_deref(), &self.filter)
+    }
+
+    /// For messages: where was looked, and for what.
+    pub fn describe(&self) -> String {
+        self.place.describe(self.barrier.as_deref(), &self.filter)
+    }
+
+    /// Says that there is nothing of what was asked for.
+    pub fn say_none(&self) {
+        exit::say(&format!("{}: there are no snapshots", self.describe()));
+    }
+}
+
+impl Place {
+    /// What is there of this barrier, or of all, that the filter takes. What is damaged is reported.
+    pub fn read(&self, barrier: Option<&OsStr>, filter: &Filter) -> anyhow::Result<Contents> {
+        let catalogue = self.catalogue();
+        let mut contents =
+            catalogue.read().map_err(|error| unreadable(catalogue.folder(), &error))?;
+        for (path, what) in &contents.damaged {
+            exit::say(&format!("{}: {what}; left alone and not counted", path.display()));
+        }
+        if let Some(barrier) = barrier {
+            let barrier = without_links(&stillpoint::barrier_path(barrier, self.user)?);
+            if !contents.manifests.iter().any(|manifest| manifest.concerns(&barrier)) {
+                return Err(unknown(catalogue.folder(), &barrier, &contents).into());
+            }
+            contents = contents.under(&barrier);
+        }
+        contents.manifests.retain(|manifest| filter.takes(manifest));
+        Ok(contents)
+    }
+
+    pub fn catalogue(&self) -> Catalogue {
+        Catalogue::locate(self.catalog.as_deref())
+    }
+
+    pub fn describe(&self, barrier: Option<&OsStr>, filter: &Filter) -> String {
+        let folder = self.catalogue().folder().display().to_string();
+        let barrier = barrier.map(|barrier| format!(" of {}", barrier.display()));
+        match barrier.unwrap_or_default() + &filter.describe() {
+            what if what.is_empty() => folder,
+            what => format!("{folder}:{what}"),
+        }
+    }
+}
+
+/// A barrier that no manifest names: more likely a slip than one that waits for its first snapshot.
+fn unknown(folder: &Path, barrier: &Path, contents: &Contents) -> Failure {
+    let barriers: BTreeSet<String> = contents
+        .manifests
+        .iter()
+        .flat_map(|manifest| &manifest.barriers)
+        .map(|record| record.barrier.display().to_string())
+        .collect();
+    let found = match barriers.len() {
+        0 => "nor under any other barrier".to_owned(),
+        _ => format!("only under {}", Vec::from_iter(barriers).join(", ")),
+    };
+    let message = format!(
+        "{}: no snapshot was ever taken under {}, {found}",
+        folder.display(),
+        barrier.display()
+    );
+    Failure::new(Exit::MISSING, message)
+}
+
+fn unreadable(folder: &Path, error: &io::Error) -> Failure {
+    let exit = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Exit::MISSING,
+        io::ErrorKind::PermissionDenied => Exit::DENIED,
+        _ => Exit::SYSTEM,
+    };
+    let (folder, reason) = (folder.display(), reason(error));
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "{folder}: there is no catalogue; the first snapshot makes one, or name another folder with --catalog"
+        ),
+        _ => format!(
+            "{folder}: the catalogue cannot be read: {reason}; name another folder with --catalog"
+        ),
+    };
+    Failure::new(exit, message)
+}
+
+/// What can be seen of a snapshot at this moment.
+pub struct Now {
+    /// Somebody makes, removes or reads it.
+    pub locked: Option<bool>,
+    /// Somebody makes or removes it.
+    pub live: Option<bool>,
+    pub presence: Presence,
+}
+
+impl Now {
+    pub fn of(catalogue: &Catalogue, manifest: &Manifest) -> Now {
+        Now {
+            locked: catalogue.is_locked(&manifest.name),
+            live: catalogue.is_live(&manifest.name),
+            presence: manifest.presence(),
+        }
+    }
+
+    /// Somebody reads it, so that it is not pruned.
+    pub fn pinned(&self, manifest: &Manifest) -> Option<bool> {
+        match manifest.status {
+            Status::Begun | Status::Certified | Status::Pruning => Some(false),
+            Status::Complete | Status::Failed | Status::Revoked => self.locked,
+        }
+    }
+
+    /// For programs: the manifest, and what is so now.
+    pub fn json(&self, manifest: &Manifest) -> Value {
+        let mut value = json!(manifest);
+        value["pinned"] = json!(self.pinned(manifest));
+        value["present"] = json!(self.presence.is_there());
+        value["under_way"] = match manifest.status {
+            Status::Begun | Status::Certified | Status::Pruning => json!(self.live),
+            Status::Complete | Status::Failed | Status::Revoked => json!(false),
+        };
+        value
+    }
+}
+
+/// What stands for a snapshot on standard output: where it is, or its name if only its command knows.
+pub fn line(manifest: &Manifest) -> String {
+    match manifest.places() {
+        places if places.is_empty() => manifest.name.clone(),
+        places => places.join("\n"),
+    }
+}

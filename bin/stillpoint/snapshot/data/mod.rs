@@ -1,0 +1,9 @@
+//! The data of a snapshot, by its manifest: its name given and taken, itself removed, also for a run that died.
+//!
+//! It may use providers and places, and all below. It is right about what may be removed: what the manifest
+//! tells to be its own, and nothing else.
+
+pub mod removal;
+pub mod sweep;
+pub mod unlinking;
+pub mod volumes;

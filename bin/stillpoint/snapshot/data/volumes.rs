@@ -1,0 +1,195 @@
+//! Giving and taking the names of snapshots that are no folders, by their tools.
+//!
+//! The counterparts of renaming and removing a folder. Each can be done again after a run that died in
+//! the middle: what has its new name already, or is gone already, is left alone.
+
+use std::io;
+
+use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::volume::{System, Volume};
+use crate::process::tool;
+use crate::snapshot::provider::zfs;
+use crate::words::exit::{Exit, Failure};
+
+/// The snapshot's volumes, and the tool for them; `None` if it is a folder, or nothing of ours.
+fn of(manifest: &Manifest) -> Option<(System, &[Volume])> {
+    let system = System::of_provider(&manifest.provider)?;
+    (!manifest.volumes.is_empty()).then_some((system, &manifest.volumes))
+}
+
+/// Refuses a volume whose name, or the one it has until it is published, is taken.
+pub fn check_free(system: System, volume: &Volume) -> Result<(), Failure> {
+    for name in [&volume.name, &volume.partial] {
+        let taken = look_up(system, name).map_err(|error| {
+            Failure::new(Exit::UNAVAILABLE, format!("{name}: cannot be looked up: {error}"))
+        })?;
+        if taken.is_some() {
+            return Err(Failure::taken(format!("{name}: exists already; give another --name")));
+        }
+    }
+    Ok(())
+}
+
+/// Notes what each volume, which still has its temporary name, is known by.
+pub fn identify(manifest: &mut Manifest) -> io::Result<()> {
+    let Some((system, volumes)) = of(manifest) else {
+        return Ok(());
+    };
+    let mut volumes = volumes.to_vec();
+    for volume in &mut volumes {
+        volume.identity = look_up(system, &volume.partial)?;
+    }
+    manifest.volumes = volumes;
+    Ok(())
+}
+
+/// Gives each volume the name that readers look for. `NotFound` when one is gone; then none is given one.
+pub fn publish(manifest: &Manifest) -> io::Result<()> {
+    let has_its_name = |system, volume: &Volume| match is_at(system, volume, &volume.partial)? {
+        true => Ok(false),
+        false if is_at(system, volume, &volume.name)? => Ok(true),
+        false => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    for_each(manifest, |system, volume| has_its_name(system, volume).map(drop))?;
+    for_each(manifest, |system, volume| match has_its_name(system, volume)? {
+        true => Ok(()),
+        false => rename(system, &volume.partial, &volume.name),
+    })
+}
+
+/// Destroys what has not got its name yet. A tool that was killed may have left its origin suspended. What
+/// has the name, but need not be what the run made, is left.
+pub fn discard(manifest: &Manifest) -> io::Result<()> {
+    for_each(manifest, |system, volume| {
+        if !volume.is_told() {
+            return Ok(());
+        }
+        if system == System::Lvm
+            && let Some(origin) = volume.name.strip_suffix(&format!("-{}", manifest.name))
+        {
+            // It does no harm to one that is not, and says nothing that could be acted on.
+            let _ = tool::ask("lvchange", &["--refresh", origin]);
+        }
+        destroy(system, volume)
+    })
+}
+
+/// What has a temporary name, and need not be what the run made.
+pub fn strangers(manifest: &Manifest) -> io::Result<Vec<String>> {
+    let Some((system, volumes)) = of(manifest) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for volume in volumes.iter().filter(|volume| !volume.is_told()) {
+        if look_up(system, &volume.partial)?.is_some() {
+            found.push(volume.partial.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Is there anything that has a name for good? Of one that failed, only what was kept is its own.
+pub fn are_left(manifest: &Manifest) -> bool {
+    match manifest.status {
+        Status::Failed | Status::Revoked => are_kept(manifest),
+        _ => !manifest.volumes.is_empty(),
+    }
+}
+
+fn are_kept(manifest: &Manifest) -> bool {
+    manifest.volumes.iter().any(|volume| volume.kept.is_some())
+}
+
+/// Destroys all that [`are_left`]. Each loses the name that readers look for first.
+pub fn remove(manifest: &Manifest) -> io::Result<()> {
+    for_each(manifest, |system, volume| {
+        destroy(system, volume)?;
+        let place = if are_kept(manifest) { volume.kept.as_ref() } else { Some(&volume.name) };
+        if let Some(place) = place
+            && is_at(system, volume, place)?
+        {
+            rename(system, place, &volume.partial)?;
+        }
+        destroy(system, volume)
+    })
+}
+
+/// Gives what there is names that cannot be taken for a snapshot's, and says which.
+pub fn keep(manifest: &mut Manifest, how: &str) -> io::Result<Vec<String>> {
+    let Some((system, volumes)) = of(manifest) else {
+        return Ok(Vec::new());
+    };
+    let (mut volumes, mut kept) = (volumes.to_vec(), Vec::new());
+    for volume in &mut volumes {
+        if let Some(identity) = look_up(system, &volume.partial)? {
+            volume.identity = Some(identity);
+            rename(system, &volume.partial, &volume.failed(how))?;
+            volume.kept = Some(volume.failed(how));
+            kept.extend(volume.kept.clone());
+        }
+    }
+    manifest.volumes = volumes;
+    Ok(kept)
+}
+
+fn for_each(
+    manifest: &Manifest,
+    work: impl Fn(System, &Volume) -> io::Result<()>,
+) -> io::Result<()> {
+    let Some((system, volumes)) = of(manifest) else {
+        return Ok(());
+    };
+    volumes.iter().try_for_each(|volume| work(system, volume))
+}
+
+/// Is it this volume that has the name?
+fn is_at(system: System, volume: &Volume, name: &str) -> io::Result<bool> {
+    let found = look_up(system, name)?;
+    Ok(found.is_some() && (volume.identity.is_none() || volume.identity == found))
+}
+
+/// What the snapshot of this name is known by, if there is one. ZFS says the same of one whose pool is
+/// not imported, which is not the end of it.
+fn look_up(system: System, name: &str) -> io::Result<Option<String>> {
+    let (program, arguments, unknown): (_, &[&str], _) = match system {
+        System::Zfs => {
+            ("zfs", &["list", "-H", "-t", "snapshot", "-o", "guid", name], "does not exist")
+        }
+        System::Lvm => {
+            ("lvs", &["--noheadings", "-o", "lv_uuid", name], "Failed to find logical volume")
+        }
+    };
+    match tool::ask(program, arguments) {
+        Ok(identity) => Ok(Some(identity.trim().to_owned())),
+        Err(failure) if failure.to_string().contains(unknown) => match system {
+            System::Zfs => zfs::check_pool(name).map(|()| None).map_err(|failure| other(&failure)),
+            System::Lvm => Ok(None),
+        },
+        Err(failure) => Err(other(&failure)),
+    }
+}
+
+fn rename(system: System, from: &str, to: &str) -> io::Result<()> {
+    let done = match system {
+        System::Zfs => tool::ask("zfs", &["rename", from, to]),
+        System::Lvm => tool::ask("lvrename", &[from, to]),
+    };
+    done.map(drop).map_err(|failure| other(&failure))
+}
+
+/// Destroys a volume that has its temporary name.
+fn destroy(system: System, volume: &Volume) -> io::Result<()> {
+    let name = &volume.partial;
+    if !is_at(system, volume, name)? {
+        return Ok(());
+    }
+    let done = match system {
+        System::Zfs => tool::ask("zfs", &["destroy", name]),
+        System::Lvm => tool::ask("lvremove", &["-f", "-y", name]),
+    };
+    done.map(drop).map_err(|failure| other(&failure))
+}
+
+fn other(failure: &Failure) -> io::Error {
+    io::Error::other(failure.to_string())
+}

@@ -1,0 +1,208 @@
+//! The sources of a snapshot, and whether they are what they were.
+//!
+//! When the file system of a source is not mounted, the bare folder is read in its place, and an empty
+//! snapshot is as good as any. Two things tell: what must be mounted (`--require-mount`), and where the
+//! sources of the snapshots before were (`--source-changed`). A copy reads what is mounted inside its source
+//! too, so the same can be said of that.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use nix::sys::statvfs::statvfs;
+
+use super::mounts::{Mount, Mounts};
+use crate::catalogue::manifest::Manifest;
+use crate::catalogue::origin::{Origin, are_same};
+use crate::catalogue::reading::Contents;
+use crate::process::tool;
+use crate::words::exit::{Exit, Failure, warn};
+
+/// What to do about a source that is on another file system than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SourceChanged {
+    /// Take the snapshot, as one of a series of its own that `latest` does not hand out
+    Warn,
+    /// No snapshot, exit 69
+    Fail,
+    /// It has moved on purpose: go on with the series there
+    Accept,
+}
+
+/// Where the sources are.
+pub struct Sources {
+    /// `None` if that cannot be told, as in a root that no mount is at.
+    pub origins: Option<Vec<Origin>>,
+    /// The device of each, and of what is mounted inside it, which is another one when something is mounted or
+    /// unmounted.
+    seen: Vec<(PathBuf, u64)>,
+    /// Those inside which it matters what is mounted.
+    crossed: Vec<PathBuf>,
+}
+
+impl Sources {
+    /// Of absolute paths without symbolic links.
+    pub fn look_at(
+        sources: &[PathBuf],
+        crosses: bool,
+        mounts: &Mounts,
+    ) -> Result<Sources, Failure> {
+        let seen = |source: &PathBuf| {
+            let seen = device(source).map_err(|error| Failure::system(source.display(), error))?;
+            Ok((source.clone(), seen))
+        };
+        let crossed = if crosses { sources } else { &[] };
+        let places = inside(crossed, mounts);
+        let origins = sources.iter().map(|source| {
+            let inside = mounts.inside(source).filter_map(|mount| origin(&mount.target, mounts));
+            let inside = crosses.then(|| inside.collect());
+            Some(Origin { inside, ..origin(source, mounts)? })
+        });
+        Ok(Sources {
+            origins: origins.collect(),
+            seen: sources.iter().chain(&places).map(seen).collect::<Result<_, Failure>>()?,
+            crossed: crossed.to_vec(),
+        })
+    }
+
+    /// They are where they were.
+    pub fn check_again(&self) -> Result<(), Failure> {
+        for (source, seen) in &self.seen {
+            if device(source).ok() != Some(*seen) {
+                return Err(meanwhile(source));
+            }
+        }
+        if self.crossed.is_empty() {
+            return Ok(());
+        }
+        let known = |place: &PathBuf| self.seen.iter().any(|(seen, _)| seen == place);
+        match inside(&self.crossed, &Mounts::read()?).iter().find(|place| !known(place)) {
+            None => Ok(()),
+            Some(place) => Err(meanwhile(place)),
+        }
+    }
+}
+
+/// The places inside these where something is mounted.
+fn inside(sources: &[PathBuf], mounts: &Mounts) -> Vec<PathBuf> {
+    let places = sources.iter().flat_map(|source| mounts.inside(source));
+    places.map(|mount| mount.target.clone()).collect()
+}
+
+fn meanwhile(place: &Path) -> Failure {
+    let message = format!(
+        "{}: something was mounted or unmounted there in the meantime; take another snapshot",
+        place.display()
+    );
+    Failure::new(Exit::UNAVAILABLE, message)
+}
+
+/// A source may have an automounter, which waits for somebody to come.
+pub fn touch<'a>(sources: impl Iterator<Item = &'a PathBuf>) {
+    for source in sources {
+        let _ = statvfs(source);
+    }
+}
+
+/// Something is mounted at each of these places.
+pub fn require_mounts(places: &[PathBuf], mounts: &Mounts) -> Result<(), Failure> {
+    for place in places {
+        let found = place.canonicalize().unwrap_or_else(|_| place.clone());
+        if mounts.of(&found).is_none_or(|mount| mount.target != found) {
+            let message = format!(
+                "--require-mount {}: nothing is mounted there; mount it and take another snapshot",
+                place.display()
+            );
+            return Err(Failure::new(Exit::UNAVAILABLE, message));
+        }
+    }
+    Ok(())
+}
+
+/// Compares with the newest snapshot of the series, and notes in the manifest what came of it.
+pub fn compare(
+    manifest: &mut Manifest,
+    earlier: &Contents,
+    action: SourceChanged,
+) -> Result<(), Failure> {
+    let Some(before) = earlier.precursor(manifest) else {
+        return Ok(());
+    };
+    let (Some(then), Some(now)) = (&before.origins, &manifest.origins) else {
+        return Ok(());
+    };
+    if are_same(then, now) || action == SourceChanged::Accept {
+        return Ok(());
+    }
+    let changed = manifest.sources.iter().zip(then.iter().zip(now));
+    let changed: Vec<String> =
+        changed.flat_map(|(source, (then, now))| changes(source, then, now)).collect();
+    let what = format!("{}, when {} was taken; is it mounted?", changed.join("; "), before.name);
+    let accept = "if it has moved on purpose, say --source-changed accept once";
+    if action == SourceChanged::Fail {
+        return Err(Failure::new(
+            Exit::UNAVAILABLE,
+            format!("{what} There is no snapshot; {accept}"),
+        ));
+    }
+    warn(&format!("{what} This snapshot is none that `latest` hands out; {accept}"));
+    manifest.source_changed = true;
+    Ok(())
+}
+
+/// How one source, and what is mounted inside it, has changed.
+fn changes(source: &Path, then: &Origin, now: &Origin) -> Vec<String> {
+    let itself = (!then.is_same_outside(now))
+        .then(|| format!("{} is {now}, and was {then}", source.display()));
+    let inside = now.differences(then).into_iter().filter_map(|pair| match pair {
+        [Some(now), Some(then)] => {
+            Some(format!("{} is {now}, and was {then}", now.mounted_at.display()))
+        }
+        [Some(now), None] => {
+            Some(format!("{} is {now}, and nothing was mounted there", now.mounted_at.display()))
+        }
+        [None, Some(then)] => {
+            Some(format!("nothing is mounted at {}, which was {then}", then.mounted_at.display()))
+        }
+        [None, None] => None,
+    });
+    itself.into_iter().chain(inside).collect()
+}
+
+fn origin(source: &Path, mounts: &Mounts) -> Option<Origin> {
+    let mount = mounts.of(source)?;
+    let below = source.strip_prefix(&mount.target).ok()?;
+    Some(Origin {
+        kind: mount.fstype.clone(),
+        id: id(source, mount),
+        // Without a slash at the end for the root of the mount itself.
+        root: mount.fsroot.join(below).components().collect(),
+        mounted_at: mount.target.clone(),
+        inside: None,
+    })
+}
+
+/// These make the identifier that statfs(2) tells of their own; others of the number of a device, which may
+/// be another one in the next boot.
+const TELL_THEMSELVES: [&str; 7] = ["ext2", "ext3", "ext4", "btrfs", "zfs", "bcachefs", "jfs"];
+
+fn id(source: &Path, mount: &Mount) -> Option<String> {
+    if TELL_THEMSELVES.contains(&mount.fstype.as_str()) {
+        return statvfs(source).ok().map(|found| format!("{:016x}", found.filesystem_id()));
+    }
+    if let Some(source) = mount.source.as_ref().filter(|source| !source.starts_with("/dev/")) {
+        // A server's export, a folder of another file system, memory.
+        return Some(source.to_string_lossy().into_owned());
+    }
+    // Takes permission to read the device, or udev.
+    let place = mount.target.to_string_lossy();
+    let answer = tool::ask("findmnt", &["-n", "-o", "UUID", "--mountpoint", &place]).ok()?;
+    let of_the_last = answer.lines().last().unwrap_or_default().trim();
+    (!of_the_last.is_empty()).then(|| of_the_last.to_owned())
+}
+
+fn device(path: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(path)?.dev())
+}

@@ -1,0 +1,83 @@
+//! `--copy`: a plain copy, for every file system and across file systems.
+//!
+//! Nothing may change while it runs, so the writers wait for as long as it takes to read and write
+//! everything; that is why its hold limit has no default and must be given.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::statvfs::statvfs;
+
+use super::tree;
+use super::{Provider, Target};
+use crate::snapshot::place::mounts::Mounts;
+use crate::snapshot::plan::{enough_space, known_folder};
+use crate::words::exit::{Exit, Failure};
+
+pub const NAME: &str = "copy";
+
+/// The folder of one snapshot.
+pub struct Copy {
+    source: PathBuf,
+}
+
+impl Copy {
+    pub fn new(source: &Path) -> Result<Copy, Failure> {
+        Ok(Copy { source: known_folder(source)? })
+    }
+}
+
+impl Provider for Copy {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn sources(&self) -> &[PathBuf] {
+        tree::only(&self.source)
+    }
+
+    fn crosses_mounts(&self) -> bool {
+        true
+    }
+
+    fn check(&self, target: Option<&Target>, _mounts: &Mounts) -> Result<(), Failure> {
+        let target = target.expect("--copy requires --to");
+        tree::check("--copy", &self.source, target)?;
+        let extent = tree::measure(&self.source)?;
+        enough_space(&target.folder, extent.bytes)?;
+        enough_inodes(&target.folder, extent.inodes)
+    }
+
+    fn prepare(&self, target: Option<&Target>) -> io::Result<()> {
+        // `cp` gives it the permissions of the original last.
+        target.map_or(Ok(()), Target::take)
+    }
+
+    fn takes_name_first(&self) -> bool {
+        true
+    }
+
+    fn commands(&self, target: Option<&Target>) -> Vec<Command> {
+        tree::cp(&self.source, target, "--reflink=never")
+    }
+
+    fn settle(&self, target: Option<&Target>) -> io::Result<()> {
+        tree::settle(target)
+    }
+}
+
+/// File systems that make inodes as they need them report none at all.
+fn enough_inodes(folder: &Path, needed: u64) -> Result<(), Failure> {
+    match statvfs(folder) {
+        Ok(found) if found.files() > 0 && found.files_available() < needed => {
+            let message = format!(
+                "{}: room for {} more files, {needed} are needed; free some or use another --to",
+                folder.display(),
+                found.files_available()
+            );
+            Err(Failure::new(Exit::CANNOT_CREATE, message))
+        }
+        _ => Ok(()),
+    }
+}

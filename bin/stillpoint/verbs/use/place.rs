@@ -1,0 +1,81 @@
+//! `use --at`: a snapshot at a fixed place, for one command and what it starts.
+//!
+//! Backup tools know what they have saved before by its path, and each snapshot has another one. So the
+//! command gets a mount namespace of its own, in which the snapshot is mounted over a folder that is there
+//! already: best over the source, so that a backup has the paths that a restore wants. A link would not do:
+//! some tools save the link itself, others what it leads to at that moment.
+//!
+//! Nothing changes for anybody else, and nothing is left behind by any death. What is mounted elsewhere
+//! later on is seen here too.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+use crate::words::exit::{Exit, Failure, reason};
+
+/// Shows a folder at another place, read-only, to this process and those that it starts. Returns that place
+/// as an absolute path.
+pub fn show(folder: &Path, place: &Path) -> Result<PathBuf, Failure> {
+    let cannot =
+        |exit: Exit, why: &str| Failure::new(exit, format!("--at {}: {why}", place.display()));
+    let found = place.canonicalize().map_err(|error| {
+        cannot(Exit::MISSING, &format!("{}; name a folder that exists", reason(&error)))
+    })?;
+    if !found.is_dir() {
+        return Err(cannot(Exit::MISSING, "not a folder; name one that exists"));
+    }
+    // Whatever is mounted over it, `/` goes on to mean what lies below.
+    if found == Path::new("/") {
+        let why =
+            "the root folder cannot be covered; name another one, and read the snapshot there";
+        return Err(cannot(Exit::UNAVAILABLE, why));
+    }
+    let stands_in = env::current_dir().ok().filter(|current| current.starts_with(&found));
+    mount_over(folder, &found).map_err(|error| {
+        let why = reason(&error);
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                let why = format!("cannot mount the snapshot there: {why}; run it as root");
+                cannot(Exit::UNAVAILABLE, &why)
+            }
+            _ => cannot(Exit::SYSTEM, &format!("cannot mount the snapshot there: {why}")),
+        }
+    })?;
+    // Where we stand now is what lies below.
+    if let Some(current) = stands_in {
+        env::set_current_dir(&current).map_err(|_| {
+            let why = format!("the snapshot has no {}; start from elsewhere", current.display());
+            cannot(Exit::MISSING, &why)
+        })?;
+    }
+    Ok(std::path::absolute(place).unwrap_or(found))
+}
+
+fn mount_over(folder: &Path, place: &Path) -> io::Result<()> {
+    const NONE: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    // Others do not see what is mounted here, but we see what they mount.
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_SLAVE, NONE)?;
+    mount(Some(folder), place, NONE, MsFlags::MS_BIND, NONE)?;
+    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    Ok(mount(NONE, place, NONE, read_only | restrictions(place)?, NONE)?)
+}
+
+/// What a container may not take off.
+fn restrictions(place: &Path) -> io::Result<MsFlags> {
+    let set = statvfs(place)?.flags();
+    let known = [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+    ];
+    Ok(known.into_iter().filter(|(is, _)| set.contains(*is)).map(|(_, flag)| flag).collect())
+}

@@ -1,0 +1,152 @@
+//! What a waiting command tells its user: for whom it waits, and for how long.
+//!
+//! Only on a terminal, only when the wait can be felt, on one line that is written over and gone
+//! when the wait is over. Scripts and logs get the outcome alone.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use stillpoint::{Lost, Phase, Status, Waiting, Writer, WriterStatus};
+
+use super::seconds;
+
+/// Shorter waits are nobody's business.
+const QUIET: Duration = Duration::from_millis(300);
+/// Between two versions of the line.
+const REFRESH: Duration = Duration::from_millis(200);
+
+/// Writers named on the line.
+const NAMED: usize = 3;
+
+/// The progress line on standard error.
+pub struct Progress {
+    terminal: bool,
+    shown: Option<Instant>,
+}
+
+impl Progress {
+    pub fn new() -> Progress {
+        Progress { terminal: stderr().is_terminal(), shown: None }
+    }
+
+    /// For the `progress` of `ExclusiveOptions` and `CommandShareOptions`.
+    pub fn show(&mut self, waiting: &Waiting<'_>) {
+        if self.is_due(waiting.since) {
+            self.line(&describe(waiting));
+        }
+    }
+
+    /// The same for the lock of another program; who holds it is only asked when it is shown.
+    pub fn show_lock(&mut self, path: &Path, since: Duration, holders: impl FnOnce() -> String) {
+        if self.is_due(since) {
+            let (waited, path) = (seconds::display(since), path.display());
+            self.line(&format!("waiting {waited} for {path}, locked by {}", holders()));
+        }
+    }
+
+    fn is_due(&self, since: Duration) -> bool {
+        self.terminal && since >= QUIET && self.shown.is_none_or(|shown| shown.elapsed() >= REFRESH)
+    }
+
+    fn line(&mut self, text: &str) {
+        // Line wrap off, then on again: a line that wrapped could not be written over.
+        let _ = write!(stderr(), "\r\x1b[K\x1b[?7lstillpoint: {text}\x1b[?7h");
+        self.shown = Some(Instant::now());
+    }
+
+    /// Removes the line: before anything else is written to the terminal.
+    pub fn clear(&mut self) {
+        if self.shown.take().is_some() {
+            let _ = write!(stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// Who says of himself that he closed the gate.
+pub fn closer(barrier: &Path) -> Option<String> {
+    let holder = Status::read(barrier).ok()?.holder?;
+    let who = who(holder.pid, &holder.comm, &holder.label);
+    Some(if holder.stopped {
+        format!("{who}, which is stopped until somebody continues or ends it")
+    } else {
+        who
+    })
+}
+
+/// What is said where it cannot be told whether there are stragglers.
+pub const UNSEEN: &str =
+    "whether a file that stood here before is still in use cannot be seen by this user";
+
+/// A process as messages name it. One that an earlier boot lost has no number, and maybe no name.
+pub fn who(pid: u32, comm: &str, label: &str) -> String {
+    match (pid, label) {
+        (0, "") => "unknown".to_string(),
+        (0, label) => label.to_string(),
+        (_, "") if comm.is_empty() => format!("?[{pid}]"),
+        (_, "") => format!("{comm}[{pid}]"),
+        (_, label) => format!("{comm}[{pid}] ({label})"),
+    }
+}
+
+/// A writer that was lost, and where it was inside.
+pub fn lost(lost: &Lost) -> String {
+    let who = who(lost.pid, &lost.comm, &lost.label);
+    if lost.place.is_empty() { who } else { format!("{who} inside from {}", lost.place) }
+}
+
+fn describe(waiting: &Waiting<'_>) -> String {
+    let why = match waiting.phase {
+        Phase::OtherTool => "for another tool's pause to end",
+        Phase::Pacing => "to leave the writers time between two pauses",
+        Phase::Stragglers => "for users of a file that stood here before",
+        Phase::Foreign => "for a user of flock(1) on the barrier file",
+        Phase::Draining => "for the writers inside",
+        Phase::LongShares => "for long writers, gate open",
+        Phase::Predicate => "for locks of others",
+        Phase::Gate => "at the closed gate",
+        _ => "",
+    };
+    let mut text = format!("waiting {} {why}", seconds::display(waiting.since));
+    let before = match waiting.phase {
+        Phase::Gate => "closed by",
+        Phase::OtherTool => "held by",
+        _ => "",
+    };
+    if !before.is_empty()
+        && let Some(who) = closer(waiting.barrier)
+    {
+        text.push_str(&format!(", {}, {before} {who}", waiting.barrier.display()));
+    }
+    let mut separator = ": ";
+    for writer in waiting.writers.iter().take(NAMED) {
+        text.push_str(&format!("{separator}{}", present(writer, waiting.barrier)));
+        separator = ", ";
+    }
+    if let more @ 1.. = waiting.writers.len().saturating_sub(NAMED) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+/// A writer by the name of who is inside now: a command whose wrapper has ended goes on in its place.
+pub fn present(writer: &Writer, barrier: &Path) -> Writer {
+    let status = Status::read(barrier).ok();
+    let writers = status.iter().flat_map(|status| &status.writers);
+    let mut inside = writers.filter(|other| other.inside && Some(other.slot) == writer.slot);
+    let mut present = writer.clone();
+    if let Some(WriterStatus { pid, tid, comm, .. }) = inside.next()
+        && *pid != writer.pid
+    {
+        (present.pid, present.tid) = (*pid, *tid);
+        present.comm.clone_from(comm);
+        present.wait_channel = None;
+    }
+    present
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
