@@ -394,6 +394,8 @@ impl ExclusiveGuard {
         let opened: Vec<bool> = self.held.iter().map(Held::open).collect();
         step("release: opened");
         self.report.pause = self.closed.elapsed();
+        let alone: Vec<bool> = self.held.iter().map(Held::is_alone).collect();
+        step("release: no stragglers");
         // All is open; what remains is to say whether it lasted, and no longer than it might: to open a
         // gate may itself take long, where the barrier lies on a file system that was frozen.
         let mut verdict = match self.limits {
@@ -413,7 +415,7 @@ impl ExclusiveGuard {
             if !opened[index] {
                 verdict = revoked(index, "somebody else opened the gate".into());
             }
-            if !in_place[index] {
+            if !in_place[index] || !alone[index] {
                 verdict =
                     revoked(index, "its file was moved, removed or replaced meanwhile".into());
             }

@@ -100,15 +100,24 @@ impl Held {
         self.stamp = Some(Stamp::of(self.barrier.path()));
     }
 
-    /// Whether the file is where writers look for it, and was all the time; else they are let in by another
-    /// one, or may have been. Under an ancestor's pause that is the ancestor's question.
+    /// Whether the file is where writers look for it, and was all the time as far as its own times tell; else
+    /// they are let in by another one, or may have been. Under an ancestor's pause that is the ancestor's
+    /// question.
     pub(crate) fn is_in_place(&self) -> bool {
         let place = &self.barrier.inner.place;
-        let stayed = |stamp: Stamp| {
+        let was_moved = |stamp: Stamp| stamp.was_moved(&place.path);
+        self.covered || place.is_in_place() && !self.stamp.is_some_and(was_moved)
+    }
+
+    /// Whether nobody is left whom another file has let in during the pause. This may read the kernel's table of
+    /// locks, piece by piece, and each piece stops all lockers of the machine: the gate is open by now.
+    pub(crate) fn is_alone(&self) -> bool {
+        let place = &self.barrier.inner.place;
+        let alone = |stamp: Stamp| {
             let attachment = self.attachment();
-            attachment.is_ok_and(|here| stamp.holds(here.parts, &place.path, place.identity))
+            attachment.is_ok_and(|here| stamp.is_alone(here.parts, &place.path, place.identity))
         };
-        self.covered || place.is_in_place() && self.stamp.is_none_or(stayed)
+        self.covered || self.stamp.is_none_or(alone)
     }
 
     /// Opens a gate that a dead holder left closed.

@@ -7,12 +7,14 @@
 use crate::file::Identity;
 use crate::standard;
 use std::collections::BTreeSet;
-use std::fs::{self, DirEntry};
-use std::io;
+use std::fs::{self, DirEntry, File};
+use std::io::{self, Read};
 
 /// The kernel hands out its list piece by piece; a lock that is given back in between moves the others up,
-/// and one of them over the edge. So it is read more than once.
+/// and one of them over the edge. So a list of several pieces is read more than once.
 const READINGS: usize = 3;
+/// More than a piece has, which is a page.
+const PIECE: usize = 1 << 16;
 
 /// One lock.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -70,10 +72,30 @@ pub(crate) fn of_all() -> io::Result<BTreeSet<Lock>> {
     let _standard = standard::keep();
     let mut found = BTreeSet::new();
     for _ in 0..READINGS {
-        let locks = fs::read_to_string("/proc/locks")?;
-        found.extend(locks.lines().filter_map(Lock::parse));
+        let (list, pieces) = list()?;
+        found.extend(list.lines().filter_map(Lock::parse));
+        if pieces < 2 {
+            break;
+        }
     }
     Ok(found)
+}
+
+/// The list, and of how many pieces it was put together.
+fn list() -> io::Result<(String, usize)> {
+    let mut file = File::open("/proc/locks")?;
+    let (mut list, mut end, mut pieces) = (Vec::new(), 0, 0);
+    loop {
+        list.resize(end + PIECE, 0);
+        match file.read(&mut list[end..]) {
+            Ok(0) => break,
+            Ok(length) => (end, pieces) = (end + length, pieces + 1),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    list.truncate(end);
+    Ok((String::from_utf8_lossy(&list).into_owned(), pieces))
 }
 
 /// The descriptors of a process that may be seen, each with the locks that hang on it.

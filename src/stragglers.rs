@@ -131,13 +131,16 @@ impl Stamp {
         }
     }
 
-    /// Whether the file has been where it is ever since, as far as that can be told: moved away and put back,
-    /// it was changed without having been written to, unless that has happened later; and whoever was
-    /// let in by another one meanwhile may still use that.
-    pub(crate) fn holds(&self, parts: Parts, path: &Path, own: Identity) -> bool {
+    /// Whether the file has been moved since, as far as that can be told: if it was moved away and put back, it
+    /// was changed without having been written to, unless that has happened later.
+    pub(crate) fn was_moved(&self, path: &Path) -> bool {
         let now = Stamp::of(path);
-        let was_moved = now.changed != self.changed && now.changed != now.written;
-        let nobody = || look(parts, path, own).is_none_or(|found| found.is_empty());
-        !was_moved && (self.folder == now.folder || nobody())
+        now.changed != self.changed && now.changed != now.written
+    }
+
+    /// Whether nobody uses another file that may have let him in since.
+    pub(crate) fn is_alone(&self, parts: Parts, path: &Path, own: Identity) -> bool {
+        self.folder == Stamp::of(path).folder
+            || look(parts, path, own).is_none_or(|found| found.is_empty())
     }
 }

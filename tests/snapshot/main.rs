@@ -31,6 +31,7 @@ mod replaced;
 mod scene;
 mod series;
 mod sources;
+mod stillness;
 mod strangers;
 mod subvolume;
 mod volumes;

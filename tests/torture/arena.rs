@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use stillpoint::Barrier;
 
 const FOLDER: &str = "STILLPOINT_TORTURE_FOLDER";
+/// A folder in it.
+const NOTES: &str = "notes";
 /// How many stations there can be.
 pub const STATIONS: usize = 8;
 
@@ -71,7 +73,7 @@ pub struct Record {
 
 /// A process's view of it.
 pub struct Arena {
-    pub folder: PathBuf,
+    folder: PathBuf,
     counters: &'static Counters,
     processes: &'static [ProcessRecord],
     records: &'static [Record],
@@ -106,6 +108,7 @@ impl Arena {
             let file = File::create_new(owner.path().join(name)).expect("a file is made");
             file.set_len(size).expect("it grows");
         }
+        std::fs::create_dir(owner.path().join(NOTES)).expect("a folder is made");
         let mut arena = Arena::at(owner.path().into());
         arena.counters.capacity.store(u32::try_from(capacity).expect("hours"), SeqCst);
         arena.counters.seed.store(seed, SeqCst);
@@ -154,6 +157,12 @@ impl Arena {
 
     pub fn barrier(&self) -> PathBuf {
         self.folder.join("torture.barrier")
+    }
+
+    /// A file for what one process tells another. Not beside the barrier: whenever something changes there, whoever
+    /// pauses it has to look for users of another file in its place, in a table of thousands of locks.
+    pub fn note(&self, name: &str) -> PathBuf {
+        self.folder.join(NOTES).join(name)
     }
 
     /// Opens the barrier for a process of this number, whose slots carry it as their label.
@@ -304,8 +313,7 @@ impl Arena {
             let seconds = now() - self.counters.started.load(SeqCst);
             eprintln!("torture: the first violation, after {seconds} s: {what}");
         }
-        let file =
-            OpenOptions::new().create(true).append(true).open(self.folder.join("complaints"));
+        let file = OpenOptions::new().create(true).append(true).open(self.note("complaints"));
         let line = format!("{what}\n");
         file.and_then(|mut file| file.write_all(line.as_bytes())).expect("a complaint is heard");
     }
@@ -316,7 +324,7 @@ impl Arena {
 
     /// What was reported.
     pub fn complaints(&self) -> String {
-        std::fs::read_to_string(self.folder.join("complaints")).unwrap_or_default()
+        std::fs::read_to_string(self.note("complaints")).unwrap_or_default()
     }
 }
 

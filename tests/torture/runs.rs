@@ -28,7 +28,7 @@ pub fn run(arena: &Arena, process: u32) {
         if arena.is_over() {
             return;
         }
-        let findings = arena.folder.join(format!("findings-{process}-{turn}"));
+        let findings = arena.note(&format!("findings-{process}-{turn}"));
         let exclusive = chance.one_in(3);
         let mut command = if exclusive {
             let mut command =
@@ -38,7 +38,7 @@ pub fn run(arena: &Arena, process: u32) {
         } else {
             under_run(arena, &["-s", "-w", "5"], Role::Covered)
         };
-        let said = arena.folder.join(format!("said-{process}"));
+        let said = arena.note(&format!("said-{process}"));
         command.stderr(File::create(&said).expect("a file is made"));
         let mut child = command.spawn().expect("stillpoint is built");
         if chance.one_in(6) {
