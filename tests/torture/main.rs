@@ -191,8 +191,11 @@ impl Lost {
             if barrier.dirty().epoch != lost.epoch {
                 lost.read(arena);
             }
-            // It takes long in a crowd.
-            std::thread::sleep(Duration::from_millis(10).max(2 * started.elapsed()));
+            // It takes long in a crowd, and hinders whoever locks something meanwhile.
+            let next = Instant::now() + Duration::from_millis(10).max(2 * started.elapsed());
+            while Instant::now() < next && !arena.is_over() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
         lost
     }
