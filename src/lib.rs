@@ -27,21 +27,32 @@
 //!
 //! # Where to look
 //!
-//! | module | idea |
-//! |---|---|
-//! | `layout` | the bytes of the barrier file |
-//! | `gate` | how writers and the exclusive side exclude each other |
-//! | `seat`, `thread`, `current`, `shared`, `bare`, `counted`, `wait` | the shared side: the fast path, and everything else |
-//! | `entering`, `opening`, `cookie` | the shared side for tasks, event loops and other languages |
-//! | `acquire`, `drain`, `held`, `exclusive`, `pacing` | the exclusive side |
-//! | `status`, `stats`, `report`, `foreign`, `heirs`, `lock_table` | who is named, and what is counted |
-//! | `freeze` | a pause that one process keeps and another ends |
-//! | `file`, `founding`, `standard`, `environment`, `options`, `barrier`, `boot`, `fresh_start`, `join`, `lifeline`, `vantage`, `process`, `mapping` | making, opening and joining; fork |
-//! | `reclaim` | writers that die |
-//! | `succession`, `stragglers`, `signature`, `users`, `gathering` | files that are removed under their users, and made again |
-//! | `cover`, `command_share` | commands that run under a share or a pause |
-//! | `wrapped`, `brought`, `file_lock`, `write_lock` | a share around every write lock of a program |
-//! | `command_loop`, `source_line` | shares that leak, and where they were taken |
+//! The code stands in rooms, one folder each. A room uses those below it and names none that is above or
+//! beside it; `tests/rooms.rs` sees to that, by this plan.
+//!
+//! ```text
+//! +---------------------------+
+//! |        write_lock         |  a share around every write lock of a program
+//! +-------------+-------------+
+//! |   shared    |  exclusive  |  shares of all kinds, and waiting | pauses and their certificate
+//! +-------------+-------------+
+//! |          barrier          |  the handle: opening, making, looking, retiring
+//! +---------------------------+
+//! |        succession         |  files that lose their place, and who uses them still
+//! +---------------------------+
+//! |          member           |  owning slots, proving life, fork, reclaiming from the dead
+//! +-------------+-------------+
+//! |    seat     |   report    |  the fast path of a thread | who is named, what is counted
+//! +-------------+-------------+
+//! |           file            |  the bytes of the barrier file, and what is checked
+//! +-------------+-------------+
+//! |    gate     |    error    |  how the two sides exclude each other | what goes wrong
+//! +-------------+-------------+
+//! |          system           |  the kernel, the environment
+//! +---------------------------+
+//! ```
+//!
+//! The head of each room's `mod.rs` says what it is, what it may use, and what it is right about.
 //!
 //! # Tasks of an async runtime
 //!
@@ -58,90 +69,45 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("stillpoint needs Linux: futexes, open-file-description locks and MADV_WIPEONFORK");
 
-mod acquire;
-mod bare;
 mod barrier;
-mod boot;
-mod brought;
-mod command_loop;
-mod command_share;
-mod cookie;
-mod counted;
-mod cover;
-mod current;
-mod drain;
-mod entering;
-mod environment;
 mod error;
 mod exclusive;
 mod file;
-mod file_lock;
-mod foreign;
-mod founding;
-mod freeze;
-mod fresh_start;
 mod gate;
-mod gathering;
-mod heirs;
-mod held;
-mod join;
-mod layout;
-mod lifeline;
-mod lock_table;
-mod mapping;
-mod opening;
-mod options;
-mod pacing;
-mod process;
-mod reclaim;
+mod member;
 mod report;
 mod seat;
 mod shared;
-mod signature;
-mod source_line;
-mod standard;
-mod stats;
-mod status;
-#[cfg(stillpoint_steps)]
-mod steps;
-mod stragglers;
 mod succession;
-mod sync;
-mod sys;
-mod taken_at;
-mod thread;
-mod users;
-mod vantage;
-mod wait;
-mod wrapped;
+mod system;
 mod write_lock;
 
 pub use {
-    barrier::Barrier,
-    command_loop::CommandLoop,
-    command_share::{CommandShare, CommandShareOptions},
-    counted::OwnedShared,
-    cover::{Cover, HELD},
-    entering::EnteringShared,
-    environment::{is_untrusted, variable},
+    barrier::handle::Barrier,
+    barrier::options::{Founding, Options},
+    barrier::status::{Holder, Kind, Lost, Status, WriterStatus},
     error::{Error, ErrorKind},
-    exclusive::{
+    exclusive::freeze::{Keeper, Thawed, Token},
+    exclusive::guard::{
         Dirty, ExclusiveGuard, ExclusiveOptions, GateChange, PauseReport, Phase, Waiting,
         exclusive_all,
     },
-    file::{barrier_folder, barrier_path},
-    file_lock::{FileLock, LockKind},
-    foreign::{FlockUser, lock_holders},
-    freeze::{Keeper, Thawed, Token},
-    options::{Founding, Options},
-    pacing::Pacing,
-    process::prepare,
-    report::{Straggler, Writer},
-    shared::SharedGuard,
-    stats::Stats,
-    status::{Holder, Kind, Lost, Status, WriterStatus},
-    wrapped::LockRequest,
-    write_lock::WriteLock,
+    exclusive::pacing::Pacing,
+    file::open::{barrier_folder, barrier_path},
+    member::cover::{Cover, HELD},
+    member::process::prepare,
+    report::foreign::{FlockUser, lock_holders},
+    report::stats::Stats,
+    report::writer::{Straggler, Writer},
+    shared::command_loop::CommandLoop,
+    shared::command_share::{CommandShare, CommandShareOptions},
+    shared::counted::OwnedShared,
+    shared::entering::EnteringShared,
+    shared::guard::SharedGuard,
+    system::environment::{is_untrusted, variable},
+    system::file_lock::{FileLock, LockKind},
+    write_lock::guard::WriteLock,
+    write_lock::wrapped::LockRequest,
 };
 
 /// The commands of the README are examples too.

@@ -22,12 +22,12 @@
 //!
 //! | call | where | failure |
 //! |---|---|---|
-//! | readlink | `file::absolute`, when opening and making | opening fails |
-//! | openat | `file::open_fresh`: opening, joining, X, flock(2), alone with the file | that operation fails; of a thread's first share: it counts in the process's slot; of a reclaim or a question: the owner is alive |
+//! | readlink | `absolute`, when opening and making | opening fails |
+//! | openat | `open_fresh`: opening, joining, X, flock(2), alone with the file | that operation fails; of a thread's first share: it counts in the process's slot; of a reclaim or a question: the owner is alive |
 //! | openat, read, fstatfs | `boot::this` | opening and making fail; if there is no such file, opening leaves a barrier of another boot to others |
-//! | statx, fstat | `file::open_fresh`, `check`, `check_folder`, `BarrierMap::new` | as openat |
+//! | statx, fstat | `open_fresh`, `check`, `check_folder`, `BarrierMap::new` | as openat |
 //! | fstat | `Place::is_ours` | the question is answered: held, alive |
-//! | fstatfs, pread | `file::check_file_system`, `file::check` | opening fails |
+//! | fstatfs, pread | `check_file_system`, `check_header` | opening fails |
 //! | fcntl `F_OFD_SETLK` | `join::claim`, X, reclaim, alone with the file | EAGAIN, EACCES: somebody has it; else that operation fails, and a reclaim takes the owner for alive |
 //! | fcntl `F_OFD_SETLK`, `F_UNLCK` | a command's lifeline that ends | none: the description is closed at once, and the lock stays only if others inherited it |
 //! | fcntl `F_OFD_GETLK` | `Place::is_free`, `status`, alone with the file | held, alive: a dead holder or writer is found at the next tick |

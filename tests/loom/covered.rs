@@ -4,9 +4,9 @@
 //! The command's word lies before its wrapper's, which is the order in which a look that passes both
 //! can be deceived: the command goes in behind the look, the wrapper leaves ahead of it.
 
-use crate::gate::{ALL, Fence};
+use crate::gate::protocol::{ALL, Fence};
+use crate::gate::sync::full_fence;
 use crate::scene::{Scene, broken, check};
-use crate::sync::full_fence;
 use loom::sync::Arc;
 use loom::sync::atomic::Ordering;
 use loom::thread;

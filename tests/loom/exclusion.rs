@@ -1,6 +1,6 @@
 //! Exclusion: a writer that is inside is seen, and one that is not seen waits.
 
-use crate::gate::is_closed;
+use crate::gate::protocol::is_closed;
 use crate::scene::{Scene, check};
 use loom::sync::Arc;
 use loom::sync::atomic::Ordering;
@@ -54,7 +54,7 @@ fn two_counted_shares_and_a_pause() {
         scene.quiesce();
         stores.iter().for_each(|store| store.touch());
         assert!(scene.gate.open(generation));
-        scene.gate.generation.wake(crate::gate::ALL);
+        scene.gate.generation.wake(crate::gate::protocol::ALL);
         writers.into_iter().for_each(|writer| writer.join().unwrap());
     });
 }

@@ -1,7 +1,7 @@
 //! The lock's own code under a model checker: every interleaving, and every value that the memory
 //! model lets a load return.
 //!
-//! `src/gate.rs` is compiled into this test beside a `sync` of loom's atomics in place of std's, so what
+//! `src/gate/protocol.rs` is compiled into this test beside a `sync` of loom's atomics in place of std's, so what
 //! is checked is what runs. The models differ in who takes part; each asserts that exclusion holds and,
 //! by not hanging, that no wake-up is lost. A model that holds proves little until it has been seen
 //! to fail: `needed` takes away one fence or one step at a time and insists on the failure that the
@@ -13,13 +13,10 @@
 
 mod covered;
 mod exclusion;
-#[allow(dead_code, reason = "the product uses what the models leave out")]
-#[path = "../../src/gate.rs"]
 mod gate;
 mod needed;
 mod readmission;
 mod revocation;
 mod scene;
 mod superseded;
-mod sync;
 mod wakeups;

@@ -1,7 +1,7 @@
 //! Letting pent-up writers in again, fewer than there are: each who was woken wakes the next when it
 //! leaves, and nobody is forgotten. There is no tick here that would find him.
 
-use crate::gate::is_closed;
+use crate::gate::protocol::is_closed;
 use crate::scene::{Scene, check};
 use loom::sync::Arc;
 use loom::thread;

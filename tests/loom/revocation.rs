@@ -5,7 +5,7 @@
 //! at both when the pause is granted and again before it is released. It may see anything if it is
 //! then refused the certificate.
 
-use crate::gate::is_closed;
+use crate::gate::protocol::is_closed;
 use crate::scene::{Scene, broken, check};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
@@ -103,7 +103,7 @@ fn a_healer_and_the_next_tool() {
         let generation = gate.close().expect("nobody else closes the gate");
         files.scene.quiesce();
         assert!(gate.open(generation), "a healer opened a gate that it had not seen closed");
-        gate.generation.wake(crate::gate::ALL);
+        gate.generation.wake(crate::gate::protocol::ALL);
         writer.join().unwrap();
     });
 }

@@ -1,8 +1,8 @@
 //! What all models share: a gate with the words of its writers, and the two sides as processes play
 //! them.
 
-use crate::gate::{ALL, Fence, Gate, is_closed};
-use crate::sync::{begin, remove};
+use crate::gate::protocol::{ALL, Fence, Gate, is_closed};
+use crate::gate::sync::{begin, remove};
 use loom::cell::UnsafeCell;
 use loom::model::Builder;
 use loom::sync::Arc;

@@ -1,6 +1,6 @@
 //! A gate that is closed for good: whoever is inside is seen, and whoever comes goes elsewhere.
 
-use crate::gate::{SUPERSEDED, is_superseded};
+use crate::gate::protocol::{SUPERSEDED, is_superseded};
 use crate::scene::{Scene, check};
 use loom::sync::Arc;
 use loom::sync::atomic::Ordering;

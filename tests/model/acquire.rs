@@ -1,4 +1,4 @@
-//! How a tool comes to a pause, or gives up. Stands for `acquire.rs` and the first half of `held.rs`.
+//! How a tool comes to a pause, or gives up. Stands for `exclusive/acquire.rs` and the first half of `exclusive/held.rs`.
 
 use crate::model::Event;
 use crate::scene::Scene;

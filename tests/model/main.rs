@@ -36,13 +36,13 @@
 //! | a child is forked while its parent joins, and keeps its lock | `ForkWhileJoining` |
 //! | a healer that takes X is stopped with it | `HealerTakesX` |
 //! | a tool paces, or announces its limit, while a dead one's gate is closed | `PaceBeforeHealing`, `AnnounceBeforeHealing` |
-//! | a stuck share and an eager tool keep the gate closed nearly all the time | a matter of clocks: `src/pacing.rs`, `tests/protocol/limits.rs` |
+//! | a stuck share and an eager tool keep the gate closed nearly all the time | a matter of clocks: `src/exclusive/pacing.rs`, `tests/protocol/limits.rs` |
 //! | several barriers are closed together | `CloseTogether` |
 //! | flock(2) is taken after closing, and starves | a matter of the kernel's queue: `tests/protocol/foreign.rs` |
 //! | the lock of a command's share falls with its wrapper | `WrapperKeepsItsByte`; that a command is stopped in time: `tests/cli/lifetime.rs` |
 //! | the file is removed under its users and made again | `OldStaysOpen`, `OldNotAwaited`, `OldHealed`, `CertifiedElsewhere` |
 //! | power is cut inside a share | a matter of files: `tests/cli/recover.rs`, `tests/cli/create.rs` |
-//! | a signal handler takes a share in the middle of enter or leave | `src/seat.rs` strikes after each of its stores; `tests/fork/signals.rs` |
+//! | a signal handler takes a share in the middle of enter or leave | `src/seat/mod.rs` strikes after each of its stores; `tests/fork/signals.rs` |
 //! | nobody who waits can ask whether the holder lives | `NobodyAsks`; the scene `no_limit` has one such writer |
 //!
 //! ```sh

@@ -1,4 +1,4 @@
-//! A pause, and how it ends. Stands for `exclusive.rs` and the second half of `held.rs`.
+//! A pause, and how it ends. Stands for `exclusive/guard.rs` and the second half of `exclusive/held.rs`.
 
 use crate::cover::Claim;
 use crate::join;

@@ -1,0 +1,304 @@
+//! How a barrier is opened or made, and the checks on the way.
+
+use crate::barrier::founding::{self, Birth};
+use crate::barrier::fresh_start;
+use crate::barrier::handle::{Barrier, Inner};
+use crate::error::{Error, ErrorKind};
+use crate::exclusive::guard::Dirty;
+use crate::file::boot::{self, BootId};
+use crate::file::open::{
+    HeaderCopy, Identity, absolute, barrier_folder, barrier_path, check_file_system, check_folder,
+    check_header, is_empty_file, make_folder, making_failed, not_made, open_fresh,
+};
+use crate::gate::sync::{AtomicPtr, AtomicU64, Ordering};
+use crate::member::cover::Covered;
+use crate::member::join::{self, Attachment};
+use crate::member::lifeline::Place;
+use crate::member::mapping::BarrierMap;
+use crate::member::process::{self, Locked};
+use crate::succession::stragglers;
+use crate::system::environment::variable;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::sync::{Arc, OnceLock};
+
+/// The number of the next barrier that is opened here.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// What a new barrier begins with: what durable state remembers of the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Founding {
+    /// The barrier's identity; `None`: a new one.
+    pub uuid: Option<[u32; 4]>,
+    /// The dirty epoch.
+    pub epoch: u32,
+    /// The acknowledged epoch.
+    pub acknowledged: u32,
+    /// What the gate's generations begin near; 0: at 0. A generation names a pause, also to commands that
+    /// ran in one of a barrier that had this identity before, so it is not to come again: drawn by chance
+    /// where the identity is an old one.
+    pub generation: u32,
+}
+
+impl Founding {
+    /// With what was known of the barrier before it.
+    pub fn new(uuid: Option<[u32; 4]>, dirty: Dirty) -> Founding {
+        let Dirty { epoch, acknowledged } = dirty;
+        Founding { uuid, epoch, acknowledged, ..Founding::default() }
+    }
+}
+
+/// How a barrier is opened or made.
+///
+/// # Examples
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("spool.barrier");
+/// let barrier = stillpoint::Barrier::options().create(true).label("lmtpd").open(&path)?;
+/// # Ok::<(), stillpoint::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    create: Option<bool>,
+    user: bool,
+    label: Option<String>,
+    mode: u32,
+    group: Option<u32>,
+    readmit: u32,
+    founding: Founding,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            create: None,
+            user: false,
+            label: None,
+            mode: 0o660,
+            group: None,
+            readmit: 100,
+            founding: Founding::default(),
+        }
+    }
+}
+
+impl Options {
+    /// Whether to make the barrier if it is missing. By default only if `$STILLPOINT_CREATE` is set
+    /// (and not 0): a missing barrier is an error, because two sides that each made one of their own
+    /// would exclude nobody.
+    pub fn create(self, create: bool) -> Self {
+        Options { create: Some(create), ..self }
+    }
+
+    /// Looks names up in `$XDG_RUNTIME_DIR/stillpoint`.
+    pub fn user(self, user: bool) -> Self {
+        Options { user, ..self }
+    }
+
+    /// What to call this writer in reports, at most 32 bytes; `$STILLPOINT_LABEL` goes before it.
+    pub fn label(self, label: &str) -> Self {
+        Options { label: Some(label.into()), ..self }
+    }
+
+    /// Permissions of a new barrier, whatever the umask; 0660 by default.
+    pub fn mode(self, mode: u32) -> Self {
+        Options { mode, ..self }
+    }
+
+    /// The group of a new barrier: that of the writers.
+    pub fn group(self, gid: u32) -> Self {
+        Options { group: Some(gid), ..self }
+    }
+
+    /// How many pent-up writers are let in at once after a pause, each of which lets in the next;
+    /// 0: all. 100 by default. Set when a barrier is made.
+    pub fn readmit(self, writers: u32) -> Self {
+        Options { readmit: writers, ..self }
+    }
+
+    /// What a new barrier begins with.
+    pub fn founding(self, founding: Founding) -> Self {
+        Options { founding, ..self }
+    }
+
+    /// Opens the barrier, or makes it if it is missing and that was asked for.
+    ///
+    /// # Errors
+    /// See [`Error`]: missing, not a barrier, another version, a file system that cannot carry one,
+    /// no permission, no slot.
+    pub fn open(&self, name: impl AsRef<OsStr>) -> Result<Barrier, Error> {
+        let path = self.path(name.as_ref())?;
+        match self.join(&path) {
+            Err(error @ (Error::Missing { .. } | Error::NotABarrier { .. })) if self.creates() => {
+                if error.kind() == ErrorKind::Missing || is_empty_file(&path) {
+                    match self.make(&path) {
+                        Ok(()) | Err(Error::Exists { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                // What was none a moment ago may have become one.
+                self.join_and_gather(&path)
+            }
+            result => result,
+        }
+    }
+
+    /// Makes the barrier and opens it. An empty file that nobody has locked becomes the barrier. A file
+    /// of the right size whose contents are no barrier any more, and which nobody has open, is made
+    /// anew.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if a barrier is there; [`Error::Create`] if it cannot be made; else as
+    /// [`Options::open`].
+    pub fn found(&self, name: impl AsRef<OsStr>) -> Result<Barrier, Error> {
+        let path = self.path(name.as_ref())?;
+        match self.make(&path) {
+            Err(Error::Exists { .. }) => join::while_made_anew(|| self.make_anew(&path))?,
+            result => result?,
+        }
+        self.join_and_gather(&path)
+    }
+
+    /// Makes a barrier of a file that was one.
+    fn make_anew(&self, path: &Path) -> Result<(), Error> {
+        let (file, identity) = open_fresh(path, true, None)?;
+        match check_header(&file, path) {
+            Ok(_) => Err(Error::Exists { path: path.into() }),
+            Err(Error::NotABarrier { .. }) if fresh_start::has_right_size(&file) => {
+                fresh_start::from_garbage(path, identity, &self.birth())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn creates(&self) -> bool {
+        self.create
+            .unwrap_or_else(|| variable("STILLPOINT_CREATE").is_some_and(|value| value != "0"))
+    }
+
+    fn path(&self, name: &OsStr) -> Result<PathBuf, Error> {
+        barrier_path(name, self.user)
+    }
+
+    fn birth(&self) -> Birth {
+        Birth {
+            mode: self.mode,
+            group: self.group,
+            readmit: self.readmit,
+            uuid: self.founding.uuid,
+            epoch: self.founding.epoch,
+            acknowledged: self.founding.acknowledged,
+            generation: self.founding.generation & 0x3fff_fffe,
+        }
+    }
+
+    /// Makes the file; the standard folder too, if that is what is missing.
+    fn make(&self, path: &Path) -> Result<(), Error> {
+        let standard = barrier_folder(self.user).ok();
+        if let Some(folder) = path.parent().filter(|folder| standard.as_deref() == Some(*folder)) {
+            make_folder(folder, self.user).map_err(|source| making_failed(path, source))?;
+        }
+        let path = absolute(path).map_err(not_made)?;
+        stragglers::can_be_brought_over(&path)?;
+        founding::found(&path, &self.birth())
+    }
+
+    /// Joins what was made, and brings over who uses what was there before.
+    fn join_and_gather(&self, path: &Path) -> Result<Barrier, Error> {
+        let barrier = self.join(path)?;
+        barrier.gather()?;
+        Ok(barrier)
+    }
+
+    fn join(&self, path: &Path) -> Result<Barrier, Error> {
+        let label = || {
+            let label = variable("STILLPOINT_LABEL").and_then(|label| label.into_string().ok());
+            label.or_else(|| self.label.clone()).unwrap_or_else(join::comm)
+        };
+        let id = || NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        open_at(&absolute(path)?, label, id).map(|inner| Barrier::at(&inner))
+    }
+}
+
+/// Joins this process at an absolute path, unless it has. `label` and `id` are for one that has not.
+pub(crate) fn open_at(
+    path: &Path,
+    label: impl Fn() -> String,
+    id: impl Fn() -> u64,
+) -> Result<Arc<Inner>, Error> {
+    let _ = process::incarnation();
+    let boot = boot::this(path)?;
+    join::while_made_anew(|| {
+        let mut process = process::lock();
+        let (file, header, identity, _alone) = open_checked(&process, path, boot.as_ref())?;
+        let known =
+            process.find(|opened| opened.identity == identity && opened.uuid == header.uuid);
+        if let Some(inner) = known {
+            drop(process);
+            inner.attached()?;
+            return Ok(inner);
+        }
+        let inner = Arc::new(Inner {
+            id: id(),
+            place: Place::new(path.into(), identity),
+            uuid: header.uuid,
+            boot_id: header.boot_id,
+            label: label(),
+            cover: Covered::from_environment(header.uuid),
+            attachment: AtomicPtr::new(ptr::null_mut()),
+            successor: OnceLock::new(),
+        });
+        let attachment = Box::new(Attachment::new(&process, &inner, &file, header)?);
+        attachment.parts.note_boot(boot.as_ref());
+        inner.attachment.store(Box::into_raw(attachment), Ordering::Release);
+        process.add(&inner);
+        Ok(inner)
+    })
+}
+
+/// Opens the file, refuses what cannot be a barrier, and makes one of another boot ready for this. The
+/// second file is to be kept open until this process has joined.
+fn open_checked(
+    process: &Locked,
+    path: &Path,
+    boot: Option<&BootId>,
+) -> Result<(File, HeaderCopy, Identity, Option<File>), Error> {
+    let (file, identity) = open_fresh(path, true, None)?;
+    let owner = file.metadata().map_err(|source| Error::system("fstat", path, source))?.uid();
+    check_folder(path, Some(owner))?;
+    check_file_system(&file, path)?;
+    let header = match check_header(&file, path) {
+        // Somebody is making it, where an empty file was, or garbage.
+        Err(Error::NotABarrier { .. }) if fresh_start::is_somebody_alone(&file) => {
+            return Err(Error::InUse { path: path.into(), writers: Vec::new() });
+        }
+        // Or has just made it.
+        Err(Error::NotABarrier { .. }) => check_header(&file, path)?,
+        header => header?,
+    };
+    if is_of_this_boot(&file, path, &header, boot)? {
+        return Ok((file, header, identity, None));
+    }
+    drop(file);
+    let alone = fresh_start::after_restart(process, path, identity, &header, boot)?;
+    let (file, _) = open_fresh(path, true, Some(identity))?;
+    let header = check_header(&file, path)?;
+    Ok((file, header, identity, alone))
+}
+
+fn is_of_this_boot(
+    file: &File,
+    path: &Path,
+    header: &HeaderCopy,
+    boot: Option<&BootId>,
+) -> Result<bool, Error> {
+    if boot.is_some_and(|boot| boot.words == header.boot_id) {
+        return Ok(true);
+    }
+    let in_memory = boot::is_in_memory(file, path)?;
+    Ok(BarrierMap::new(file, path, false)?.parts().is_of(boot, in_memory))
+}

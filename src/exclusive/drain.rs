@@ -1,0 +1,253 @@
+//! Draining: with the gate closed, wait until nobody is inside.
+//!
+//! The exclusive side sleeps on the `drain` word, which every writer that leaves moves while the gate
+//! is closed, and looks again at least every tick. At the first look and at every tick it asks of
+//! each slot that is still odd whether its owner lives: a writer that died inside costs a tick, not a
+//! limit. It notes in the slot since when it has seen the word there, so that `status` can say for how
+//! long at least somebody has been inside: writers read no clock themselves, commands excepted.
+
+use crate::error::Error;
+use crate::exclusive::guard::{Phase, Waiting};
+use crate::exclusive::held::Held;
+use crate::file::layout::{KIND_COUNTED, Slot};
+use crate::gate::protocol::is_inside;
+use crate::gate::sync::Ordering;
+use crate::member::reclaim::reclaim;
+use crate::report::writer::Writer;
+use crate::system::calls::monotonic_milliseconds;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// How long the exclusive side sleeps at most between two looks.
+const TICK: Duration = Duration::from_millis(10);
+/// Between two reports of progress.
+const REPORT: Duration = Duration::from_millis(100);
+
+/// The caller's eyes and ears while the exclusive side waits.
+pub(crate) struct Watch<'a> {
+    progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
+    cancel: Option<&'a AtomicBool>,
+    started: Instant,
+    reported: Instant,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(
+        progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
+        cancel: Option<&'a AtomicBool>,
+    ) -> Self {
+        let now = Instant::now();
+        Watch { progress, cancel, started: now, reported: now }
+    }
+
+    /// How long all of it has taken.
+    pub(crate) fn waited(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Reports now and then; an error if the caller wants no more.
+    pub(crate) fn tick(
+        &mut self,
+        phase: Phase,
+        barrier: &Path,
+        writers: impl FnOnce() -> Vec<Writer>,
+    ) -> Result<(), Error> {
+        if self.cancel.is_some_and(|cancel| cancel.load(std::sync::atomic::Ordering::SeqCst)) {
+            return Err(Error::Cancelled);
+        }
+        if let Some(progress) = &mut self.progress
+            && self.reported.elapsed() >= REPORT
+        {
+            self.reported = Instant::now();
+            let since = self.started.elapsed();
+            progress(&Waiting { phase, since, writers: &writers(), barrier });
+        }
+        Ok(())
+    }
+}
+
+/// Somebody who was seen inside.
+#[derive(Clone, Debug)]
+pub(crate) struct Insider {
+    pub(crate) index: usize,
+    pub(crate) word: u32,
+    since: Instant,
+    until: Instant,
+}
+
+impl Insider {
+    fn slot<'map>(&self, slots: &'map [Slot]) -> &'map Slot {
+        &slots[self.index]
+    }
+
+    /// Whether the very share that was seen has not ended.
+    pub(crate) fn is_still_inside(&self, slots: &[Slot]) -> bool {
+        self.slot(slots).word.load(Ordering::Acquire) == self.word
+    }
+
+    /// As a report names it; `alive` asks the kernel what it waits for.
+    pub(crate) fn name(&self, slots: &[Slot], alive: bool) -> Writer {
+        let slot = self.slot(slots);
+        let seen_here = self.until.duration_since(self.since);
+        let held = seen_here.max(slot.seen_for(self.word));
+        let writer = Writer::of_slot(self.index, slot, self.word, held);
+        if alive { writer } else { Writer { wait_channel: None, ..writer } }
+    }
+}
+
+/// What a drain saw.
+#[derive(Debug, Default)]
+pub(crate) struct Drained {
+    pub(crate) quiet: bool,
+    /// Everybody who was seen inside, and was not dead.
+    pub(crate) insiders: Vec<Insider>,
+}
+
+impl Slot {
+    /// Remembers since when this word has been seen here.
+    pub(crate) fn see(&self, word: u32) {
+        if self.seen_word.load(Ordering::Relaxed) != word {
+            self.seen_since.set(monotonic_milliseconds());
+            self.seen_word.store(word, Ordering::Relaxed);
+        }
+    }
+
+    /// How long ago this share was first seen here; zero: not known. Words of counted slots come again,
+    /// so one that was seen before need not be the same share.
+    pub(crate) fn seen_for(&self, word: u32) -> Duration {
+        let seen = self.seen_word.load(Ordering::Relaxed) == word;
+        if !seen || self.kind.load(Ordering::Relaxed) == KIND_COUNTED {
+            return Duration::ZERO;
+        }
+        let now = monotonic_milliseconds();
+        Duration::from_millis(now.saturating_sub(self.seen_since.get()))
+    }
+}
+
+/// Waits until nobody is inside, at most until `deadline`.
+pub(crate) fn drain(
+    held: &Held,
+    deadline: Instant,
+    watch: &mut Watch<'_>,
+) -> Result<Drained, Error> {
+    let attachment = held.attachment()?;
+    let parts = attachment.parts;
+    let slots = parts.slots();
+    let mut insiders: Vec<Insider> = Vec::new();
+    let mut asked: Option<Instant> = None;
+    let mut cancelled = Ok(());
+    let quiet = attachment.gate().wait_until_quiet(
+        || parts.words(),
+        |words| {
+            let now = Instant::now();
+            note(words, slots, &mut insiders, now);
+            if asked.is_none_or(|asked| asked.elapsed() >= TICK) {
+                asked = Some(now);
+                let before = insiders.len();
+                insiders.retain(|insider| {
+                    !insider.is_still_inside(slots)
+                        || !reclaim(&held.barrier.inner, parts, insider.index)
+                });
+                if insiders.len() < before {
+                    return Some(Duration::ZERO);
+                }
+            }
+            let still =
+                || still_inside(&insiders, slots).map(|seen| seen.name(slots, true)).collect();
+            cancelled = watch.tick(Phase::Draining, held.barrier.path(), still);
+            let remaining = deadline.saturating_duration_since(now);
+            (cancelled.is_ok() && !remaining.is_zero()).then(|| remaining.min(TICK))
+        },
+    );
+    cancelled?;
+    if !quiet {
+        insiders.retain(|insider| insider.is_still_inside(slots));
+    }
+    Ok(Drained { quiet, insiders })
+}
+
+/// Those of them whose share has not ended.
+pub(crate) fn still_inside<'a>(
+    insiders: &'a [Insider],
+    slots: &'a [Slot],
+) -> impl Iterator<Item = &'a Insider> {
+    insiders.iter().filter(|insider| insider.is_still_inside(slots))
+}
+
+/// Adds who is inside now to those who were.
+fn note(words: &[u32], slots: &[Slot], insiders: &mut Vec<Insider>, now: Instant) {
+    for (index, word) in words.iter().copied().enumerate().filter(|(_, word)| is_inside(*word)) {
+        match insiders.iter_mut().find(|seen| seen.index == index && seen.word == word) {
+            Some(seen) => seen.until = now,
+            None => {
+                slots[index].see(word);
+                insiders.push(Insider { index, word, since: now, until: now });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Barrier;
+
+    /// Whoever leaves while the gate is closed tells the exclusive side, which would else only find out
+    /// at its next tick. `share` enters, closes the gate, and leaves.
+    fn tells(share: impl FnOnce(&Barrier, &(dyn Fn() + Sync))) {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let gate = barrier.inner.attached().unwrap().gate();
+        share(&barrier, &|| assert!(gate.close().is_some()));
+        assert_ne!(gate.drain.word().load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn every_kind_of_share_tells_the_exclusive_side() {
+        tells(|barrier, close| {
+            let share = barrier.shared().unwrap();
+            close();
+            drop(share);
+        });
+        tells(|barrier, close| {
+            let share = barrier.shared_owned().unwrap();
+            close();
+            drop(share);
+        });
+        tells(|barrier, close| {
+            let share = barrier.shared_for_command(&mut Default::default()).unwrap();
+            close();
+            share.end();
+        });
+    }
+
+    #[test]
+    fn a_thread_that_ends_inside_tells_the_exclusive_side() {
+        tells(|barrier, close| {
+            std::thread::scope(|scope| {
+                let forgets = || {
+                    std::mem::forget(barrier.shared().unwrap());
+                    close();
+                };
+                // Joined by name, it has really ended.
+                scope.spawn(forgets).join().unwrap();
+            });
+        });
+    }
+
+    #[test]
+    fn the_share_after_it_in_the_same_slot_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let slots = barrier.inner.attached().unwrap().parts.slots();
+        let mut insiders = Vec::new();
+        let share = barrier.shared().unwrap();
+        let words: Vec<u32> = slots.iter().map(|slot| slot.word.load(Ordering::Relaxed)).collect();
+        note(&words, slots, &mut insiders, Instant::now());
+        assert_eq!(still_inside(&insiders, slots).count(), 1);
+        drop(share);
+        let _share = barrier.shared().unwrap();
+        assert_eq!(still_inside(&insiders, slots).count(), 0);
+    }
+}

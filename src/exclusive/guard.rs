@@ -1,0 +1,449 @@
+//! The exclusive side: what a caller asks for, holds, and gives back.
+//!
+//! An [`ExclusiveGuard`] is a pause: the gate is closed and nobody is inside. It ends by `release`,
+//! whose success is the certificate that the pause lasted from the grant until then; by being
+//! dropped, without one; or by a writer that waited longer than the pause may last, and then `release`
+//! says `Revoked`. How a pause is reached is in `acquire`.
+
+use crate::barrier::handle::Barrier;
+use crate::error::Error;
+use crate::exclusive::held::Held;
+use crate::exclusive::pacing::Pacing;
+use crate::gate::sync::step;
+use crate::member::cover;
+use crate::member::process;
+use crate::report::writer::Writer;
+use crate::system::calls::Moment;
+use std::ffi::OsString;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime};
+
+/// What is asked for, with the limits that bound the harm.
+///
+/// # Examples
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let barrier = stillpoint::Barrier::create(folder.path().join("spool.barrier"))?;
+/// use stillpoint::ExclusiveOptions;
+/// use std::time::Duration;
+///
+/// let mut options = ExclusiveOptions::default().hold(Duration::from_secs(2));
+/// let pause = barrier.exclusive(&mut options)?;
+/// assert!(pause.remaining().unwrap() <= Duration::from_secs(2));
+/// pause.release()?;
+/// # Ok::<(), stillpoint::Error>(())
+/// ```
+pub struct ExclusiveOptions<'a> {
+    pub(crate) patience: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) hold: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
+    pub(crate) pacing: Pacing,
+    pub(crate) label: Option<String>,
+    pub(crate) around_closing: Option<&'a mut dyn FnMut(GateChange) -> bool>,
+    pub(crate) predicate: Option<&'a mut dyn FnMut() -> bool>,
+    pub(crate) progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
+    pub(crate) cancel: Option<&'a AtomicBool>,
+    pub(crate) keep_descriptor: bool,
+}
+
+impl Default for ExclusiveOptions<'_> {
+    fn default() -> Self {
+        ExclusiveOptions {
+            patience: Duration::from_secs(10),
+            drain: Duration::from_secs(2),
+            hold: Some(Duration::from_secs(10)),
+            wait: None,
+            pacing: Pacing::Minimal,
+            label: None,
+            around_closing: None,
+            predicate: None,
+            progress: None,
+            cancel: None,
+            keep_descriptor: false,
+        }
+    }
+}
+
+impl<'a> ExclusiveOptions<'a> {
+    /// How long to wait, with the gate open, for shares that turned out to be long; 0: not at all,
+    /// one closing only. 10 s by default.
+    pub fn patience(self, patience: Duration) -> Self {
+        ExclusiveOptions { patience, ..self }
+    }
+
+    /// How long the gate may be closed before it must be quiet. 2 s by default.
+    pub fn drain(self, drain: Duration) -> Self {
+        ExclusiveOptions { drain, ..self }
+    }
+
+    /// How long the pause may last once it is quiet; `None`: without limit. 10 s by default.
+    pub fn hold(self, hold: impl Into<Option<Duration>>) -> Self {
+        ExclusiveOptions { hold: hold.into(), ..self }
+    }
+
+    /// How long to wait before the first closing, for other tools and users of flock(1); `None`, the
+    /// default: patience and drain together.
+    pub fn wait(self, wait: impl Into<Option<Duration>>) -> Self {
+        ExclusiveOptions { wait: wait.into(), ..self }
+    }
+
+    /// How long the gate must have been open before it is closed again.
+    pub fn pacing(self, pacing: Pacing) -> Self {
+        ExclusiveOptions { pacing, ..self }
+    }
+
+    /// What the tool calls itself in reports.
+    pub fn label(self, label: impl Into<Option<String>>) -> Self {
+        ExclusiveOptions { label: label.into(), ..self }
+    }
+
+    /// Told before the gate closes and when it has been opened again without a grant, for locks of
+    /// other programs that are to be held with it: who waits long shall not hold them. False gives up
+    /// with [`Error::Cancelled`].
+    pub fn around_closing(self, told: &'a mut dyn FnMut(GateChange) -> bool) -> Self {
+        ExclusiveOptions { around_closing: Some(told), ..self }
+    }
+
+    /// Asked once the barrier is quiet, until it is true or the drain limit has passed.
+    pub fn predicate(self, predicate: &'a mut dyn FnMut() -> bool) -> Self {
+        ExclusiveOptions { predicate: Some(predicate), ..self }
+    }
+
+    /// Called at least every 100 ms or so while waiting.
+    pub fn progress(self, told: &'a mut dyn FnMut(&Waiting<'_>)) -> Self {
+        ExclusiveOptions { progress: Some(told), ..self }
+    }
+
+    /// Checked while waiting: true ends it with [`Error::Cancelled`].
+    pub fn cancel(self, cancel: &'a AtomicBool) -> Self {
+        ExclusiveOptions { cancel: Some(cancel), ..self }
+    }
+
+    /// Keep a descriptor that carries the exclusive lock, for a command that is to inherit it.
+    pub fn keep_descriptor(self, keep_descriptor: bool) -> Self {
+        ExclusiveOptions { keep_descriptor, ..self }
+    }
+}
+
+/// What happens to the gates on the way to a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GateChange {
+    /// They are going to be closed.
+    AboutToClose,
+    /// They were opened again: shares that turned out to be long are waited for.
+    Reopened,
+}
+
+/// What the exclusive side waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Another tool has the exclusive side.
+    OtherTool,
+    /// The gate must stay open a while after the last closing.
+    Pacing,
+    /// Users of flock(1) on the barrier file.
+    Foreign,
+    /// Users of a file that was removed from the barrier's place.
+    Stragglers,
+    /// The gate is closed; writers inside are to leave.
+    Draining,
+    /// The gate is open; shares that turned out to be long are to end.
+    LongShares,
+    /// The barrier is quiet; the caller's predicate is not true yet.
+    Predicate,
+    /// The shared side is wanted, and the gate is closed.
+    Gate,
+}
+
+/// A wait in progress.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Waiting<'a> {
+    /// What is waited for.
+    pub phase: Phase,
+    /// How long all of it has taken so far.
+    pub since: Duration,
+    /// For whom, as far as that is known.
+    pub writers: &'a [Writer],
+    /// On which barrier.
+    pub barrier: &'a Path,
+}
+
+/// The dirty epoch and the epoch that was acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dirty {
+    /// Grows by at least one for each writer lost inside a share.
+    pub epoch: u32,
+    /// The last epoch that somebody repaired, or looked at and found harmless.
+    pub acknowledged: u32,
+}
+
+impl Dirty {
+    /// Whether a loss has not been acknowledged yet.
+    pub fn is_dirty(&self) -> bool {
+        self.epoch != self.acknowledged
+    }
+}
+
+/// How a pause went.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PauseReport {
+    /// From the last closing until it was quiet.
+    pub drain: Duration,
+    /// From quiet until now, or until the release.
+    pub hold: Duration,
+    /// From the last closing to the opening: what the writers felt, at most.
+    pub pause: Duration,
+    /// How often the gate was closed.
+    pub closings: u32,
+    /// Slots that are owned, those of the dead included until they are taken back.
+    pub writers: usize,
+    /// Who was inside when the gate closed, the first 64 of them.
+    pub waited_for: Vec<Writer>,
+    /// Per barrier, as the caller ordered them: the dirty epoch at the grant.
+    pub dirty_at_grant: Vec<Dirty>,
+    /// Per barrier: the dirty epoch at the release; empty before it.
+    pub dirty_at_release: Vec<Dirty>,
+    /// Per barrier: the generation of the closed gate.
+    pub generations: Vec<u32>,
+    /// When it became quiet.
+    pub quiet_at: SystemTime,
+}
+
+/// That of no pause, for those who keep reports and try out how.
+impl Default for PauseReport {
+    fn default() -> Self {
+        PauseReport {
+            drain: Duration::ZERO,
+            hold: Duration::ZERO,
+            pause: Duration::ZERO,
+            closings: 0,
+            writers: 0,
+            waited_for: Vec::new(),
+            dirty_at_grant: Vec::new(),
+            dirty_at_release: Vec::new(),
+            generations: Vec::new(),
+            quiet_at: SystemTime::UNIX_EPOCH,
+        }
+    }
+}
+
+/// How long a pause may last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// From the grant.
+    pub(crate) hold: Option<Duration>,
+    /// From the closing: what a writer would wait at most before it opens the gate itself.
+    pub(crate) pause: Option<Duration>,
+}
+
+impl Limits {
+    pub(crate) fn new(drain: Duration, hold: Option<Duration>) -> Limits {
+        Limits { hold, pause: hold.map(|hold| hold.saturating_add(drain)) }
+    }
+}
+
+/// A pause: every share is shut out, on one barrier or on several.
+#[derive(Debug)]
+#[must_use = "the pause ends, without a certificate, when this is dropped"]
+pub struct ExclusiveGuard {
+    /// In locking order.
+    held: Vec<Held>,
+    limits: Limits,
+    /// Just before the first gate was closed.
+    closed: Moment,
+    granted: Moment,
+    report: PauseReport,
+    incarnation: u64,
+    over: bool,
+    /// A keeper's, which was asked to end it: others wait to learn whether it held.
+    pub(crate) thawing: bool,
+}
+
+impl Barrier {
+    /// Takes the exclusive side: closes the gate and waits until nobody is inside, within the limits.
+    ///
+    /// # Errors
+    /// [`Error::NotQuiet`] or [`Error::Busy`] when a limit has passed, with the gate open again;
+    /// [`Error::Deadlock`] inside a share; [`Error::Cancelled`]; [`Error::System`].
+    pub fn exclusive(&self, options: &mut ExclusiveOptions<'_>) -> Result<ExclusiveGuard, Error> {
+        exclusive_all(&[self], options)
+    }
+}
+
+/// Takes the exclusive side of several barriers at once. They are closed and drained one after
+/// another in the order of device and inode, which is the order in which writers must nest them, and
+/// opened together. Each is named once.
+///
+/// # Errors
+/// As [`Barrier::exclusive`], naming the barrier.
+pub fn exclusive_all(
+    barriers: &[&Barrier],
+    options: &mut ExclusiveOptions<'_>,
+) -> Result<ExclusiveGuard, Error> {
+    crate::exclusive::acquire::acquire(barriers, options)
+}
+
+impl ExclusiveGuard {
+    pub(crate) fn new(
+        held: Vec<Held>,
+        limits: Limits,
+        closed: Moment,
+        report: PauseReport,
+    ) -> ExclusiveGuard {
+        let incarnation = process::incarnation();
+        ExclusiveGuard {
+            held,
+            limits,
+            closed,
+            granted: Moment::now(),
+            report,
+            incarnation,
+            over: false,
+            thawing: false,
+        }
+    }
+
+    /// How long it may go on and still be certified; `None`: there is no limit.
+    pub fn remaining(&self) -> Option<Duration> {
+        let hold = self.limits.hold?.saturating_sub(self.granted.elapsed());
+        let pause = self.limits.pause?.saturating_sub(self.closed.elapsed());
+        Some(hold.min(pause))
+    }
+
+    /// Whether the pause is over already, because somebody opened a gate.
+    pub fn is_revoked(&self) -> bool {
+        !process::is_current(self.incarnation) || self.held.iter().any(|held| !held.is_closed())
+    }
+
+    /// The barrier and the generation, if it is one barrier and not granted under an ancestor's pause.
+    pub(crate) fn only(&self) -> Option<(Barrier, u32)> {
+        match self.held.as_slice() {
+            [held] if !held.is_covered() => Some((held.barrier.clone(), held.generation)),
+            _ => None,
+        }
+    }
+
+    /// Whether all of it was granted under an ancestor's pause.
+    pub fn covered(&self) -> bool {
+        self.held.iter().all(Held::is_covered)
+    }
+
+    /// When it became quiet.
+    pub fn quiet_at(&self) -> SystemTime {
+        self.report.quiet_at
+    }
+
+    /// How it went so far.
+    pub fn report(&self) -> &PauseReport {
+        &self.report
+    }
+
+    /// The descriptors that carry the exclusive locks, if they were to be kept.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.held.iter().filter_map(Held::descriptor).collect()
+    }
+
+    /// The value of `STILLPOINT_HELD` for a command that runs in this pause.
+    pub fn cover(&self) -> OsString {
+        let own = self.held.iter().filter(|held| !held.is_covered());
+        cover::with_exclusive(own.map(|held| (held.barrier.inner.uuid, held.generation)))
+    }
+
+    /// Leaves the pause to the descriptors, for a process that is about to exec: it then lasts until
+    /// the last of them is closed, or until its limit, and there is no certificate.
+    pub fn into_process(mut self) -> Vec<OwnedFd> {
+        self.over = true;
+        self.held.drain(..).filter_map(Held::into_descriptor).collect()
+    }
+
+    /// Ends the pause. Success is the certificate: from the grant until now no share began and none
+    /// was inside, and from before the closing until the gate was open no more time has gone by than the
+    /// limits allow, that of a suspended machine included.
+    ///
+    /// # Errors
+    /// [`Error::Revoked`] if that is not so: throw away what was made in the pause. The gate is open
+    /// in any case.
+    pub fn release(mut self) -> Result<PauseReport, Error> {
+        let verdict = self.end();
+        verdict.map(|()| self.report.clone())
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        self.over = true;
+        let paths: Vec<PathBuf> = self.held.iter().map(|held| held.barrier.path().into()).collect();
+        let revoked = |index: usize, reason: String| {
+            let path = paths.get(index).cloned().unwrap_or_default();
+            Err(Error::Revoked { path, reason })
+        };
+        if !process::is_current(self.incarnation) {
+            return revoked(0, "it belongs to the process that forked this one".into());
+        }
+        let hold = self.granted.elapsed();
+        self.report.hold = hold;
+        step("release: begun");
+        let still_inside: Vec<Option<Writer>> = self.held.iter().map(Held::still_inside).collect();
+        step("release: looked");
+        self.report.dirty_at_release = in_callers_order(&self.held, Held::dirty);
+        let in_place: Vec<bool> = self.held.iter().map(Held::is_in_place).collect();
+        step("release: looked where the file is");
+        let opened: Vec<bool> = self.held.iter().map(Held::open).collect();
+        step("release: opened");
+        self.report.pause = self.closed.elapsed();
+        let alone: Vec<bool> = self.held.iter().map(Held::is_alone).collect();
+        step("release: no stragglers");
+        // All is open; what remains is to say whether it lasted, and no longer than it might: to open a
+        // gate may itself take long, where the barrier lies on a file system that was frozen.
+        let mut verdict = match self.limits {
+            Limits { hold: Some(limit), .. } if hold > limit => {
+                revoked(0, format!("its limit of {:.3} s has passed", limit.as_secs_f64()))
+            }
+            Limits { pause: Some(limit), .. } if self.report.pause > limit => {
+                let [lasted, limit] = [self.report.pause, limit].map(|time| time.as_secs_f64());
+                revoked(0, format!("it lasted {lasted:.3} s of at most {limit:.3} s"))
+            }
+            _ => Ok(()),
+        };
+        for (index, inside) in still_inside.into_iter().enumerate().rev() {
+            if let Some(writer) = inside {
+                verdict = revoked(index, format!("{writer} is inside"));
+            }
+            if !opened[index] {
+                verdict = revoked(index, "somebody else opened the gate".into());
+            }
+            if !in_place[index] || !alone[index] {
+                verdict =
+                    revoked(index, "its file was moved, removed or replaced meanwhile".into());
+            }
+        }
+        for held in self.held.drain(..).rev() {
+            if self.thawing && verdict.is_ok() {
+                held.record_thaw();
+            }
+            held.give_back(self.report.pause);
+        }
+        verdict
+    }
+}
+
+impl Drop for ExclusiveGuard {
+    fn drop(&mut self) {
+        if !self.over {
+            let _ = self.end();
+        }
+    }
+}
+
+/// One value per barrier, as the caller ordered them.
+pub(crate) fn in_callers_order<T>(held: &[Held], value: impl Fn(&Held) -> T) -> Vec<T> {
+    let mut values: Vec<(usize, T)> =
+        held.iter().map(|held| (held.position, value(held))).collect();
+    values.sort_by_key(|(position, _)| *position);
+    values.into_iter().map(|(_, value)| value).collect()
+}

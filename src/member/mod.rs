@@ -1,0 +1,13 @@
+//! Membership: how a process and its threads own slots of a file, prove that they live, and are found dead.
+//!
+//! Uses `seat`, `report` and below. Right about life: nobody alive is taken for dead, and nobody dead inside a share is
+//! forgotten, whatever a process does with its descriptors, its threads and its children.
+
+pub(crate) mod cover;
+pub(crate) mod join;
+pub(crate) mod lifeline;
+pub(crate) mod mapping;
+pub(crate) mod process;
+pub(crate) mod reclaim;
+pub(crate) mod threads;
+pub(crate) mod vantage;

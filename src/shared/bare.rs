@@ -1,0 +1,106 @@
+//! Shares without guards, for interfaces to other languages.
+//!
+//! A C program enters in one function and leaves in another; what a guard would remember is asked of
+//! the thread's seat instead. Everything else is as in `guard`: the same fast path, and the same ways
+//! around it.
+
+use crate::barrier::handle::Barrier;
+use crate::error::Error;
+use crate::seat::current;
+use crate::seat::{COUNTED, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING};
+use crate::shared::guard::{after_leaving, leave_slow};
+use crate::shared::wait::Wait;
+use crate::system::source_line::SourceLine;
+use std::ffi::c_char;
+use std::time::Duration;
+
+/// [`Barrier::enter_shared_at_once`], for those who have the place.
+#[inline(always)]
+pub(crate) fn enter_at_once(number: u64, place: SourceLine) -> bool {
+    let seat = current::get();
+    seat.serves(number) && seat.try_enter(place)
+}
+
+impl Barrier {
+    /// What this process knows the barrier by, for the two functions that do all in the common case:
+    /// neither 0 nor `u64::MAX`, and never another one's.
+    pub fn number(&self) -> u64 {
+        self.id
+    }
+
+    /// Enters the shared side without a guard, if that can be done at once: the share ends with
+    /// [`Barrier::leave_shared`]. False: nothing has happened, and [`Barrier::enter_shared`] is to be
+    /// asked; so it is at another line than that of the thread's last share. The caller says where the
+    /// share is taken.
+    ///
+    /// # Safety
+    /// `file` is null or leads to a string that ends with a zero byte and is never freed.
+    #[inline(always)]
+    pub unsafe fn enter_shared_at_once(number: u64, file: *const c_char, line: u32) -> bool {
+        // SAFETY: the caller's promise.
+        enter_at_once(number, unsafe { SourceLine::new(file, line) })
+    }
+
+    /// Enters the shared side without a guard. It waits for the gate at most `limit` (zero: not at
+    /// all), or as long as it takes.
+    ///
+    /// # Errors
+    /// As [`Barrier::shared_timeout`].
+    ///
+    /// # Safety
+    /// As [`Barrier::enter_shared_at_once`].
+    pub unsafe fn enter_shared(
+        &self,
+        limit: Option<Duration>,
+        file: *const c_char,
+        line: u32,
+    ) -> Result<(), Error> {
+        let wait = limit.map_or(Wait::Forever, Wait::at_most);
+        // SAFETY: the caller's promise.
+        self.enter_bare(wait, unsafe { SourceLine::new(file, line) })
+    }
+
+    #[inline]
+    pub(crate) fn enter_bare(&self, wait: Wait, place: SourceLine) -> Result<(), Error> {
+        if enter_at_once(self.id, place) {
+            return Ok(());
+        }
+        self.enter_slow(wait, place).map(drop)
+    }
+
+    /// Leaves a share of this thread that has no guard, in the common case. False: nothing has
+    /// happened, and [`Barrier::leave_shared`] is to be asked.
+    #[inline(always)]
+    pub fn leave_shared_at_once(number: u64) -> bool {
+        let seat = current::get();
+        if !seat.serves(number) || seat.depth() == 0 {
+            return false;
+        }
+        if seat.leave() {
+            after_leaving(seat);
+        }
+        true
+    }
+
+    /// Leaves the innermost share of this thread that has no guard. It must not be used to end a
+    /// guard's share.
+    ///
+    /// # Errors
+    /// [`Error::NotHeld`] if this thread holds none: it was taken by another, or before a fork.
+    pub fn leave_shared(&self) -> Result<(), Error> {
+        if Barrier::leave_shared_at_once(self.id) {
+            return Ok(());
+        }
+        let seat = self.seat().filter(|seat| seat.shares() > 0);
+        let seat = seat.ok_or_else(|| Error::NotHeld { path: self.path().into() })?;
+        let tag = if seat.depth() == 0 {
+            TAG_INTERRUPTING
+        } else if seat.slot() == COUNTED {
+            TAG_COUNTED
+        } else {
+            TAG_CHECKED
+        };
+        leave_slow(self, seat, seat.serial() | tag);
+        Ok(())
+    }
+}
