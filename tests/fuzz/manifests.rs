@@ -10,24 +10,21 @@
 #[allow(dead_code, reason = "the command uses what is not read back")]
 #[path = "../../bin/stillpoint/barrier"]
 mod barrier {
+    pub mod lost;
     pub mod state;
 }
 #[allow(dead_code, reason = "as above")]
 #[path = "../../bin/stillpoint/catalogue/mod.rs"]
 mod catalogue;
+#[allow(dead_code, reason = "as above")]
 #[path = "../../bin/stillpoint/files/mod.rs"]
 mod files;
-#[allow(dead_code, reason = "as above")]
-#[path = "../../bin/stillpoint/process"]
-mod process {
-    pub mod inherited;
-    pub mod signals;
-}
 #[allow(dead_code, reason = "as above")]
 #[path = "../../bin/stillpoint/words"]
 mod words {
     pub mod advice;
     pub mod exit;
+    pub mod exposition;
     pub mod seconds;
 }
 

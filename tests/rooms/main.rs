@@ -5,6 +5,7 @@
 //! that begins with `crate`, `super` or `self`, in a `use` or elsewhere. The tests at the end of a file may use
 //! what they like.
 
+mod command;
 mod core;
 mod house;
 mod paths;

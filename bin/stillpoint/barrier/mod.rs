@@ -5,4 +5,5 @@
 
 pub mod exclusive;
 pub mod freezable;
+pub mod lost;
 pub mod state;

@@ -26,13 +26,13 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use serde::{Deserialize, Serialize};
 use stillpoint::{Barrier, Dirty, Lost, Status};
 
-use crate::catalogue::record::LostRecord;
+use super::lost::{LostRecord, not_acknowledged, unseen};
 use crate::files::folder;
 use crate::words::advice::Named;
 use crate::words::exit::{Exit, Failure, reason, warn};
@@ -381,24 +381,8 @@ pub fn advice(name: &Named, barrier: &Path, state: &Path, whose: &str) -> String
     format!("{barrier}: {state} is {whose}; run {} for this one", name.command("create"))
 }
 
-/// Somebody who was lost without a tool that saw it.
-pub fn unseen(epoch: u32, label: &str, when: Option<SystemTime>) -> Lost {
-    let mut lost = Lost::default();
-    lost.epoch = epoch;
-    lost.label = label.to_string();
-    lost.when = when;
-    lost
-}
-
 fn inode(barrier: &Path) -> Option<u64> {
     fs::metadata(barrier).ok().map(|file| file.ino())
-}
-
-/// Those of the lost who raised the epoch beyond the one that was acknowledged.
-pub fn not_acknowledged(dirty: Dirty, lost: &[Lost]) -> Vec<LostRecord> {
-    let back = |epoch| dirty.epoch.wrapping_sub(epoch);
-    let open = lost.iter().filter(|lost| back(lost.epoch) < back(dirty.acknowledged));
-    open.map(LostRecord::from).collect()
 }
 
 fn damaged(path: &Path) -> Failure {

@@ -20,6 +20,7 @@ pub mod directory;
 pub mod hold;
 pub mod identity;
 pub mod manifest;
+pub mod metrics;
 pub mod origin;
 pub mod partial;
 pub mod pin;
@@ -32,11 +33,11 @@ pub mod volume;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, RenameFlags, fcntl, renameat2};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::{F_RDLCK, F_UNLCK, F_WRLCK, SEEK_SET, flock};
 use nix::unistd::{AccessFlags, access};
 
@@ -44,6 +45,7 @@ use self::directory::Directory;
 use self::manifest::{Manifest, Status};
 use self::reading::{open_record, open_to_work, require_regular, text};
 use crate::files::folder;
+use crate::files::names::leads_to;
 
 /// Where manifests are kept unless something else is asked for.
 pub const STANDARD: &str = "/var/lib/stillpoint/catalog";
@@ -327,16 +329,6 @@ fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Does the name still lead to this file?
-pub fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
-    let ours = file.metadata()?;
-    match fs::symlink_metadata(path) {
-        Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// Says that we work on the manifest. That it cannot be said where there are no such locks, or by whom the
 /// file cannot be written, is no error: it is what the other lock keeps away that counts.
 fn mark_live(file: &File) {
@@ -352,21 +344,4 @@ fn is_marked_live(file: &File) -> io::Result<bool> {
 
 fn whole_file(kind: i32) -> flock {
     flock { l_type: kind as i16, l_whence: SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
-}
-
-/// Makes the names in a folder durable.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Renames, but never over something: `AlreadyExists` then.
-pub fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
-        // File systems without this flag (NFS, for one): look first.
-        Err(nix::Error::EINVAL) if fs::symlink_metadata(to).is_ok() => {
-            Err(io::ErrorKind::AlreadyExists.into())
-        }
-        Err(nix::Error::EINVAL) => fs::rename(from, to),
-        done => Ok(done?),
-    }
 }

@@ -12,7 +12,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::manifest::Manifest;
 use super::reading::{open_record, text};
-use super::{Catalogue, hold, is_marked_live, leads_to, manifest_path, try_lock};
+use super::{Catalogue, hold, is_marked_live, manifest_path, try_lock};
+use crate::files::names::leads_to;
 
 /// A complete snapshot that stays as long as this, or a copy of its descriptor, is open.
 pub struct Pin {

@@ -1,13 +1,12 @@
 //! What a manifest says of others: barriers, their dirty epochs, writers, and locks of other programs.
 
 use std::path::PathBuf;
-use std::time::SystemTime;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use stillpoint::{Barrier, Dirty, Lost, Writer};
+use stillpoint::{Barrier, Dirty, Writer};
 
-use crate::words::seconds::{milliseconds, timestamp};
+use crate::barrier::lost::LostRecord;
+use crate::words::seconds::milliseconds;
 
 /// One barrier that was held.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,23 +22,6 @@ pub struct BarrierRecord {
     /// Who was lost and not acknowledged when it was made, the newest first; at most the last 32.
     #[serde(default)]
     pub lost: Vec<LostRecord>,
-}
-
-/// A writer that was lost inside the barrier.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LostRecord {
-    /// The dirty epoch that it raised the barrier to.
-    #[serde(default)]
-    pub epoch: u32,
-    pub pid: u32,
-    pub comm: String,
-    /// What it called itself, or what else is known of it.
-    pub label: String,
-    /// Where it had taken its share, as `FILE:LINE`; empty: that is not known.
-    #[serde(default)]
-    pub place: String,
-    /// `null`: that is not known.
-    pub when: Option<String>,
 }
 
 /// A lock of another program.
@@ -105,33 +87,6 @@ impl BarrierRecord {
 impl From<&Dirty> for DirtyRecord {
     fn from(dirty: &Dirty) -> DirtyRecord {
         DirtyRecord { epoch: dirty.epoch, acknowledged: dirty.acknowledged }
-    }
-}
-
-impl From<&Lost> for LostRecord {
-    fn from(lost: &Lost) -> LostRecord {
-        LostRecord {
-            epoch: lost.epoch,
-            pid: lost.pid,
-            comm: lost.comm.clone(),
-            label: lost.label.clone(),
-            place: lost.place.clone(),
-            when: lost.when.map(timestamp),
-        }
-    }
-}
-
-impl From<&LostRecord> for Lost {
-    fn from(record: &LostRecord) -> Lost {
-        let when = record.when.as_ref().and_then(|when| when.parse::<Timestamp>().ok());
-        let mut lost = Lost::default();
-        lost.epoch = record.epoch;
-        lost.pid = record.pid;
-        lost.comm = record.comm.clone();
-        lost.label = record.label.clone();
-        lost.place = record.place.clone();
-        lost.when = when.map(SystemTime::from);
-        lost
     }
 }
 

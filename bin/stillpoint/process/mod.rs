@@ -6,6 +6,7 @@
 
 pub mod apart;
 pub mod child;
+pub mod ending;
 pub mod inherited;
 pub mod lifetime;
 pub mod reaper;

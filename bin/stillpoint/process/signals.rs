@@ -19,8 +19,8 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigAction, Signal, killpg};
 use nix::sys::socket::{MsgFlags, send};
-use nix::unistd::{getpgrp, getpid};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use nix::unistd::getpgrp;
+use signal_hook::consts::{SIGCHLD, SIGTSTP};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 
@@ -163,18 +163,5 @@ pub fn received() -> Option<i32> {
     match RECEIVED.get()?.load(Ordering::Relaxed) {
         0 => None,
         signal => Some(signal as i32),
-    }
-}
-
-/// Ends the process by the signal it received, where `status` says that it ended for that reason:
-/// a shell loop or systemd must be able to see that, which 128 + n alone does not tell them. The
-/// first process of a container has no default action to die of, and nobody outside who could tell.
-pub fn die_of_it(status: u8) {
-    if getpid().as_raw() != 1
-        && let Some(signal @ (SIGINT | SIGTERM | SIGHUP)) = received()
-        && i32::from(status) == 128 + signal
-    {
-        // Does not return unless the signal cannot be raised; then the status has to do.
-        let _ = signal_hook::low_level::emulate_default_handler(signal);
     }
 }

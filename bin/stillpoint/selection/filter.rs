@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::manifest::Manifest;
+use crate::files::names::without_links;
 
 /// All series that it does not rule out.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -79,17 +80,6 @@ fn meanings(source: &Path) -> Vec<PathBuf> {
     meanings.extend(source.canonicalize());
     meanings.extend(source.strip_prefix("/dev").ok().map(Path::to_owned));
     meanings
-}
-
-/// The path as manifests have it: absolute, with no symbolic link before its last part. What it leads to
-/// need not be there any more.
-pub fn without_links(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
-    match (folder, path.file_name()) {
-        (Some(folder), Some(name)) => folder.join(name),
-        _ => path,
-    }
 }
 
 #[cfg(test)]

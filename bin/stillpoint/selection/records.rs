@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::filter::{Filter, without_links};
+use super::filter::Filter;
 use crate::catalogue::Catalogue;
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::reading::Contents;
+use crate::files::names::without_links;
 use crate::words::exit::{self, Exit, Failure, reason};
 
 /// The catalogue, and of whose snapshots it shall be.

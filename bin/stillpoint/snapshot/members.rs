@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use stillpoint::{Barrier, Dirty};
 
+use super::arguments::{Arguments, OnDirty};
 use super::place::mounts::Mounts;
 use super::provider::{Freezes, Provider};
-use super::{Arguments, OnDirty};
 use crate::barrier::freezable;
-use crate::barrier::state::{self, State, not_acknowledged};
+use crate::barrier::lost::{LostRecord, not_acknowledged};
+use crate::barrier::state::{self, State};
 use crate::catalogue::manifest::recordable;
-use crate::catalogue::record::{BarrierRecord, LostRecord};
+use crate::catalogue::record::BarrierRecord;
 use crate::words::advice::Named;
 use crate::words::exit::{Exit, Failure, warn};
 use crate::words::waiting::UNSEEN;

@@ -1,4 +1,4 @@
-//! `stillpoint snapshot`: a snapshot made while no writer is inside.
+//! A snapshot made while no writer is inside, from its plan to its last manifest.
 //!
 //! The order of the steps is what makes it safe. Everything that can be refused is refused before
 //! the gate closes. The manifest is durable before any data is made, so that data without an end
@@ -6,274 +6,35 @@
 //! certificate says that the pause held from the first byte to the last, and the manifest says
 //! *complete* only once it has that name. Whatever ends the run in between, a signal, a limit or
 //! SIGKILL, leaves an open gate and nothing that looks like a snapshot.
+//!
+//! May use all rooms but the verbs. In it, from below: `place`, where it is read from and put; `provider`, what
+//! makes it; `foreign`, locks of other programs; `data`, by its manifest; then what is asked for, who takes part
+//! (`members`), the `plan`, and the `making`.
 
+pub mod arguments;
 pub mod data;
 mod foreign;
 mod making;
 mod members;
-mod metrics;
-mod pause;
 mod place;
 mod plan;
 mod provider;
-mod report;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{ArgGroup, Args, ValueEnum};
-
+use self::arguments::Arguments;
 use self::data::sweep;
-use self::foreign::Also;
 use self::making::Making;
 use self::members::Member;
-use self::place::sources::{self, SourceChanged};
+use self::place::sources;
 use self::plan::{Names, Plan};
-use self::provider::{btrfs, command, copy, lvm, reflink, zfs};
 use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::Manifest;
 use crate::process::signals::Signals;
-use crate::selection::filter::without_links;
-use crate::words::exit::{Exit, Failure, from_error, warn};
-use crate::words::seconds::{self, Limit};
 
-/// How long the gate stays closed at most once quiet, but for `--copy`.
-const HOLD: Duration = Duration::from_secs(10);
-
-const USAGE: &str = "\
-stillpoint snapshot [OPTIONS] BARRIER... --btrfs SUBVOL... --to DIR
-       stillpoint snapshot [OPTIONS] BARRIER... --reflink DIR --to DIR
-       stillpoint snapshot [OPTIONS] BARRIER... --copy DIR --to DIR --hold SECS
-       stillpoint snapshot [OPTIONS] BARRIER... --zfs DATASET...
-       stillpoint snapshot [OPTIONS] BARRIER... --lvm VG/LV... [--size SIZE]
-       stillpoint snapshot [OPTIONS] BARRIER... -- COMMAND...";
-
-/// Take a snapshot while no writer is inside
-#[derive(Args, Debug)]
-#[command(override_usage = USAGE)]
-#[command(group(ArgGroup::new("provider").required(true).args(["btrfs", "reflink", "copy", "zfs", "lvm", "command"])))]
-pub struct Arguments {
-    /// The barriers to close, all of them at one moment
-    #[arg(value_name = "BARRIER", required_unless_present_any = ["btrfs", "zfs", "lvm", "cyrus"])]
-    barriers: Vec<OsString>,
-
-    /// Snapshot these btrfs subvolumes, read-only, into the folder of --to
-    #[arg(long, value_name = "SUBVOL", num_args = 1.., requires = "to")]
-    btrfs: Vec<PathBuf>,
-
-    /// Copy this folder with shared blocks (xfs, btrfs, bcachefs) into the folder of --to
-    #[arg(long, value_name = "DIR", requires = "to")]
-    reflink: Option<PathBuf>,
-
-    /// Copy this folder into the folder of --to; needs --hold
-    #[arg(long, value_name = "DIR", requires_all = ["to", "hold"])]
-    copy: Option<PathBuf>,
-
-    /// Snapshot these ZFS datasets, as DATASET@NAME
-    #[arg(long, value_name = "DATASET", num_args = 1..)]
-    zfs: Vec<String>,
-
-    /// Snapshot these LVM volumes, as VG/LV-NAME
-    #[arg(long, value_name = "VG/LV", num_args = 1..)]
-    lvm: Vec<String>,
-
-    /// With --lvm: what may change while the snapshot lives, such as 10G; not for thin pools
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = lvm::parse_size, requires = "lvm")]
-    size: Option<u64>,
-
-    /// The folder that gets the snapshot, as DIR/NAME; it must be there
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["zfs", "lvm", "command"])]
-    to: Option<PathBuf>,
-
-    /// Run this command in the pause
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<OsString>,
-
-    /// Wait at most this long, with the gate open, for long operations to end, in each attempt
-    #[arg(long, value_name = "SECS", default_value = "10", allow_hyphen_values = true, value_parser = seconds::parse)]
-    patience: Duration,
-
-    /// Keep the gate closed at most this long for the writers to leave, in each attempt
-    #[arg(long, value_name = "SECS", default_value = "2", allow_hyphen_values = true, value_parser = seconds::parse)]
-    drain: Duration,
-
-    /// Keep the gate closed at most this long once quiet; none: no limit [default: 10, none for --copy]
-    #[arg(long, value_name = "SECS", allow_hyphen_values = true, value_parser = seconds::parse_limit)]
-    hold: Option<Limit>,
-
-    /// How often to try to get quiet
-    #[arg(long, value_name = "N", default_value = "3", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
-    attempts: u32,
-
-    /// Leave the gate open at least this long between two pauses [default: 9 times the last one, at most 10]
-    #[arg(long, value_name = "SECS", allow_hyphen_values = true, value_parser = seconds::parse)]
-    min_open: Option<Duration>,
-
-    /// Write out the dirty data of this path's file system first; for a command
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["btrfs", "reflink", "copy", "zfs", "lvm"])]
-    sync: Option<PathBuf>,
-
-    /// Only if something is mounted at this place
-    #[arg(long, value_name = "PATH")]
-    require_mount: Vec<PathBuf>,
-
-    /// What to do when a source is on another file system than before
-    #[arg(long, value_name = "ACTION", default_value = "warn", overrides_with = "source_changed")]
-    source_changed: SourceChanged,
-
-    /// Lock Cyrus IMAP too, as its configuration says [default: /etc/imapd.conf]
-    #[arg(long, value_name = "IMAPD.CONF", num_args = 0..=1, default_missing_value = "/etc/imapd.conf")]
-    cyrus: Option<PathBuf>,
-
-    /// With --cyrus: this Cyrus takes its global lock, whatever can be found out
-    #[arg(long, requires = "cyrus")]
-    cyrus_unchecked: bool,
-
-    /// Lock this file of another program too
-    #[arg(long, value_name = "fcntl|flock:PATH", value_parser = also_parser())]
-    also: Vec<Also>,
-
-    /// What to do when a writer was lost inside the barrier
-    #[arg(long, value_name = "ACTION", default_value = "warn", overrides_with = "on_dirty")]
-    on_dirty: OnDirty,
-
-    /// The folder of the manifests [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog]
-    #[arg(long, value_name = "DIR")]
-    catalog: Option<PathBuf>,
-
-    /// The durable state of the barrier, if it was created with one of its own; for one barrier
-    #[arg(long, value_name = "PATH|none")]
-    state: Option<PathBuf>,
-
-    /// The name of the snapshot [default: the time in UTC]
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-
-    /// Who closes the gate, as `status` and the manifest shall say
-    #[arg(long, value_name = "TEXT")]
-    label: Option<String>,
-
-    /// Check everything, say what would be done, and leave the gate alone
-    #[arg(long)]
-    dry_run: bool,
-
-    /// Keep the data of a failed snapshot, as DIR/NAME.failed or DIR/NAME.revoked
-    #[arg(long)]
-    keep_failed: bool,
-
-    /// Write metrics of this run, for Prometheus's textfile collector
-    #[arg(long, value_name = "FILE")]
-    metrics_textfile: Option<PathBuf>,
-
-    /// Look for barrier names in $XDG_RUNTIME_DIR/stillpoint
-    #[arg(long)]
-    user: bool,
-
-    /// Print the manifest as JSON instead of the snapshot's path
-    #[arg(long)]
-    json: bool,
-}
-
-/// What to do about a dirty barrier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OnDirty {
-    /// Keep the snapshot and say that it is not clean
-    Warn,
-    /// The same, and exit 65
-    Keep,
-    /// No snapshot, exit 65
-    Fail,
-}
-
-impl Arguments {
-    /// The limit of the hold; `None` for none.
-    fn hold(&self) -> Option<Duration> {
-        self.hold.map_or(Some(HOLD), Limit::duration)
-    }
-
-    /// What is read, as a manifest names it, if it is there.
-    fn sources(&self) -> Vec<PathBuf> {
-        let volumes = [&self.zfs, &self.lvm].into_iter().flatten();
-        let volumes = volumes.map(|name| name.strip_prefix("/dev/").unwrap_or(name).into());
-        let folders =
-            self.folders().map(|path| path.canonicalize().unwrap_or_else(|_| without_links(path)));
-        volumes.chain(folders).collect()
-    }
-
-    /// How well it went when it did.
-    fn exit_of(&self, record: Option<&Manifest>) -> Exit {
-        let is_dirty = record.is_some_and(|manifest| manifest.reason.is_some());
-        match is_dirty && self.on_dirty == OnDirty::Keep {
-            true => Exit::DATA,
-            false => Exit::SUCCESS,
-        }
-    }
-
-    /// What is read that is a path.
-    fn folders(&self) -> impl Iterator<Item = &PathBuf> {
-        self.btrfs.iter().chain(&self.reflink).chain(&self.copy).chain(&self.sync)
-    }
-
-    /// An option that takes several words, or may take one, has taken BARRIER if that stood behind it.
-    fn without_barrier(&self) -> Failure {
-        let text = |path: &PathBuf| path.display().to_string();
-        let further = [
-            ("--btrfs", self.btrfs.iter().skip(1).next_back().map(text)),
-            ("--zfs", self.zfs.iter().skip(1).next_back().cloned()),
-            ("--lvm", self.lvm.iter().skip(1).next_back().cloned()),
-            ("--cyrus", self.cyrus.as_ref().map(text)),
-        ];
-        let taken = further.into_iter().find_map(|(option, word)| Some((option, word?)));
-        Failure::usage(match taken {
-            Some((option, word)) => format!(
-                "BARRIER is missing: {word} was taken for a word of {option}; put BARRIER before the options"
-            ),
-            None => "BARRIER is missing: put it before the options".to_owned(),
-        })
-    }
-
-    /// The name of the provider that is asked for.
-    fn provider(&self) -> &'static str {
-        match self {
-            Arguments { reflink: Some(_), .. } => reflink::NAME,
-            Arguments { copy: Some(_), .. } => copy::NAME,
-            Arguments { btrfs, .. } if !btrfs.is_empty() => btrfs::NAME,
-            Arguments { zfs, .. } if !zfs.is_empty() => zfs::NAME,
-            Arguments { lvm, .. } if !lvm.is_empty() => lvm::NAME,
-            _ => command::NAME,
-        }
-    }
-}
-
-/// Takes a snapshot and prints where it is.
-pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    if arguments.barriers.is_empty() {
-        return Err(arguments.without_barrier().into());
-    }
-    let mut record = None;
-    let metrics = arguments.metrics_textfile.as_deref();
-    let writable = metrics.map_or(Ok(()), metrics::check);
-    let metrics = metrics.filter(|_| writable.is_ok() && !arguments.dry_run);
-    let outcome = writable.map_err(Into::into).and_then(|()| snapshot(&arguments, &mut record));
-    let error = outcome.as_ref().err();
-    let exit = match error {
-        Some(error) => from_error(error, Exit::CONFLICT),
-        None => arguments.exit_of(record.as_ref()),
-    };
-    if let (Some(manifest), false) = (&record, arguments.dry_run) {
-        report::log(manifest, error);
-    }
-    if let Some(file) = metrics {
-        metrics::write(file, &arguments, record.as_ref(), exit).unwrap_or_else(|what| warn(&what));
-    }
-    report::print(&arguments, record.as_ref(), error)?;
-    outcome.map(|()| exit)
-}
-
-fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Result<()> {
+/// Takes a snapshot. The record of it is left with the caller, however it ends.
+pub fn take(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Result<()> {
     let mut signals = Signals::watch()?;
     let members = members::open(arguments)?;
     let paths: Vec<PathBuf> =
@@ -314,10 +75,6 @@ fn snapshot(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
         revoked: false,
     }
     .make()
-}
-
-fn also_parser() -> impl TypedValueParser<Value = Also> {
-    OsStringValueParser::new().try_map(|text| foreign::parse_also(&text))
 }
 
 fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Manifest {

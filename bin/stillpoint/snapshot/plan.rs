@@ -6,24 +6,25 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use nix::unistd::{AccessFlags, access, syncfs};
 
-use super::Arguments;
+use super::arguments::Arguments;
 use super::foreign::ForeignLocks;
 use super::place::mounts::Mounts;
 use super::place::sources::{self, Sources};
+use super::provider::Provider;
 use super::provider::btrfs::Btrfs;
 use super::provider::command::UserCommand;
 use super::provider::copy::Copy;
 use super::provider::lvm::Lvm;
 use super::provider::reflink::Reflink;
 use super::provider::zfs::Zfs;
-use super::provider::{Provider, Target};
 use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::{Manifest, Status, recordable};
 use crate::catalogue::partial::token;
 use crate::catalogue::{Catalogue, Entry, hold};
 use crate::process::signals::Signals;
+use crate::snapshot::place::folder::target_folder;
+use crate::snapshot::place::target::{Target, place_taken};
 use crate::words::exit::{Exit, Failure, reason};
 
 /// Longest name: the file names made from it must fit in 255 bytes.
@@ -86,7 +87,11 @@ impl Plan {
                 Box::new(UserCommand::new(command, sync.as_deref(), &name, barriers)?)
             }
         };
-        let foreign = ForeignLocks::find(arguments)?;
+        let foreign = ForeignLocks::find(
+            arguments.cyrus.as_deref(),
+            arguments.cyrus_unchecked,
+            &arguments.also,
+        )?;
         let folders = match provider.volumes() {
             [] => provider.sources(),
             // Datasets and logical volumes are named by themselves.
@@ -241,87 +246,6 @@ fn checked_name(name: &str) -> Result<String, Failure> {
         return Ok(name.to_owned());
     };
     Err(Failure::usage(format!("--name {name:?}: a snapshot's name {wrong}")))
-}
-
-/// The folder of `--to`.
-fn target_folder(folder: &Path) -> Result<PathBuf, Failure> {
-    let cannot = |why: String| {
-        let message = format!("--to {}: {why}; name a folder that exists", folder.display());
-        Failure::new(Exit::CANNOT_CREATE, message)
-    };
-    let found = fs::canonicalize(folder).map_err(|error| cannot(reason(&error)))?;
-    if !found.is_dir() {
-        return Err(cannot("not a folder".to_owned()));
-    }
-    recordable(&found).map_err(Failure::usage)?;
-    Ok(found)
-}
-
-/// A folder that is to be read, absolute and without symbolic links.
-pub fn known_folder(folder: &Path) -> Result<PathBuf, Failure> {
-    let found = known_path(folder)?;
-    match found.is_dir() {
-        true => Ok(found),
-        false => Err(unknown(folder, "not a folder")),
-    }
-}
-
-/// The same for any file.
-pub fn known_path(path: &Path) -> Result<PathBuf, Failure> {
-    let found = fs::canonicalize(path).map_err(|error| unknown(path, &reason(&error)))?;
-    recordable(&found).map_err(Failure::usage)?;
-    Ok(found)
-}
-
-fn unknown(path: &Path, why: &str) -> Failure {
-    let message = format!("{}: {why}; name what is to be snapshotted", path.display());
-    Failure::new(Exit::MISSING, message)
-}
-
-/// The target's folder can be written, and its names are free.
-pub fn check_target(target: &Target) -> Result<(), Failure> {
-    if let Some(place) = target.taken() {
-        return Err(place_taken(&place));
-    }
-    access(&target.folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
-        let exit = match error {
-            nix::Error::EACCES | nix::Error::EPERM => Exit::DENIED,
-            _ => Exit::CANNOT_CREATE,
-        };
-        let message = format!(
-            "{}: cannot be written: {}; use another --to",
-            target.folder.display(),
-            error.desc()
-        );
-        Failure::new(exit, message)
-    })
-}
-
-/// The error for a place that somebody else has.
-pub fn place_taken(place: &Path) -> Failure {
-    let message = format!("{}: exists already; give another --name or --to", place.display());
-    Failure::taken(message)
-}
-
-/// Room for so many bytes. What has no size, as much of FUSE and what is in memory without a limit, has no
-/// room left either, and says nothing.
-pub fn enough_space(folder: &Path, needed: u64) -> Result<(), Failure> {
-    let available = fs2::available_space(folder).map_err(|error| {
-        Failure::system(format!("{}: cannot tell the space left", folder.display()), error)
-    })?;
-    if available >= needed || fs2::total_space(folder).is_ok_and(|total| total == 0) {
-        return Ok(());
-    }
-    let message = format!(
-        "{}: {available} bytes left, {needed} are needed; free some or use another --to",
-        folder.display()
-    );
-    Err(Failure::new(Exit::CANNOT_CREATE, message))
-}
-
-/// Writes out all dirty data of the file system that a path lies on.
-pub fn sync_file_system(path: &Path) -> io::Result<()> {
-    Ok(syncfs(File::open(path)?)?)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::io::{Write, stdout};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::Cli;
+use super::Cli;
 use crate::words::exit::Exit;
 
 #[derive(clap::Args)]

@@ -14,6 +14,7 @@ use nix::unistd::Group;
 use stillpoint::{Barrier, Dirty, ErrorKind, Founding, Lost, Options, Status};
 
 use crate::barrier::freezable;
+use crate::barrier::lost::unseen;
 use crate::barrier::state::{self, State};
 use crate::words::advice::Named;
 use crate::words::exit::{self, Exit, Failure};
@@ -144,7 +145,7 @@ fn plan(known: Option<&State>, boot_id: &str) -> anyhow::Result<State> {
     let mut dirty = Dirty { epoch: known.epoch, acknowledged: known.acknowledged };
     if known.is_open() {
         dirty.epoch = dirty.epoch.wrapping_add(1);
-        lost.insert(0, state::unseen(dirty.epoch, NOT_RETIRED, Some(SystemTime::now())));
+        lost.insert(0, unseen(dirty.epoch, NOT_RETIRED, Some(SystemTime::now())));
     }
     Ok(State::open(&known.uuid, boot_id, dirty, &lost))
 }

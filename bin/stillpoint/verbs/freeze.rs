@@ -38,7 +38,7 @@ use crate::words::seconds::{self, Limit};
 const PATIENCE: Duration = Duration::from_secs(12);
 
 #[derive(clap::Args)]
-#[command(after_help = crate::EXIT_STATUS)]
+#[command(after_help = super::EXIT_STATUS)]
 pub struct Arguments {
     /// Name or path of the barrier
     barrier: OsString,

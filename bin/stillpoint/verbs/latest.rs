@@ -13,7 +13,7 @@ use crate::selection::records::{Now, Selection, line};
 use crate::words::exit::{Exit, Failure};
 
 #[derive(clap::Args)]
-#[command(after_help = crate::EXIT_STATUS)]
+#[command(after_help = super::EXIT_STATUS)]
 pub struct Arguments {
     /// The newest complete one, clean or not
     #[arg(long)]

@@ -22,7 +22,7 @@ use crate::words::exit::Exit;
 use crate::words::seconds;
 
 #[derive(clap::Args)]
-#[command(after_help = crate::EXIT_STATUS)]
+#[command(after_help = super::EXIT_STATUS)]
 pub struct Arguments {
     /// Print a JSON array of the manifests instead of a table
     #[arg(long)]

@@ -1,17 +1,182 @@
 //! One file or folder for each verb: its arguments, and what it does.
 //!
-//! A verb may use every other room, and none uses a verb.
+//! A verb may use every other room, and none uses a verb. What it says of itself for `--help` stands here, where
+//! the verbs are listed; options say it where they are.
 
-pub mod completions;
-pub mod create;
-pub mod deferred;
-pub mod freeze;
-pub mod latest;
-pub mod list;
-pub mod prune;
-pub mod recover;
-pub mod retire;
-pub mod run;
-pub mod status;
-pub mod thaw;
-pub mod r#use;
+mod completions;
+mod create;
+mod deferred;
+mod freeze;
+mod latest;
+mod list;
+mod prune;
+mod recover;
+mod retire;
+mod run;
+mod snapshot;
+mod status;
+mod thaw;
+mod r#use;
+
+use clap::{Parser, Subcommand};
+
+use self::deferred::Deferred;
+use crate::process::reaper;
+use crate::snapshot::arguments::Arguments as SnapshotArguments;
+use crate::words::exit::Exit;
+
+/// A consistency barrier: writers share it, a snapshot tool quiesces them for milliseconds.
+///
+/// Every process that changes a store takes the shared side of the barrier around each set of
+/// writes that belong together. A snapshot tool takes the exclusive side: granted when no set of
+/// writes is under way, and while it is held none begins.
+#[derive(Parser)]
+#[command(
+    name = "stillpoint",
+    version,
+    after_help = EXIT_STATUS,
+    max_term_width = 100,
+    propagate_version = false,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Create a barrier
+    ///
+    /// The file belongs to root and the group of the writers and is shared by all of them. If its
+    /// durable state says that the last barrier of this name was never retired (a power cut, a
+    /// crash), the new one starts dirty. A barrier that is there already stays as it is.
+    Create(Deferred<create::Arguments>),
+
+    /// End a barrier in good order
+    ///
+    /// Refuses while a writer is inside or has the barrier open. Afterwards the durable state says
+    /// that nothing was under way, so that the next `create` starts clean.
+    Retire(Deferred<retire::Arguments>),
+
+    /// Run a command inside the barrier
+    ///
+    /// Exclusive by default, as flock(1) is: no writer is inside while the command runs. With -s
+    /// the command is a writer among others. Options stand before BARRIER; all that follows it is
+    /// the command.
+    Run(Deferred<run::Arguments>),
+
+    /// Take a snapshot while no writer is inside
+    ///
+    /// Prints its path, and nothing else, on standard output. A snapshot that failed, was
+    /// interrupted, or whose pause did not last is removed and never counts as one.
+    Snapshot(Deferred<Box<SnapshotArguments>>),
+
+    /// Close the gate until somebody thaws it, or a limit is reached
+    ///
+    /// For hosts that take the snapshot themselves and call a hook before and one after. Prints a
+    /// token once no writer is inside, and returns; a process that stays behind, the keeper, holds
+    /// the pause. It opens the gate by itself at the limit.
+    Freeze(Deferred<freeze::Arguments>),
+
+    /// End the pause of freeze
+    ///
+    /// Succeeds only if the pause held until now, or until it was thawed before. If it did not,
+    /// what was made in it is not to be trusted. With nothing frozen there is nothing to do.
+    Thaw(Deferred<thaw::Arguments>),
+
+    /// Check or repair the store after a writer was lost, and acknowledge that
+    ///
+    /// Runs CHECK-COMMAND while no writer is inside. If it succeeds, the losses up to then are
+    /// acknowledged: the barrier is no longer dirty. If it fails, nothing changes and its status is
+    /// passed on.
+    Recover(Deferred<recover::Arguments>),
+
+    /// Show who is inside a barrier, who waits, and what was lost
+    ///
+    /// Needs permission to read the barrier and changes nothing. Without BARRIER, shows all
+    /// barriers in the folder of names.
+    Status(Deferred<status::Arguments>),
+
+    /// List the snapshots of a catalogue
+    ///
+    /// The oldest first, of BARRIER if one is given. Files that are no manifests are reported and left alone; the status is 65
+    /// then.
+    List(Deferred<list::Arguments>),
+
+    /// Print the path of the newest clean snapshot
+    ///
+    /// The newest is the one that was begun last, whatever the clock said. A snapshot whose data was
+    /// removed is not named, nor one that a command made, which has none of its own; --provider
+    /// command asks for the name of such a one.
+    Latest(Deferred<latest::Arguments>),
+
+    /// Remove snapshots that need not be kept
+    ///
+    /// Goes by series: same sources, provider, folder, barriers and label. Never removes the newest
+    /// clean one of a series, nor one that `use` reads, nor one under way. What failed or is not clean
+    /// never counts against what is clean. With both rules, removes only what neither keeps.
+    Prune(Deferred<prune::Arguments>),
+
+    /// Run a command that reads a snapshot, and keep it meanwhile
+    ///
+    /// The command finds it at $STILLPOINT_SNAPSHOT_PATH. `prune` leaves it alone until the command,
+    /// and all that it started, has ended. Needs permission to read the manifest only.
+    Use(Deferred<r#use::Arguments>),
+
+    /// Print a completion script for a shell
+    ///
+    /// For bash: stillpoint completions bash > /usr/share/bash-completion/completions/stillpoint
+    Completions(Deferred<completions::Arguments>),
+}
+
+impl Verb {
+    /// Whether this process becomes something else, or leaves it behind.
+    fn outlives_us(&self) -> bool {
+        match self {
+            Verb::Freeze(_) => true,
+            Verb::Run(Deferred(arguments)) => arguments.no_fork,
+            _ => false,
+        }
+    }
+}
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  the command's own, or 128 + n if signal n ended it
+   64  usage, or an exclusive asked for inside a share
+   65  dirty barrier and --on-dirty keep or fail, a damaged state or manifest, or snapshots at odds
+   66  no such barrier, catalogue or snapshot
+   69  not available here: file system, provider or privilege
+   70  internal error
+   71  a system call failed
+   73  cannot create
+   75  not quiet, or the gate closed, within the limit
+   77  permission denied
+  124  hold limit reached or pause revoked: do not trust the result
+  126  the command cannot be run
+  127  the command was not found";
+
+/// Does what was asked for, in this process or in one that stands in for it.
+pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {
+    if !verb.outlives_us()
+        && let Some(exit) = reaper::attend()?
+    {
+        return Ok(exit);
+    }
+    match verb {
+        Verb::Create(Deferred(arguments)) => create::run(arguments),
+        Verb::Retire(Deferred(arguments)) => retire::run(arguments),
+        Verb::Run(Deferred(arguments)) => run::run(arguments),
+        Verb::Snapshot(Deferred(arguments)) => snapshot::run(*arguments),
+        Verb::Freeze(Deferred(arguments)) => freeze::run(arguments),
+        Verb::Thaw(Deferred(arguments)) => thaw::run(arguments),
+        Verb::Recover(Deferred(arguments)) => recover::run(arguments),
+        Verb::Status(Deferred(arguments)) => status::run(arguments),
+        Verb::List(Deferred(arguments)) => list::run(arguments),
+        Verb::Latest(Deferred(arguments)) => latest::run(arguments),
+        Verb::Prune(Deferred(arguments)) => prune::run(arguments),
+        Verb::Use(Deferred(arguments)) => r#use::run(arguments),
+        Verb::Completions(Deferred(arguments)) => completions::run(arguments),
+    }
+}

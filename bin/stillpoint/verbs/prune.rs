@@ -25,7 +25,7 @@ use crate::words::span;
 const TRIES: u32 = 5;
 
 #[derive(clap::Args)]
-#[command(after_help = crate::EXIT_STATUS)]
+#[command(after_help = super::EXIT_STATUS)]
 #[command(group(ArgGroup::new("rule").required(true).multiple(true).args(["keep", "keep_within"])))]
 pub struct Arguments {
     /// Keep the newest N clean ones of each series

@@ -17,6 +17,7 @@ use stillpoint::{Barrier, CommandShareOptions, ExclusiveGuard, HELD, Waiting};
 use crate::barrier::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::barrier::state::State;
 use crate::process::child::{self, Bounds, Ended, Terms};
+use crate::process::ending;
 use crate::process::inherited;
 use crate::process::signals::Signals;
 use crate::words::exit::{self, Exit, Failure};
@@ -25,7 +26,7 @@ use crate::words::waiting::Progress;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = crate::EXIT_STATUS,
+    after_help = super::EXIT_STATUS,
     args_override_self = true,
     infer_long_args = true,
     override_usage = "stillpoint run [OPTIONS] BARRIER COMMAND...\n       stillpoint run [OPTIONS] -c STRING BARRIER"
@@ -105,7 +106,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let conflict = Exit::new(arguments.conflict);
-    run_inside(arguments).map_err(|error| exit::with_conflict(error, conflict))
+    run_inside(arguments).map_err(|error| ending::with_conflict(error, conflict))
 }
 
 fn run_inside(arguments: Arguments) -> anyhow::Result<Exit> {

@@ -2,16 +2,11 @@
 //!
 //! The numbers are those of sysexits(3) and of the shell's habits: 126 and 127 for a command that
 //! cannot be run or found, 124 for a limit that was reached, as timeout(1) does, 128 + n for a
-//! death by signal n. An error carries its status either by its kind (the library's errors) or by
-//! being a [`Failure`].
+//! death by signal n. An error of ours carries its status by being a [`Failure`].
 
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
-
-use stillpoint::ErrorKind;
-
-use crate::process::signals;
 
 /// The exit status of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +143,7 @@ pub fn line(error: &anyhow::Error) -> String {
     line
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
@@ -164,55 +159,4 @@ pub fn reason(error: &io::Error) -> String {
 pub fn is_shortage(error: &io::Error) -> bool {
     use nix::libc::{EAGAIN, EMFILE, ENFILE, ENOMEM};
     matches!(error.raw_os_error(), Some(EAGAIN | EMFILE | ENFILE | ENOMEM))
-}
-
-/// The status for an error; `conflict` (75, or what `-E` says) for all that means "not now".
-pub fn from_error(error: &anyhow::Error, conflict: Exit) -> Exit {
-    if is_broken_pipe(error) {
-        return Exit::SUCCESS;
-    }
-    for cause in error.chain() {
-        if let Some(failure) = cause.downcast_ref::<Failure>() {
-            return failure.exit;
-        }
-        if let Some(error) = cause.downcast_ref::<stillpoint::Error>() {
-            return from_kind(error.kind(), conflict);
-        }
-        if let Some(error) = cause.downcast_ref::<io::Error>() {
-            return match error.kind() {
-                io::ErrorKind::PermissionDenied => Exit::DENIED,
-                _ => Exit::SYSTEM,
-            };
-        }
-    }
-    Exit::INTERNAL
-}
-
-/// Gives a "not now" the status `conflict`; other errors keep theirs.
-pub fn with_conflict(error: anyhow::Error, conflict: Exit) -> anyhow::Error {
-    match from_error(&error, conflict) {
-        exit if exit == conflict => Failure::new(conflict, line(&error)).into(),
-        _ => error,
-    }
-}
-
-fn from_kind(kind: ErrorKind, conflict: Exit) -> Exit {
-    match kind {
-        ErrorKind::Missing | ErrorKind::NotABarrier => Exit::MISSING,
-        ErrorKind::Version | ErrorKind::Unsupported => Exit::UNAVAILABLE,
-        ErrorKind::Insecure | ErrorKind::Denied => Exit::DENIED,
-        ErrorKind::Exists | ErrorKind::Create => Exit::CANNOT_CREATE,
-        ErrorKind::Full | ErrorKind::System => Exit::SYSTEM,
-        ErrorKind::BadName | ErrorKind::Deadlock | ErrorKind::NotHeld => Exit::USAGE,
-        ErrorKind::WouldBlock
-        | ErrorKind::TimedOut
-        | ErrorKind::NotQuiet
-        | ErrorKind::Busy
-        | ErrorKind::InUse
-        | ErrorKind::Replaced
-        | ErrorKind::Stragglers => conflict,
-        ErrorKind::Revoked => Exit::LIMIT,
-        ErrorKind::Cancelled => signals::received().map_or(Exit::INTERNAL, Exit::killed_by),
-        _ => Exit::INTERNAL,
-    }
 }

@@ -1,9 +1,10 @@
 //! The data of a snapshot, by its manifest: its name given and taken, itself removed, also for a run that died.
 //!
-//! It may use providers and places, and all below. It is right about what may be removed: what the manifest
-//! tells to be its own, and nothing else.
+//! May use `provider` and `place`, and what lies below the snapshot. It is right about what may be removed: what
+//! the manifest tells to be its own, and nothing else.
 
+pub mod discarding;
 pub mod removal;
 pub mod sweep;
-pub mod unlinking;
+mod unlinking;
 pub mod volumes;

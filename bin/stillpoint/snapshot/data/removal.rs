@@ -12,11 +12,12 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::volumes;
+use super::{discarding, volumes};
 use crate::catalogue::identity::{Identity, Presence};
 use crate::catalogue::manifest::{Manifest, Status};
-use crate::catalogue::{Entry, hold, rename_to_free, sync_folder};
-use crate::snapshot::provider;
+use crate::catalogue::{Entry, hold};
+use crate::files::names::rename_to_free;
+use crate::files::sync::sync_folder;
 
 /// Removes the data, if there is any, and then the manifest, which is locked by us. `WouldBlock` if somebody
 /// reads it by another manifest.
@@ -33,10 +34,10 @@ pub fn remove(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
         know(manifest, &place, &partial)?;
         mark(entry, manifest)?;
         // What an earlier run has left of it.
-        provider::discard(manifest, &partial)?;
+        discarding::discard(manifest, &partial)?;
         if manifest.is_at(&place) != Presence::Replaced {
             take_name(&place, &partial)?;
-            provider::discard(manifest, &partial)?;
+            discarding::discard(manifest, &partial)?;
         }
     }
     entry.remove()
@@ -53,7 +54,7 @@ fn places(manifest: &Manifest) -> impl Iterator<Item = &Path> {
 }
 
 fn refuse_mounts(manifest: &Manifest) -> io::Result<()> {
-    places(manifest).try_for_each(provider::refuse_mounts)
+    places(manifest).try_for_each(discarding::refuse_mounts)
 }
 
 /// Locks what is its own, so that nobody begins to read it.

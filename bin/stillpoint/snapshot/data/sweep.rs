@@ -11,11 +11,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{removal, volumes};
+use super::{discarding, removal, volumes};
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
-use crate::catalogue::{Catalogue, Entry, hold, rename_to_free, sync_folder};
-use crate::snapshot::provider;
+use crate::catalogue::{Catalogue, Entry, hold};
+use crate::files::names::rename_to_free;
+use crate::files::sync::sync_folder;
+use crate::snapshot::place::target::remove_empty;
 use crate::words::exit::{say, warn};
 
 /// Cleans up; what cannot be cleaned up is left for the next run, with a warning, and returned.
@@ -115,10 +117,10 @@ fn discard(manifest: &Manifest, partial: &Path) -> io::Result<Option<String>> {
     let held = hold::exclusive(partial);
     if !manifest.identity.is_empty() || manifest.has_unique_partial() {
         let _held = held?;
-        provider::discard(manifest, partial)?;
+        discarding::discard(manifest, partial)?;
         return Ok(None);
     }
-    let is_removed = held.is_ok() && provider::remove_empty(partial)?;
+    let is_removed = held.is_ok() && remove_empty(partial)?;
     Ok((!is_removed).then(|| partial.display().to_string()))
 }
 

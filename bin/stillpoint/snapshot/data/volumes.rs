@@ -8,26 +8,12 @@ use std::io;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::volume::{System, Volume};
 use crate::process::tool;
-use crate::snapshot::provider::zfs;
-use crate::words::exit::{Exit, Failure};
+use crate::snapshot::place::volume::{destroy, is_at, look_up, rename};
 
 /// The snapshot's volumes, and the tool for them; `None` if it is a folder, or nothing of ours.
 fn of(manifest: &Manifest) -> Option<(System, &[Volume])> {
     let system = System::of_provider(&manifest.provider)?;
     (!manifest.volumes.is_empty()).then_some((system, &manifest.volumes))
-}
-
-/// Refuses a volume whose name, or the one it has until it is published, is taken.
-pub fn check_free(system: System, volume: &Volume) -> Result<(), Failure> {
-    for name in [&volume.name, &volume.partial] {
-        let taken = look_up(system, name).map_err(|error| {
-            Failure::new(Exit::UNAVAILABLE, format!("{name}: cannot be looked up: {error}"))
-        })?;
-        if taken.is_some() {
-            return Err(Failure::taken(format!("{name}: exists already; give another --name")));
-        }
-    }
-    Ok(())
 }
 
 /// Notes what each volume, which still has its temporary name, is known by.
@@ -140,56 +126,4 @@ fn for_each(
         return Ok(());
     };
     volumes.iter().try_for_each(|volume| work(system, volume))
-}
-
-/// Is it this volume that has the name?
-fn is_at(system: System, volume: &Volume, name: &str) -> io::Result<bool> {
-    let found = look_up(system, name)?;
-    Ok(found.is_some() && (volume.identity.is_none() || volume.identity == found))
-}
-
-/// What the snapshot of this name is known by, if there is one. ZFS says the same of one whose pool is
-/// not imported, which is not the end of it.
-fn look_up(system: System, name: &str) -> io::Result<Option<String>> {
-    let (program, arguments, unknown): (_, &[&str], _) = match system {
-        System::Zfs => {
-            ("zfs", &["list", "-H", "-t", "snapshot", "-o", "guid", name], "does not exist")
-        }
-        System::Lvm => {
-            ("lvs", &["--noheadings", "-o", "lv_uuid", name], "Failed to find logical volume")
-        }
-    };
-    match tool::ask(program, arguments) {
-        Ok(identity) => Ok(Some(identity.trim().to_owned())),
-        Err(failure) if failure.to_string().contains(unknown) => match system {
-            System::Zfs => zfs::check_pool(name).map(|()| None).map_err(|failure| other(&failure)),
-            System::Lvm => Ok(None),
-        },
-        Err(failure) => Err(other(&failure)),
-    }
-}
-
-fn rename(system: System, from: &str, to: &str) -> io::Result<()> {
-    let done = match system {
-        System::Zfs => tool::ask("zfs", &["rename", from, to]),
-        System::Lvm => tool::ask("lvrename", &[from, to]),
-    };
-    done.map(drop).map_err(|failure| other(&failure))
-}
-
-/// Destroys a volume that has its temporary name.
-fn destroy(system: System, volume: &Volume) -> io::Result<()> {
-    let name = &volume.partial;
-    if !is_at(system, volume, name)? {
-        return Ok(());
-    }
-    let done = match system {
-        System::Zfs => tool::ask("zfs", &["destroy", name]),
-        System::Lvm => tool::ask("lvremove", &["-f", "-y", name]),
-    };
-    done.map(drop).map_err(|failure| other(&failure))
-}
-
-fn other(failure: &Failure) -> io::Error {
-    io::Error::other(failure.to_string())
 }

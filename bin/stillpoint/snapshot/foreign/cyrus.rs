@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 
 use crate::catalogue::manifest::recordable;
-use crate::catalogue::rename_to_free;
+use crate::files::names::rename_to_free;
 use crate::words::exit::{Exit, Failure, reason};
 
 pub const NAME: &str = "$GLOBAL.lock";

@@ -16,7 +16,7 @@ use nix::libc;
 
 use super::holders::{Holders, InTheWay};
 use super::{Also, Kind};
-use crate::catalogue::leads_to;
+use crate::files::names::leads_to;
 use crate::process::signals::Signals;
 use crate::words::exit::{Exit, Failure};
 use crate::words::seconds;

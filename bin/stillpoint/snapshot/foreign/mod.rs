@@ -29,10 +29,9 @@ use self::cyrus::Cyrus;
 pub use self::locking::Patience;
 use self::locking::{Wait, is_in_place, open, unlock};
 use self::watchdog::Watchdog;
-use super::Arguments;
-use super::plan::known_path;
 use crate::catalogue::record::ForeignRecord;
 use crate::process::signals::Signals;
+use crate::snapshot::place::folder::known_path;
 use crate::words::exit::{Exit, Failure};
 use crate::words::seconds;
 
@@ -88,14 +87,19 @@ pub struct ForeignLocks {
 }
 
 impl ForeignLocks {
-    /// What the arguments ask for; each file can be opened. Changes nothing.
-    pub fn find(arguments: &Arguments) -> Result<ForeignLocks, Failure> {
-        let cyrus = arguments.cyrus.as_deref().map(Cyrus::configured).transpose()?;
+    /// What is asked for; each file can be opened. Changes nothing. `unchecked`: whether Cyrus takes its lock
+    /// is not looked into.
+    pub fn find(
+        configuration: Option<&Path>,
+        unchecked: bool,
+        also: &[Also],
+    ) -> Result<ForeignLocks, Failure> {
+        let cyrus = configuration.map(Cyrus::configured).transpose()?;
         let mut wanted = Vec::new();
         let mut seen = Vec::new();
-        if let (Some(cyrus), Some(configuration)) = (&cyrus, &arguments.cyrus) {
+        if let (Some(cyrus), Some(configuration)) = (&cyrus, configuration) {
             cyrus.check()?;
-            if !arguments.cyrus_unchecked {
+            if !unchecked {
                 at_hand::check(cyrus, configuration)?;
             }
             let path = cyrus.lock_file().to_owned();
@@ -104,7 +108,7 @@ impl ForeignLocks {
             }
             wanted.push(Also { kind: Kind::Cyrus, path });
         }
-        for also in &arguments.also {
+        for also in also {
             let path = known_path(&also.path)?;
             let file = (also.kind == Kind::Flock, identity(&open(&path)?, &path)?);
             // We would wait for ourselves.

@@ -15,12 +15,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Provider, Target};
+use super::Provider;
 use crate::catalogue::identity::{Identity, is_subvolume};
 use crate::catalogue::manifest::Manifest;
 use crate::process::tool;
+use crate::snapshot::place::folder::{enough_space, known_folder};
 use crate::snapshot::place::mounts::Mounts;
-use crate::snapshot::plan::{check_target, enough_space, known_folder};
+use crate::snapshot::place::target::{Target, check_target};
 use crate::words::exit::{Exit, Failure, warn};
 
 pub const NAME: &str = "btrfs";

@@ -7,11 +7,12 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Freezes, Provider, Target};
+use super::{Freezes, Provider};
 use crate::process::inherited;
 use crate::process::tool::{self, Lookup};
+use crate::snapshot::place::folder::known_path;
 use crate::snapshot::place::mounts::Mounts;
-use crate::snapshot::plan::known_path;
+use crate::snapshot::place::target::Target;
 use crate::words::exit::{Exit, Failure};
 
 pub const NAME: &str = "command";

@@ -7,13 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::sys::statvfs::statvfs;
-
+use super::Provider;
 use super::tree;
-use super::{Provider, Target};
+use crate::snapshot::place::folder::{enough_inodes, enough_space, known_folder};
 use crate::snapshot::place::mounts::Mounts;
-use crate::snapshot::plan::{enough_space, known_folder};
-use crate::words::exit::{Exit, Failure};
+use crate::snapshot::place::target::Target;
+use crate::words::exit::Failure;
 
 pub const NAME: &str = "copy";
 
@@ -64,20 +63,5 @@ impl Provider for Copy {
 
     fn settle(&self, target: Option<&Target>) -> io::Result<()> {
         tree::settle(target)
-    }
-}
-
-/// File systems that make inodes as they need them report none at all.
-fn enough_inodes(folder: &Path, needed: u64) -> Result<(), Failure> {
-    match statvfs(folder) {
-        Ok(found) if found.files() > 0 && found.files_available() < needed => {
-            let message = format!(
-                "{}: room for {} more files, {needed} are needed; free some or use another --to",
-                folder.display(),
-                found.files_available()
-            );
-            Err(Failure::new(Exit::CANNOT_CREATE, message))
-        }
-        _ => Ok(()),
     }
 }

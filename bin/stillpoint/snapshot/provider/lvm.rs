@@ -14,11 +14,12 @@ use std::process::Command;
 use nix::unistd::geteuid;
 use serde::Deserialize;
 
-use super::{Freezes, Provider, Target};
+use super::{Freezes, Provider};
 use crate::catalogue::volume::{System, Volume, is_logical_volume, is_word};
 use crate::process::tool;
-use crate::snapshot::data::volumes;
 use crate::snapshot::place::mounts::Mounts;
+use crate::snapshot::place::target::Target;
+use crate::snapshot::place::volume;
 use crate::words::exit::{Exit, Failure};
 
 pub const NAME: &str = "lvm";
@@ -173,7 +174,7 @@ impl Provider for Lvm {
                 let message = format!("{}: {why}", found.lv_path.display());
                 return Err(Failure::new(Exit::UNAVAILABLE, message));
             }
-            volumes::check_free(System::Lvm, volume)?;
+            volume::check_free(System::Lvm, volume)?;
         }
         // It knows names that are reserved, and limits of its own.
         for command in &mut self.snapshots(true) {

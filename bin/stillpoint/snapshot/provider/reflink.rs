@@ -8,11 +8,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::Provider;
 use super::tree;
-use super::{Provider, Target};
 use crate::process::tool;
+use crate::snapshot::place::folder::{enough_space, known_folder};
 use crate::snapshot::place::mounts::Mounts;
-use crate::snapshot::plan::{enough_space, known_folder};
+use crate::snapshot::place::target::Target;
 use crate::words::exit::{Exit, Failure, reason};
 
 pub const NAME: &str = "reflink";

@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Target;
+use crate::files::sync::sync_file_system;
 use crate::process::tool;
-use crate::snapshot::plan::{check_target, sync_file_system};
+use crate::snapshot::place::target::{Target, check_target};
 use crate::words::exit::{Exit, Failure};
 
 /// The copy of one folder under its temporary name.

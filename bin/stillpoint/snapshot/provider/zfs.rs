@@ -12,11 +12,13 @@ use std::process::Command;
 
 use nix::unistd::geteuid;
 
-use super::{Provider, Target};
+use super::Provider;
 use crate::catalogue::volume::{System, Volume, is_dataset, is_word};
 use crate::process::tool;
-use crate::snapshot::data::volumes;
 use crate::snapshot::place::mounts::Mounts;
+use crate::snapshot::place::target::Target;
+use crate::snapshot::place::volume;
+use crate::snapshot::place::volume::{check_pool, pool};
 use crate::words::exit::{Exit, Failure};
 
 pub const NAME: &str = "zfs";
@@ -114,7 +116,7 @@ impl Provider for Zfs {
                 checked.push(pool);
             }
             check_privilege(dataset)?;
-            volumes::check_free(System::Zfs, volume)?;
+            volume::check_free(System::Zfs, volume)?;
         }
         Ok(())
     }
@@ -135,10 +137,6 @@ impl Provider for Zfs {
         let sync = self.mounted.iter().map(|path| tool::sync(path));
         sync.chain(commands.into_iter().map(|(_, command)| command)).collect()
     }
-}
-
-fn pool(name: &str) -> &str {
-    name.split(['/', '@']).next().unwrap_or_default()
 }
 
 /// Where a dataset is mounted, or the file system on a volume.
@@ -162,20 +160,6 @@ fn mounted(dataset: &str, mounts: &Mounts) -> Result<Vec<PathBuf>, Failure> {
     let on_volume = Path::new("/dev/zvol").join(dataset).metadata();
     let on_volume = on_volume.map(|device| mounts.of_device(device.rdev())).unwrap_or_default();
     Ok(place.into_iter().chain(on_volume).collect())
-}
-
-/// The pool of a dataset or snapshot is there and can be written.
-pub fn check_pool(name: &str) -> Result<(), Failure> {
-    let pool = pool(name);
-    let health = tool::ask("zpool", &["list", "-H", "-o", "health,readonly", pool])?;
-    let wrong = match health.trim().split_once('\t') {
-        Some(("ONLINE" | "DEGRADED", "off")) => return Ok(()),
-        Some((_, "on")) => "read-only",
-        Some((health, _)) => health,
-        None => "in a state that cannot be read",
-    };
-    let message = format!("{pool}: the pool is {wrong}; see `zpool status {pool}`");
-    Err(Failure::new(Exit::UNAVAILABLE, message))
 }
 
 /// Others than root need `zfs allow`.

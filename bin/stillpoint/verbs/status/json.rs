@@ -3,7 +3,7 @@
 use serde::Serialize;
 use stillpoint::{Kind, Lost, Status, WriterStatus};
 
-use crate::catalogue::record::LostRecord;
+use crate::barrier::lost::LostRecord;
 use crate::words::seconds::{milliseconds, timestamp};
 
 #[derive(Serialize)]

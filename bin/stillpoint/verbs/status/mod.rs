@@ -10,6 +10,7 @@ use stillpoint::{ErrorKind, Status};
 
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
+use crate::process::ending;
 use crate::selection::filter::Filter;
 use crate::words::exit::{self, Exit, Failure};
 use crate::words::exposition::Exposition;
@@ -120,7 +121,7 @@ impl Report {
 
     fn complain(&mut self, error: &anyhow::Error) {
         if !self.is_failed() {
-            self.exit = exit::from_error(error, Exit::CONFLICT);
+            self.exit = ending::from_error(error, Exit::CONFLICT);
         }
         self.lines.push(Line::Complaint(exit::line(error)));
     }

@@ -40,7 +40,7 @@ stillpoint use [OPTIONS] NAME -- COMMAND...
        stillpoint use [OPTIONS] --while PID NAME &";
 
 #[derive(clap::Args)]
-#[command(after_help = crate::EXIT_STATUS, override_usage = USAGE)]
+#[command(after_help = super::EXIT_STATUS, override_usage = USAGE)]
 pub struct Arguments {
     /// The newest clean snapshot, of BARRIER if one is given
     #[arg(long)]

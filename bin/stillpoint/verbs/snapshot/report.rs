@@ -6,10 +6,11 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::Arguments;
 use crate::catalogue::manifest::{Manifest, SCHEMA};
+use crate::process::ending::from_error;
 use crate::selection::records;
-use crate::words::exit::{Exit, from_error, is_journal, say};
+use crate::snapshot::arguments::Arguments;
+use crate::words::exit::{Exit, is_journal, say};
 
 pub fn print(
     arguments: &Arguments,

@@ -9,15 +9,16 @@ use stillpoint::{
     Barrier, ExclusiveGuard, ExclusiveOptions, GateChange, HELD, Pacing, Waiting, exclusive_all,
 };
 
-use super::Arguments;
-use super::foreign::{HeldLocks, Patience};
-use super::making::Making;
-use super::plan::sync_file_system;
-use super::provider::command;
+use super::Making;
 use crate::catalogue::record::WriterRecord;
+use crate::files::sync::sync_file_system;
 use crate::process::child::{self, Bounds, Ended, Terms};
+use crate::process::ending::from_error;
 use crate::process::tool;
-use crate::words::exit::{Exit, Failure, from_error, say};
+use crate::snapshot::arguments::Arguments;
+use crate::snapshot::foreign::{HeldLocks, Patience};
+use crate::snapshot::provider::command;
+use crate::words::exit::{Exit, Failure, say};
 use crate::words::seconds;
 use crate::words::waiting::Progress;
 

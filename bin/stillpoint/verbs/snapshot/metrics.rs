@@ -14,11 +14,11 @@ use std::time::SystemTime;
 
 use nix::unistd::{AccessFlags, access};
 
-use super::Arguments;
 use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Manifest;
-use crate::selection::filter::without_links;
-use crate::verbs::status::prometheus::{Series, add_newest_clean, labels, series_of};
+use crate::catalogue::metrics::{Series, add_newest_clean, labels, series_of};
+use crate::files::names::without_links;
+use crate::snapshot::arguments::Arguments;
 use crate::words::exit::{Exit, Failure, reason};
 use crate::words::exposition::Exposition;
 

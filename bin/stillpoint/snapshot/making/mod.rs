@@ -1,5 +1,7 @@
 //! One snapshot from its first manifest to its last.
 
+mod pause;
+
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -7,16 +9,17 @@ use std::path::PathBuf;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use stillpoint::{Error, ExclusiveGuard};
 
-use super::data::{sweep, volumes};
+use super::arguments::{Arguments, OnDirty};
+use super::data::{discarding, sweep, volumes};
 use super::members::Member;
-use super::plan::{Plan, place_taken};
-use super::provider::Target;
+use super::plan::Plan;
 use super::provider::command;
-use super::{Arguments, OnDirty, provider};
+use crate::catalogue::Entry;
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
-use crate::catalogue::{Entry, rename_to_free};
+use crate::files::names::rename_to_free;
 use crate::process::signals::Signals;
+use crate::snapshot::place::target::{Target, place_taken};
 use crate::words::exit::{Exit, Failure, reason, say, warn};
 
 /// A snapshot under way. Its manifest is *begun* and locked.
@@ -208,7 +211,7 @@ impl Making<'_> {
         self.say_if_gone();
         let removed = match &self.manifest.partial {
             Some(partial) if self.arguments.keep_failed => self.keep(partial.clone()),
-            Some(partial) => provider::discard(self.manifest, partial),
+            Some(partial) => discarding::discard(self.manifest, partial),
             None if self.arguments.keep_failed => self.keep_volumes(),
             None => volumes::discard(self.manifest),
         };

@@ -1,0 +1,50 @@
+//! Taking away what a provider has made in a folder.
+
+use std::io;
+use std::path::Path;
+
+use super::unlinking;
+use crate::catalogue::identity::Presence;
+use crate::catalogue::manifest::Manifest;
+use crate::snapshot::place::mounts::Mounts;
+use crate::snapshot::provider::btrfs;
+
+/// Removes what a provider made in this folder. Nothing there is no error, and something else is left.
+pub fn discard(manifest: &Manifest, place: &Path) -> io::Result<()> {
+    if manifest.is_at(place) == Presence::Gone {
+        return Ok(());
+    }
+    // First of all: what covers it looks like something else.
+    refuse_mounts(place)?;
+    if manifest.is_at(place) == Presence::Replaced {
+        return Ok(());
+    }
+    match manifest.provider.as_str() {
+        btrfs::NAME => btrfs::discard(manifest, place),
+        _ => unlinking::remove(place, |folder| manifest.is_of(folder)),
+    }
+}
+
+/// What is mounted at a place, or in it, is no part of a snapshot, and nobody can remove it or see what it
+/// covers: nothing there is touched then.
+pub fn refuse_mounts(place: &Path) -> io::Result<()> {
+    let mounts = Mounts::read().map_err(|failure| io::Error::other(failure.to_string()))?;
+    // As the table has it, whatever has become of the way there.
+    let place = match (place.parent(), place.file_name()) {
+        (Some(parent), Some(name)) => match parent.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            parent => parent?.join(name),
+        },
+        _ => place.to_owned(),
+    };
+    match mounts.at_or_below(&place) {
+        None => Ok(()),
+        Some(mount) => {
+            let message = format!(
+                "nothing of it is removed, as something is mounted at {}; unmount it",
+                mount.display()
+            );
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
+        }
+    }
+}
