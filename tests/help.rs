@@ -1,7 +1,11 @@
 //! The help of the command, its man page and its completions say the same.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::process::Command;
+
+use crate::common::{STILLPOINT, has, must, root};
 
 const MAN: &str = include_str!("../man/stillpoint.1");
 
@@ -9,9 +13,7 @@ const MAN: &str = include_str!("../man/stillpoint.1");
 const COMMON: [&str; 3] = ["--user", "--help", "-h"];
 
 fn stillpoint(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_stillpoint")).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?} {output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(must(Command::new(STILLPOINT).args(arguments)).stdout).unwrap()
 }
 
 /// The lines of one section of a help text.
@@ -151,14 +153,8 @@ fn completions_know_every_flag_of_every_verb() {
 
 #[test]
 fn the_man_page_is_well_formed() {
-    let Ok(output) = Command::new("mandoc")
-        .args(["-T", "lint", "-W", "warning"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/man/stillpoint.1"))
-        .output()
-    else {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "mandoc is missing");
-        eprintln!("SKIPPED the_man_page_is_well_formed: mandoc is missing");
-        return;
-    };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    if has(&["mandoc"]) {
+        let mut mandoc = Command::new("mandoc");
+        must(mandoc.args(["-T", "lint", "-W", "warning"]).arg(root().join("man/stillpoint.1")));
+    }
 }

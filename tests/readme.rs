@@ -5,9 +5,13 @@
 //! are jobs of their own and are only asked for their help here. `rust` blocks are documentation
 //! tests of the library, `c` blocks are programs that `tests/c` compiles and runs, `text` is output. There is no other kind, so nothing slips through.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use crate::common::{is_root, must, root};
 
 struct Block {
     kind: String,
@@ -44,10 +48,6 @@ fn of_kind(kind: &str) -> Vec<Block> {
     blocks
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 /// The blocks as one script that stops at the first command that fails, and shows which.
 fn script(blocks: &[Block]) -> String {
     let mut script = String::from("set -euxo pipefail\n");
@@ -66,20 +66,12 @@ fn run(mut shell: Command, folder: &Path) {
             shell.env_remove(name);
         }
     }
-    let output = shell
+    shell
         .current_dir(folder)
         .env("PATH", format!("{}:{path}:/usr/sbin:/sbin", program.display()))
         .env("HOME", folder)
-        .env("XDG_RUNTIME_DIR", folder)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}\n{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+        .env("XDG_RUNTIME_DIR", folder);
+    must(shell);
 }
 
 #[test]
@@ -108,9 +100,7 @@ fn what_any_user_can_run() {
 #[test]
 fn what_root_can_run() {
     let blocks = of_kind("sh root");
-    if !nix::unistd::geteuid().is_root() {
-        assert!(std::env::var_os("CI").is_none(), "not root: README.md is not tested");
-        eprintln!("SKIPPED: not root, the commands for an administrator are not tested");
+    if !is_root() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! The static library, in programs that load none: with glibc, and with musl.
 
-use crate::harness::{WARNINGS, Workshop, include, library, root, succeeds};
+use crate::common::{must, root};
+use crate::harness::{WARNINGS, Workshop, include, library};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +16,7 @@ fn archive(folder: &Path) -> PathBuf {
     let archive = folder.join("libstillpoint.a");
     let mut make = Command::new(root().join("scripts/archive"));
     make.arg("--built").arg(library().with_extension("a")).arg(&archive);
-    succeeds(&mut make);
+    must(&mut make);
     archive
 }
 
@@ -25,7 +26,7 @@ fn compile(compiler: &str, name: &str, archives: &[PathBuf], folder: &Path) -> P
     let mut command = Command::new(compiler);
     command.args(["-static", "-std=c11", "-g", "-O1"]).args(WARNINGS).arg("-I").arg(include());
     command.arg(root().join(format!("tests/c/{name}.c"))).arg("-o").arg(&program).args(archives);
-    succeeds(&mut command);
+    must(&mut command);
     program
 }
 
@@ -33,10 +34,10 @@ fn passes(compiler: &str, archive: &Path, suites: &[&str]) {
     let folder = scratch();
     for name in suites {
         let program = compile(compiler, name, &[archive.to_owned()], folder.path());
-        let headers = succeeds(Command::new("readelf").arg("-lW").arg(&program)).stdout;
+        let headers = must(Command::new("readelf").arg("-lW").arg(&program)).stdout;
         assert!(!String::from_utf8(headers).unwrap().contains("INTERP"), "{name} is not static");
         let workshop = Workshop::new();
-        succeeds(workshop.command(&program).arg(workshop.place.folder()));
+        must(workshop.command(&program).arg(workshop.place.folder()));
     }
 }
 
@@ -53,7 +54,7 @@ fn static_programs_pass_the_suites() {
 #[test]
 fn static_programs_pass_the_suites_with_musl() {
     const TARGET: &str = "x86_64-unknown-linux-musl";
-    let sysroot = succeeds(Command::new("rustc").args(["--print", "sysroot"])).stdout;
+    let sysroot = must(Command::new("rustc").args(["--print", "sysroot"])).stdout;
     let sysroot = PathBuf::from(String::from_utf8(sysroot).unwrap().trim());
     let installed = sysroot.join("lib/rustlib").join(TARGET).join("lib").exists();
     if !installed || Command::new("musl-gcc").arg("--version").output().is_err() {
@@ -66,7 +67,7 @@ fn static_programs_pass_the_suites_with_musl() {
     make.args(["--target", TARGET]).arg(&archive);
     make.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("musl"));
     make.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    succeeds(make.env_remove("RUSTFLAGS"));
+    must(make.env_remove("RUSTFLAGS"));
     let suites = ["cancellation", "forks", "handles", "locks", "numbers", "order", "signals"];
     passes("musl-gcc", &archive, &suites);
 }
@@ -74,7 +75,7 @@ fn static_programs_pass_the_suites_with_musl() {
 fn visible(archive: &Path) -> BTreeSet<String> {
     let mut list = Command::new("nm");
     list.args(["--extern-only", "--defined-only", "--format=just-symbols"]).arg(archive);
-    let names = String::from_utf8(succeeds(&mut list).stdout).unwrap();
+    let names = String::from_utf8(must(&mut list).stdout).unwrap();
     let names = names.lines().filter(|line| !line.is_empty() && !line.ends_with(':'));
     names.map(str::to_string).collect()
 }
@@ -89,25 +90,25 @@ fn it_goes_into_a_program_beside_another_of_its_kind() {
     assert_eq!(strange, [""; 0], "is visible");
     let mut list = Command::new("nm");
     list.args(["--dynamic", "--extern-only", "--defined-only", "--format=just-symbols"]);
-    let shared = String::from_utf8(succeeds(list.arg(library())).stdout).unwrap();
+    let shared = String::from_utf8(must(list.arg(library())).stdout).unwrap();
     let shared = shared.lines().map(str::to_string).collect();
     assert_eq!(names, shared, "the static library and the shared one");
 
     let other = folder.path().join("libother.a");
     let mut rename = Command::new("objcopy");
     rename.arg("--prefix-symbols=other_").arg(&archive).arg(&other);
-    succeeds(&mut rename);
+    must(&mut rename);
     // What that one calls has its right name still.
     let undefined = ["--undefined-only", "--format=just-symbols"];
-    let called = succeeds(Command::new("nm").args(undefined).arg(&other)).stdout;
+    let called = must(Command::new("nm").args(undefined).arg(&other)).stdout;
     let called = String::from_utf8(called).unwrap();
     let mut restore = Command::new("objcopy");
     for name in called.lines().filter_map(|name| name.strip_prefix("other_")) {
         restore.arg("--redefine-sym").arg(format!("other_{name}={name}"));
     }
-    succeeds(restore.arg(&other));
+    must(restore.arg(&other));
     let whole = ["-Wl,--whole-archive".into(), archive, other, "-Wl,--no-whole-archive".into()];
     let program = compile("gcc", "shares", &whole, folder.path());
     let workshop = Workshop::new();
-    succeeds(workshop.command(&program).arg(workshop.place.folder()));
+    must(workshop.command(&program).arg(workshop.place.folder()));
 }

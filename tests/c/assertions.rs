@@ -1,6 +1,7 @@
 //! What an assertion says, and when it says nothing.
 
-use crate::harness::{Workshop, root, succeeds};
+use crate::common::{must, root};
+use crate::harness::Workshop;
 use nix::libc::SIGABRT;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -88,7 +89,7 @@ fn ndebug_compiles_assertions_out() {
         assert!(output.stdout.ends_with(b"survived\n") && output.stderr.is_empty(), "{output:?}");
     }
     let used = |program: &Path| {
-        let symbols = succeeds(Command::new("nm").args(["-D", "--undefined-only"]).arg(program));
+        let symbols = must(Command::new("nm").args(["-D", "--undefined-only"]).arg(program));
         String::from_utf8(symbols.stdout).unwrap().contains("stillpoint_assert")
     };
     assert!(!used(&program));

@@ -1,8 +1,8 @@
 //! The system calls in libstillpoint(3), for those who write a filter for seccomp(2), are those that strace(1)
 //! sees.
 
-use crate::common::skip;
-use crate::harness::{Workshop, succeeds};
+use crate::common::{must, skip};
+use crate::harness::Workshop;
 use crate::manual;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -67,7 +67,7 @@ fn the_page_lists_what_strace_sees() {
     let listed: BTreeSet<String> = list.split_whitespace().map(str::to_string).collect();
     let workshop = Workshop::new();
     let program = workshop.compile("calls", &[]);
-    succeeds(
+    must(
         workshop
             .command("stillpoint".as_ref())
             .args(["create", "--state", "none"])
@@ -76,7 +76,7 @@ fn the_page_lists_what_strace_sees() {
     let trace = workshop.place.path("trace");
     let mut strace = workshop.command("strace".as_ref());
     strace.args(["-f", "-s", "0", "-e", "signal=none", "-o"]).arg(&trace);
-    succeeds(strace.arg(&program).arg(workshop.place.folder()));
+    must(strace.arg(&program).arg(workshop.place.folder()));
     let seen = by_the_library(&fs::read_to_string(trace).unwrap());
     assert!(seen.len() > 15, "{seen:?}");
     let unlisted: Vec<_> = seen.difference(&listed).collect();

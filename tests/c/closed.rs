@@ -1,6 +1,7 @@
 //! Programs without standard streams.
 
-use crate::harness::{Variant, Workshop, succeeds};
+use crate::common::must;
+use crate::harness::{Variant, Workshop};
 use std::process::Command;
 
 fn program(workshop: &Workshop, variant: Variant) -> Command {
@@ -13,7 +14,7 @@ fn program(workshop: &Workshop, variant: Variant) -> Command {
 fn every_call_without_standard_streams() {
     for variant in [Variant::Plain, Variant::Sanitized] {
         let workshop = Workshop::new();
-        succeeds(&mut program(&workshop, variant));
+        must(&mut program(&workshop, variant));
     }
 }
 
@@ -32,7 +33,7 @@ fn nothing_that_the_library_opens_is_a_standard_stream() {
             strace.env(name, value);
         }
     }
-    succeeds(&mut strace);
+    must(&mut strace);
     let trace = std::fs::read_to_string(trace).unwrap();
     let mut stand_ins = 0;
     // From the closing of the streams, which the program's own three openings end.

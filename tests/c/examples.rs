@@ -1,7 +1,8 @@
 //! The examples of libstillpoint(3) and README.md: each is compiled as it stands there, and run by the
 //! program of its name in `examples`.
 
-use crate::harness::{WARNINGS, Workshop, include, root, succeeds};
+use crate::common::{must, root};
+use crate::harness::{WARNINGS, Workshop, include};
 use crate::manual;
 use std::fs;
 use std::path::Path;
@@ -16,7 +17,7 @@ fn runs(name: &str) {
     let source = root().join("tests/c/examples").join(name);
     if language == "py" {
         let mut python = workshop.command(Path::new("python3"));
-        succeeds(python.arg(source).arg(workshop.place.folder()));
+        must(python.arg(source).arg(workshop.place.folder()));
         return;
     }
     let program = workshop.place.path(stem);
@@ -29,8 +30,8 @@ fn runs(name: &str) {
     }
     compile.arg("-I").arg(include()).arg("-I").arg(workshop.place.folder());
     compile.arg(source).arg("-o").arg(&program);
-    succeeds(compile.args(workshop.linking()));
-    succeeds(workshop.command(&program).arg(workshop.place.folder()));
+    must(compile.args(workshop.linking()));
+    must(workshop.command(&program).arg(workshop.place.folder()));
 }
 
 #[test]
@@ -75,14 +76,14 @@ fn what_is_written_in_a_pause() {
         shell.args(["-euc", script]).current_dir(workshop.place.folder());
         shell
     };
-    succeeds(&mut shell("mkdir spool; stillpoint create --state none ./spool.barrier"));
+    must(&mut shell("mkdir spool; stillpoint create --state none ./spool.barrier"));
     let found = |writer: &str| {
         let until = "while [ ! -e stop ]; do WRITE; sleep 0.01; done";
         let mut writer = shell(&until.replace("WRITE", writer)).spawn().unwrap();
-        let output = succeeds(&mut shell(&script));
-        succeeds(&mut shell("touch stop"));
+        let output = must(&mut shell(&script));
+        must(&mut shell("touch stop"));
         assert!(writer.wait().unwrap().success());
-        succeeds(&mut shell("rm stop"));
+        must(&mut shell("rm stop"));
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(found("stillpoint run -s ./spool.barrier touch spool/index"), "");
@@ -115,12 +116,12 @@ fn the_program_of_the_readme() {
     fs::write(&source, programs[0].split_once("```").unwrap().0).unwrap();
     let program = workshop.compile_source(&source, &[]);
     let deliver = || {
-        succeeds(workshop.command(&program).current_dir(workshop.place.folder()));
+        must(workshop.command(&program).current_dir(workshop.place.folder()));
         fs::read_to_string(workshop.place.path("index")).unwrap()
     };
     assert_eq!(deliver(), "message\n");
     let mut create = workshop.command(Path::new("stillpoint"));
-    succeeds(create.args(["create", "./spool.barrier"]).current_dir(workshop.place.folder()));
+    must(create.args(["create", "./spool.barrier"]).current_dir(workshop.place.folder()));
     assert_eq!(deliver(), "message\nmessage\n");
     fs::write(workshop.place.path("spool.barrier"), "none any more").unwrap();
     let mut refused = workshop.command(&program);

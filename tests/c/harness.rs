@@ -1,10 +1,10 @@
 //! Compiles C programs against the header and the library of this build, and runs them.
 
-use crate::common::{Place, skip};
+use crate::common::{Place, must, root, skip};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// What every C program here must be free of.
@@ -25,11 +25,6 @@ pub enum Variant {
 pub struct Workshop {
     folder: TempDir,
     pub place: Place,
-}
-
-/// The folder of this repository.
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Where `stillpoint.h` is.
@@ -76,7 +71,7 @@ impl Workshop {
         let mut compiler = Command::new("gcc");
         compiler.args(["-std=c11", "-g", "-O1"]).args(WARNINGS).arg("-I").arg(include());
         compiler.args(flags).args(sources).arg("-o").arg(&program);
-        succeeds(compiler.args(self.linking()));
+        must(compiler.args(self.linking()));
         program
     }
 
@@ -137,18 +132,4 @@ impl Workshop {
         }
         Some(command)
     }
-}
-
-/// Runs it; what it says is shown if it fails.
-#[track_caller]
-pub fn succeeds(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
 }

@@ -1,6 +1,7 @@
 //! The header in the languages that it is for, and the library beneath it.
 
-use crate::harness::{WARNINGS, include, library, root, succeeds};
+use crate::common::{must, root};
+use crate::harness::{WARNINGS, include, library};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -17,7 +18,7 @@ fn it_compiles_without_a_warning_in_c_and_in_cxx() {
         [&[], &["-DNDEBUG"], &["-D_FILE_OFFSET_BITS=64"], &["-D_GNU_SOURCE", "-Wconversion"]];
     for (compiler, language, standard) in languages {
         for setting in settings {
-            succeeds(
+            must(
                 (Command::new(compiler).args(["-x", language]).arg(format!("-std={standard}")))
                     .args(WARNINGS)
                     .args(setting)
@@ -32,7 +33,7 @@ fn it_compiles_without_a_warning_in_c_and_in_cxx() {
 /// The functions that the header declares.
 pub fn declared() -> BTreeSet<String> {
     let header = include().join("stillpoint.h");
-    let output = succeeds(Command::new("gcc").args(["-E", "-P", "-DNDEBUG"]).arg(header));
+    let output = must(Command::new("gcc").args(["-E", "-P", "-DNDEBUG"]).arg(header));
     let text = String::from_utf8(output.stdout).unwrap();
     let functions = text.match_indices("stillpoint_").filter_map(|(at, _)| {
         let (name, _) = text[at..].split_once(|c: char| c != '_' && !c.is_alphanumeric())?;
@@ -43,7 +44,7 @@ pub fn declared() -> BTreeSet<String> {
 
 /// What the library gives to others, whatever it is.
 pub fn defined() -> BTreeSet<String> {
-    let symbols = succeeds(Command::new("nm").args(["-D", "--defined-only"]).arg(library()));
+    let symbols = must(Command::new("nm").args(["-D", "--defined-only"]).arg(library()));
     let text = String::from_utf8(symbols.stdout).unwrap();
     text.lines().map(|line| line.split_whitespace().last().unwrap().to_string()).collect()
 }
@@ -57,7 +58,7 @@ fn the_library_defines_what_the_header_declares_and_nothing_else() {
 
 /// The entries of one kind in the library's dynamic section.
 fn dynamic(kind: &str) -> Vec<String> {
-    let section = succeeds(Command::new("readelf").args(["-dW"]).arg(library()));
+    let section = must(Command::new("readelf").args(["-dW"]).arg(library()));
     let text = String::from_utf8(section.stdout).unwrap();
     let lines = text.lines().filter(|line| line.contains(kind));
     lines.map(|line| line.split(['[', ']']).nth(1).unwrap_or(line).trim().to_string()).collect()

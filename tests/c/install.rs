@@ -1,7 +1,7 @@
 //! scripts/install, and programs that find what it has installed.
 
-use crate::common::Place;
-use crate::harness::{WARNINGS, library, root, succeeds};
+use crate::common::{Place, must, root};
+use crate::harness::{WARNINGS, library};
 use crate::manual;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ impl Installed {
     fn new() -> Installed {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let prefix = folder.path().join("prefix");
-        succeeds(&mut install(&["--prefix", prefix.to_str().unwrap()]));
+        must(&mut install(&["--prefix", prefix.to_str().unwrap()]));
         Installed { folder }
     }
 
@@ -36,7 +36,7 @@ impl Installed {
         let mut ask = Command::new("pkg-config");
         ask.args(kind).args(["--cflags", "--libs", "stillpoint"]);
         ask.env("PKG_CONFIG_PATH", self.prefix().join("lib/pkgconfig")).current_dir("/");
-        let answer = String::from_utf8(succeeds(&mut ask).stdout).unwrap();
+        let answer = String::from_utf8(must(&mut ask).stdout).unwrap();
         answer.split_whitespace().map(str::to_string).collect()
     }
 }
@@ -70,7 +70,7 @@ fn everything_has_its_place() {
         } else {
             command.env("DESTDIR", &destdir);
         }
-        succeeds(&mut command);
+        must(&mut command);
         let mut found = Vec::new();
         files(&destdir, &mut found, &destdir);
         found.sort();
@@ -142,10 +142,10 @@ fn bad_arguments_are_refused() {
 #[test]
 fn the_installed_command_and_pages_work() {
     let installed = Installed::new();
-    let version = succeeds(Command::new(installed.prefix().join("bin/stillpoint")).arg("-V"));
+    let version = must(Command::new(installed.prefix().join("bin/stillpoint")).arg("-V"));
     assert!(String::from_utf8(version.stdout).unwrap().contains(env!("CARGO_PKG_VERSION")));
     let page = installed.prefix().join("share/man/man3/libstillpoint.3");
-    let text = succeeds(Command::new("mandoc").args(["-T", "ascii"]).arg(page)).stdout;
+    let text = must(Command::new("mandoc").args(["-T", "ascii"]).arg(page)).stdout;
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("take part in a consistency barrier from C"), "{text}");
 }
@@ -173,7 +173,7 @@ fn delivers(kind: &[&str], link: &[&str]) {
     let mut compiler = Command::new("cc");
     compiler.args(WARNINGS).args(["-o", "deliver", "deliver.c"]);
     compiler.args(link).args(installed.flags(kind));
-    succeeds(compiler.current_dir(clean.path()));
+    must(compiler.current_dir(clean.path()));
     let place = Place::new();
     let (barrier, mailbox) = (place.make_barrier(), place.path("mailbox"));
     let run = |barrier: &Path| {

@@ -1,6 +1,7 @@
 //! The loads of programs that adopted the library: for some seconds, or as long as scripts/load says.
 
-use crate::harness::{Variant, Workshop, succeeds};
+use crate::common::must;
+use crate::harness::{Variant, Workshop};
 
 /// For how many seconds each load runs.
 fn seconds() -> String {
@@ -10,7 +11,7 @@ fn seconds() -> String {
 fn deliver(threads: &str, variant: Variant) {
     let workshop = Workshop::new();
     let mut load = workshop.suite("deliveries", variant).expect("only valgrind may be missing");
-    let output = succeeds(load.args([&seconds(), threads]));
+    let output = must(load.args([&seconds(), threads]));
     print!("{}", String::from_utf8_lossy(&output.stdout));
 }
 

@@ -6,9 +6,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod harness;
-#[path = "../snapshot/image.rs"]
-#[allow(dead_code, reason = "other tests use more of it")]
-mod image;
 
 mod archive;
 mod assertions;

@@ -1,6 +1,6 @@
 //! libstillpoint(3) against the header and the library.
 
-use crate::harness::{root, succeeds};
+use crate::common::{must, root};
 use crate::header::{declared, defined};
 use std::collections::BTreeSet;
 use std::fs;
@@ -50,7 +50,7 @@ fn page_header_and_library_have_the_same_functions() {
 #[test]
 fn the_page_declares_what_the_header_declares() {
     let squeezed = |text: &str| text.split_whitespace().collect::<String>();
-    let header = succeeds(
+    let header = must(
         Command::new("gcc")
             .args(["-E", "-P", "-DNDEBUG"])
             .arg(root().join("bin/libstillpoint/stillpoint.h")),
@@ -92,5 +92,5 @@ fn every_errno_is_explained() {
 fn the_pages_are_well_formed() {
     let pages = ["stillpoint.1", "libstillpoint.3", "stillpoint.7"];
     let pages = pages.map(|page| root().join("man").join(page));
-    succeeds(Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).args(pages));
+    must(Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).args(pages));
 }

@@ -1,12 +1,13 @@
 //! The suites in C, in each variant, and a program in another language.
 
-use crate::harness::{Variant, Workshop, root, succeeds};
+use crate::common::{must, root};
+use crate::harness::{Variant, Workshop};
 use std::path::Path;
 
 fn passes(name: &str, variant: Variant) {
     let workshop = Workshop::new();
     if let Some(mut suite) = workshop.suite(name, variant) {
-        succeeds(&mut suite);
+        must(&mut suite);
     }
 }
 
@@ -53,7 +54,7 @@ suites!(
 fn plugin() {
     let workshop = Workshop::new();
     let program = workshop.compile("plugin", &["-Wl,--as-needed"]);
-    succeeds(workshop.command(&program).arg(workshop.place.folder()));
+    must(workshop.command(&program).arg(workshop.place.folder()));
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn python_binds_it_without_the_header() {
     let workshop = Workshop::new();
     let mut python = workshop.command(Path::new("python3"));
     python.arg(root().join("tests/c/binding.py")).arg(workshop.place.folder());
-    succeeds(&mut python);
+    must(&mut python);
 }
 
 /// What the manual asks of a signal stack. The library of a debug build needs more.
@@ -70,7 +71,7 @@ fn shares_on_a_small_signal_stack() {
     let workshop = Workshop::new();
     let program = workshop.compile("stack", &[]);
     let besides = if cfg!(debug_assertions) { "16384" } else { "4096" };
-    succeeds(workshop.command(&program).arg(workshop.place.folder()).arg(besides));
+    must(workshop.command(&program).arg(workshop.place.folder()).arg(besides));
 }
 
 /// What the manual asks of a thread's stack. The library of a debug build needs more.
@@ -79,7 +80,7 @@ fn calls_of_threads_on_their_stacks() {
     let workshop = Workshop::new();
     let program = workshop.compile("stacks", &[]);
     let limits = if cfg!(debug_assertions) { ["16384", "24576"] } else { ["4096", "8192"] };
-    succeeds(workshop.command(&program).arg(workshop.place.folder()).args(limits));
+    must(workshop.command(&program).arg(workshop.place.folder()).args(limits));
 }
 
 #[test]
@@ -87,7 +88,7 @@ fn handlers_for_forks_on_the_programs_own_locks() {
     let workshop = Workshop::new();
     let program = workshop.compile("prefork", &["-Wl,--as-needed"]);
     for order in ["before", "after"] {
-        succeeds(workshop.command(&program).arg(workshop.place.folder()).arg(order));
+        must(workshop.command(&program).arg(workshop.place.folder()).arg(order));
     }
 }
 

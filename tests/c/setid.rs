@@ -1,8 +1,7 @@
 //! Set-id programs, the command among them: no environment variable decides anything.
 
-use crate::common::skip;
-use crate::harness::{Workshop, library, root, succeeds};
-use nix::unistd::Uid;
+use crate::common::{is_root, must, root};
+use crate::harness::{Workshop, library};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -14,8 +13,7 @@ use tempfile::TempDir;
 /// A folder that every user reaches, with programs that belong to root and run as root. `None`: this
 /// test is not root, which has been said.
 fn folder() -> Option<TempDir> {
-    if !Uid::effective().is_root() {
-        skip("not root");
+    if !is_root() {
         return None;
     }
     let folder = TempDir::new_in("/tmp").unwrap();
@@ -67,7 +65,7 @@ fn a_set_id_program_trusts_no_variable() {
         }
         let pause = barrier.exclusive(&mut Default::default()).unwrap();
         let held = pause.cover().into_string().unwrap();
-        succeeds(as_nobody(&program, &evil, &held).arg(folder.path()).arg("held"));
+        must(as_nobody(&program, &evil, &held).arg(folder.path()).arg("held"));
         pause.release().unwrap();
         let output: Output = as_nobody(&program, &evil, "").arg(folder.path()).output().unwrap();
         assert_eq!(output.status.signal(), Some(nix::libc::SIGABRT), "{output:?}");

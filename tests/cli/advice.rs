@@ -1,13 +1,13 @@
 //! What a message advises helps: whoever follows it, word for word, comes out of it.
 
+use crate::common::command::Place;
+use crate::common::{Done, Mounted, is_root};
 use std::fs;
 use std::os::unix::fs::FileExt;
 
-use crate::harness::{Mounted, Outcome, Place, is_root};
-
 /// The commands that a message names, run one after another.
 #[track_caller]
-fn follow(place: &Place, said: &Outcome) -> Outcome {
+fn follow(place: &Place, said: &Done) -> Done {
     let commands: Vec<&str> = said.stderr.split('`').skip(1).step_by(2).collect();
     assert!(!commands.is_empty(), "no command in {said:?}");
     let script: Vec<String> =
@@ -15,7 +15,7 @@ fn follow(place: &Place, said: &Outcome) -> Outcome {
     place.shell(&script.join(" && "))
 }
 
-fn snapshot(place: &Place, more: &[&str]) -> Outcome {
+fn snapshot(place: &Place, more: &[&str]) -> Done {
     let catalog = place.path("catalog");
     let catalog = catalog.to_str().unwrap();
     let words = ["--catalog", catalog, "--on-dirty", "fail", "--min-open", "0", "--", "true"];
@@ -68,14 +68,14 @@ fn a_missing_barrier_says_what_to_type() {
         let run = || {
             let mut command = place.command([&["run", "-s"], barrier, &["true"]].concat());
             command.env("XDG_RUNTIME_DIR", &runtime);
-            crate::harness::finish(command)
+            crate::common::run(command)
         };
         let missing = run();
         missing.assert_complaint(66, &["make one with `stillpoint create "]);
         let commands = missing.stderr.replace("stillpoint create", "$S create");
         let mut shell = place.program("/bin/sh");
         shell.args(["-c", commands.split('`').nth(1).unwrap()]).env("XDG_RUNTIME_DIR", &runtime);
-        assert_eq!(crate::harness::finish(shell).code(), 0, "{missing:?}");
+        assert_eq!(crate::common::run(shell).code(), 0, "{missing:?}");
         assert_eq!(run().code(), 0, "{barrier:?}");
     }
     assert!(place.state().exists(), "made by its name, so that it has one");
@@ -135,7 +135,7 @@ fn a_missing_folder_is_what_is_missing() {
     // The folder of names is made with a barrier.
     let mut missing = place.command(["run", "mail", "true"]);
     missing.env("STILLPOINT_DIR", place.path("names"));
-    let missing = crate::harness::finish(missing);
+    let missing = crate::common::run(missing);
     missing.assert_complaint(66, &["make one with `stillpoint create mail`"]);
 }
 
@@ -148,7 +148,7 @@ fn a_name_that_has_the_ending_already_is_none() {
     }
     let mut path = place.command(["run", "./mail.barrier", "true"]);
     path.current_dir(place.barrier().parent().unwrap());
-    assert_eq!(crate::harness::finish(path).code(), 0);
+    assert_eq!(crate::common::run(path).code(), 0);
     let long = "a".repeat(248);
     place.run(["create", &long]).assert_complaint(64, &["too long"]);
     assert_eq!(place.run(["create", &long[1..]]).code(), 0);
@@ -218,7 +218,7 @@ fn a_damaged_state_is_removed_and_all_is_well() {
 /// What the kernel refuses is refused for a reason that is true, with 77.
 #[test]
 fn who_may_not_is_told_what_it_takes() {
-    if !is_root("who_may_not_is_told_what_it_takes") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
@@ -226,8 +226,8 @@ fn who_may_not_is_told_what_it_takes() {
     let by = |group: &str, words: &[&str]| {
         let mut command = place.program("setpriv");
         command.args(["--reuid=65533", "--clear-groups", "--regid", group]);
-        command.arg(crate::harness::STILLPOINT).args(words);
-        crate::harness::finish(command)
+        command.arg(crate::common::STILLPOINT).args(words);
+        crate::common::run(command)
     };
     // A member of the group may do everything but remove the file.
     assert_eq!(by("65534", &["run", "mail", "true"]).code(), 0);
@@ -256,7 +256,7 @@ fn who_may_not_is_told_what_it_takes() {
 /// A container's /run may be no tmpfs.
 #[test]
 fn a_file_system_that_is_refused_is_not_praised() {
-    if !is_root("a_file_system_that_is_refused_is_not_praised") {
+    if !is_root() {
         return;
     }
     let place = Place::new();

@@ -5,9 +5,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use crate::common::command::Place;
+use crate::common::{Done, Mounted, STILLPOINT, is_root, run, until};
 use nix::sys::signal::Signal;
-
-use crate::harness::{Mounted, Outcome, Place, STILLPOINT, eventually, finish, is_root};
 
 /// The verbs that open a barrier, each of which must refuse.
 fn verbs(barrier: &str) -> Vec<Vec<&str>> {
@@ -152,16 +152,16 @@ fn a_folder_that_everybody_may_write() {
 }
 
 /// The command as user and group 65534, who has nothing to do with us.
-fn as_nobody(place: &Place, arguments: &[&str]) -> Outcome {
+fn as_nobody(place: &Place, arguments: &[&str]) -> Done {
     let mut command = place.program("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", STILLPOINT]);
     command.args(arguments);
-    finish(command)
+    run(command)
 }
 
 #[test]
 fn no_permission() {
-    if !is_root("no_permission") {
+    if !is_root() {
         return;
     }
     let place = Place::with_barrier();
@@ -179,7 +179,7 @@ fn no_permission() {
 
 #[test]
 fn read_only() {
-    if !is_root("read_only") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
@@ -196,7 +196,7 @@ fn read_only() {
     assert_eq!(place.run(["create", path]).code(), 0);
     let mut remount = place.program("mount");
     remount.args(["-o", "remount,ro"]).arg(&folder);
-    assert_eq!(finish(remount).code(), 0);
+    assert_eq!(run(remount).code(), 0);
     for arguments in verbs(path).iter().take(2) {
         let outcome = place.run(arguments);
         assert!([71, 77].contains(&outcome.code()), "{outcome:?}");
@@ -209,7 +209,7 @@ fn read_only() {
 
 #[test]
 fn no_space_while_creating() {
-    if !is_root("no_space_while_creating") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
@@ -236,7 +236,7 @@ fn no_space_while_creating() {
 
 #[test]
 fn a_failed_creation_leaves_the_old_state() {
-    if !is_root("a_failed_creation_leaves_the_old_state") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
@@ -260,7 +260,7 @@ fn a_failed_creation_leaves_the_old_state() {
 
 #[test]
 fn on_an_overlay() {
-    if !is_root("on_an_overlay") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
@@ -298,7 +298,7 @@ fn deleted_and_made_anew_under_a_running_writer() {
     assert_eq!(place.run(["create", name]).code(), 0);
     old.signal(Signal::SIGTERM);
     assert_eq!(old.end(), 143);
-    eventually("the new one is quiet", || place.run(["run", "-x", "-n", name, "true"]).code() == 0);
+    until("the new one is quiet", || place.run(["run", "-x", "-n", name, "true"]).code() == 0);
 }
 
 #[test]

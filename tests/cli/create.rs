@@ -3,10 +3,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 
+use crate::common::command::Place;
+use crate::common::{run, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-
-use crate::harness::{Place, eventually, finish};
 
 fn state(place: &Place) -> Value {
     serde_json::from_slice(&std::fs::read(place.state()).unwrap()).unwrap()
@@ -180,7 +180,7 @@ fn retiring_refuses_while_a_writer_is_inside() {
     assert_eq!(place.run(["run", "-s", "-n", "mail", "true"]).code(), 0, "writers go on");
     writer.signal(Signal::SIGTERM);
     writer.end();
-    eventually("retired", || place.run(["retire", "mail"]).code() == 0);
+    until("retired", || place.run(["retire", "mail"]).code() == 0);
     place.run(["retire", "mail"]).assert_complaint(66, &["mail.barrier"]);
 }
 
@@ -209,7 +209,7 @@ fn a_folder_from_the_environment_has_no_state_unless_that_is_named_too() {
     let place = Place::new();
     let mut create = place.command(["create", "mail"]);
     create.env_remove("STILLPOINT_STATE_DIR");
-    assert_eq!(finish(create).code(), 0);
+    assert_eq!(run(create).code(), 0);
     assert!(place.barrier().exists());
     assert!(!place.state().exists());
     assert!(!std::path::Path::new("/var/lib/stillpoint/mail.state").exists());
@@ -223,7 +223,7 @@ fn user_barriers_are_in_the_runtime_folder() {
     let run = |arguments: &[&str]| {
         let mut command = place.command(arguments);
         command.env("XDG_RUNTIME_DIR", &runtime);
-        finish(command)
+        run(command)
     };
     let created = run(&["create", "--user", "mine"]);
     assert_eq!(created.code(), 0, "{created:?}");

@@ -5,10 +5,10 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
+use crate::common::command::Place;
+use crate::common::{STILLPOINT, is_root, run, skip, until};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-
-use crate::harness::{Place, STILLPOINT, eventually, finish, is_root, skip};
 
 /// Made as the README's script makes it.
 fn empty(place: &Place) -> PathBuf {
@@ -44,7 +44,7 @@ fn becomes_the_barrier_as_the_same_file() {
 
 #[test]
 fn of_another_owner_becomes_ones_own() {
-    if !is_root("of_another_owner_becomes_ones_own") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
@@ -63,7 +63,7 @@ fn of_another_owner_becomes_ones_own() {
     fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
     let mut command = place.program("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", STILLPOINT, "create"]);
-    finish({
+    run({
         command.arg(&path);
         command
     })
@@ -77,7 +77,7 @@ fn is_left_alone_while_somebody_has_it_locked() {
     let path = empty(&place);
     let mut script = place.program("flock");
     script.arg("-s").arg(&path).args(["sh", "-c", "echo locked; exec sleep 60"]);
-    let mut script = crate::harness::Running::start(script);
+    let mut script = crate::common::start(script);
     assert_eq!(script.line(), "locked");
     let pid = format!("[{}]", script.pid);
     place.run(["create", "mail"]).assert_complaint(75, &["mail.barrier", "in use", &pid]);
@@ -112,10 +112,10 @@ fn is_locked_while_it_becomes_the_barrier() {
     create.arg("-o").arg(&trace).args(["-f", "-e", "trace=fallocate"]);
     create.args(["-e", "inject=fallocate:delay_enter=700000:when=2", STILLPOINT, "create", "mail"]);
     if std::process::Command::new("strace").arg("-V").output().is_err() {
-        return skip("is_locked_while_it_becomes_the_barrier", "there is no strace");
+        return skip("there is no strace");
     }
-    let mut create = crate::harness::Running::start(create);
-    eventually("it is locked", || {
+    let mut create = crate::common::start(create);
+    until("it is locked", || {
         place.shell("flock -n -s \"$STILLPOINT_DIR/mail.barrier\" true").code() == 1
     });
     assert_eq!(fs::metadata(&path).unwrap().len(), 0, "it is not made yet");

@@ -2,8 +2,6 @@
 
 use std::process::Command;
 
-use crate::harness::{Outcome, Place, finish};
-
 const MAN: &str = include_str!("../../man/stillpoint.1");
 
 /// Exit statuses of one command line.
@@ -15,6 +13,8 @@ enum Expected {
     Differ(i32, i32, &'static str),
 }
 
+use crate::common::command::Place;
+use crate::common::{Done, run};
 use Expected::{Differ, Same};
 
 const STATUS: &str = "exit status";
@@ -123,17 +123,17 @@ const CONFLICTS: &[(&str, &str, Expected)] = &[
 ];
 
 /// Both programs with the same words around the lock.
-fn both(place: &Place, options: &str, words: &str) -> [Outcome; 2] {
+fn both(place: &Place, options: &str, words: &str) -> [Done; 2] {
     let flock = place.program("flock");
     let ours = place.command(["run"]);
     [(flock, "./flock.lock"), (ours, "mail")].map(|(mut command, lock)| {
         command.args(options.split_whitespace()).arg(lock).args(words.split_whitespace());
-        finish(command)
+        run(command)
     })
 }
 
-fn check(outcomes: [Outcome; 2], expected: Expected, what: &str) {
-    let codes = outcomes.each_ref().map(Outcome::code);
+fn check(outcomes: [Done; 2], expected: Expected, what: &str) {
+    let codes = outcomes.each_ref().map(Done::code);
     let wanted = match expected {
         Same(code) => [code, code],
         Differ(theirs, ours, row) => {
@@ -180,7 +180,7 @@ fn conflicts_end_as_those_of_flock() {
     for side in ["-s", "-x"] {
         let mut flock = place.program("flock");
         flock.args([side, "./flock.lock", "sh", "-c", "echo; exec sleep 60"]);
-        let mut theirs = crate::harness::Running::start(flock);
+        let mut theirs = crate::common::start(flock);
         theirs.line();
         let ours = place.hold(&[side]);
         for (_, options, expected) in CONFLICTS.iter().filter(|(held, ..)| *held == side) {
@@ -204,7 +204,7 @@ fn other_places_of_the_lock_are_as_the_manual_says() {
     ] {
         let mut flock = place.program("flock");
         flock.args([lock, "true"]);
-        check([finish(flock), place.run(["run", lock, "true"])], expected, lock);
+        check([run(flock), place.run(["run", lock, "true"])], expected, lock);
         let _ = std::fs::remove_file(place.path("new"));
     }
     let mut numbers = Command::new("sh");
@@ -212,7 +212,7 @@ fn other_places_of_the_lock_are_as_the_manual_says() {
     let environment = place.program("sh");
     numbers.envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
     numbers.current_dir(place.path(""));
-    assert_eq!(finish(numbers).code(), 0);
+    assert_eq!(run(numbers).code(), 0);
     assert!(rows().iter().any(|row| row.starts_with("a descriptor")));
 }
 

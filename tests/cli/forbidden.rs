@@ -8,11 +8,11 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use crate::common::command::Place;
+use crate::common::{Done, run};
 use nix::libc;
 use serde_json::Value;
 use stillpoint::Barrier;
-
-use crate::harness::{Outcome, Place, finish};
 
 /// What filters answer with.
 const ERRORS: [(i32, &str); 2] =
@@ -111,16 +111,16 @@ fn place() -> Place {
     place
 }
 
-fn refused(place: &Place, words: &[&str], call: i64, error: i32) -> Outcome {
+fn refused(place: &Place, words: &[&str], call: i64, error: i32) -> Done {
     let mut command = place.command(words);
     command.env("STILLPOINT_CATALOG", place.path("catalog"));
     forbid(&mut command, call, error);
-    finish(command)
+    run(command)
 }
 
 /// One line, if it failed, which says more than the system's text.
 #[track_caller]
-fn assert_told(outcome: &Outcome, what: &str) {
+fn assert_told(outcome: &Done, what: &str) {
     let code = outcome.code();
     assert!(DOCUMENTED.contains(&code), "{what}: {outcome:?}");
     let lines: Vec<&str> =

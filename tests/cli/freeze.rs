@@ -5,10 +5,10 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::common::command::Place;
+use crate::common::{Done, Running, is_alive, is_root, run, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-use crate::harness::{Outcome, Place, Running, eventually, finish, is_alive, is_root};
 
 /// Ends by force the keeper that a test leaves behind.
 struct Frozen<'a> {
@@ -41,7 +41,7 @@ fn keeper(place: &Place) -> Option<Pid> {
     Some(Pid::from_raw(pid as i32))
 }
 
-fn thaw(place: &Place, options: &[&str]) -> Outcome {
+fn thaw(place: &Place, options: &[&str]) -> Done {
     let thawed = place.run([&["thaw"], options, &["mail"]].concat());
     assert_eq!(thawed.stdout, "");
     thawed
@@ -65,7 +65,7 @@ fn a_pause_lasts_until_it_is_thawed() {
 
     let thawed = thaw(&place, &["--token", &frozen.token]);
     assert_eq!((thawed.code(), thawed.stderr.as_str()), (0, ""));
-    eventually("the keeper is gone", || !is_alive(frozen.keeper));
+    until("the keeper is gone", || !is_alive(frozen.keeper));
     assert_writers_go_on(&place);
     assert_eq!(place.status()["stats"]["pauses"], 1);
 
@@ -90,7 +90,7 @@ fn no_token_is_needed() {
 fn at_its_limit_the_keeper_opens_the_gate_and_thaw_says_so() {
     let place = Place::with_barrier();
     let frozen = freeze(&place, &["--hold", "0.2"]);
-    eventually("the keeper is gone", || !is_alive(frozen.keeper));
+    until("the keeper is gone", || !is_alive(frozen.keeper));
     assert_writers_go_on(&place);
     // Nobody had to revoke it.
     assert_eq!(place.status()["stats"]["revocations"], 0);
@@ -106,7 +106,7 @@ fn at_its_limit_the_keeper_opens_the_gate_and_thaw_says_so() {
 fn a_token_guards_the_pause_of_others() {
     let place = Place::with_barrier();
     let first = freeze(&place, &["--hold", "0.1"]);
-    eventually("the keeper is gone", || !is_alive(first.keeper));
+    until("the keeper is gone", || !is_alive(first.keeper));
     let second = freeze(&place, &[]);
     let late = thaw(&place, &["--token", &first.token]);
     late.assert_complaint(124, &["not that of the last one"]);
@@ -173,7 +173,7 @@ fn a_keeper_that_is_told_to_end_opens_the_gate() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
         let frozen = freeze(&place, &[]);
         kill(frozen.keeper, signal).unwrap();
-        eventually("the keeper is gone", || !is_alive(frozen.keeper));
+        until("the keeper is gone", || !is_alive(frozen.keeper));
         assert_eq!(place.status()["gate"], "open");
         assert_eq!(thaw(&place, &[]).code(), 124, "nobody asked for its end");
     }
@@ -188,7 +188,7 @@ fn a_keeper_that_does_not_answer_is_overruled() {
     assert_writers_go_on(&place);
     assert_eq!(place.status()["stats"]["revocations"], 1);
     kill(frozen.keeper, Signal::SIGCONT).unwrap();
-    eventually("the keeper is gone", || !is_alive(frozen.keeper));
+    until("the keeper is gone", || !is_alive(frozen.keeper));
     assert_eq!(thaw(&place, &[]).code(), 124, "it had been asked, and answered too late");
 }
 
@@ -223,7 +223,7 @@ fn the_keeper_keeps_nothing_of_its_caller() {
 fn draining(place: &Place) -> (Running, Running) {
     let writer = place.hold(&["-s"]);
     let freezing = place.start(["freeze", "-w", "60", "--drain", "60", "mail"]);
-    eventually("a tool wants in", || place.status()["wanted"] == true);
+    until("a tool wants in", || place.status()["wanted"] == true);
     (writer, freezing)
 }
 
@@ -235,7 +235,7 @@ fn a_host_that_gives_up_on_freeze_finds_nothing_frozen_later() {
         let keeper = keeper(&place).unwrap();
         freezing.signal(signal);
         assert_eq!(freezing.end(), 128 + signal as i32);
-        eventually("the keeper is gone", || !is_alive(keeper));
+        until("the keeper is gone", || !is_alive(keeper));
         drop(writer);
         assert_writers_go_on(&place);
         assert_eq!(thaw(&place, &[]).code(), 0, "nothing was frozen");
@@ -249,7 +249,7 @@ fn a_token_that_nobody_reads_freezes_nothing() {
     command.stdout(File::options().write(true).open("/dev/full").unwrap()).stderr(Stdio::piped());
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(71), "{output:?}");
-    eventually("the gate opens", || place.status()["gate"] == "open");
+    until("the gate opens", || place.status()["gate"] == "open");
     assert_eq!(thaw(&place, &[]).code(), 124);
 }
 
@@ -282,16 +282,16 @@ fn bad_input_is_refused() {
 /// A container's hook may run in another pid namespace than the keeper.
 #[test]
 fn thawing_from_another_pid_namespace() {
-    if !is_root("thawing_from_another_pid_namespace") {
+    if !is_root() {
         return;
     }
     let place = Place::with_barrier();
     let frozen = freeze(&place, &[]);
     let mut inside = place.program("unshare");
     inside.args(["--pid", "--fork", env!("CARGO_BIN_EXE_stillpoint"), "thaw", "mail"]);
-    let thawed = finish(inside);
+    let thawed = run(inside);
     assert_eq!(thawed.code(), 0, "{thawed:?}");
-    eventually("the keeper is gone", || !is_alive(frozen.keeper));
+    until("the keeper is gone", || !is_alive(frozen.keeper));
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_barrier_made_anew_knows_of_nothing_frozen() {
     let place = Place::with_barrier();
     let frozen = freeze(&place, &[]);
     kill(frozen.keeper, Signal::SIGKILL).unwrap();
-    eventually("the keeper is gone", || !is_alive(frozen.keeper));
+    until("the keeper is gone", || !is_alive(frozen.keeper));
     // As a reboot does.
     std::fs::remove_file(place.barrier()).unwrap();
     assert_eq!(place.run(["create", "mail"]).code(), 0);
@@ -321,9 +321,9 @@ fn a_waiting_writer_ends_the_pause_of_a_stopped_keeper_at_its_limit() {
     assert_eq!(place.status()["stats"]["revocations"], 1);
     assert_eq!(thaw(&place, &[]).code(), 124);
     let mut command = Command::new("kill");
-    finish({
+    run({
         command.args(["-CONT", &frozen.keeper.to_string()]);
         command
     });
-    eventually("the keeper is gone", || !is_alive(frozen.keeper));
+    until("the keeper is gone", || !is_alive(frozen.keeper));
 }

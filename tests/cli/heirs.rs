@@ -1,10 +1,10 @@
 //! Who is named when a command goes on whose wrapper has ended: the process that holds the lock, not the
 //! one that took it.
 
+use crate::common::command::Place;
+use crate::common::{Done, Running, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-use crate::harness::{Outcome, Place, Running, eventually};
 
 /// A command that is left inside by a wrapper that was killed.
 struct Left {
@@ -20,7 +20,7 @@ impl Left {
         Left { wrapper, command }
     }
 
-    fn assert_named(&self, outcome: &Outcome, code: i32) {
+    fn assert_named(&self, outcome: &Done, code: i32) {
         outcome.assert_complaint(code, &[&format!("[{}]", self.command)]);
         let wrapper = format!("[{}]", self.wrapper.pid);
         assert!(!outcome.stderr.contains(&wrapper), "{outcome:?}");
@@ -49,7 +49,7 @@ fn a_writer_that_is_left_inside() {
             left.wrapper.end();
         }
         let pid = left.command.as_raw();
-        eventually("alone", || place.status()["writers"][0]["pid"] == pid);
+        until("alone", || place.status()["writers"][0]["pid"] == pid);
         let writers = place.status()["writers"].clone();
         let of = |name: &str| writers[0][name].clone();
         assert_eq!((of("pid"), of("tid"), of("comm")), (pid.into(), pid.into(), "sleep".into()));
@@ -69,7 +69,7 @@ fn a_command_that_is_left_with_the_exclusive_side() {
         let mut left = Left::by(&place, "-x", script);
         left.wrapper.end();
         let pid = left.command.as_raw();
-        eventually("alone", || place.status()["holder"]["pid"] == pid);
+        until("alone", || place.status()["holder"]["pid"] == pid);
         let status = place.status();
         assert_eq!(
             (&status["holder"]["comm"], &status["holder"]["label"]),

@@ -4,10 +4,10 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
+use crate::common::command::Place;
+use crate::common::{is_alive, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-use crate::harness::{Place, eventually, is_alive};
 
 #[test]
 fn a_writer_that_a_signal_ended_leaves_a_mark() {
@@ -52,7 +52,7 @@ fn no_fork_becomes_the_command() {
         assert!(!place.is_quiet());
         running.signal(Signal::SIGKILL);
         running.end();
-        eventually("quiet after the end", || place.is_quiet());
+        until("quiet after the end", || place.is_quiet());
     }
     // Nobody could tell how a command ended that nobody waited for.
     assert_eq!(place.dirty_epoch(), 0);

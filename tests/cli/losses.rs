@@ -1,10 +1,9 @@
 //! What is said of those who were lost: who it was, when, and whether somebody has acknowledged it. The
 //! durable state knows that longer than the barrier does.
 
+use crate::common::command::Place;
 use serde_json::{Value, json};
 use stillpoint::Barrier;
-
-use crate::harness::Place;
 
 /// A place whose barrier lost `label`.
 fn with_lost(label: &str) -> Place {

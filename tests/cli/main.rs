@@ -1,6 +1,9 @@
 //! The command, as its users meet it: one file per verb, and one each for the lifetime of a command, for
 //! signals, for nesting and for bad days.
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod advice;
 mod bad_days;
 mod create;
@@ -8,7 +11,6 @@ mod empty_file;
 mod flock;
 mod forbidden;
 mod freeze;
-mod harness;
 mod heirs;
 mod inherited;
 mod lifetime;

@@ -1,9 +1,9 @@
 //! Permissions of what others must read: set, and not left to the umask.
 
+use crate::common::command::Place;
+use crate::common::{is_root, run};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-
-use crate::harness::{Place, finish, is_root};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().mode() & 0o7777
@@ -17,7 +17,7 @@ fn the_folder_of_names_lets_the_group_in() {
         let script = format!("umask {umask}; $S create mail && $S run -s mail sh -c 'kill -9 $$'");
         let mut shell = place.program("/bin/sh");
         shell.args(["-c", &script]).env("STILLPOINT_DIR", &folder);
-        let outcome = finish(shell);
+        let outcome = run(shell);
         assert_eq!(outcome.code(), 128 + 9, "{umask}: {outcome:?}");
         for folder in [&folder, folder.parent().unwrap()] {
             assert_eq!(mode(folder), 0o755, "{umask}: {}", folder.display());
@@ -30,7 +30,7 @@ fn the_folder_of_names_lets_the_group_in() {
 /// The real folders, in a mount namespace of their own.
 #[test]
 fn a_member_of_the_group_takes_part_whatever_roots_umask() {
-    if !is_root("a_member_of_the_group_takes_part_whatever_roots_umask") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
@@ -50,7 +50,7 @@ fn a_member_of_the_group_takes_part_whatever_roots_umask() {
     let mut unshare = place.program("unshare");
     unshare.args(["--mount", "sh", "-euc", script]);
     unshare.env_remove("STILLPOINT_DIR").env_remove("STILLPOINT_STATE_DIR");
-    let outcome = finish(unshare);
+    let outcome = run(unshare);
     let expected = "755 /run/stillpoint\n755 /var/lib/stillpoint\n\
         644 /var/lib/stillpoint/mail.state\nin\n/run/stillpoint/mail.barrier\n";
     assert_eq!((outcome.code(), outcome.stdout.as_str()), (0, expected), "{outcome:?}");
@@ -63,7 +63,7 @@ fn a_runtime_folder_is_not_made() {
     let runtime = place.path("run/user/7");
     let mut create = place.command(["create", "--user", "mine"]);
     create.env("XDG_RUNTIME_DIR", &runtime);
-    finish(create).assert_complaint(73, &["there is no folder", "run/user/7"]);
+    run(create).assert_complaint(73, &["there is no folder", "run/user/7"]);
     assert!(!place.path("run").exists());
 }
 

@@ -1,6 +1,6 @@
 //! A command run inside a barrier that runs another one.
-
-use crate::harness::{Place, Running, eventually};
+use crate::common::command::Place;
+use crate::common::{start, until};
 
 #[test]
 fn a_share_in_a_share() {
@@ -23,13 +23,13 @@ fn a_share_in_a_share_while_a_tool_waits() {
     ]);
     let (input, mut feed) = std::io::pipe().unwrap();
     outer.stdin(input);
-    let mut outer = Running::start(outer);
+    let mut outer = start(outer);
     assert_eq!(outer.line(), "outer");
     let catalog = place.path("catalog");
     let mut tool = place.command(["snapshot", "--patience=0", "--drain=25", "--catalog"]);
     tool.arg(&catalog).args(["mail", "--", "sh", "-c", "echo granted >&2"]);
-    let mut tool = Running::start(tool);
-    eventually("the gate is closed", || place.status()["gate"] == "closed");
+    let mut tool = start(tool);
+    until("the gate is closed", || place.status()["gate"] == "closed");
     std::io::Write::write_all(&mut feed, b"\n").unwrap();
     assert_eq!(outer.line(), "inner");
     assert_eq!(outer.end(), 0);
@@ -106,7 +106,7 @@ fn the_outer_limit_ends_the_inner_command_too() {
         place.shell(&format!("$S run -x --hold 0.3 mail $S run -x mail sh -c '{script}'"));
     assert_eq!(outcome.code(), 124, "{outcome:?}");
     let pid = nix::unistd::Pid::from_raw(outcome.stdout.trim().parse().unwrap());
-    eventually("the inner command is gone", || !crate::harness::is_alive(pid));
+    until("the inner command is gone", || !crate::common::is_alive(pid));
     assert!(place.is_quiet());
 }
 

@@ -1,7 +1,6 @@
 //! Every number on the command line, over its whole range: it is taken for what it is, or refused on one
 //! line that says which, and nothing has happened.
-
-use crate::harness::Place;
+use crate::common::command::Place;
 
 /// Refused as usage, naming the option and the value; nothing was made of it.
 #[track_caller]

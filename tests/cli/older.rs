@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::command::Place;
+use crate::common::{Done, run};
 use serde_json::Value;
 use stillpoint::Barrier;
-
-use crate::harness::{Outcome, Place, finish};
 
 fn lose(place: &Place, label: &str) {
     place.run(["run", "-s", "--label", label, "mail", "sh", "-c", "kill -KILL $$"]);
@@ -16,7 +16,7 @@ fn lose(place: &Place, label: &str) {
 fn copy(from: &Path, to: &Path) {
     let mut copy = Command::new("cp");
     copy.arg("-a").arg(from).arg(to);
-    assert_eq!(finish(copy).code(), 0);
+    assert_eq!(run(copy).code(), 0);
 }
 
 fn state(place: &Place) -> Value {
@@ -35,7 +35,7 @@ fn shown(place: &Place) -> (u64, u64) {
     (dirty["epoch"].as_u64().unwrap(), dirty["acknowledged"].as_u64().unwrap())
 }
 
-fn snapshot(place: &Place, more: &[&str]) -> Outcome {
+fn snapshot(place: &Place, more: &[&str]) -> Done {
     let catalog = place.path("catalog");
     let catalog = ["--catalog", catalog.to_str().unwrap()];
     let all =

@@ -3,10 +3,10 @@
 
 use std::process::Command;
 
+use crate::common::command::Place;
+use crate::common::{Running, STILLPOINT, is_root, run, start, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-use crate::harness::{Place, Running, STILLPOINT, eventually, finish, is_root};
 
 /// The command with these arguments as the first process of a pid namespace.
 fn first(place: &Place, arguments: &[&str]) -> Command {
@@ -20,13 +20,13 @@ fn first(place: &Place, arguments: &[&str]) -> Command {
 fn signal_first(unshare: &Running, signal: Signal) {
     let children = format!("/proc/{0}/task/{0}/children", unshare.pid);
     let child = || std::fs::read_to_string(&children).unwrap().trim().parse().ok();
-    eventually("unshare has forked", || child().is_some());
+    until("unshare has forked", || child().is_some());
     kill(Pid::from_raw(child().unwrap()), signal).unwrap();
 }
 
 #[test]
 fn a_signal_ends_the_first_process_with_its_status() {
-    if !is_root("a_signal_ends_the_first_process_with_its_status") {
+    if !is_root() {
         return;
     }
     let place = Place::with_barrier();
@@ -46,7 +46,7 @@ fn a_signal_ends_the_first_process_with_its_status() {
             ],
             &["recover", "mail", "--", "sh", "-c", inside],
         ] {
-            let mut running = Running::start(first(&place, words));
+            let mut running = start(first(&place, words));
             assert_eq!(running.line(), "inside");
             signal_first(&running, signal);
             let expected = if words.contains(&"-F") { 5 } else { 128 + signal as i32 };
@@ -61,7 +61,7 @@ fn a_signal_ends_the_first_process_with_its_status() {
         &["run", "-x", "mail", "true"],
         &["run", "-x", "-F", "mail", "true"],
     ] {
-        let mut waiting = Running::start(first(&place, words));
+        let mut waiting = start(first(&place, words));
         std::thread::sleep(std::time::Duration::from_millis(200));
         assert!(waiting.is_running());
         signal_first(&waiting, Signal::SIGTERM);
@@ -72,23 +72,23 @@ fn a_signal_ends_the_first_process_with_its_status() {
 
 #[test]
 fn the_first_process_passes_on_what_its_command_ends_with() {
-    if !is_root("the_first_process_passes_on_what_its_command_ends_with") {
+    if !is_root() {
         return;
     }
     let place = Place::with_barrier();
     for (script, code) in [("exit 7", 7), ("kill -KILL $$", 137), ("true", 0)] {
-        let outcome = finish(first(&place, &["run", "-x", "mail", "sh", "-c", script]));
+        let outcome = run(first(&place, &["run", "-x", "mail", "sh", "-c", script]));
         assert_eq!(outcome.code(), code, "{script}: {outcome:?}");
     }
     let held = place.hold(&["-x"]);
-    let refused = finish(first(&place, &["run", "-n", "-E", "9", "mail", "true"]));
+    let refused = run(first(&place, &["run", "-n", "-E", "9", "mail", "true"]));
     refused.assert_complaint(9, &["held by"]);
     drop(held);
 }
 
 #[test]
 fn orphans_are_reaped() {
-    if !is_root("orphans_are_reaped") {
+    if !is_root() {
         return;
     }
     let place = Place::with_barrier();
@@ -96,25 +96,25 @@ fn orphans_are_reaped() {
     let script = "for i in 1 2 3; do (true &); (setsid true &); done; sleep 0.3; \
                   grep -l '^State:.Z' /proc/[0-9]*/status; echo counted";
     for side in ["-s", "-x"] {
-        let outcome = finish(first(&place, &["run", side, "mail", "sh", "-c", script]));
+        let outcome = run(first(&place, &["run", side, "mail", "sh", "-c", script]));
         assert_eq!((outcome.code(), outcome.stdout.as_str()), (0, "counted\n"), "{outcome:?}");
     }
 }
 
 #[test]
 fn a_pause_that_would_end_with_the_container_is_refused() {
-    if !is_root("a_pause_that_would_end_with_the_container_is_refused") {
+    if !is_root() {
         return;
     }
     let place = Place::with_barrier();
-    finish(first(&place, &["freeze", "mail"])).assert_complaint(69, &["keeper", "container"]);
+    run(first(&place, &["freeze", "mail"])).assert_complaint(69, &["keeper", "container"]);
     assert_eq!(place.status()["gate"], "open");
 }
 
 /// At the limit, what has ended is gone, whoever may reap it when. Then nothing is left to kill.
 #[test]
 fn zombies_of_others_are_not_waited_for() {
-    if !is_root("zombies_of_others_are_not_waited_for") {
+    if !is_root() {
         return;
     }
     let place = Place::with_barrier();
@@ -128,7 +128,7 @@ fn zombies_of_others_are_not_waited_for() {
     command.args(["strace", "-qq", "-e", "trace=kill", "-o"]).arg(&trace);
     command.args([STILLPOINT, "run", "-x", "--hold", "1", "mail", "sh", "-c"]);
     command.arg("(sleep 60 &); (sleep 60 &); sleep 60");
-    let outcome = finish(command);
+    let outcome = run(command);
     // The third is the shell's own child, if that did not outlive it.
     let unreaped = outcome.stdout.trim();
     assert!(["2", "3"].contains(&unreaped), "orphans that nobody reaped: {outcome:?}");

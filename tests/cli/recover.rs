@@ -1,10 +1,10 @@
 //! `stillpoint recover`.
 
+use crate::common::command::Place;
+use crate::common::{Done, STILLPOINT, is_alive, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-
-use crate::harness::{Outcome, Place, STILLPOINT, eventually, is_alive};
 
 /// A place whose barrier lost a writer, and nobody has noticed yet.
 fn with_lost_writer() -> Place {
@@ -21,7 +21,7 @@ fn lose_a_writer(place: &Place) {
     writer.signal(Signal::SIGKILL);
     assert_eq!(writer.end(), 128 + 9);
     kill(command, Signal::SIGKILL).unwrap();
-    eventually("the command is gone", || !is_alive(command));
+    until("the command is gone", || !is_alive(command));
 }
 
 fn state(place: &Place) -> Value {
@@ -37,7 +37,7 @@ fn epochs(place: &Place) -> (u64, u64) {
     (dirty["epoch"].as_u64().unwrap(), dirty["acknowledged"].as_u64().unwrap())
 }
 
-fn snapshot(place: &Place) -> Outcome {
+fn snapshot(place: &Place) -> Done {
     let catalog = place.path("catalog");
     let catalog = catalog.to_str().unwrap();
     let fail = ["snapshot", "mail", "--on-dirty", "fail", "--catalog", catalog];
@@ -190,7 +190,7 @@ fn waits_for_the_writers_inside_as_long_as_asked() {
     assert_eq!(place.run(["run", "-s", "-n", "mail", "true"]).code(), 0, "the gate is open");
 
     let mut waiting = place.start(["recover", "mail", "--", "echo", "my turn"]);
-    eventually("wanted", || place.status()["wanted"] == true);
+    until("wanted", || place.status()["wanted"] == true);
     writer.signal(Signal::SIGTERM);
     assert_eq!(waiting.line(), "my turn");
     assert_eq!(waiting.end(), 0);

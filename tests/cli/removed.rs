@@ -3,19 +3,19 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::common::command::Place;
+use crate::common::{Done, STILLPOINT, is_root, run, until};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{Outcome, Place, STILLPOINT, eventually, finish, is_root};
-
 /// A place with the barrier `mail`, a writer that stays inside, and the file gone.
-fn removed(place: &Place) -> crate::harness::Running {
+fn removed(place: &Place) -> crate::common::Running {
     let writer = place.hold(&["-s", "--label", "lmtp"]);
     fs::remove_file(place.barrier()).unwrap();
     writer
 }
 
-fn snapshot(place: &Place, name: &str) -> Outcome {
+fn snapshot(place: &Place, name: &str) -> Done {
     let catalog = place.path("catalog");
     let catalog = catalog.to_str().unwrap();
     let take = ["snapshot", "mail", "--catalog", catalog, "--name", name, "--patience", "0.3"];
@@ -24,7 +24,7 @@ fn snapshot(place: &Place, name: &str) -> Outcome {
 
 #[test]
 fn nothing_is_granted_or_forgiven_beside_stragglers() {
-    if !is_root("nothing_is_granted_or_forgiven_beside_stragglers") {
+    if !is_root() {
         return;
     }
     let place = Place::with_barrier();
@@ -58,7 +58,7 @@ fn nothing_is_granted_or_forgiven_beside_stragglers() {
 
     writer.signal(Signal::SIGTERM);
     writer.end();
-    eventually("nobody is left", || place.run(["run", "-x", "-n", "mail", "true"]).code() == 0);
+    until("nobody is left", || place.run(["run", "-x", "-n", "mail", "true"]).code() == 0);
     assert_eq!(place.status()["stragglers"], json!([]));
     assert_eq!(place.run(["recover", "mail", "--acknowledge"]).code(), 0);
     assert_eq!(snapshot(&place, "after").stderr, "");
@@ -67,7 +67,7 @@ fn nothing_is_granted_or_forgiven_beside_stragglers() {
 /// Whoever is inside by a descriptor alone is found too.
 #[test]
 fn a_command_that_took_its_wrappers_place_is_one_of_them() {
-    if !is_root("a_command_that_took_its_wrappers_place_is_one_of_them") {
+    if !is_root() {
         return;
     }
     for side in ["-s", "-x"] {
@@ -113,18 +113,18 @@ impl Unprivileged<'_> {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Outcome {
+    fn run(&self, arguments: &[&str]) -> Done {
         let barrier = self.barrier.to_str().unwrap();
         let arguments: Vec<&str> =
             arguments.iter().map(|word| if *word == "BAR" { barrier } else { word }).collect();
-        finish(self.command(&arguments))
+        run(self.command(&arguments))
     }
 }
 
 /// A symbolic link in the path is part of the place.
 #[test]
 fn where_a_link_leads_elsewhere_the_file_is_another() {
-    if !is_root("where_a_link_leads_elsewhere_the_file_is_another") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
@@ -139,7 +139,7 @@ fn where_a_link_leads_elsewhere_the_file_is_another() {
     lead_to("first");
     let mut writer = place.program(STILLPOINT);
     writer.args(["run", "-s", barrier, "sh", "-c", "echo in; exec sleep 60"]);
-    let mut writer = crate::harness::Running::start(writer);
+    let mut writer = crate::common::start(writer);
     assert_eq!(writer.line(), "in");
     lead_to("second");
     let pid = format!("stillpoint[{}]", writer.pid);
@@ -147,13 +147,13 @@ fn where_a_link_leads_elsewhere_the_file_is_another() {
     place.run(tool).assert_complaint(75, &["stood here before", &pid]);
     writer.signal(Signal::SIGTERM);
     writer.end();
-    eventually("nobody is left", || place.run(tool).code() == 0);
+    until("nobody is left", || place.run(tool).code() == 0);
 }
 
 /// A pause in the old file is no pause here, and what ends it is not a success.
 #[test]
 fn a_pause_whose_file_was_removed_is_not_thawed_here() {
-    if !is_root("a_pause_whose_file_was_removed_is_not_thawed_here") {
+    if !is_root() {
         return;
     }
     let place = Place::with_barrier();
@@ -169,21 +169,21 @@ fn a_pause_whose_file_was_removed_is_not_thawed_here() {
     assert_eq!(thawed.code(), 124, "{thawed:?}");
     let keeper = place.status()["stragglers"][0]["pid"].as_i64().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper as i32), Signal::SIGKILL).unwrap();
-    eventually("nobody is left", || place.run(["run", "-x", "-n", "mail", "true"]).code() == 0);
+    until("nobody is left", || place.run(["run", "-x", "-n", "mail", "true"]).code() == 0);
     assert_eq!(place.run(["thaw", "mail"]).code(), 0);
 }
 
 /// Who cannot bring them over makes nothing beside them, and says who they are.
 #[test]
 fn without_root_none_is_made_beside_stragglers() {
-    if !is_root("without_root_none_is_made_beside_stragglers") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
     let user = Unprivileged::new(&place);
     assert_eq!(user.run(&["create", "BAR"]).code(), 0);
     let barrier = user.barrier.to_str().unwrap();
-    let mut writer = crate::harness::Running::start(user.command(&[
+    let mut writer = crate::common::start(user.command(&[
         "run",
         "-s",
         barrier,
@@ -213,13 +213,13 @@ fn without_root_none_is_made_beside_stragglers() {
     user.run(&tool).assert_complaint(75, &["stood here before", &pid]);
     writer.signal(Signal::SIGTERM);
     writer.end();
-    eventually("nobody is left", || user.run(&tool).code() == 0);
+    until("nobody is left", || user.run(&tool).code() == 0);
 }
 
 /// That one user cannot see whether anybody is left does not mean that nobody is.
 #[test]
 fn what_one_user_cannot_see_is_not_noted_for_others() {
-    if !is_root("what_one_user_cannot_see_is_not_noted_for_others") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
@@ -228,7 +228,7 @@ fn what_one_user_cannot_see_is_not_noted_for_others() {
     let barrier = user.barrier.to_str().unwrap();
     let mut writer = place.program(STILLPOINT);
     writer.args(["run", "-s", barrier, "sh", "-c", "echo in; exec sleep 60"]);
-    let mut writer = crate::harness::Running::start(writer);
+    let mut writer = crate::common::start(writer);
     assert_eq!(writer.line(), "in");
     fs::rename(user.barrier.parent().unwrap(), place.path("aside")).unwrap();
     let user = Unprivileged::new(&place);
@@ -241,13 +241,13 @@ fn what_one_user_cannot_see_is_not_noted_for_others() {
     by_root.assert_complaint(75, &["stood here before", &pid]);
     writer.signal(Signal::SIGTERM);
     writer.end();
-    eventually("nobody is left", || place.run(["run", "-x", "-n", barrier, "true"]).code() == 0);
+    until("nobody is left", || place.run(["run", "-x", "-n", barrier, "true"]).code() == 0);
 }
 
 /// Where others see another file by the same path, they are strangers, and left alone.
 #[test]
 fn strangers_by_the_same_path_are_left_alone() {
-    if !is_root("strangers_by_the_same_path_are_left_alone") {
+    if !is_root() {
         return;
     }
     let place = Place::with_barrier();
@@ -259,7 +259,7 @@ fn strangers_by_the_same_path_are_left_alone() {
         exec "$S" run -s mail sh -c 'echo in; exec sleep 60'"#;
     let mut stranger = place.program("unshare");
     stranger.args(["--mount", "sh", "-euc", script, "sh"]).arg(&folder);
-    let mut stranger = crate::harness::Running::start(stranger);
+    let mut stranger = crate::common::start(stranger);
     assert_eq!(stranger.line(), "in");
     assert_eq!(place.run(["run", "-x", "-w", "0.5", "mail", "true"]).code(), 0);
     // Nor does it count when ours is made again.
@@ -270,7 +270,7 @@ fn strangers_by_the_same_path_are_left_alone() {
     let inside = |verb: &str| {
         let mut enter = place.program("nsenter");
         enter.args(["--mount", "--target", &stranger.pid.to_string(), "sh", "-c", verb]);
-        finish(enter)
+        run(enter)
     };
     let theirs = inside("\"$S\" status --json mail");
     let theirs: serde_json::Value = serde_json::from_str(&theirs.stdout).unwrap();
@@ -281,7 +281,7 @@ fn strangers_by_the_same_path_are_left_alone() {
 /// Anybody can lock files of his own, or that he may read, where members lock theirs.
 #[test]
 fn who_only_pretends_keeps_nobody_waiting() {
-    if !is_root("who_only_pretends_keeps_nobody_waiting") {
+    if !is_root() {
         return;
     }
     let place = Place::with_barrier();
@@ -309,7 +309,7 @@ sys.stdin.read()
     let mut pretender = place.program("python3");
     pretender.args(["-c", script]).arg(&theirs).arg(place.path("roots"));
     pretender.args(keys.iter().map(i64::to_string)).stdin(std::process::Stdio::piped());
-    let mut pretender = crate::harness::Running::start(pretender);
+    let mut pretender = crate::common::start(pretender);
     assert_eq!(pretender.line(), "locked");
     assert_eq!(place.status()["stragglers"], json!([]));
     let before = fs::read(theirs.join("barrier")).unwrap();
@@ -341,7 +341,7 @@ fn place_locks(file: &std::path::Path) -> Vec<i64> {
 /// Without the kernel's table of locks nothing is seen, and that is said.
 #[test]
 fn what_cannot_be_seen_is_said() {
-    if !is_root("what_cannot_be_seen_is_said") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
@@ -358,7 +358,7 @@ fn what_cannot_be_seen_is_said() {
     let less = "-dac_override,-dac_read_search";
     command.args(["--mount", "setpriv", "--bounding-set", less, "--inh-caps", less]);
     command.args(["sh", "-euc", script, "sh"]).arg(&hidden).arg(place.path("catalog"));
-    let outcome = finish(command);
+    let outcome = run(command);
     assert_eq!(outcome.code(), 0, "{outcome:?}");
     assert!(outcome.stdout.contains("removed  whether"), "{outcome:?}");
     assert!(outcome.stderr.contains("cannot be seen by this user"), "{outcome:?}");
@@ -378,5 +378,5 @@ fn a_cover_ends_with_its_file() {
     let _pause = place.hold(&["-x"]);
     let mut command = place.command(["run", "-s", "-n", "mail", "true"]);
     command.env("STILLPOINT_HELD", held.trim());
-    finish(command).assert_complaint(75, &["mail.barrier"]);
+    run(command).assert_complaint(75, &["mail.barrier"]);
 }

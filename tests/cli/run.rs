@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::common::command::Place;
+use crate::common::{run, start, until};
 use nix::sys::signal::Signal;
-
-use crate::harness::{Place, Running, eventually, finish};
 
 #[test]
 fn passes_on_status_and_output() {
@@ -75,10 +75,10 @@ fn a_string_goes_to_the_shell_before_or_after_the_barrier() {
     }
     let mut other_shell = place.command(["run", "-s", "mail", "-c", "string"]);
     other_shell.env("SHELL", "/bin/echo");
-    assert_eq!(finish(other_shell).stdout, "-c string\n");
+    assert_eq!(run(other_shell).stdout, "-c string\n");
     let mut no_shell = place.command(["run", "-s", "mail", "-c", "echo x"]);
     no_shell.env("SHELL", "");
-    assert_eq!(finish(no_shell).stdout, "x\n");
+    assert_eq!(run(no_shell).stdout, "x\n");
 
     let outcome = place.run(["run", "-s", "mail", "-c", "echo", "x"]);
     outcome.assert_complaint(64, &["-c", "exactly one"]);
@@ -95,7 +95,7 @@ fn finds_commands_as_a_shell_does() {
 
     let mut in_path = place.command(["run", "-s", "mail", "script", "1"]);
     in_path.env("PATH", format!("/nowhere:{folder}:/usr/bin:/bin"));
-    assert_eq!(finish(in_path).stdout, "by the shell: 1\n");
+    assert_eq!(run(in_path).stdout, "by the shell: 1\n");
     let by_path = place.run(["run", "-s", "mail", "./script", "a b"]);
     assert_eq!(by_path.stdout, "by the shell: a b\n", "{by_path:?}");
     let executed = place.run(["run", "-s", "-F", "mail", "./script", "3"]);
@@ -119,7 +119,7 @@ fn a_command_that_cannot_be_run() {
             ] {
                 let arguments = [&["run", side], fork, &["mail", program]].concat();
                 place.run(&arguments).assert_complaint(code, &[program]);
-                eventually("quiet again", || place.is_quiet());
+                until("quiet again", || place.is_quiet());
             }
         }
     }
@@ -207,7 +207,7 @@ fn an_exclusive_that_waits_leaves_the_gate_to_brief_writers() {
     let place = Place::with_barrier();
     let _long = place.hold(&["-s"]);
     let _waiting = place.start(["run", "-x", "mail", "true"]);
-    eventually("wanted", || place.status()["wanted"] == true);
+    until("wanted", || place.status()["wanted"] == true);
     // Each gets in within one bounded drain: 2 s, and slack for a busy machine.
     for _ in 0..5 {
         let brief = place.run(["run", "-s", "-w", "4", "mail", "true"]);
@@ -221,7 +221,7 @@ fn a_share_taken_by_flock_counts() {
     let mut flock = Command::new("flock");
     flock.arg("-s").arg(place.barrier());
     flock.args(["sh", "-c", "echo inside; exec sleep 60"]);
-    let mut flock = Running::start(flock);
+    let mut flock = start(flock);
     assert_eq!(flock.line(), "inside");
     assert!(!place.is_quiet());
     assert_eq!(place.run(["run", "-x", "-w", "0.3", "mail", "true"]).code(), 75);
@@ -238,7 +238,7 @@ fn flock_waits_for_an_exclusive() {
     let _holder = place.hold(&["-x"]);
     let mut flock = Command::new("flock");
     flock.arg("-sn").arg(place.barrier()).arg("true");
-    assert_eq!(finish(flock).code(), 1);
+    assert_eq!(run(flock).code(), 1);
 }
 
 #[test]
@@ -247,9 +247,9 @@ fn create_is_asked_for() {
     place.run(["run", "-s", "mail", "true"]).assert_complaint(66, &["mail.barrier", "create"]);
     assert!(!place.barrier().exists());
     for (asked, code) in [("", 66), ("0", 66), ("1", 0)] {
-        let mut run = place.command(["run", "-s", "other", "true"]);
-        run.env("STILLPOINT_CREATE", asked);
-        assert_eq!(finish(run).code(), code, "{asked:?}");
+        let mut share = place.command(["run", "-s", "other", "true"]);
+        share.env("STILLPOINT_CREATE", asked);
+        assert_eq!(run(share).code(), code, "{asked:?}");
     }
     assert_eq!(place.run(["run", "-s", "--create", "mail", "true"]).code(), 0);
     assert!(place.barrier().exists());
@@ -276,7 +276,7 @@ fn says_who_is_inside_by_label_or_name() {
         let conflict = place.run(["run", "-x", "-n", "mail", "true"]);
         conflict.assert_complaint(75, &[label]);
         drop(running);
-        eventually("quiet again", || place.is_quiet());
+        until("quiet again", || place.is_quiet());
     }
 }
 

@@ -4,10 +4,10 @@ use std::io::{PipeWriter, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use crate::common::command::Place;
+use crate::common::{Running, is_alive, run, start, until};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-
-use crate::harness::{Place, Running, eventually, finish, is_alive};
 
 const CATCH: &str = "trap 'echo int; exit 5' INT; trap 'echo term; exit 6' TERM; \
                      trap 'echo hup; exit 7' HUP; trap 'echo quit; exit 8' QUIT; \
@@ -64,7 +64,7 @@ fn killing_the_wrapper_does_not_free_the_command() {
             assert!(!place.is_quiet(), "{side:?}");
         }
         kill(command, Signal::SIGKILL).unwrap();
-        eventually("quiet after the command's end", || place.is_quiet());
+        until("quiet after the command's end", || place.is_quiet());
     }
     assert_eq!(place.dirty_epoch(), 1, "the writer's death left a mark");
 }
@@ -88,7 +88,7 @@ fn one_that_comes_while_waiting_ends_the_wait() {
             assert_eq!(place.status()["wanted"], false);
         }
         drop(holder);
-        eventually("quiet again", || place.is_quiet());
+        until("quiet again", || place.is_quiet());
     }
 }
 
@@ -101,7 +101,7 @@ fn ignored_ones_stay_ignored() {
             "trap '' HUP INT; exec $S run {side} mail sh -c 'kill -HUP $$; kill -INT $PPID; sleep 0.2; echo survived'"
         );
         nohup.args(["-c", &script]);
-        let outcome = finish(nohup);
+        let outcome = run(nohup);
         assert_eq!((outcome.code(), outcome.stdout.as_str()), (0, "survived\n"), "{outcome:?}");
     }
 }
@@ -117,7 +117,7 @@ fn the_command_starts_with_default_signals() {
         assert_eq!(outcome.stdout.lines().count(), 3);
         let mut without_us = place.program(arguments[arguments.len() - 4]);
         without_us.args(&arguments[arguments.len() - 3..]);
-        assert_eq!(outcome.stdout, finish(without_us).stdout, "{arguments:?}");
+        assert_eq!(outcome.stdout, run(without_us).stdout, "{arguments:?}");
     }
 }
 
@@ -133,7 +133,7 @@ impl Terminal {
         command.args(["-qec", script, "/dev/null"]);
         let (input, keyboard) = std::io::pipe().unwrap();
         command.stdin(input);
-        Terminal { running: Running::start(command), keyboard }
+        Terminal { running: start(command), keyboard }
     }
 
     fn line(&mut self) -> String {
@@ -298,7 +298,7 @@ fn a_wait_on_a_terminal_is_explained() {
         let lines = terminal.until("ended 75").join("\n");
         assert!(lines.contains("waiting ") && lines.contains(said), "{lines:?}");
         drop(holder);
-        eventually("quiet again", || place.is_quiet());
+        until("quiet again", || place.is_quiet());
     }
     // Not in a log.
     let _holder = place.hold(&["-s"]);
@@ -315,7 +315,7 @@ fn the_end_of_the_group_is_the_end_of_the_writer() {
     let command = Pid::from_raw(running.line().parse().unwrap());
     killpg(running.pid, Signal::SIGKILL).unwrap();
     running.end();
-    eventually("gone", || !is_alive(command));
-    eventually("quiet", || place.is_quiet());
+    until("gone", || !is_alive(command));
+    until("quiet", || place.is_quiet());
     assert_eq!(place.dirty_epoch(), 1);
 }

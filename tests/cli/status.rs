@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
+use crate::common::command::Place;
+use crate::common::{is_root, run, start, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-
-use crate::harness::{Place, Running, eventually, finish, is_root};
 
 fn keys(value: &Value) -> BTreeSet<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -132,7 +132,7 @@ fn json_names_the_holder_of_the_gate() {
     assert!(described["limit_ms"].as_f64().unwrap() >= 30_000.0);
 
     let mut waiting = place.start(["run", "-s", "--label", "patient", "mail", "true"]);
-    eventually("a writer waits", || {
+    until("a writer waits", || {
         let status = place.status();
         let writers = status["writers"].as_array().unwrap().clone();
         writers
@@ -219,7 +219,7 @@ fn that_there_is_nothing_is_said() {
     place.run(["status"]).assert_complaint(0, &["no barriers in", "/barriers"]);
     let mut status = place.command(["status", "--json"]);
     status.env("STILLPOINT_DIR", place.path("nowhere"));
-    let outcome = finish(status);
+    let outcome = run(status);
     outcome.assert_complaint(0, &["no barriers in", "/nowhere"]);
     assert_eq!(outcome.stdout, "");
 }
@@ -243,7 +243,7 @@ fn watching_nothing_ends() {
     let mut command = place.command(["status", "--json", "--watch", "mail", "nosuch"]);
     let complaints = place.path("complaints");
     command.stderr(std::fs::File::create(&complaints).unwrap());
-    let mut watching = Running::start(command);
+    let mut watching = start(command);
     for _ in 0..3 {
         watching.line();
     }
@@ -255,7 +255,7 @@ fn watching_nothing_ends() {
 
 #[test]
 fn reading_permission_is_enough_and_nothing_changes() {
-    if !is_root("reading_permission_is_enough_and_nothing_changes") {
+    if !is_root() {
         return;
     }
     let place = Place::new();
@@ -264,8 +264,8 @@ fn reading_permission_is_enough_and_nothing_changes() {
     let modified = std::fs::metadata(place.barrier()).unwrap().mtime_nsec();
     let mut status = place.program("setpriv");
     status.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    status.arg(crate::harness::STILLPOINT).args(["status", "--json", "mail"]);
-    let outcome = finish(status);
+    status.arg(crate::common::STILLPOINT).args(["status", "--json", "mail"]);
+    let outcome = run(status);
     assert_eq!(outcome.code(), 0, "{outcome:?}");
     assert_eq!(std::fs::read(place.barrier()).unwrap(), before);
     assert_eq!(std::fs::metadata(place.barrier()).unwrap().mtime_nsec(), modified);
@@ -295,6 +295,6 @@ fn on_a_terminal_watching_redraws() {
     let place = Place::with_barrier();
     let mut script: Command = place.program("script");
     script.args(["-qec", "$S status --watch mail", "/dev/null"]);
-    let mut watching = Running::start(script);
+    let mut watching = start(script);
     assert!(watching.line().starts_with("\x1b[H\x1b[J"));
 }

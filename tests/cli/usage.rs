@@ -1,9 +1,9 @@
 //! Wrong usage: what it takes is named, on a terminal and in the journal.
 
+use crate::common::command::Place;
+use crate::common::run;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-
-use crate::harness::{Place, finish};
 
 /// What the journal is told, one entry a line.
 fn journal(place: &Place, words: &[&str]) -> Vec<String> {
@@ -13,7 +13,7 @@ fn journal(place: &Place, words: &[&str]) -> Vec<String> {
     let mut shell = place.program("/bin/sh");
     shell.args(["-c", "exec \"$S\" \"$@\" 2>>\"$JOURNAL\"", "sh"]).args(words);
     shell.env("JOURNAL_STREAM", stream).env("JOURNAL", &path);
-    assert_eq!(finish(shell).code(), 64, "{words:?}");
+    assert_eq!(run(shell).code(), 64, "{words:?}");
     fs::read_to_string(path).unwrap().lines().map(str::to_string).collect()
 }
 

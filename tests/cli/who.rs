@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
+use crate::common::command::Place;
+use crate::common::{Running, start, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use stillpoint::{Barrier, ExclusiveOptions};
-
-use crate::harness::{Place, Running, eventually};
 
 fn writers(place: &Place) -> Vec<Value> {
     place.status()["writers"].as_array().unwrap().clone()
@@ -24,7 +24,7 @@ fn text(place: &Place) -> String {
 fn flock(place: &Place, how: &str) -> Running {
     let mut command: Command = place.program("flock");
     command.arg(how).arg(place.barrier()).args(["sh", "-c", "echo in; exec sleep 60"]);
-    let mut running = Running::start(command);
+    let mut running = start(command);
     assert_eq!(running.line(), "in");
     running
 }
@@ -54,7 +54,7 @@ fn since_when_a_writer_is_inside_is_not_made_up() {
 fn a_command_knows_since_when_it_is_inside() {
     let place = Place::with_barrier();
     let _writer = place.hold(&["-s"]);
-    eventually("known", || inside_at_least(&writers(&place)[0]) > 0.0);
+    until("known", || inside_at_least(&writers(&place)[0]) > 0.0);
     assert!(text(&place).contains("inside for at least "), "{}", text(&place));
 }
 
@@ -132,7 +132,7 @@ fn users_of_flock_are_shown() {
     let mut script: Command = place.program("sh");
     script.args(["-c", "exec 9<\"$0\"; flock -s 9; echo in; read wait"]).arg(place.barrier());
     script.stdin(std::process::Stdio::piped());
-    let mut script = Running::start(script);
+    let mut script = start(script);
     assert_eq!(script.line(), "in");
     let told = json!([{"pid": script.pid.as_raw(), "comm": "sh", "exclusive": false}]);
     assert_eq!(place.status()["flock"], told);
@@ -155,7 +155,7 @@ fn a_holder_that_is_stopped_is_said_to_be() {
     holder.signal(Signal::SIGSTOP);
     let stat = format!("/proc/{}/stat", holder.pid);
     let is_stopped = || std::fs::read_to_string(&stat).unwrap().contains(") T ");
-    eventually("it is stopped", is_stopped);
+    until("it is stopped", is_stopped);
     let stopped = place.run(["run", "-x", "-n", "mail", "true"]);
     let waited = place.run(["run", "-x", "-w", "0.1", "mail", "true"]);
     let (retired, shown) = (place.run(["retire", "mail"]), text(&place));

@@ -1,12 +1,12 @@
 //! Every system call of the core fails, with every error that it may give; and the process is killed at
 //! every system call that it makes. In the product's own build, by strace.
 
+use crate::common::many::{check, report};
+use crate::common::strace::{Call, Fault, Strace, Trouble};
 use crate::errnos;
-use crate::many::{check, report};
 use crate::oracle::{self, Usage};
 use crate::scene::{SCENES, Scene, is_chosen};
 use crate::stage::{Mercy, Stage, Violation};
-use crate::strace::{Call, Fault, Strace, Trouble};
 use std::collections::BTreeSet;
 
 /// A scene, one fault in it, and what the same scene leaves open when nothing goes wrong.
@@ -147,7 +147,7 @@ fn strike_all(what: &str, cases: Vec<Case>) {
 
 #[test]
 fn every_call_may_fail() {
-    if !crate::strace::works() {
+    if !crate::common::strace::works() {
         return crate::common::skip("strace cannot inject faults here");
     }
     let mut turns = errnos::Turns::default();
@@ -156,7 +156,7 @@ fn every_call_may_fail() {
 
 #[test]
 fn death_at_any_call_is_survived_by_the_others() {
-    if !crate::strace::works() {
+    if !crate::common::strace::works() {
         return crate::common::skip("strace cannot inject faults here");
     }
     strike_all(

@@ -2,13 +2,13 @@
 //! programs under a share or a pause: every system call that it makes for that fails, and it is
 //! killed at every one.
 
+use crate::common::many::{check, report};
+use crate::common::strace::{self, Call, Fault, Trouble};
 use crate::common::{Place, skip};
 use crate::durable::{self, Kept, Known};
 use crate::errnos;
-use crate::many::{check, report};
 use crate::oracle::{healthy, no_files, no_locks};
 use crate::stage::{FILE, Violation};
-use crate::strace::{self, Call, Fault, Trouble};
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 

@@ -5,9 +5,9 @@
 //! it acknowledged counts only if the check has left its sign that it ran.
 
 use crate::commands::{CREATE, Verb};
+use crate::common::strace::{self, Call};
 use crate::common::{Place, skip};
 use crate::stage::{FILE, Violation};
-use crate::strace::{self, Call};
 use std::fs;
 use std::process::Command;
 use stillpoint::Status;

@@ -5,7 +5,7 @@
 //! their work whatever they return: strace does not carry out the call that it fails, so a close(2) or
 //! munmap(2) that fails and yet has closed or unmapped cannot be shown.
 
-use crate::strace::{Call, Trouble};
+use crate::common::strace::{Call, Trouble};
 use std::collections::HashMap;
 
 const OPEN: &[&str] = &[

@@ -58,11 +58,8 @@ mod commands;
 mod durable;
 #[cfg(not(stillpoint_steps))]
 mod errnos;
-mod many;
 mod oracle;
 mod scene;
 mod stage;
 #[cfg(stillpoint_steps)]
 mod steps;
-#[cfg(not(stillpoint_steps))]
-mod strace;

@@ -1,7 +1,7 @@
 //! Death at every step of the protocol: at the places that `sync::step` names, in a build with
 //! `--cfg stillpoint_steps`.
 
-use crate::many::{check, report};
+use crate::common::many::{check, report};
 use crate::oracle;
 use crate::scene::is_chosen;
 use crate::scene::{SCENES, Scene};

@@ -1,18 +1,10 @@
 //! Processes that open a barrier and then give up their way to it. Needs root.
 
-use crate::common::{Participant, Place, skip};
+use crate::common::{Participant, Place, is_root};
 use std::path::{Path, PathBuf};
 
 const NOBODY: &str = "setuid 65534";
 const ONCE: &str = "exclusive patience=0 drain=30";
-
-fn is_root() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        skip("chroot(2) and setuid(2) need root");
-    }
-    root
-}
 
 fn chroot_to(place: &Place, name: &str) -> String {
     let folder = place.path(name);

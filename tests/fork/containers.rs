@@ -1,8 +1,7 @@
 //! Containers, which show their processes a boot id of their own: the same kernel is never taken for another
 //! boot where anything proves it, and where nothing does, once per container at most. Needs root.
 
-use crate::common::{BOOT_IDS, Container, Participant, Place};
-use crate::image::{Image, is_root};
+use crate::common::{BOOT_IDS, Container, Image, Participant, Place, is_root};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -182,7 +181,7 @@ fn one_that_cannot_tell_vouches_for_nobody() {
 /// No harm is done where a script has the file locked; it proves nothing.
 #[test]
 fn a_script_that_locks_the_file_proves_nothing() {
-    if !is_root("chroot") {
+    if !is_root() {
         return;
     }
     let Some(disk) = Image::ext4() else { return };

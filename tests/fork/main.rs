@@ -5,9 +5,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[allow(dead_code, reason = "each test program uses its part of it")]
-#[path = "../snapshot/image.rs"]
-mod image;
 
 mod commands;
 mod confined;

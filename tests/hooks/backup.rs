@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Mounted, Outcome, finish, is_root};
+use crate::common::{Done, Mounted, is_root, run};
 use crate::host::{Call, Host};
 
 /// A store with one letter, and where snapshots of it go.
@@ -44,8 +44,8 @@ impl Backup {
         command
     }
 
-    fn call(&self, call: Call) -> Outcome {
-        finish(self.command(call))
+    fn call(&self, call: Call) -> Done {
+        run(self.command(call))
     }
 
     /// A writer inside, until the returned end of it, which leaves no mark.
@@ -107,7 +107,7 @@ fn borgmatic_hears_of_a_barrier_that_was_not_quiet() {
     let run = |word: &str, variable: (&str, &str)| {
         let mut command = backup.command(Call::with_arguments(&[]));
         command.args([word, &link]).env(variable.0, variable.1);
-        finish(command)
+        run(command)
     };
     let no = ("X", "");
     assert_eq!(run("before", no).code(), 0);
@@ -164,7 +164,7 @@ fn rsnapshot_finds_a_link() {
     let pre = || {
         let mut command = backup.command(Call::with_arguments(&["pre"]));
         command.arg(&link);
-        finish(command)
+        run(command)
     };
     assert_eq!(pre().code(), 0);
     assert_eq!(fs::read_to_string(backup.path("current/letter")).unwrap(), "one\n");
@@ -198,7 +198,7 @@ fn only_their_own_snapshots_go() {
             snapshot.arg(backup.path("store")).arg("--to").arg(backup.path("snapshots"));
             snapshot.args(["--hold", "10", "--min-open", "0", "--label", label]);
             snapshot.env("STILLPOINT_CATALOG", backup.path("catalog"));
-            let done = finish(snapshot);
+            let done = run(snapshot);
             assert_eq!(done.code(), 0, "{done:?}");
             PathBuf::from(done.stdout.trim())
         };
@@ -210,7 +210,7 @@ fn only_their_own_snapshots_go() {
         if hook == "restic" {
             backup.restic("exit 0");
         }
-        let done = finish(command);
+        let done = run(command);
         assert_eq!(done.code(), 0, "{hook}: {done:?}");
         assert!(others.iter().flatten().all(|path| path.exists()), "{hook}");
         assert!(!own[0].exists(), "{hook}");
@@ -220,7 +220,7 @@ fn only_their_own_snapshots_go() {
 /// The bare folder below would be kept as a store from which all has been deleted.
 #[test]
 fn a_source_that_is_not_mounted_is_not_backed_up() {
-    if !is_root("a_source_that_is_not_mounted_is_not_backed_up") {
+    if !is_root() {
         return;
     }
     for (hook, words) in [
@@ -236,7 +236,7 @@ fn a_source_that_is_not_mounted_is_not_backed_up() {
             command.args(words).current_dir(backup.path(""));
             command.env("KOPIA_ACTION", "before-snapshot-root");
             let take = format!("{} {more}", backup.take());
-            finish({
+            run({
                 command.env("STILLPOINT_TAKE", take);
                 command
             })
@@ -261,7 +261,7 @@ fn a_source_with_a_space_in_its_path_is_quoted() {
     ]));
     let (store, to) = (backup.path("my store"), backup.path("snapshots"));
     let take = format!("--copy '{}' --to \"{}\" --hold 10", store.display(), to.display());
-    let done = finish({
+    let done = run({
         before.env("STILLPOINT_TAKE", take);
         before
     });
@@ -280,7 +280,7 @@ fn without_a_way_to_take_a_snapshot_they_say_so() {
         let backup = Backup::new(hook);
         let mut command = backup.command(call);
         command.env("STILLPOINT_TAKE", "");
-        let refused = finish(command);
+        let refused = run(command);
         assert_eq!(refused.code(), 64, "{hook}: {refused:?}");
         assert!(refused.stderr.contains("no TAKE"), "{refused:?}");
     }
@@ -295,7 +295,7 @@ fn a_hook_replaces_nothing_but_a_link() {
         let call = |link: &str| {
             let mut command = backup.command(Call::with_arguments(&[]));
             command.args([word, link]);
-            finish(command)
+            run(command)
         };
         let refused = |link: &Path, named: &Path| {
             let done = call(link.to_str().unwrap());

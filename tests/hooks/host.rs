@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Outcome, Place, STILLPOINT, eventually, finish};
+use crate::common::command::Place;
+use crate::common::{Done, STILLPOINT, run, until};
 use crate::surroundings::Surroundings;
 
 /// How one host makes one of its two calls.
@@ -98,15 +99,15 @@ impl Host {
         std::env::join_paths(path).unwrap()
     }
 
-    pub fn call(&self, call: Call) -> Outcome {
-        finish(self.command(call))
+    pub fn call(&self, call: Call) -> Done {
+        run(self.command(call))
     }
 
     /// The same with one more variable.
-    pub fn call_with(&self, call: Call, name: &str, value: &str) -> Outcome {
+    pub fn call_with(&self, call: Call, name: &str, value: &str) -> Done {
         let mut command = self.command(call);
         command.env(name, value);
-        finish(command)
+        run(command)
     }
 
     /// Makes a program `bin/stillpoint` that notes its words, does `what` and then the real thing; says
@@ -139,7 +140,7 @@ impl Host {
 
     /// The limit has opened the gate.
     pub fn wait_for_limit(&self) {
-        eventually("the limit opens the gate", || !self.is_closed());
+        until("the limit opens the gate", || !self.is_closed());
     }
 }
 

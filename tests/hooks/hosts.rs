@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::harness::finish;
+use crate::common::run;
 use crate::host::{Call, Host, folder};
 
 fn script(host: &Host, folder: &str, name: &str, text: &str) {
@@ -64,7 +64,7 @@ fn snapper_keeps_a_record() {
     for other in ["create-snapshot", "delete-snapshot-pre", "set-read-only-post", "a-new-one"] {
         let mut command = host.command(Call::with_arguments(&[]));
         command.args([other, "/", "btrfs", "1"]);
-        assert_eq!(finish(command).code(), 0, "{other}");
+        assert_eq!(run(command).code(), 0, "{other}");
         assert!(host.is_closed(), "{other}");
     }
     assert_eq!(call(&["create-snapshot-post", "/", "btrfs", "1"]), 0);
@@ -101,7 +101,7 @@ fn zrepl_dry_runs_touch_nothing_and_the_timeout_bounds_the_wait() {
     for (wait, most) in [("", 7.0), ("20", 7.0), ("1.5", 1.5)] {
         let mut command = host.command(call);
         command.env("STILLPOINT_WAIT", wait).env("PATH", host.path(&["bin"]));
-        assert_eq!(finish(command).code(), 0);
+        assert_eq!(run(command).code(), 0);
         let given = *crate::host::values_of(&log, "-w").last().unwrap();
         assert!(given > most - 1.0 && given <= most, "{wait:?}: {given}");
     }

@@ -10,19 +10,13 @@
 //! * `surroundings`: the shells, tools and locales that all but the real ones run in;
 //! * `systemd`: units, checked and played.
 
-#[allow(dead_code, reason = "the tests of the command use the rest")]
-#[path = "../cli/harness.rs"]
-mod harness;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod backup;
 mod calls;
-#[path = "../common/comma.rs"]
-mod comma;
 mod host;
 mod hosts;
-#[allow(dead_code, reason = "the tests of snapshot use the rest")]
-#[path = "../snapshot/image.rs"]
-mod image;
 mod orders;
 mod overlaps;
 mod pins;

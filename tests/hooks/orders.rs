@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::calls::{HOSTS, each, of_nothing};
-use crate::harness::eventually;
+use crate::common::until;
 use crate::host::{Call, Host};
 
 #[test]
@@ -117,13 +117,13 @@ fn a_hook_that_is_killed_while_it_waits_freezes_nothing_later() {
             .env("STILLPOINT_WAIT", "60")
             .env("STILLPOINT_DRAIN", "60")
             .env("ZREPL_TIMEOUT", "62");
-        let mut hook = crate::harness::Running::start(command);
-        eventually("the gate closes", || host.place.status()["wanted"] == true);
+        let mut hook = crate::common::start(command);
+        until("the gate closes", || host.place.status()["wanted"] == true);
         hook.signal(Signal::SIGKILL);
         assert_eq!(hook.end(), 128 + 9);
         drop(writer);
         // Whether it was about to freeze or not: it does not stay so.
-        eventually("nobody wants it any more", || {
+        until("nobody wants it any more", || {
             let status = host.place.status();
             status["wanted"] == false && status["gate"] == "open"
         });

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use crate::calls::{SIDE_BY_SIDE, each, of_nothing};
-use crate::harness::finish;
+use crate::common::run;
 use crate::host::{Call, Host};
 
 /// The end of one snapshot is not that of another, and neither hears of a pause that was not its own.
@@ -42,7 +42,7 @@ fn two_hosts_side_by_side() {
         let other = |arguments| {
             let mut command = host.command_of("vmware", Call::with_arguments(arguments));
             command.env("STILLPOINT_BARRIERS", path);
-            finish(command).code()
+            run(command).code()
         };
         assert_eq!(other(&["freeze"]), 0);
         assert_eq!(host.call_with(pre, "STILLPOINT_BARRIERS", path).code(), 75, "{}", host.hook);
@@ -88,7 +88,7 @@ fn all_barriers_share_one_wait() {
             .env("STILLPOINT_BARRIERS", "mail news")
             .env("STILLPOINT_WAIT", "8")
             .env("PATH", host.path(&["bin"]));
-        assert_eq!(finish(command).code(), 0, "{}", host.hook);
+        assert_eq!(run(command).code(), 0, "{}", host.hook);
         assert_eq!(host.call_with(post, "STILLPOINT_BARRIERS", "mail news").code(), 0);
         let waits = crate::host::values_of(&log, "-w");
         assert!(waits.len() == 2 && waits[0] <= 8.0, "{}: {waits:?}", host.hook);

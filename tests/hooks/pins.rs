@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::backup::Backup;
-use crate::harness::{Running, eventually, finish};
+use crate::common::{Running, run, start, until};
 use crate::host::Call;
 
 const HOOKS: [&str; 3] = ["kopia", "borgmatic", "rsnapshot"];
@@ -61,7 +61,7 @@ impl Tool {
         tool.env("PATH", path(&hook)).env("HOOK", backup.host.hook);
         tool.env("LINK", backup.path("current"));
         tool.env("LOCK", backup.path(&format!("{name}.lock"))).env("GO", backup.path(name));
-        let mut process = Running::start(tool);
+        let mut process = start(tool);
         let reader = Pid::from_raw(process.line().parse().unwrap());
         Tool { process, reader, name }
     }
@@ -88,7 +88,7 @@ fn prune(backup: &Backup) -> usize {
     let prune = backup.host.place.command(["prune", "--keep", "1", "mail"]);
     for mut command in [snapshot, prune] {
         command.env("STILLPOINT_CATALOG", backup.path("catalog"));
-        let done = finish(command);
+        let done = run(command);
         assert_eq!(done.code(), 0, "{done:?}");
     }
     backup.snapshots()
@@ -153,11 +153,11 @@ fn until_what_a_killed_tool_left_behind_has_ended() {
         assert_eq!(prune(backup), 2, "{hook}: is still read");
         let mut lock = Command::new("flock");
         lock.arg("--nonblock").arg(backup.path("one.lock")).arg("true");
-        assert_eq!(finish(lock).code(), 0, "{hook}");
+        assert_eq!(run(lock).code(), 0, "{hook}");
         kill(reader, Signal::SIGKILL).unwrap();
     }
     for backup in &backups {
-        eventually("nobody reads it any more", || prune(backup) == 1);
+        until("nobody reads it any more", || prune(backup) == 1);
         // The next one clears away what the dead has left.
         Tool::start(backup, "two").go_on(backup);
         let notes = fs::read_dir(backup.host.place.barrier().parent().unwrap()).unwrap();
@@ -168,16 +168,16 @@ fn until_what_a_killed_tool_left_behind_has_ended() {
 /// The note of who keeps it is all that is missing: it goes with the tool.
 #[test]
 fn without_room_for_a_note() {
-    if !crate::harness::is_root("without_room_for_a_note") {
+    if !crate::common::is_root() {
         return;
     }
     let backup = Backup::new("rsnapshot");
     let memory = backup.path("memory");
-    let _memory = crate::harness::Mounted::new("tmpfs", "ro", &memory);
+    let _memory = crate::common::Mounted::new("tmpfs", "ro", &memory);
     let mut hook = backup.command(Call::with_arguments(&["pre"]));
     hook.arg(backup.path("current")).env("STILLPOINT_DIR", memory);
     hook.env("STILLPOINT_BARRIERS", backup.host.place.barrier());
-    let done = finish(hook);
+    let done = run(hook);
     assert_eq!(done.code(), 0, "{done:?}");
     assert!(done.stderr.contains("stays until the host has ended"), "{done:?}");
     assert_eq!(prune(&backup), 2);

@@ -8,10 +8,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::comma;
-use crate::harness::{Place, Running, STILLPOINT, eventually, finish, skip};
+use crate::common::command::Place;
+use crate::common::{Image, Running, STILLPOINT, comma, has, must, run, start, subvolume, until};
 use crate::host::folder;
-use crate::image::{Image, must, subvolume};
 
 /// restic with a repository.
 const RESTIC: &str = "export RESTIC_REPOSITORY=$PWD/repository RESTIC_PASSWORD=x;";
@@ -25,9 +24,8 @@ struct Store {
 }
 
 impl Store {
-    fn new(test: &str, tool: &str) -> Option<Store> {
-        if !["/usr/bin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(tool).exists()) {
-            skip(test, &format!("{tool} is missing"));
+    fn new(tool: &str) -> Option<Store> {
+        if !has(&[tool]) {
             return None;
         }
         let (image, place) = (Image::btrfs()?, Place::with_barrier());
@@ -40,8 +38,8 @@ impl Store {
             done"#;
         let mut writer = place.program("sh");
         writer.args(["-c", script, "sh"]).arg(image.path().join("store"));
-        let writer = Running::start(writer);
-        eventually("the writer writes", || image.path().join("store/b").exists());
+        let writer = start(writer);
+        until("the writer writes", || image.path().join("store/b").exists());
         Some(Store { _writer: writer, image, place })
     }
 
@@ -57,7 +55,7 @@ impl Store {
     /// A command in this place, as its user would type it; it must succeed.
     #[track_caller]
     fn must(&self, script: &str) -> String {
-        let done = finish(self.shell(script));
+        let done = run(self.shell(script));
         assert_eq!(done.code(), 0, "{script}: {done:#?}");
         done.stdout
     }
@@ -111,7 +109,7 @@ fn assert_whole(folder: &Path) {
 
 #[test]
 fn btrbk_in_the_barrier() {
-    let Some(store) = Store::new("btrbk_in_the_barrier", "btrbk") else {
+    let Some(store) = Store::new("btrbk") else {
         return;
     };
     let configuration = format!(
@@ -133,7 +131,7 @@ fn btrbk_in_the_barrier() {
 /// plugin, which waits for events of later versions, does no harm there.
 #[test]
 fn snapper_in_the_barrier() {
-    let Some(store) = Store::new("snapper_in_the_barrier", "snapper") else {
+    let Some(store) = Store::new("snapper") else {
         return;
     };
     // Its folders are fixed, so they are others in a mount namespace of its own.
@@ -156,7 +154,7 @@ fn snapper_in_the_barrier() {
     for (name, value) in shell.get_envs() {
         command.env(name, value.unwrap_or_default());
     }
-    let done = finish(command);
+    let done = run(command);
     assert_eq!(done.code(), 0, "{done:#?}");
     for number in 1..=3 {
         assert_whole(&store.path(&format!("store/.snapshots/{number}/snapshot")));
@@ -171,7 +169,7 @@ fn snapper_in_the_barrier() {
 
 #[test]
 fn restic_by_its_hook() {
-    let Some(store) = Store::new("restic_by_its_hook", "restic") else {
+    let Some(store) = Store::new("restic") else {
         return;
     };
     store.restic("init -q");
@@ -187,7 +185,7 @@ fn restic_by_its_hook() {
 /// it each time, and never forgets any.
 #[test]
 fn restic_knows_what_it_has_at_a_fixed_place() {
-    let Some(store) = Store::new("restic_knows_what_it_has_at_a_fixed_place", "restic") else {
+    let Some(store) = Store::new("restic") else {
         return;
     };
     store.restic("init -q");
@@ -214,7 +212,7 @@ fn restic_knows_what_it_has_at_a_fixed_place() {
 /// borg remembers files by their path too.
 #[test]
 fn borg_knows_what_it_has_at_a_fixed_place() {
-    let Some(store) = Store::new("borg_knows_what_it_has_at_a_fixed_place", "borg") else {
+    let Some(store) = Store::new("borg") else {
         return;
     };
     store.must("borg init -e none repository 2>&1");
@@ -239,7 +237,7 @@ fn borg_knows_what_it_has_at_a_fixed_place() {
 
 #[test]
 fn borg_reads_what_is_pinned() {
-    let Some(store) = Store::new("borg_reads_what_is_pinned", "borg") else {
+    let Some(store) = Store::new("borg") else {
         return;
     };
     store.must("borg init -e none repository 2>&1");
@@ -259,7 +257,7 @@ fn borg_reads_what_is_pinned() {
 /// for with 75 is skipped.
 #[test]
 fn borgmatic_by_its_hook() {
-    let Some(store) = Store::new("borgmatic_by_its_hook", "borgmatic") else {
+    let Some(store) = Store::new("borgmatic") else {
         return;
     };
     let (repository, current) = (store.place.path("repository"), store.place.path("current"));
@@ -301,17 +299,17 @@ hooks:
     let _inside = store.place.hold(&["-s"]);
     let take = "STILLPOINT_TAKE=\"$STILLPOINT_TAKE --attempts 1 --patience 0 --drain 0.1\"";
     let create = "borgmatic -c borgmatic.yaml create";
-    let refused = finish(store.shell(&format!("{take} {create}")));
+    let refused = run(store.shell(&format!("{take} {create}")));
     assert_eq!(refused.code(), 1, "{refused:#?}");
     assert!(format!("{refused:?}").contains("returned non-zero exit status 1"), "{refused:#?}");
-    let skipped = finish(store.shell(&format!("STILLPOINT_ON_CONFLICT=75 {take} {create}")));
+    let skipped = run(store.shell(&format!("STILLPOINT_ON_CONFLICT=75 {take} {create}")));
     assert_eq!(skipped.code(), 0, "{skipped:#?}");
     assert_eq!(archives(), 2);
 }
 
 #[test]
 fn rsnapshot_by_its_hook() {
-    let Some(store) = Store::new("rsnapshot_by_its_hook", "rsnapshot") else {
+    let Some(store) = Store::new("rsnapshot") else {
         return;
     };
     let (place, link) = (store.place.path(""), store.place.path("current"));
@@ -355,7 +353,7 @@ fn rsnapshot_by_its_hook() {
 /// The same store without the barrier around the tool: this is what it is worth.
 #[test]
 fn without_the_barrier_the_same_store_is_torn() {
-    let Some(store) = Store::new("without_the_barrier_the_same_store_is_torn", "btrfs") else {
+    let Some(store) = Store::new("btrfs") else {
         return;
     };
     let torn = (0..20).filter(|round| {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::calls::{HOSTS, each, of_nothing};
-use crate::harness::{Mounted, finish, is_root, skip};
+use crate::common::{Mounted, is_root, run, skip};
 use crate::host::{Call, Host, folder};
 
 #[test]
@@ -20,7 +20,7 @@ fn settings_come_from_the_file_and_the_environment_goes_before() {
             .env_remove("STILLPOINT_BARRIERS")
             .env("STILLPOINT_DRAIN", "1")
             .env("STILLPOINT_WAIT", "10");
-        let frozen = finish(command);
+        let frozen = run(command);
         assert_eq!(frozen.code(), 0, "{}: {frozen:?}", host.hook);
         assert_eq!(host.place.status()["holder"]["limit_ms"], 8000.0);
         assert_eq!(host.call(post).code(), 0);
@@ -43,7 +43,7 @@ fn the_environment_goes_before_for_every_setting() {
     assert!(host.place.path("record").exists() && !in_file.exists());
     let mut command = host.command(post);
     command.env_remove("STILLPOINT_RECORD");
-    finish(command);
+    run(command);
     assert!(in_file.exists());
 }
 
@@ -59,7 +59,7 @@ fn without_their_prefix_they_are_not_ours() {
             command.env(name, value);
         }
         command.env("STILLPOINT_WAIT", "10");
-        let frozen = finish(command);
+        let frozen = run(command);
         assert_eq!(frozen.code(), 0, "{}: {frozen:?}", host.hook);
         assert_eq!(host.place.status()["holder"]["limit_ms"], 7200.0);
         assert_eq!(host.call(post).code(), 0);
@@ -75,7 +75,7 @@ fn a_file_that_was_written_on_windows() {
         for (call, closed) in [(pre, true), (post, false)] {
             let mut command = host.command(call);
             command.env_remove("STILLPOINT_BARRIERS").env_remove("STILLPOINT_WAIT");
-            let done = finish(command);
+            let done = run(command);
             assert_eq!((done.code(), done.stderr.as_str()), (0, ""), "{}: {done:?}", host.hook);
             assert_eq!(host.is_closed(), closed);
         }
@@ -101,7 +101,7 @@ fn a_barrier_with_a_space_in_its_path_is_quoted() {
                     true => command.env_remove("STILLPOINT_BARRIERS"),
                     false => command.env("STILLPOINT_BARRIERS", &barriers),
                 };
-                let done = finish(command);
+                let done = run(command);
                 assert_eq!(done.code(), 0, "{}: {done:?}", host.hook);
                 assert_eq!((gate(), host.is_closed()), (state.into(), state == "closed"));
             }
@@ -118,7 +118,7 @@ fn a_barrier_with_a_space_in_its_path_is_quoted() {
 /// What cannot be kept for the second call must not stay until its limit.
 #[test]
 fn a_token_that_cannot_be_kept_ends_the_pause_at_once() {
-    if !is_root("a_token_that_cannot_be_kept_ends_the_pause_at_once") {
+    if !is_root() {
         return;
     }
     each(|host, pre, post| {
@@ -129,7 +129,7 @@ fn a_token_that_cannot_be_kept_ends_the_pause_at_once() {
             let call = |call| {
                 let mut command = host.command(call);
                 command.env("STILLPOINT_DIR", &folder).env("STILLPOINT_BARRIERS", &barrier);
-                finish(command)
+                run(command)
             };
             let refused = call(pre);
             assert_eq!(refused.code(), 73, "{} {options}: {refused:?}", host.hook);
@@ -153,7 +153,7 @@ fn descriptors_that_are_closed() {
                 for (name, value) in hook.get_envs() {
                     shell.env(name, value.unwrap_or_default());
                 }
-                assert_eq!(finish(shell).code(), 0, "{} {closed}", host.hook);
+                assert_eq!(run(shell).code(), 0, "{} {closed}", host.hook);
                 assert_eq!(host.is_closed(), is_closed, "{} {closed}", host.hook);
             }
         }
@@ -191,7 +191,7 @@ fn a_folder_that_was_missing_is_open_to_all_and_a_token_is_not() {
                 masked.env(name, value.unwrap_or_default());
             }
             masked.env("STILLPOINT_DIR", &tokens).env("STILLPOINT_BARRIERS", &barrier);
-            finish(masked).code()
+            run(masked).code()
         };
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(call(pre), 0, "{}", host.hook);
@@ -210,7 +210,7 @@ fn is_installed(what: &str) -> bool {
 #[test]
 fn a_hook_without_its_program_says_so() {
     if is_installed("bin/stillpoint") {
-        return skip("a_hook_without_its_program_says_so", "stillpoint is installed here");
+        return skip("stillpoint is installed here");
     }
     each(|host, pre, post| {
         for call in [pre, post] {
@@ -225,7 +225,7 @@ fn a_hook_without_its_program_says_so() {
 #[test]
 fn a_hook_without_its_other_half_says_so() {
     if is_installed("share/stillpoint/hooks") {
-        return skip("a_hook_without_its_other_half_says_so", "hooks are installed here");
+        return skip("hooks are installed here");
     }
     for (hook, pre, _) in HOSTS {
         let host = Host::new(hook);
@@ -233,7 +233,7 @@ fn a_hook_without_its_other_half_says_so() {
         assert!(Command::new("cp").arg(folder().join(hook)).arg(&copy).status().unwrap().success());
         let mut command = host.program(&copy);
         command.args(pre.arguments).envs(pre.variables.iter().copied());
-        let refused = finish(command);
+        let refused = run(command);
         assert_eq!(refused.code(), 127, "{hook}: {refused:?}");
         assert!(refused.stderr.contains("/usr/share/stillpoint/hooks/hook.sh"), "{refused:?}");
     }
@@ -255,7 +255,7 @@ fn a_copy_for_root_alone_works() {
         for (name, value) in hook.get_envs() {
             copy.env(name, value.unwrap_or_default());
         }
-        let done = finish({
+        let done = run({
             copy.arg(word);
             copy
         });

@@ -4,15 +4,14 @@
 //! The hosts of a test get them in turn; `STILLPOINT_TEST_SURROUNDINGS` gives all of them the same, and
 //! `scripts/test hooks` goes through the list.
 
+use crate::common::command::Place;
+use crate::common::{comma, skip};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-use crate::comma;
-use crate::harness::{Place, skip};
 
 /// One kind of machine.
 #[derive(Debug)]
@@ -78,7 +77,7 @@ impl Surroundings {
     fn are_here(&self) -> bool {
         let missing = [self.sh, self.awk].into_iter().find(|program| find(program).is_none());
         if let Some(program) = missing {
-            skip(self.name, &format!("{program} is missing"));
+            skip(&format!("{program} is missing"));
         }
         missing.is_none()
     }
@@ -142,6 +141,6 @@ fn the_comma_is_there() {
     let mut command = dash.command(&place, Path::new("-c"));
     command.arg("awk 'BEGIN { print 1.5 }'").env("PATH", dash.tools(&place));
     if comma::locales().is_some() {
-        assert_eq!(crate::harness::finish(command).stdout, "1,5\n");
+        assert_eq!(crate::common::run(command).stdout, "1,5\n");
     }
 }

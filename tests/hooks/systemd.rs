@@ -7,20 +7,12 @@ use std::path::{Path, PathBuf};
 
 use std::time::Duration;
 
+use crate::common::command::Place;
+use crate::common::{Mounted, STILLPOINT, has, is_root, run, start};
 use nix::sys::signal::Signal;
-
-use crate::harness::{Mounted, Place, Running, STILLPOINT, finish, is_root, skip};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/systemd")
-}
-
-fn is_there(test: &str, tool: &str) -> bool {
-    let there = ["/usr/bin", "/bin"].iter().any(|folder| Path::new(folder).join(tool).exists());
-    if !there {
-        skip(test, &format!("{tool} of the package systemd is missing"));
-    }
-    there
 }
 
 /// A unit's text for the barrier `mail`, with this build's command.
@@ -68,7 +60,7 @@ impl Manager {
             let defaults = lines(&unit, "Environment");
             shell.envs(defaults.iter().map(|setting| setting.split_once('=').unwrap()));
             shell.envs(self.settings.iter().map(|(name, value)| (name, value)));
-            finish(shell).code()
+            run(shell).code()
         };
         lines(&unit, key).iter().map(run).find(|status| *status != 0).unwrap_or(0)
     }
@@ -86,7 +78,7 @@ impl Manager {
 
 #[test]
 fn systemd_takes_every_unit() {
-    if !is_there("systemd_takes_every_unit", "systemd-analyze") {
+    if !has(&["systemd-analyze"]) {
         return;
     }
     let place = Place::new();
@@ -104,7 +96,7 @@ fn systemd_takes_every_unit() {
     assert_eq!(paths.len(), 4);
     let mut verify = place.program("systemd-analyze");
     verify.args(["verify", "--man=no", "--recursive-errors=no"]).args(&paths);
-    let done = finish(verify);
+    let done = run(verify);
     let ours = units.display().to_string();
     let complaints: Vec<&str> = done.stderr.lines().filter(|line| line.contains(&ours)).collect();
     assert_eq!((done.code(), complaints.as_slice()), (0, &[][..]), "{done:?}");
@@ -112,7 +104,7 @@ fn systemd_takes_every_unit() {
 
 #[test]
 fn the_folders_are_made_at_start() {
-    if !is_there("the_folders_are_made_at_start", "systemd-tmpfiles") {
+    if !has(&["systemd-tmpfiles"]) {
         return;
     }
     let place = Place::new();
@@ -120,14 +112,14 @@ fn the_folders_are_made_at_start() {
     fs::create_dir(&root).unwrap();
     let mut tmpfiles = place.program("systemd-tmpfiles");
     tmpfiles.args(["--create", "--root"]).arg(&root).arg(folder().join("stillpoint.conf"));
-    let done = finish(tmpfiles);
+    let done = run(tmpfiles);
     assert_eq!(done.code(), 0, "{done:?}");
     assert!(root.join("run/stillpoint").is_dir() && root.join("var/lib/stillpoint").is_dir());
 }
 
 #[test]
 fn barriers_do_not_age() {
-    if !is_there("barriers_do_not_age", "systemd-tmpfiles") {
+    if !has(&["systemd-tmpfiles"]) {
         return;
     }
     let place = Place::new();
@@ -143,7 +135,7 @@ fn barriers_do_not_age() {
     }
     let mut tmpfiles = place.program("systemd-tmpfiles");
     tmpfiles.args(["--clean", "--root"]).arg(&root);
-    let done = finish({
+    let done = run({
         tmpfiles.arg(folder().join("stillpoint.conf")).arg(&ageing);
         tmpfiles
     });
@@ -171,7 +163,7 @@ fn from_start_to_stop() {
             shell.args(["-c", &taken.replace("stillpoint", STILLPOINT)]);
             shell.env("STILLPOINT_CATALOG", manager.place.path("catalog"));
             shell.env("SNAPSHOT", &manager.settings[1].1);
-            assert_eq!(finish(shell).code(), 0);
+            assert_eq!(run(shell).code(), 0);
         }
     }
     manager.settings.push(("PRUNE", "--keep 1".to_string()));
@@ -198,7 +190,7 @@ fn a_snapshot_that_fails_is_pruned_after_all_the_same() {
 
 #[test]
 fn a_source_that_is_not_mounted_is_no_snapshot() {
-    if !is_root("a_source_that_is_not_mounted_is_no_snapshot") {
+    if !is_root() {
         return;
     }
     let manager = Manager::new();
@@ -223,7 +215,7 @@ fn a_dirty_barrier_makes_a_snapshot_and_a_unit_that_has_failed() {
 /// Ready when the barrier is quiet and not before, and closed until it is stopped.
 #[test]
 fn the_unit_that_holds_says_when_it_does() {
-    if !is_there("the_unit_that_holds_says_when_it_does", "systemd-notify") {
+    if !has(&["systemd-notify"]) {
         return;
     }
     let place = Place::with_barrier();
@@ -235,7 +227,7 @@ fn the_unit_that_holds_says_when_it_does() {
         // The quoting of a unit and of a shell are the same here.
         let mut shell = place.program("sh");
         shell.args(["-c", &format!("exec {command}")]).env("NOTIFY_SOCKET", &socket);
-        Running::start(shell)
+        start(shell)
     };
     let ready = |limit: u64| {
         let mut message = [0; 256];

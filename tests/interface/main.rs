@@ -3,10 +3,14 @@
 //!
 //! The interface is read from what rustdoc(1) knows of it, in its own words (JSON).
 
+#[path = "../common/mod.rs"]
+mod common;
+
+use crate::common::must;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 /// Those that are complete by what they are: two numbers that are compared, and what names a lock.
 const COMPLETE: [&str; 2] = ["Dirty", "FileLock"];
@@ -21,14 +25,6 @@ fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-#[track_caller]
-fn succeeds(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
-    output
-}
-
 /// All that rustdoc knows of the library. It is in a form that only unstable versions give without
 /// being told that this is meant.
 fn interface() -> Value {
@@ -36,7 +32,7 @@ fn interface() -> Value {
     let mut document = cargo();
     document.args(["rustdoc", "--lib", "--no-default-features", "--locked", "--target-dir"]);
     document.arg(&folder).args(["--", "-Z", "unstable-options", "--output-format", "json"]);
-    succeeds(document.env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTDOCFLAGS"));
+    must(document.env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTDOCFLAGS"));
     let text = std::fs::read(folder.join("doc/stillpoint.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
 }
@@ -94,7 +90,7 @@ fn what_is_published_builds_by_itself() {
     package.args(["package", "--package", "stillpoint", "--locked", "--offline", "--allow-dirty"]);
     package.arg("--target-dir").arg(scratch().join("published"));
     package.env("CARGO_PROFILE_DEV_DEBUG", "0");
-    let said = String::from_utf8(succeeds(&mut package).stderr).unwrap();
+    let said = String::from_utf8(must(&mut package).stderr).unwrap();
     assert!(said.contains("Verifying stillpoint"), "{said}");
     let told = said.replace("manifest has no documentation, homepage or repository", "");
     let told = told.lines().filter(|line| line.starts_with("warning: ")).collect::<Vec<_>>();

@@ -4,20 +4,15 @@
 //!
 //! Takes root and half a minute for the first time; the root is kept below `target` for the next.
 
-#[allow(dead_code, reason = "the tests of the hooks use the rest")]
-#[path = "../common/comma.rs"]
-mod comma;
-#[allow(dead_code, reason = "the tests of the command use the rest")]
-#[path = "../cli/harness.rs"]
-mod harness;
+#[path = "../common/mod.rs"]
+mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use crate::common::{STILLPOINT, has, is_root, must, root};
 use tempfile::TempDir;
-
-use crate::harness::{STILLPOINT, is_root, skip};
 
 const C_PROGRAM: &str = r#"
 #include <stdio.h>
@@ -84,34 +79,6 @@ rm -r /files /inside /stillpoint.deb /program /store /snapshots 2>/dev/null || :
 find / -xdev -name '*stillpoint*' -not -path '/proc/*'
 "#;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-#[track_caller]
-fn succeed(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
-
-fn has(test: &str, tools: &[&str]) -> bool {
-    let missing = tools.iter().find(|tool| {
-        !["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-            .iter()
-            .any(|at| Path::new(at).join(tool).exists())
-    });
-    if let Some(tool) = missing {
-        skip(test, &format!("{tool} is missing"));
-    }
-    missing.is_none()
-}
-
 /// The package of this build.
 fn package(to: &Path) -> PathBuf {
     let built = Path::new(STILLPOINT).parent().unwrap();
@@ -119,13 +86,13 @@ fn package(to: &Path) -> PathBuf {
 }
 
 fn made_by(package: &mut Command) -> PathBuf {
-    let output = succeed(package.current_dir(root()));
+    let output = must(package.current_dir(root()));
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
 }
 
 #[test]
 fn the_same_bytes_wherever_it_is_made() {
-    if !has("the_same_bytes_wherever_it_is_made", &["dpkg-shlibdeps", "dpkg-deb"]) {
+    if !has(&["dpkg-shlibdeps", "dpkg-deb"]) {
         return;
     }
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -141,7 +108,7 @@ fn the_same_bytes_wherever_it_is_made() {
     let mut masked = Command::new("sh");
     masked.args(["-c", r#"umask 077 && exec "$@""#, "sh"]).arg(path("my checkout/scripts/package"));
     masked.arg("--to").arg(path("my package")).arg("--built").arg(path("my build"));
-    comma::surround(masked.env("TMPDIR", path("my stage")));
+    common::comma::surround(masked.env("TMPDIR", path("my stage")));
     let two = fs::read(made_by(&mut masked)).unwrap();
     assert!(!one.is_empty() && one == two);
 }
@@ -156,15 +123,14 @@ fn bad_arguments_are_refused() {
 
 #[test]
 fn the_changelog_has_the_newest_entries() {
-    const TEST: &str = "the_changelog_has_the_newest_entries";
-    if !has(TEST, &["dpkg-shlibdeps", "dpkg-deb"]) {
+    if !has(&["dpkg-shlibdeps", "dpkg-deb"]) {
         return;
     }
     let folder = TempDir::new().unwrap();
     let deb = package(folder.path());
     let script = "dpkg-deb --fsys-tarfile \"$1\" | tar -xO ./usr/share/doc/stillpoint/changelog.gz \
                   | zcat";
-    let text = succeed(Command::new("sh").args(["-euc", script, "sh"]).arg(deb)).stdout;
+    let text = must(Command::new("sh").args(["-euc", script, "sh"]).arg(deb)).stdout;
     let text = String::from_utf8(text).unwrap();
     let words = |text: &str| text.split_whitespace().map(str::to_string).collect::<Vec<_>>();
     let changes = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
@@ -177,8 +143,7 @@ fn the_changelog_has_the_newest_entries() {
 
 #[test]
 fn lintian_finds_no_error() {
-    const TEST: &str = "lintian_finds_no_error";
-    if !has(TEST, &["lintian", "dpkg-shlibdeps", "dpkg-deb"]) {
+    if !has(&["lintian", "dpkg-shlibdeps", "dpkg-deb"]) {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -186,7 +151,7 @@ fn lintian_finds_no_error() {
     let nobody = "bogus-mail-host,bogus-mail-host-in-debian-changelog";
     let mut lintian = Command::new("lintian");
     lintian.args(["--allow-root", "--fail-on", "error", "--suppress-tags", nobody]);
-    let output = succeed(lintian.arg(package(folder.path())));
+    let output = must(lintian.arg(package(folder.path())));
     eprint!("{}", String::from_utf8_lossy(&output.stdout));
 }
 
@@ -254,7 +219,7 @@ fn fresh_root() -> PathBuf {
         eprintln!("\n*** NO DEBOOTSTRAP ({why}): a root of this machine's own packages ***\n");
         let _ = fs::remove_dir_all(&kept);
         fs::create_dir_all(&kept).unwrap();
-        succeed(Command::new("sh").args(["-euc", OWN_PACKAGES, "sh"]).arg(&kept));
+        must(Command::new("sh").args(["-euc", OWN_PACKAGES, "sh"]).arg(&kept));
         // Not kept: the next run may have a network.
         return kept;
     }
@@ -264,27 +229,26 @@ fn fresh_root() -> PathBuf {
 
 #[test]
 fn it_installs_works_and_is_removed_in_a_fresh_root() {
-    const TEST: &str = "it_installs_works_and_is_removed_in_a_fresh_root";
-    if !is_root(TEST) || !has(TEST, &["dpkg-shlibdeps", "gcc", "pkg-config"]) {
+    if !is_root() || !has(&["dpkg-shlibdeps", "gcc", "pkg-config"]) {
         return;
     }
     let kept = fresh_root();
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let fresh = folder.path().join("root");
-    succeed(Command::new("cp").args(["-a", "--reflink=auto"]).arg(&kept).arg(&fresh));
+    must(Command::new("cp").args(["-a", "--reflink=auto"]).arg(&kept).arg(&fresh));
     let deb = package(folder.path());
     fs::copy(&deb, fresh.join("stillpoint.deb")).unwrap();
 
     // A program that was compiled elsewhere, against what the package has.
     let unpacked = folder.path().join("unpacked");
-    succeed(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&unpacked));
+    must(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&unpacked));
     fs::write(folder.path().join("program.c"), C_PROGRAM).unwrap();
     let script = r#"
         cd "$1"
         at=$(dirname unpacked/usr/lib/*/pkgconfig/stillpoint.pc)
         export PKG_CONFIG_LIBDIR=$PWD/$at PKG_CONFIG_SYSROOT_DIR=$PWD/unpacked
         gcc -o root/program program.c $(pkg-config --cflags --libs stillpoint)"#;
-    succeed(Command::new("sh").args(["-euc", script, "sh"]).arg(folder.path()));
+    must(Command::new("sh").args(["-euc", script, "sh"]).arg(folder.path()));
 
     let script = r#"
         mount --make-rprivate /
@@ -294,7 +258,7 @@ fn it_installs_works_and_is_removed_in_a_fresh_root() {
     let mut inside = Command::new("unshare");
     inside.args(["--mount", "--pid", "--fork", "--", "sh", "-euc", script, "sh"]).arg(&fresh);
     inside.arg(INSIDE).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    let output = succeed(inside.env("DEBIAN_FRONTEND", "noninteractive"));
+    let output = must(inside.env("DEBIAN_FRONTEND", "noninteractive"));
     let left = String::from_utf8(output.stdout).unwrap();
     let left: Vec<&str> = left.lines().filter(|line| line.starts_with('/')).collect();
     assert_eq!(left, [""; 0], "left behind");

@@ -1,7 +1,7 @@
 //! The file is removed under its users, or renamed, and made again: they come over by themselves, or
-//! nothing is granted beside them.
+//! nothing is granted beside them. It takes root to see who has a file mapped, and to bring him over.
 
-use crate::common::{GENERATION, Participant, Place, at_once, field, skip};
+use crate::common::{GENERATION, Participant, Place, at_once, field, is_root};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -10,15 +10,6 @@ use std::time::Duration;
 use stillpoint::{Barrier, ErrorKind, Kind, Status};
 
 const ONCE: &str = "exclusive patience=0 drain=50 wait=300";
-
-/// Whether this user reaches what others have mapped.
-fn is_root() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        skip("only root brings others over");
-    }
-    root
-}
 
 /// Another file at its place.
 fn replace(place: &Place) -> Barrier {

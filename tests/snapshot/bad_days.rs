@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::Value;
 use stillpoint::Barrier;
 
-use crate::image::{Image, subvolume};
-use crate::scene::{Done, Running, Scene, names, run, start, state, wait_for};
+use crate::common::{Done, Image, Running, names, run, start, state, subvolume, until};
+use crate::scene::Scene;
 use crate::writers::{Writers, torn};
 
 /// Fills a file system: data first, then what is kept with the names.
@@ -53,7 +54,7 @@ fn wait_in_pause(scene: &Scene, tool: &str, pattern: &str) {
 /// Starts it, does something in its pause, and returns its end.
 fn in_pause(scene: &Scene, command: &mut std::process::Command, what: impl FnOnce()) -> Done {
     let snapshot = start(command);
-    wait_for("pause", || scene.path("bin/paused").exists());
+    until("pause", || scene.path("bin/paused").exists());
     assert!(scene.is_closed());
     what();
     File::create(scene.path("bin/go")).unwrap();
@@ -141,11 +142,12 @@ fn a_name_taken_in_the_pause_is_not_overwritten_by_a_copy() {
 const STUBBORN: &str = r#"case "$1" in -a) trap "" TERM INT; "$REAL" "$@"; echo $$ > "${0%/*}/pid"
     until [ -e "${0%/*}/go" ]; do sleep 0.01; done; exit 0;; esac; exec "$REAL" "$@""#;
 
-fn stubborn(scene: &Scene, snapshot: &mut std::process::Command) -> (Running, i32) {
+fn stubborn(scene: &Scene, snapshot: &mut std::process::Command) -> (Running, Pid) {
     scene.stand_in("cp", STUBBORN);
     let snapshot = start(snapshot);
-    let pid = || fs::read_to_string(scene.path("bin/pid")).ok()?.trim().parse().ok();
-    wait_for("copy", || pid().is_some());
+    let pid =
+        || fs::read_to_string(scene.path("bin/pid")).ok()?.trim().parse().map(Pid::from_raw).ok();
+    until("copy", || pid().is_some());
     (snapshot, pid().unwrap())
 }
 
@@ -165,14 +167,14 @@ fn success_after_a_waiter_opened_the_gate_of_a_stopped_tool_is_no_snapshot() {
     let mut command = scene.copy(&["--drain", "0.2", "--hold", "0.5", "--name", "x"]);
     let (snapshot, copy) = stubborn(&scene, &mut command);
     snapshot.signal(Signal::SIGSTOP);
-    wait_for("stopped tool", || snapshot.is_stopped());
+    until("stopped tool", || snapshot.is_stopped());
     // Past the limit a writer lets itself in, and changes what was copied.
     let barrier = Barrier::open(scene.barrier_file("mail")).unwrap();
     let share = barrier.shared_timeout(Duration::from_secs(20)).unwrap();
     fs::write(&letter, "after").unwrap();
     drop(share);
     File::create(scene.path("bin/go")).unwrap();
-    wait_for("end of the copy", || matches!(state(copy), None | Some('Z')));
+    until("end of the copy", || matches!(state(copy), None | Some('Z')));
     assert_eq!(
         scene.snapshots(),
         [scene.partial_name("x")],

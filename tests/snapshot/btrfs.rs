@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::image::{Image, must, subvolume};
-use crate::scene::{Scene, names, run};
+use crate::common::{Image, must, names, run, subvolume};
+use crate::scene::Scene;
 use crate::writers::{Writers, torn};
 
 #[test]

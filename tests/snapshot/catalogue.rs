@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::image::{Image, is_root, must};
-use crate::scene::{Scene, names, run, start, wait_for};
+use crate::common::{Image, is_root, must, names, run, start, until};
+use crate::scene::Scene;
 
 #[test]
 fn garbage_in_the_catalogue_is_left_alone() {
@@ -90,9 +90,9 @@ fn of_two_at_once_with_one_name_there_is_one_snapshot() {
         let words = ["--hold", "10", "--min-open", "0", "--attempts", "9", "--name", &name];
         let running: Vec<_> = (0..4).map(|_| start(&mut scene.copy(&words))).collect();
         let done: Vec<_> = running.into_iter().map(|running| running.wait()).collect();
-        let made = done.iter().filter(|done| done.code == Some(0)).count();
+        let made = done.iter().filter(|done| done.code() == 0).count();
         assert_eq!(made, 1, "{done:#?}");
-        assert!(done.iter().all(|done| matches!(done.code, Some(0 | 73))), "{done:#?}");
+        assert!(done.iter().all(|done| matches!(done.code(), 0 | 73)), "{done:#?}");
         let letter = scene.path("snapshots").join(&name).join("letter");
         assert_eq!(fs::read_to_string(letter).unwrap(), "text");
         assert_eq!(scene.latest(&[]), Some(name));
@@ -137,7 +137,7 @@ fn whoever_locks_the_folder_stops_no_snapshot() {
     let mut holder = std::process::Command::new("flock");
     holder.arg("--no-fork").arg(scene.path("catalog")).args(["sh", "-c", &script]);
     let holder = start(&mut holder);
-    wait_for("lock on the folder", || ready.exists());
+    until("lock on the folder", || ready.exists());
     scene.take("x");
     scene.take("y");
     assert_eq!(scene.latest(&[]).as_deref(), Some("y"));
@@ -221,7 +221,7 @@ fn everybody_may_read_what_is_made_whatever_the_umask() {
         }
         // That of the data is its owner's affair.
         assert_eq!(mode(&scene.path("snapshots/x")), 0o750, "{umask}");
-        if !is_root("another user") {
+        if !is_root() {
             continue;
         }
         must(Command::new("chmod").arg("755").arg(scene.path("")).arg(scene.barriers()));

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::scene::{Done, Scene, run};
+use crate::common::{Done, run};
+use crate::scene::Scene;
 
 pub fn library() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").ok()?;
@@ -13,7 +14,7 @@ pub fn library() -> Option<PathBuf> {
         folders.filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketime.so.1")));
     let found = found.find(|path| path.exists());
     if found.is_none() {
-        crate::skip::skip("libfaketime is missing");
+        crate::common::skip("libfaketime is missing");
     }
     found
 }
@@ -88,7 +89,7 @@ fn take_and_prune(scene: &Scene, time: &str, name: &str) -> Option<String> {
     let take = ["snapshot", "mail", "--hold", "none", "--min-open", "0", "--name", name, "--copy"];
     at(scene, time, &[&take[..], &[store, "--to", to]].concat())?.assert_code(0);
     let pruned = at(scene, time, &["prune", "--keep-within", "14d", "mail"])?;
-    assert_eq!((pruned.code, pruned.stdout.as_str()), (Some(0), ""), "{pruned:#?}");
+    assert_eq!((pruned.code(), pruned.stdout.as_str()), (0, ""), "{pruned:#?}");
     Some(pruned.stderr)
 }
 
@@ -126,7 +127,7 @@ fn a_clock_that_was_wrong_makes_no_snapshot_old() {
             // The clock is right again, and the newest is the newest.
             scene.take("right");
             let done = scene.verb(["prune", "--keep-within", "14d", "mail"]);
-            assert_eq!((done.code, done.stdout.as_str()), (Some(0), ""), "{done:#?}");
+            assert_eq!((done.code(), done.stdout.as_str()), (0, ""), "{done:#?}");
             assert_eq!(scene.latest(&["mail"]).as_deref(), Some("right"));
             // By number, order decides, and it is as it was.
             let words = ["prune", "--keep", "2", "mail"];

@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::scene::{Scene, names};
+use crate::common::names;
+use crate::scene::Scene;
 
 #[test]
 fn a_command_runs_while_the_gate_is_closed_and_knows_what_for() {
@@ -112,7 +113,7 @@ fn several_barriers_close_together() {
 #[test]
 fn json_is_the_manifest_and_the_exit_status() {
     let scene = Scene::new();
-    let report = |done: &crate::scene::Done| -> serde_json::Value {
+    let report = |done: &crate::common::Done| -> serde_json::Value {
         serde_json::from_str(&done.stdout).unwrap()
     };
     let done =

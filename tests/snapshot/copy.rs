@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::image::Image;
-use crate::scene::{Scene, run};
+use crate::common::{Image, run};
+use crate::scene::Scene;
 use crate::writers::{Writers, torn};
 
 #[test]

@@ -1,6 +1,7 @@
 //! Writers that are lost, before a snapshot and during one.
 
-use crate::scene::{Scene, run};
+use crate::common::run;
+use crate::scene::Scene;
 
 /// A share whose command and wrapper are killed. The command is the wrapper's child: that it is
 /// gone too shows in the pipe, of which its descriptor 9 is the last to close.

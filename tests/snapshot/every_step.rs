@@ -19,10 +19,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::image::{Image, must, subvolume};
-use crate::many::{check, report};
-use crate::scene::{Done, Scene, names, run, wait_for};
-use crate::strace::{self, Call};
+use crate::common::many::{check, report};
+use crate::common::strace::{self, Call};
+use crate::common::{Done, Image, must, names, run, subvolume, until};
+use crate::scene::Scene;
 
 /// Calls that leave everything as it is, here and on disk: death at one is death at the next other.
 const IDLE: &[&str] = &[
@@ -152,7 +152,7 @@ fn play(play: &dyn Play, number: usize, injection: Option<&str>) -> (Scene, Done
 /// Every blow at every call of the verb, each judged.
 pub fn strike_all(what: &str, act: &dyn Play) {
     if !strace::works() {
-        return crate::skip::skip("strace cannot inject faults here");
+        return crate::common::skip("strace cannot inject faults here");
     }
     let (scene, done, calls) = play(act, 0, None);
     if act.always().is_none() {
@@ -166,16 +166,18 @@ pub fn strike_all(what: &str, act: &dyn Play) {
     let strike = |case: &Case| {
         let (scene, done, calls) = play(act, case.number, Some(&case.injection()));
         let hit = match case.blow {
-            Blow::Killed => done.signal == Some(9),
+            Blow::Killed => done.signal() == Some(9),
             // It may be too late to change anything.
-            Blow::Interrupted => matches!((done.signal, done.code), (Some(2), _) | (_, Some(0))),
+            Blow::Interrupted => {
+                matches!((done.signal(), done.status.code()), (Some(2), _) | (_, Some(0)))
+            }
             Blow::Full | Blow::FullFromThenOn => calls.iter().any(|call| call.struck),
         };
         struck.fetch_add(usize::from(hit), std::sync::atomic::Ordering::Relaxed);
         let in_order = match case.blow {
             Blow::Killed => true,
             Blow::Interrupted => hit,
-            Blow::Full | Blow::FullFromThenOn => matches!(done.code, Some(0 | 64..=77 | 126)),
+            Blow::Full | Blow::FullFromThenOn => matches!(done.code(), 0 | 64..=77 | 126),
         };
         if !in_order {
             return Err(format!("it neither succeeded nor failed in good order: {done:#?}"));
@@ -223,7 +225,7 @@ pub fn ensure(so: bool, what: impl FnOnce() -> String) -> Result<(), String> {
 
 /// Nobody works on anything any more: what the victim had started may outlive it.
 fn settle(scene: &Scene) {
-    wait_for("end of what is under way", || {
+    until("end of what is under way", || {
         rows(scene).iter().all(|row| row["under_way"] != true && row["pinned"] != true)
     });
 }
@@ -257,9 +259,9 @@ fn nothing_is_half(scene: &Scene, to: &Path) -> Result<(), String> {
         let name = row["name"].as_str().unwrap();
         let read = scene.verb(["use", name, "--", "printenv", "STILLPOINT_SNAPSHOT_PATH"]);
         let place = read.stdout.trim_end();
-        let right = match read.code {
-            Some(0) => is_whole(Path::new(place)),
-            code => code == Some(66),
+        let right = match read.code() {
+            0 => is_whole(Path::new(place)),
+            code => code == 66,
         };
         ensure(right, || format!("use of {name}: {read:#?}"))?;
     }
@@ -348,7 +350,7 @@ impl Play for Taking {
         let to = self.to(scene, number);
         settle(scene);
         scene.assert_writers_go_on();
-        let newest = if done.code == Some(0) { &["new"][..] } else { &["good", "new"] };
+        let newest = if done.code() == 0 { &["new"][..] } else { &["good", "new"] };
         for words in [&[][..], &["--any"]] {
             let named = scene.latest(words);
             let right = named
@@ -374,7 +376,7 @@ fn of_a_snapshot_by_copy() {
 #[test]
 fn each_step_is_durable_before_the_next() {
     if !strace::works() {
-        return crate::skip::skip("strace cannot trace here");
+        return crate::common::skip("strace cannot trace here");
     }
     let (_scene, done, calls) = play(&Taking { btrfs: None }, 0, None);
     done.assert_code(0);
@@ -415,7 +417,7 @@ fn durable_step(call: &Call) -> Option<&'static str> {
 #[test]
 fn of_a_name_that_can_neither_be_kept_nor_taken_back() {
     if !strace::works() {
-        return crate::skip::skip("strace cannot inject faults here");
+        return crate::common::skip("strace cannot inject faults here");
     }
     let act = Taking { btrfs: None };
     let (.., calls) = play(&act, 0, None);
@@ -479,7 +481,7 @@ impl Play for Pruning {
         nothing_is_half(scene, &to)?;
         let only_the_newest =
             || ensure(names(&to) == ["newest"], || format!("not removed: {:?}", names(&to)));
-        if done.code == Some(0) {
+        if done.code() == 0 {
             only_the_newest()?;
         }
         // The next run of either verb goes on with what was begun.

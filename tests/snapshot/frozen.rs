@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::image::{Image, must};
-use crate::scene::{Done, Scene, run, start, state, wait_for};
+use nix::unistd::Pid;
+
+use crate::common::{Done, Image, must, run, start, state, until};
+use crate::scene::Scene;
 
 /// An ext4 with a barrier on it, thawed at the end whatever happens.
 struct Disk {
@@ -64,7 +66,7 @@ fn a_command_that_freezes_the_barrier_makes_no_snapshot() {
     let mut snapshot = disk.verb(&["snapshot", "--drain", "0.2", "--hold", "1.5"]);
     snapshot.args(["--", "sh", "-c", r#"fsfreeze -f "$0" && touch "$1""#]);
     let snapshot = start(snapshot.arg(disk.image.path()).arg(&done));
-    wait_for("frozen", || done.exists());
+    until("frozen", || done.exists());
     std::thread::sleep(Duration::from_millis(1800));
     disk.thaw();
     let ended = snapshot.wait();
@@ -104,17 +106,17 @@ fn a_keeper_that_could_not_open_its_gate_in_time_has_no_certificate() {
     run(&mut disk.verb(&["freeze", "--drain", "0.2", "--hold", "0.5"])).assert_code(0);
     let keeper = keeper(&disk.scene, &disk.barrier());
     disk.freeze();
-    wait_for("the limit", || state(keeper) == Some('D'));
+    until("the limit", || state(keeper) == Some('D'));
     disk.thaw();
-    wait_for("the end of the keeper", || state(keeper).is_none_or(|state| state == 'Z'));
+    until("the end of the keeper", || state(keeper).is_none_or(|state| state == 'Z'));
     let thawed = run(&mut disk.verb(&["thaw"]));
     thawed.assert_refused(124, "throw away");
     disk.assert_writers_go_on();
 }
 
-fn keeper(scene: &Scene, barrier: &Path) -> i32 {
+fn keeper(scene: &Scene, barrier: &Path) -> Pid {
     let holder = scene.status(barrier.to_str().unwrap())["holder"]["pid"].as_i64();
-    holder.unwrap().try_into().unwrap()
+    Pid::from_raw(holder.unwrap().try_into().unwrap())
 }
 
 /// By the clock that waits go by no time has passed.
@@ -148,7 +150,7 @@ fn a_machine_that_was_suspended_in_the_pause_has_no_certificate() {
     suspending(&["freeze"], &[]).assert_code(0);
     let keeper = keeper(&scene, Path::new("mail"));
     std::fs::write(&mark, "").unwrap();
-    wait_for("the end of the keeper", || state(keeper).is_none_or(|state| state == 'Z'));
+    until("the end of the keeper", || state(keeper).is_none_or(|state| state == 'Z'));
     run(scene.stillpoint().args(["thaw", "mail"])).assert_refused(124, "throw away");
     scene.assert_writers_go_on();
 }

@@ -5,7 +5,8 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::scene::{Running, Scene, run, start, state, wait_for};
+use crate::common::{Running, run, start, state, until};
+use crate::scene::Scene;
 
 /// A `cp` that leaves half a copy and its process id, and does not come to an end.
 const ENDLESS: &str = r#"case "$1" in -a) touch "$6/half"; echo $$ > "${0%/*}/pid"; exec sleep 600;; esac; exec "$REAL" "$@""#;
@@ -14,7 +15,7 @@ const ENDLESS: &str = r#"case "$1" in -a) touch "$6/half"; echo $$ > "${0%/*}/pi
 fn copying(scene: &Scene) -> Running {
     scene.stand_in("cp", ENDLESS);
     let snapshot = start(&mut scene.copy(&["--hold", "none", "--name", "x"]));
-    wait_for("copy", || {
+    until("copy", || {
         fs::read_to_string(scene.path("bin/pid")).is_ok_and(|pid| pid.ends_with('\n'))
     });
     assert!(scene.is_closed());
@@ -34,7 +35,7 @@ fn every_signal_in_the_pause_opens_the_gate_and_removes_the_data() {
         let snapshot = copying(&scene);
         snapshot.signal(signal);
         let done = snapshot.wait();
-        assert_eq!(done.signal, Some(signal as i32), "{done:#?}");
+        assert_eq!(done.signal(), Some(signal as i32), "{done:#?}");
         scene.assert_writers_go_on();
         assert_eq!(scene.snapshots(), [""; 0]);
         assert_eq!(scene.manifest()["status"], "failed");
@@ -49,7 +50,7 @@ fn an_interrupt_during_the_checks_leaves_nothing() {
     // As the keyboard does: the tool and what it has started.
     scene.stand_in("du", "kill -INT $PPID $$; sleep 600");
     let done = run(&mut scene.copy(&["--hold", "10"]));
-    assert_eq!(done.signal, Some(Signal::SIGINT as i32), "{done:#?}");
+    assert_eq!(done.signal(), Some(Signal::SIGINT as i32), "{done:#?}");
     assert_eq!(scene.generation(), before);
     assert_eq!(scene.manifests().len(), 0);
 }
@@ -59,7 +60,7 @@ fn an_interrupt_after_the_pause_still_removes_the_data() {
     let scene = Scene::new();
     scene.stand_in("cp", r#"case "$1" in -a) kill -TERM $PPID; exit 0;; esac; exec "$REAL" "$@""#);
     let done = run(&mut scene.copy(&["--hold", "10"]));
-    assert_eq!(done.signal, Some(Signal::SIGTERM as i32), "{done:#?}");
+    assert_eq!(done.signal(), Some(Signal::SIGTERM as i32), "{done:#?}");
     assert_eq!(scene.snapshots(), [""; 0]);
     assert_eq!(scene.manifest()["status"], "failed");
 }
@@ -69,7 +70,7 @@ fn an_interrupt_counts_for_more_than_the_status_of_the_command() {
     let scene = Scene::new();
     let script = r#"trap "exit 7" TERM; kill -TERM $PPID; while :; do sleep 0.01; done"#;
     let done = scene.snapshot(["mail", "--", "sh", "-c", script]);
-    assert_eq!(done.signal, Some(Signal::SIGTERM as i32), "{done:#?}");
+    assert_eq!(done.signal(), Some(Signal::SIGTERM as i32), "{done:#?}");
     assert_eq!(scene.manifest()["status"], "failed");
 }
 
@@ -78,10 +79,10 @@ fn an_interrupt_while_draining_opens_the_gate() {
     let scene = Scene::new();
     let holder = scene.holder();
     let snapshot = start(&mut scene.copy(&["--hold", "10", "--patience", "0", "--drain", "60"]));
-    wait_for("closed gate", || scene.is_closed());
+    until("closed gate", || scene.is_closed());
     snapshot.signal(Signal::SIGINT);
     let done = snapshot.wait();
-    assert_eq!(done.signal, Some(Signal::SIGINT as i32), "{done:#?}");
+    assert_eq!(done.signal(), Some(Signal::SIGINT as i32), "{done:#?}");
     assert!(!scene.is_closed());
     assert_eq!(scene.snapshots(), [""; 0]);
     assert_eq!(scene.manifest()["status"], "failed");
@@ -103,7 +104,7 @@ fn after_sigkill_in_the_pause_writers_go_on_and_the_next_run_cleans_up() {
 
     let copy = copy_process(&scene);
     kill(copy, Signal::SIGKILL).unwrap();
-    wait_for("end of the copy", || matches!(state(copy.as_raw()), None | Some('Z')));
+    until("end of the copy", || matches!(state(copy), None | Some('Z')));
     let done = scene.snapshot(["mail", "--name", "z", "--", "true"]);
     done.assert_code(0);
     assert!(done.stderr.contains("x: was interrupted"), "{done:?}");

@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::scene::{Scene, run};
+use crate::common::run;
+use crate::scene::Scene;
 
 const LOST_WRITER: &str =
     r#""$STILLPOINT" run -s mail sh -c 'kill -9 $PPID $$' 9>&1 >/dev/null 2>&1 | cat"#;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use stillpoint::Barrier;
 
-use crate::scene::{Scene, run, start, wait_for};
+use crate::common::{run, start, until};
+use crate::scene::Scene;
 
 /// Where the generation of the gate stands in a barrier file.
 const GATE: u64 = 4096;
@@ -19,7 +20,7 @@ fn not_quiet_names_who_is_inside_and_opens_the_gate() {
     let holder = scene.holder();
     let mut command = scene.copy(&["--hold", "10", "--patience", "0", "--drain", "0.2"]);
     let done = run(command.args(["--attempts", "2", "--min-open", "0"]));
-    let inside = format!("[{}] (slowpoke) inside for at least", holder.pid());
+    let inside = format!("[{}] (slowpoke) inside for at least", holder.pid);
     done.assert_refused(75, &inside);
     assert!(done.stderr.contains("attempt 1 of 2"), "{done:?}");
     assert!(!scene.is_closed());
@@ -86,7 +87,7 @@ fn a_snapshot_whose_pause_was_revoked_is_never_complete() {
         ),
     );
     let snapshot = start(&mut scene.copy(&["--hold", "60", "--name", "x"]));
-    wait_for("copy", || scene.snapshots().len() == 1 && scene.partial("x").join("letter").exists());
+    until("copy", || scene.snapshots().len() == 1 && scene.partial("x").join("letter").exists());
     // What a waiting writer does when the holder has overstayed: the next even generation.
     let file = File::options().read(true).write(true).open(scene.barrier_file("mail")).unwrap();
     let mut generation = [0; 4];
@@ -114,7 +115,7 @@ fn a_stopped_tool_is_overtaken_by_writers_and_finds_out() {
     scene.stand_in("cp", r#"case "$1" in -a) kill -STOP $PPID;; *) exec "$REAL" "$@";; esac"#);
     let mut command = scene.copy(&["--drain", "0.2", "--hold", "0.5"]);
     let snapshot = start(&mut command);
-    wait_for("stopped tool", || snapshot.is_stopped());
+    until("stopped tool", || snapshot.is_stopped());
     assert!(scene.is_closed());
     // Waits for as long as the pause may last, and then opens the gate itself.
     let barrier = Barrier::open(scene.barrier_file("mail")).unwrap();
@@ -172,7 +173,7 @@ fn a_name_can_be_had_once() {
     let scene = Scene::new();
     let snapshot =
         start(scene.stillpoint().args(["snapshot", "mail", "--name", "x", "--", "sleep", "600"]));
-    wait_for("pause", || scene.is_closed());
+    until("pause", || scene.is_closed());
     scene.snapshot(["mail", "--name", "x", "--", "true"]).assert_refused(73, "another --name");
     snapshot.signal(Signal::SIGTERM);
     snapshot.wait();

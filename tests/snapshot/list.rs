@@ -9,8 +9,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::Value;
 
-use crate::image::is_root;
-use crate::scene::{Scene, run, start, wait_for};
+use crate::common::{is_root, run, start, until};
+use crate::scene::Scene;
 
 fn listed(scene: &Scene) -> Vec<Value> {
     let done = scene.verb(["list", "--json"]);
@@ -26,7 +26,7 @@ fn the_list_shows_what_is_and_what_was() {
     let first = scene.take("zz-first");
     scene.take("gone");
     fs::remove_dir_all(scene.path("snapshots/gone")).unwrap();
-    assert_ne!(scene.snapshot(["mail", "--name", "bad", "--", "false"]).code, Some(0));
+    assert_ne!(scene.snapshot(["mail", "--name", "bad", "--", "false"]).code(), 0);
     scene.snapshot(["mail", "--name", "of-a-tool", "--", "true"]).assert_code(0);
     scene.take("broken-off");
     scene.edit("broken-off", |manifest| manifest["status"] = "begun".into());
@@ -71,7 +71,7 @@ fn one_under_way_is_no_interrupted_one() {
     let scene = Scene::new();
     let snapshot =
         start(scene.stillpoint().args(["snapshot", "mail", "--name", "x", "--", "sleep", "600"]));
-    wait_for("manifest", || !listed(&scene).is_empty());
+    until("manifest", || !listed(&scene).is_empty());
     assert_eq!(listed(&scene)[0]["under_way"], true);
     assert!(scene.verb(["list"]).stdout.contains("under way"));
     drop(snapshot);
@@ -134,7 +134,7 @@ fn what_is_no_manifest_is_reported_and_nothing_else_happens_to_it() {
     fs::create_dir(catalog.join("folder.json")).unwrap();
     symlink(catalog.join("good.json"), catalog.join("link.json")).unwrap();
     symlink("/dev/zero", catalog.join("device.json")).unwrap();
-    let before = crate::scene::names(&catalog);
+    let before = crate::common::names(&catalog);
 
     let done = scene.verb(["list"]);
     done.assert_code(65);
@@ -151,22 +151,22 @@ fn what_is_no_manifest_is_reported_and_nothing_else_happens_to_it() {
     scene.verb(["use", "--latest", "--", "true"]).assert_code(0);
     for name in damaged {
         let done = scene.verb(["use", name, "--", "true"]);
-        assert!(matches!(done.code, Some(65 | 66)), "{name}: {done:?}");
+        assert!(matches!(done.code(), 65 | 66), "{name}: {done:?}");
     }
     scene.take("later-one");
-    assert_ne!(run(&mut scene.copy(&["--hold", "10", "--name", "pipe"])).code, Some(0));
-    assert_ne!(run(&mut scene.copy(&["--hold", "10", "--name", "cut"])).code, Some(0));
+    assert_ne!(run(&mut scene.copy(&["--hold", "10", "--name", "pipe"])).code(), 0);
+    assert_ne!(run(&mut scene.copy(&["--hold", "10", "--name", "cut"])).code(), 0);
     scene.verb(["prune", "--keep", "1"]).assert_code(65);
     assert_eq!(scene.latest(&[]).as_deref(), Some("later-one"));
     let mut expected: Vec<String> =
         before.into_iter().map(|name| name.replace("good.json", "later-one.json")).collect();
     expected.sort();
-    assert_eq!(crate::scene::names(&catalog), expected);
+    assert_eq!(crate::common::names(&catalog), expected);
 }
 
 #[test]
 fn whoever_may_read_the_catalogue_may_list_and_use_it() {
-    if !is_root("another user reads a catalogue") {
+    if !is_root() {
         return;
     }
     let scene = Scene::new();

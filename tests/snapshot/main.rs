@@ -1,7 +1,10 @@
 //! The verb `snapshot`, on real file systems where that can be had.
 //!
 //! btrfs and xfs come from image files on loop devices, which takes root. Without root those tests
-//! say so and pass; where `CI` is `true` they fail instead.
+//! say so and pass; where `CI` is set they fail instead.
+
+#[path = "../common/mod.rs"]
+mod common;
 
 mod bad_days;
 mod btrfs;
@@ -13,7 +16,6 @@ mod dirty;
 mod every_step;
 mod foreign;
 mod frozen;
-mod image;
 mod interrupted;
 mod latest;
 mod limits;
@@ -36,11 +38,3 @@ mod strangers;
 mod subvolume;
 mod volumes;
 mod writers;
-
-#[path = "../faults/many.rs"]
-mod many;
-#[path = "../common/skip.rs"]
-mod skip;
-#[allow(dead_code, reason = "nothing is attached to here")]
-#[path = "../faults/strace.rs"]
-mod strace;

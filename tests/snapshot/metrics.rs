@@ -5,7 +5,8 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
-use crate::scene::{Scene, names, run};
+use crate::common::{names, run};
+use crate::scene::Scene;
 
 /// The value of a sample.
 fn value(text: &str, sample: &str) -> Option<f64> {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::clock::library;
-use crate::image::{Image, subvolume};
-use crate::scene::{Done, Running, Scene, names, start, wait_for};
+use crate::common::{Done, Image, Running, names, start, subvolume, until};
+use crate::scene::Scene;
 
 /// A stand-in that waits until so many have come as far.
 fn meet(scene: &Scene, tool: &str, pattern: &str, count: usize) {
@@ -78,7 +78,7 @@ fn a_name_that_we_chose_is_chosen_anew() {
 fn a_name_that_the_user_chose_is_refused() {
     let scene = Scene::new();
     let Some(done) = copies(&scene, 4, &["--name", "x"]) else { return };
-    let (made, refused): (Vec<_>, Vec<_>) = done.iter().partition(|done| done.code == Some(0));
+    let (made, refused): (Vec<_>, Vec<_>) = done.iter().partition(|done| done.code() == 0);
     assert_eq!(made.len(), 1);
     for done in refused {
         done.assert_refused(73, "give another --name");
@@ -107,8 +107,7 @@ fn two_catalogues_may_share_a_folder_of_snapshots() {
         let Some(commands) = commands else { return };
         let done = together(commands);
         if named {
-            let (made, refused): (Vec<_>, Vec<_>) =
-                done.iter().partition(|done| done.code == Some(0));
+            let (made, refused): (Vec<_>, Vec<_>) = done.iter().partition(|done| done.code() == 0);
             assert_eq!(made.len(), 1, "{done:#?}");
             for done in refused {
                 done.assert_refused(73, "exists already; give another --name");
@@ -149,11 +148,11 @@ fn a_subvolume_that_another_catalogue_has_begun_is_not_removed() {
     let mut writer = scene.stillpoint();
     writer.args(["run", "-s", "b1", "sh", "-c", until_made]).arg(scene.path("bin/made"));
     let writer = start(&mut writer);
-    wait_for("writer", || scene.status("b1")["writers"].as_array().unwrap().len() == 1);
+    until("writer", || scene.status("b1")["writers"].as_array().unwrap().len() == 1);
     let (first, second) = (start(&mut first), start(&mut second));
     fs::write(scene.path("bin/go"), "").unwrap();
     let mut done = [first.wait(), second.wait()];
-    done.sort_by_key(|done| done.code);
+    done.sort_by_key(Done::code);
     done[0].assert_code(0);
     done[1].assert_refused(73, "x");
     writer.wait().assert_code(0);

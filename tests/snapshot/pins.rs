@@ -1,7 +1,6 @@
 //! `stillpoint use`: readers, and what keeps a snapshot while they read.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -9,9 +8,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::common::{Running, run, start, state, strace, until};
 use crate::prune::is_pinned;
-use crate::scene::{Running, Scene, run, start, state, wait_for};
-use crate::strace;
+use crate::scene::Scene;
 
 /// A reader that says who it is and reads until it is ended.
 fn reader(scene: &Scene, name: &str, mark: &str) -> (Running, Pid) {
@@ -24,14 +23,14 @@ fn reader(scene: &Scene, name: &str, mark: &str) -> (Running, Pid) {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let using = start(&mut command);
-    wait_for("reader", || place.exists());
+    until("reader", || place.exists());
     let pid = fs::read_to_string(&place).unwrap().trim().parse().unwrap();
     (using, Pid::from_raw(pid))
 }
 
 fn end(pid: Pid) {
     let _ = kill(pid, Signal::SIGKILL);
-    wait_for("end of the reader", || matches!(state(pid.as_raw()), None | Some('Z')));
+    until("end of the reader", || matches!(state(pid), None | Some('Z')));
 }
 
 #[test]
@@ -111,7 +110,7 @@ fn a_pin_lasts_until_the_last_reader_has_gone_however_he_went() {
     first.signal(Signal::SIGKILL);
     first.wait();
     end(second_command);
-    assert_eq!(second.wait().code, Some(128 + 9));
+    assert_eq!(second.wait().status.code(), Some(128 + 9));
     assert!(prune(), "the data was taken away under a reader");
     assert!(is_pinned(&scene, "a"));
     end(first_command);
@@ -140,14 +139,13 @@ fn it_can_be_pinned_for_another_process() {
     let scene = Scene::new();
     scene.take("x");
     let reader = start(Command::new("sleep").arg("600"));
-    let host = reader.pid().to_string();
+    let host = reader.pid.to_string();
     // Returns, though its output is read to the end: what stays has nothing of the caller's open.
     let script = r#"S=$1; shift; "$S" "$@" &"#;
     let pin = |arguments: &[&str]| {
         let mut shell = scene.environment(Command::new("sh"));
         shell.args(["-c", script, "sh"]).arg(scene.stillpoint().get_program()).args(arguments);
-        // Or this test would be one of those whose end is waited for.
-        run(shell.process_group(0))
+        run(&mut shell)
     };
     let keeper: i32 = pin(&["use", "x", "--while", &host]).stdout.trim().parse().unwrap();
     assert!(is_pinned(&scene, "x"));
@@ -157,7 +155,7 @@ fn it_can_be_pinned_for_another_process() {
     pin(&["use", "x", "--while", &host]);
     assert!(is_pinned(&scene, "x"));
     drop(reader);
-    wait_for("end of the pin", || !is_pinned(&scene, "x"));
+    until("end of the pin", || !is_pinned(&scene, "x"));
 
     assert_eq!(pin(&["use", "y", "--while", &host]).stdout, "");
     scene.verb(["use", "x", "--while", &host]).assert_refused(64, "there is no such process");
@@ -174,9 +172,9 @@ fn signals_are_handed_on() {
     let script =
         format!("trap 'exit 9' TERM; echo > {}; while :; do sleep 0.01; done", mark.display());
     let using = start(scene.stillpoint().args(["use", "a", "--", "sh", "-c", &script]));
-    wait_for("reader", || mark.exists());
+    until("reader", || mark.exists());
     using.signal(Signal::SIGTERM);
-    assert_eq!(using.wait().code, Some(9));
+    assert_eq!(using.wait().code(), 9);
     assert!(!is_pinned(&scene, "a"));
 }
 
@@ -218,7 +216,7 @@ fn no_reader_ever_loses_the_data_to_prune() {
 #[test]
 fn a_manifest_that_is_replaced_before_the_lock_is_no_pin() {
     if !strace::works() {
-        return crate::skip::skip("strace cannot stop a process here");
+        return crate::common::skip("strace cannot stop a process here");
     }
     let scene = Scene::new();
     scene.take("x");
@@ -238,8 +236,8 @@ fn a_manifest_that_is_replaced_before_the_lock_is_no_pin() {
     let reader =
         start(&mut using("trace", Some(&format!("inject=statx:signal=SIGSTOP:when={nth}"))));
     let mut child = None;
-    wait_for("stop", || {
-        let children = format!("/proc/{0}/task/{0}/children", reader.pid());
+    until("stop", || {
+        let children = format!("/proc/{0}/task/{0}/children", reader.pid);
         child = fs::read_to_string(children).unwrap().trim().parse::<i32>().ok();
         // strace says when it has come to that.
         let trace = fs::read_to_string(scene.path("trace")).unwrap_or_default();

@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::image::{Image, is_root, must, subvolume};
-use crate::scene::{Done, Scene, run, start, wait_for};
+use crate::common::{Done, Image, is_root, must, run, start, subvolume, until};
+use crate::scene::Scene;
 
 /// What is at the place of the source now, and what is in the newest snapshot.
 fn scene() -> Option<Scene> {
-    if !is_root("a mount namespace of its own") {
+    if !is_root() {
         return None;
     }
     let scene = Scene::new();
@@ -36,21 +36,21 @@ fn the_command_finds_it_over_the_source_and_nobody_else_does() {
     let done = show(&scene, &store, &script);
     done.assert_code(0);
     assert_eq!(done.stdout, format!("then {store} {store}\nread-only\n"));
-    assert_eq!(show(&scene, &store, "exit 7").code, Some(7));
+    assert_eq!(show(&scene, &store, "exit 7").code(), 7);
 
     // A relative place, and one that is reached by a link, are what they were called.
     std::os::unix::fs::symlink(&store, scene.path("link")).unwrap();
     let mut command = scene.stillpoint();
     command.current_dir(scene.path("")).args(["use", "x", "--at", "link", "--", "sh", "-c"]);
     let done = run(command.arg(r#"cat "$STILLPOINT_SNAPSHOT_PATH/letter""#));
-    assert_eq!((done.code, done.stdout.as_str()), (Some(0), "then"), "{done:#?}");
+    assert_eq!((done.code(), done.stdout.as_str()), (0, "then"), "{done:#?}");
 
     let ready = scene.path("ready");
     let script = format!("echo >{}; exec sleep 600", ready.display());
     let mut reader = scene.stillpoint();
     reader.args(["use", "x", "--at", &store, "--", "sh", "-c", &script]);
     let reader = start(&mut reader);
-    wait_for("reader", || ready.exists());
+    until("reader", || ready.exists());
     assert_eq!(fs::read_to_string(scene.path("store/letter")).unwrap(), "now");
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(&store), "{mounts}");

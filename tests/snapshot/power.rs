@@ -10,9 +10,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::common::{Done, is_root, run};
 use crate::every_step::{Play, ensure, strike_all};
-use crate::image::is_root;
-use crate::scene::{Done, Scene, run};
+use crate::scene::Scene;
 
 fn state_path(scene: &Scene) -> PathBuf {
     scene.path("states/kept.state")
@@ -52,7 +52,7 @@ fn next_boot(scene: &Scene) -> bool {
 
 #[test]
 fn from_one_boot_to_the_next() {
-    if !is_root("another boot id") {
+    if !is_root() {
         return;
     }
     let scene = kept();
@@ -145,7 +145,7 @@ impl Play for Creating {
     fn judge(&self, scene: &Scene, _number: usize, done: &Done) -> Result<(), String> {
         let state = state(scene)?;
         ensure(state["state"] == "open", || format!("{state}"))?;
-        if done.code == Some(0) {
+        if done.code() == 0 {
             let dirty = &scene.status("kept")["dirty"];
             ensure(dirty["epoch"] != dirty["acknowledged"], || format!("forgiven: {dirty}"))?;
         }
@@ -181,7 +181,7 @@ impl Play for Retiring {
     fn judge(&self, scene: &Scene, _number: usize, done: &Done) -> Result<(), String> {
         let state = state(scene)?;
         let retired = state["state"] == "retired";
-        ensure(retired || done.code != Some(0), || "it succeeded and did not say so".into())?;
+        ensure(retired || done.code() != 0, || "it succeeded and did not say so".into())?;
         ensure(!retired || !scene.barrier_file("kept").exists(), || {
             "retired before its end".into()
         })?;
@@ -217,7 +217,7 @@ impl Play for Recovering {
     fn judge(&self, scene: &Scene, _number: usize, done: &Done) -> Result<(), String> {
         let (state, dirty) = (state(scene)?, scene.status("kept")["dirty"].clone());
         let acknowledged = dirty["acknowledged"] == dirty["epoch"];
-        ensure(acknowledged || done.code != Some(0), || "it succeeded and is dirty".into())?;
+        ensure(acknowledged || done.code() != 0, || "it succeeded and is dirty".into())?;
         ensure(!acknowledged || state["acknowledged"] == dirty["epoch"], || {
             format!("acknowledged {dirty}, and on disk {state}")
         })?;
@@ -258,7 +258,7 @@ fn each_tool_that_sees_a_loss_writes_it_down() {
     lose();
     stillpoint(&["freeze", "kept"]).assert_code(0);
     stillpoint(&["thaw", "kept"]).assert_code(0);
-    crate::scene::wait_for("the keeper's word", || epoch() == 3);
+    crate::common::until("the keeper's word", || epoch() == 3);
     lose();
     stillpoint(&["status", "kept"]).assert_code(0);
     assert_eq!(epoch(), 3, "status changes nothing");

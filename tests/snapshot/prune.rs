@@ -5,8 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::image::{Image, must, subvolume};
-use crate::scene::{Scene, names, run, start, wait_for};
+use crate::common::{Image, must, names, run, start, subvolume, until};
+use crate::scene::Scene;
 
 pub fn records(scene: &Scene) -> Vec<String> {
     let manifests = scene.manifests();
@@ -107,7 +107,7 @@ fn one_that_is_read_or_made_is_left_alone() {
     scene.take("a");
     scene.take("b");
     let reader = start(scene.stillpoint().args(["use", "a", "--", "sleep", "600"]));
-    wait_for("pin", || is_pinned(&scene, "a"));
+    until("pin", || is_pinned(&scene, "a"));
     let json = |words: &[&str]| -> Value {
         let done = scene.verb([&["prune", "--keep", "1", "--json"], words].concat());
         done.assert_code(0);
@@ -125,7 +125,7 @@ fn one_that_is_read_or_made_is_left_alone() {
 
     let making =
         start(scene.stillpoint().args(["snapshot", "mail", "--name", "x", "--", "sleep", "600"]));
-    wait_for("manifest", || scene.path("catalog/x.json").exists());
+    until("manifest", || scene.path("catalog/x.json").exists());
     scene.verb(["prune", "--keep", "1"]).assert_code(0);
     assert_eq!(scene.manifests()[1]["status"], "begun");
     drop(making);

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::image::{Image, is_root};
-use crate::scene::{Scene, names, run};
+use crate::common::{Image, is_root, names, run};
+use crate::scene::Scene;
 use crate::writers::{Writers, torn};
 
 #[test]
@@ -30,7 +30,7 @@ fn a_reflink_copy_under_load_is_whole() {
 
 #[test]
 fn a_file_system_without_reflinks_is_refused_before_the_gate_closes() {
-    if !is_root("reflink on a tmpfs") {
+    if !is_root() {
         return;
     }
     let image = Image::tmpfs(4096).unwrap();

@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::image::{is_root, must};
-use crate::scene::{Scene, run};
+use crate::common::{is_root, must, run};
+use crate::scene::Scene;
 
 #[test]
 fn a_dry_run_checks_everything_and_leaves_the_gate_alone() {
@@ -47,7 +47,7 @@ fn arguments_that_make_no_sense_are_usage_errors() {
     ];
     for arguments in wrong {
         let done = scene.snapshot(arguments);
-        assert_eq!(done.code, Some(64), "{arguments:?}: {done:#?}");
+        assert_eq!(done.code(), 64, "{arguments:?}: {done:#?}");
     }
     assert_eq!(scene.manifests().len(), 0);
 }
@@ -82,7 +82,7 @@ fn a_tool_that_is_not_there_is_named() {
 
 #[test]
 fn ordinary_users_are_told_about_the_catalogue_and_the_target() {
-    if !is_root("what an ordinary user may do") {
+    if !is_root() {
         return;
     }
     let scene = Scene::new();
@@ -138,12 +138,12 @@ fn ordinary_users_are_told_about_the_catalogue_and_the_target() {
 
 #[test]
 fn btrfs_without_root_is_refused_before_the_gate_closes() {
-    let Some(image) = crate::image::Image::btrfs() else {
+    let Some(image) = crate::common::Image::btrfs() else {
         return;
     };
     let scene = Scene::new();
     let store = image.path().join("store");
-    crate::image::subvolume(&store);
+    crate::common::subvolume(&store);
     // As btrfs-progs answers an ordinary user.
     scene.stand_in(
         "btrfs",

@@ -14,9 +14,10 @@ use std::process::Command;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 
-use crate::image::{Image, Mounted, is_root, must, subvolume};
-use crate::scene::{Done, Scene, names, run, start, wait_for};
-use crate::strace;
+use crate::common::{
+    Done, Image, Mounted, is_root, must, names, run, start, strace, subvolume, until,
+};
+use crate::scene::Scene;
 
 /// Somebody's data, and where it is.
 struct Live {
@@ -93,7 +94,7 @@ impl Taken {
 
 #[test]
 fn what_is_mounted_in_a_snapshot_is_found_before_anything_is_removed() {
-    if !is_root("mounts in snapshots") {
+    if !is_root() {
         return;
     }
     for taken in Taken::each() {
@@ -111,7 +112,7 @@ fn what_is_mounted_in_a_snapshot_is_found_before_anything_is_removed() {
             let bound = Mounted::bind(&source, &place);
             let planned = taken.scene.verb(["prune", "--keep", "1", "--dry-run"]);
             let done = taken.prune();
-            assert_eq!((planned.code, done.code), (Some(71), Some(71)), "{done:#?}");
+            assert_eq!((planned.code(), done.code()), (71, 71), "{done:#?}");
             let said = format!(
                 "mounted: cannot be removed, the next run tries again: nothing of it is removed, \
                  as something is mounted at {}; unmount it",
@@ -141,7 +142,7 @@ fn what_is_mounted_in_a_snapshot_is_found_before_anything_is_removed() {
 /// As `prune` marked it, or a run that was killed left it.
 #[test]
 fn what_is_mounted_in_what_is_left_of_one_is_found_too() {
-    if !is_root("mounts in snapshots") {
+    if !is_root() {
         return;
     }
     for status in ["pruning", "begun"] {
@@ -173,7 +174,7 @@ fn what_is_mounted_in_what_is_left_of_one_is_found_too() {
 /// It came when the table of mounts had been read.
 #[test]
 fn the_walk_itself_stops_at_a_mount() {
-    if !is_root("mounts in snapshots") || !strace::works() {
+    if !is_root() || !strace::works() {
         return;
     }
     for without in [None, Some("ENOSYS"), Some("EPERM")] {
@@ -208,7 +209,7 @@ fn the_walk_itself_stops_at_a_mount() {
 
 #[test]
 fn without_proc_nothing_is_removed() {
-    if !is_root("a mount namespace") {
+    if !is_root() {
         return;
     }
     let taken = Taken::by("--copy", None);
@@ -233,7 +234,7 @@ fn a_subvolume_in_a_copy_is_left() {
     subvolume(&inner);
     fs::write(inner.join("precious"), "text").unwrap();
     let done = taken.prune();
-    assert_eq!(done.code, Some(71), "{done:#?}");
+    assert_eq!(done.code(), 71, "{done:#?}");
     assert!(done.stderr.contains("home/inner/work: is another file system or subvolume"));
     assert!(partial.join("home/inner/work/precious").exists());
     assert_eq!(names(&taken.to), [&taken.scene.partial_name("first"), "newest"]);
@@ -247,7 +248,7 @@ fn a_subvolume_in_a_copy_is_left() {
 #[test]
 fn a_folder_that_is_swapped_meanwhile_leads_nowhere() {
     if !strace::works() {
-        return crate::skip::skip("strace cannot delay calls here");
+        return crate::common::skip("strace cannot delay calls here");
     }
     // The calls are: is there such a call; the snapshot; home; inner; back.
     for (call, swapped) in [(3, "home"), (4, "home/inner"), (5, "home/inner")] {
@@ -259,7 +260,7 @@ fn a_folder_that_is_swapped_meanwhile_leads_nowhere() {
         command.args(["-e", &format!("inject=openat2:delay_enter=1000000:when={call}")]);
         command.arg(env!("CARGO_BIN_EXE_stillpoint")).args(["prune", "--keep", "2"]);
         let pruning = start(&mut command);
-        wait_for("delayed call", || {
+        until("delayed call", || {
             fs::read_to_string(&log).unwrap_or_default().matches("openat2(").count() == call
         });
         let place = taken.scene.partial("first").join(swapped);
@@ -270,7 +271,7 @@ fn a_folder_that_is_swapped_meanwhile_leads_nowhere() {
         if call == 5 {
             assert!(done.stderr.contains("home/inner: was moved while"), "{done:#?}");
             assert!(live.folder.join("moved").exists());
-            assert_eq!(done.code, Some(71), "{done:#?}");
+            assert_eq!(done.code(), 71, "{done:#?}");
             taken.scene.verb(["prune", "--keep", "2"]).assert_code(0);
         } else {
             assert!(live.folder.join("moved").exists());
@@ -308,7 +309,7 @@ fn depth_takes_neither_descriptors_nor_stack() {
 /// The snapshot is that of an ordinary user, who has taken from himself what it takes to empty it.
 #[test]
 fn folders_without_permissions_are_emptied_by_their_owner() {
-    if !is_root("another user") {
+    if !is_root() {
         return;
     }
     let scene = Scene::new();

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::image::{Image, Mounted, must, subvolume};
-use crate::scene::{Scene, names, run};
+use crate::common::{Image, Mounted, must, names, run, subvolume};
+use crate::scene::Scene;
 
 /// Somebody's own folder at this place.
 fn make_another(place: &Path) {

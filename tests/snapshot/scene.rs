@@ -2,45 +2,23 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::image::must;
-
-/// How long anything may take that happens at once on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::common::{Done, Running, STILLPOINT, folder_in_memory, must, names, run, start, until};
 
 pub struct Scene {
     barriers: TempDir,
     place: TempDir,
 }
 
-/// How a command ended, and what it said.
-#[derive(Debug)]
-pub struct Done {
-    pub code: Option<i32>,
-    pub signal: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-}
-
 impl Scene {
     /// With a barrier `mail`.
     pub fn new() -> Scene {
-        // The temporary folder of a container may lie on a file system that carries no barriers.
-        let memory = Path::new("/dev/shm");
-        let barriers = match memory.is_dir() {
-            true => tempfile::tempdir_in(memory).unwrap(),
-            false => tempfile::tempdir().unwrap(),
-        };
-        let scene = Scene { barriers, place: tempfile::tempdir().unwrap() };
+        let scene = Scene { barriers: folder_in_memory(), place: tempfile::tempdir().unwrap() };
         for folder in ["store", "snapshots", "catalog", "bin"] {
             fs::create_dir(scene.path(folder)).unwrap();
         }
@@ -62,7 +40,7 @@ impl Scene {
     }
 
     pub fn stillpoint(&self) -> Command {
-        self.environment(Command::new(env!("CARGO_BIN_EXE_stillpoint")))
+        self.environment(Command::new(STILLPOINT))
     }
 
     /// A command with the barriers, the catalogue and the stand-ins of this scene.
@@ -71,7 +49,7 @@ impl Scene {
         command
             .env("STILLPOINT_DIR", self.barriers())
             .env("STILLPOINT_CATALOG", self.path("catalog"))
-            .env("STILLPOINT", env!("CARGO_BIN_EXE_stillpoint"))
+            .env("STILLPOINT", STILLPOINT)
             .env("PATH", path)
             .env_remove("STILLPOINT_STATE_DIR")
             .env_remove("STILLPOINT_CREATE")
@@ -84,7 +62,7 @@ impl Scene {
 
     pub fn create(&self, barrier: &str) {
         let done = run(self.stillpoint().args(["create", barrier]));
-        assert_eq!(done.code, Some(0), "{done:?}");
+        assert_eq!(done.code(), 0, "{done:?}");
     }
 
     /// Runs `stillpoint snapshot` to its end.
@@ -140,8 +118,8 @@ impl Scene {
     /// What `latest` prints, without the folder; `None` if there is none.
     pub fn latest(&self, words: &[&str]) -> Option<String> {
         let done = self.verb([&["latest"], words].concat());
-        match done.code {
-            Some(66) => None,
+        match done.code() {
+            66 => None,
             _ => {
                 done.assert_code(0);
                 let line = done.stdout.strip_suffix('\n').expect("a line").to_owned();
@@ -152,7 +130,7 @@ impl Scene {
 
     pub fn status(&self, barrier: &str) -> Value {
         let done = run(self.stillpoint().args(["status", "--json", barrier]));
-        assert_eq!(done.code, Some(0), "{done:?}");
+        assert_eq!(done.code(), 0, "{done:?}");
         serde_json::from_str(&done.stdout).unwrap()
     }
 
@@ -167,7 +145,7 @@ impl Scene {
     /// A writer gets in, so the gate is open.
     pub fn assert_writers_go_on(&self) {
         let done = run(self.stillpoint().args(["run", "-s", "-w", "20", "mail", "true"]));
-        assert_eq!(done.code, Some(0), "{done:?}");
+        assert_eq!(done.code(), 0, "{done:?}");
         assert!(!self.is_closed());
     }
 
@@ -211,103 +189,10 @@ impl Scene {
         let holder = start(
             self.stillpoint().args(["run", "-s", "--label", "slowpoke", "mail", "sleep", "600"]),
         );
-        wait_for("a writer inside", || {
+        until("a writer inside", || {
             let status = self.status("mail");
             status["writers"].as_array().unwrap().iter().any(|writer| writer["inside"] == true)
         });
         holder
-    }
-}
-
-/// The sorted names in a folder.
-pub fn names(folder: &Path) -> Vec<String> {
-    let items = fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> =
-        items.map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-/// What a process is doing, as one letter: R, S, D, T, Z.
-pub fn state(pid: i32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
-}
-
-/// A process that is ended when this goes.
-pub struct Running {
-    child: Option<Child>,
-}
-
-impl Running {
-    pub fn pid(&self) -> u32 {
-        self.child.as_ref().unwrap().id()
-    }
-
-    pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.pid() as i32), signal).unwrap();
-    }
-
-    pub fn is_stopped(&self) -> bool {
-        state(self.pid() as i32) == Some('T')
-    }
-
-    pub fn wait(mut self) -> Done {
-        Done::from(self.child.take().unwrap().wait_with_output().unwrap())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let pid = Pid::from_raw(child.id() as i32);
-            let _ = kill(pid, Signal::SIGTERM);
-            let _ = kill(pid, Signal::SIGCONT);
-            let _ = child.wait();
-        }
-    }
-}
-
-pub fn start(command: &mut Command) -> Running {
-    Running { child: Some(command.spawn().unwrap()) }
-}
-
-pub fn run(command: &mut Command) -> Done {
-    Done::from(command.output().unwrap())
-}
-
-impl From<Output> for Done {
-    fn from(output: Output) -> Done {
-        Done {
-            code: output.status.code(),
-            signal: output.status.signal(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Done {
-    #[track_caller]
-    pub fn assert_code(&self, code: i32) {
-        assert_eq!(self.code, Some(code), "{self:#?}");
-    }
-
-    /// Ended by this status, saying this on standard error and nothing on standard output.
-    #[track_caller]
-    pub fn assert_refused(&self, code: i32, said: &str) {
-        self.assert_code(code);
-        assert!(self.stderr.contains(said), "{said:?} is not in {self:#?}");
-        assert_eq!(self.stdout, "", "{self:#?}");
-    }
-}
-
-/// Waits until something is so.
-#[track_caller]
-pub fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !so() {
-        assert!(since.elapsed() < PATIENCE, "no {what} after {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }

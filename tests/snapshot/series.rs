@@ -4,8 +4,9 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::common::{Done, run};
 use crate::prune::records;
-use crate::scene::{Done, Scene, run};
+use crate::scene::Scene;
 
 /// A copy of the store, with more words.
 fn copy(scene: &Scene, name: &str, words: &[&str]) {

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::image::{Image, Mounted, must, subvolume};
+use crate::common::{Done, Image, Mounted, must, run, subvolume};
 use crate::prune::records;
-use crate::scene::{Done, Scene, run};
+use crate::scene::Scene;
 
 /// A copy of another folder than the scene's, with more words.
 fn copy(scene: &Scene, source: &Path, name: &str, words: &[&str]) -> Done {
@@ -19,7 +19,7 @@ fn copy(scene: &Scene, source: &Path, name: &str, words: &[&str]) -> Done {
 /// Taken, with nothing to complain of.
 #[track_caller]
 fn taken(done: Done) {
-    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:#?}");
+    assert_eq!((done.code(), done.stderr.as_str()), (0, ""), "{done:#?}");
 }
 
 fn use_latest(scene: &Scene) -> Done {
@@ -93,7 +93,7 @@ fn the_first_clean_snapshot_is_measured_against_those_that_are_not() {
     });
     image.unmount();
     let done = copy(&scene, &source, "bare", &[]);
-    assert!(done.code == Some(0) && done.stderr.contains("when full was taken"), "{done:#?}");
+    assert!(done.code() == 0 && done.stderr.contains("when full was taken"), "{done:#?}");
     for any in [&[][..], &["--any"]] {
         scene.verb([&["latest"], any].concat()).assert_refused(65, "than it was for full");
     }
@@ -173,7 +173,7 @@ fn a_source_that_has_moved_on_purpose_goes_on_with_its_series() {
     // What is not mounted now is the folder that was right before.
     must(Command::new("umount").arg(&source));
     let done = copy(&scene, &source, "bare", &[]);
-    assert!(done.code == Some(0) && done.stderr.contains("when newer was taken"), "{done:#?}");
+    assert!(done.code() == 0 && done.stderr.contains("when newer was taken"), "{done:#?}");
     scene.verb(["latest"]).assert_refused(65, "than it was for newer");
     scene.verb(["prune", "--keep", "2"]).assert_code(0);
     assert_eq!(records(&scene), ["bare", "first", "new", "newer"]);

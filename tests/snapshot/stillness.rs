@@ -3,15 +3,16 @@
 use std::fs;
 use std::process::Command;
 
-use crate::scene::{Scene, start, wait_for};
-use crate::strace::{self, Call};
+use crate::common::strace::{self, Call};
+use crate::common::{skip, start, until};
+use crate::scene::Scene;
 
 /// To read the kernel's table of locks stops all lockers of the machine, once for each piece of it: that takes
 /// milliseconds where there are thousands of locks, and seconds where many come and go.
 #[test]
 fn the_table_of_locks_is_not_read_in_the_pause() {
     if !strace::works() {
-        return crate::skip::skip("strace cannot trace here");
+        return skip("strace cannot trace here");
     }
     let scene = Scene::new();
     let (trace, closed, go) = (scene.path("trace"), scene.path("closed"), scene.path("go"));
@@ -28,10 +29,10 @@ fn the_table_of_locks_is_not_read_in_the_pause() {
     command.arg(env!("CARGO_BIN_EXE_stillpoint"));
     command.args(["snapshot", "mail", "--min-open", "0", "--", "sh", "-c", &script]);
     let snapshot = start(&mut command);
-    wait_for("pause", || closed.exists());
+    until("pause", || closed.exists());
     let writer = start(scene.stillpoint().args(["run", "-s", "mail", "--", "true"]));
     let waits = |writer: &serde_json::Value| !writer["waiting_ms"].is_null();
-    wait_for("writer", || scene.status("mail")["writers"].as_array().unwrap().iter().any(waits));
+    until("writer", || scene.status("mail")["writers"].as_array().unwrap().iter().any(waits));
     fs::write(go, "").unwrap();
     snapshot.wait().assert_code(0);
     writer.wait().assert_code(0);

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::image::{Image, must, subvolume};
-use crate::scene::{Done, Running, Scene, names, run, start, wait_for};
+use crate::common::{Done, Image, Running, must, names, run, start, subvolume, until};
+use crate::scene::Scene;
 
 /// The manifest of a run that died when it had made nothing yet.
 fn died_early(scene: &Scene, name: &str) -> PathBuf {
@@ -73,7 +73,7 @@ fn making(scene: &Scene, catalogue: &Path, source: &[&str], to: &Path) -> Runnin
     let mut command = scene.stillpoint();
     command.args(["snapshot", "mail", "--hold", "60", "--name", "x", "--catalog"]).arg(catalogue);
     let running = start(command.args(source).arg("--to").arg(to));
-    wait_for("data", || scene.path("bin/made").exists());
+    until("data", || scene.path("bin/made").exists());
     running
 }
 
@@ -141,7 +141,7 @@ fn a_subvolume_goes_that_the_tool_made_for_a_run_that_died() {
     running.signal(Signal::SIGKILL);
     go_on(&scene, running);
     assert_eq!(names(&to).len(), 2);
-    wait_for("end of the tool", || {
+    until("end of the tool", || {
         sweep(&scene, &scene.path("catalog"));
         names(&to) == [".x.partial"]
     });
@@ -205,18 +205,18 @@ fn what_is_made_or_read_is_locked_itself() {
     let reading = scene.path("reading");
     let script = format!("touch {}; exec sleep 600", reading.display());
     let reader = start(scene.stillpoint().args(["use", "x", "--", "sh", "-c", &script]));
-    wait_for("reader", || reading.exists());
+    until("reader", || reading.exists());
     let prune = |dry: &[&str]| {
         let mut command = scene.stillpoint();
         run(command.args(["prune", "--keep", "1", "--catalog"]).arg(&copied).args(dry))
     };
     for dry in [&["--dry-run"][..], &[]] {
         let done = prune(dry);
-        assert!(done.code == Some(0) && done.stderr.contains("x is in use"), "{done:#?}");
+        assert!(done.code() == 0 && done.stderr.contains("x is in use"), "{done:#?}");
         assert!(to.join("x/letter").exists());
     }
     drop(reader);
-    wait_for("end of the reader", || prune(&[]).stdout.starts_with("removed "));
+    until("end of the reader", || prune(&[]).stdout.starts_with("removed "));
     assert_eq!(scene.snapshots(), ["y"]);
 }
 
@@ -262,11 +262,11 @@ fn what_was_made_in_a_folder_that_goes_elsewhere_is_found_when_it_is_back() {
             go_on(&scene, running);
         } else {
             let done = go_on(&scene, running);
-            assert!(done.code != Some(0) && done.stderr.contains(&said), "{done:#?}");
+            assert!(done.code() != 0 && done.stderr.contains(&said), "{done:#?}");
         }
-        wait_for("end of the tool", || {
+        until("end of the tool", || {
             let done = sweep(&scene, &scene.path("catalog"));
-            done.code == Some(71) && done.stderr.contains(&said)
+            done.code() == 71 && done.stderr.contains(&said)
         });
         assert_eq!(scene.manifest()["status"], "begun");
         assert_eq!((names(&moved), names(&to)), (vec![".x.partial".into()], vec![]));
@@ -288,7 +288,7 @@ fn what_was_made_and_moved_away_is_not_called_removed() {
         making(&scene, &scene.path("catalog"), &["--copy", &store], &scene.path("snapshots"));
     fs::rename(scene.partial("x"), scene.path("moved")).unwrap();
     let done = go_on(&scene, running);
-    assert_ne!(done.code, Some(0), "{done:#?}");
+    assert_ne!(done.code(), 0, "{done:#?}");
     assert!(done.stderr.contains(".x.partial: what was made there is there no more"), "{done:#?}");
 }
 

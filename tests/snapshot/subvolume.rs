@@ -5,8 +5,8 @@ use std::fs;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::image::{Image, subvolume};
-use crate::scene::{Scene, start, wait_for};
+use crate::common::{Image, start, subvolume, until};
+use crate::scene::Scene;
 
 /// It is not taken for a file that was removed from its place, and one that was is.
 #[test]
@@ -30,14 +30,14 @@ fn a_removed_file_is_told_from_the_barrier() {
     let mut writer = scene.stillpoint();
     writer.args(["run", "-s", path, "sh", "-c", &script]);
     let writer = start(&mut writer);
-    wait_for("the writer", || ready.exists());
+    until("the writer", || ready.exists());
     scene.verb(tool).assert_refused(75, "inside for at least");
     assert_eq!(stragglers(), json!([]));
 
     fs::remove_file(&barrier).unwrap();
     scene.verb(["create", path, "--state", "none"]).assert_code(0);
     scene.verb(tool).assert_refused(75, "stood here before");
-    assert_eq!(stragglers()[0]["pid"], writer.pid());
+    assert_eq!(stragglers()[0]["pid"], writer.pid.as_raw());
     writer.signal(Signal::SIGTERM);
     writer.wait();
     scene.verb(tool).assert_code(0);

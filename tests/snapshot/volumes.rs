@@ -7,8 +7,8 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::image::{Image, is_root, subvolume};
-use crate::scene::{Done, Running, Scene, run, start, wait_for};
+use crate::common::{Done, Image, Running, is_root, run, start, subvolume, until};
+use crate::scene::Scene;
 
 const ZFS: &str = include_str!("standins/zfs");
 const LVM: &str = include_str!("standins/lvm");
@@ -31,7 +31,7 @@ impl System {
     fn lvm() -> Option<System> {
         let tools = ["lvs", "lvcreate", "lvchange", "lvrename", "lvremove"];
         let files = ["lvm-volumes", "lvcreate", "lvrename"];
-        is_root("--lvm").then(|| System::new("--lvm", &tools, LVM, files))
+        is_root().then(|| System::new("--lvm", &tools, LVM, files))
     }
 
     fn each() -> Vec<System> {
@@ -111,7 +111,7 @@ impl System {
     fn hanging(&self, options: &[&str]) -> Running {
         self.trouble(self.taking, Some(r#"echo $$ >"$STATE/hangs"; exec sleep 600"#));
         let running = start(&mut self.command("x", options));
-        wait_for("hanging tool", || self.state("hangs").exists());
+        until("hanging tool", || self.state("hangs").exists());
         running
     }
 
@@ -120,14 +120,14 @@ impl System {
         let script = r#"echo $$ >"$STATE/hangs"; while [ ! -e "$STATE/go" ]; do sleep 0.01; done"#;
         self.trouble(self.taking, Some(script));
         let running = start(&mut self.command("x", &[]));
-        wait_for("hanging tool", || self.state("hangs").exists());
+        until("hanging tool", || self.state("hangs").exists());
         running.signal(Signal::SIGKILL);
         fs::write(self.state("go"), "").unwrap();
         running.wait();
-        wait_for("late snapshot", || self.there().len() == 1);
+        until("late snapshot", || self.there().len() == 1);
         assert!(self.there()[0].ends_with(".partial"));
         // The tool has the manifest's lock until it ends.
-        wait_for("end of the tool", || {
+        until("end of the tool", || {
             let rows = self.scene.verb(["list", "--json"]).stdout;
             !rows.contains("\"under_way\": true")
         });
@@ -140,7 +140,7 @@ impl System {
             r#"[ -e "$STATE/renamed" ] && kill -KILL "$PPID" && exit 1; touch "$STATE/renamed""#;
         self.trouble(self.renaming, Some(script));
         let done = run(self.command("x", &[]).arg(self.origins()[1]));
-        assert_eq!(done.signal, Some(Signal::SIGKILL as i32), "{done:?}");
+        assert_eq!(done.signal(), Some(Signal::SIGKILL as i32), "{done:?}");
         self.trouble(self.renaming, None);
     }
 }
@@ -497,11 +497,11 @@ struct Group {
 
 impl Group {
     fn new() -> Option<Group> {
-        if !is_root("LVM's own checks") {
+        if !is_root() {
             return None;
         }
         if !Path::new("/usr/sbin/lvs").exists() && !Path::new("/sbin/lvs").exists() {
-            crate::skip::skip("lvm2 is missing");
+            crate::common::skip("lvm2 is missing");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -522,7 +522,7 @@ impl Group {
     }
 
     fn lvm(&self, words: &[&str]) {
-        crate::image::must(
+        crate::common::must(
             std::process::Command::new(words[0]).args(self.flags()).args(&words[1..]),
         );
     }

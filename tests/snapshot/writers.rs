@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::common::until;
 use stillpoint::Barrier;
-
-use crate::scene::wait_for;
 
 const THREADS: usize = 4;
 
@@ -55,7 +54,7 @@ impl Writers {
     /// Each thread may have written a few more pairs when this returns.
     pub fn wait_for_rounds(&self) {
         let goal = self.rounds.load(Ordering::Relaxed) + 4 * THREADS as u64;
-        wait_for("writer getting on", || self.rounds.load(Ordering::Relaxed) >= goal);
+        until("writer getting on", || self.rounds.load(Ordering::Relaxed) >= goal);
     }
 }
 

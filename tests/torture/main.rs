@@ -20,8 +20,8 @@
 //! gives the same choices, though not the same interleaving. scripts/torture sets both. A machine that is
 //! too slow to do enough of everything in that time gets more of it. One line of figures is printed.
 
-#[path = "../common/skip.rs"]
-mod skip;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod arena;
 mod cgroup;
@@ -126,7 +126,7 @@ fn torture(arena: &Arena, seconds: u64) -> Vec<Deed> {
         let (mut troubles, refused) = trouble::all(&mut company);
         for (reason, figures) in refused {
             absent.extend(figures);
-            skip::skip(&reason);
+            common::skip(&reason);
         }
         BUSY.into_iter().for_each(|role| company.hire(role, None));
         (0..CALM).for_each(|_| company.hire(Role::Calm, None));

@@ -1,8 +1,7 @@
 //! Deliveries that are cut short: by SIGKILL, and by a shutdown.
 
 use super::scene::{Kind, Scene, send};
-use crate::common::{Over, at_once, ms, until};
-use crate::harness::succeeds;
+use crate::common::{Over, at_once, ms, must, until};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::Write;
@@ -34,7 +33,7 @@ fn a_child_killed_inside_is_noticed_and_replaced() {
 
         let mut recover = scene.stillpoint();
         recover.args(["recover", "mail", "--"]).arg(scene.maildropd().get_program());
-        succeeds(recover.arg("--repair").arg(&scene.store).arg("mail"));
+        must(recover.arg("--repair").arg(&scene.store).arg("mail"));
         assert_eq!(scene.status()["dirty"]["acknowledged"], epoch);
         daemon.stop();
     }
@@ -67,7 +66,7 @@ fn nothing_answered_is_lost_in_a_storm_of_kills() {
         scene.assert_delivered(&answered);
         let mut recover = scene.stillpoint();
         recover.args(["recover", "mail", "--"]).arg(scene.maildropd().get_program());
-        succeeds(recover.arg("--repair").arg(&scene.store).arg("mail"));
+        must(recover.arg("--repair").arg(&scene.store).arg("mail"));
         scene.assert_consistent();
         scene.assert_delivered(&answered);
         daemon.stop();
@@ -132,7 +131,7 @@ fn a_shutdown_finishes_deliveries_and_waits_for_nobody() {
         assert_eq!(scene.copies("alice", "Subject: in time"), 1);
         assert_eq!(scene.copies("bob", "Subject: half a mess"), 0);
         fs::remove_dir_all(scene.store.join("alice")).unwrap();
-        succeeds(scene.maildropd().args(["--add", "alice"]).arg(&scene.store).arg("mail"));
+        must(scene.maildropd().args(["--add", "alice"]).arg(&scene.store).arg("mail"));
     }
     assert_eq!(scene.status()["writers"], serde_json::json!([]));
     assert_eq!(scene.epoch(), 0);

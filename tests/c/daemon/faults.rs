@@ -1,7 +1,7 @@
 //! A share that is forgotten, and the assertions that find it.
 
 use super::scene::{Kind, Scene};
-use crate::harness::root;
+use crate::common::root;
 use std::fs;
 
 #[test]

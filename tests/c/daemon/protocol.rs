@@ -2,9 +2,8 @@
 
 use super::scene::{Kind, Scene};
 use super::{client::Client, oracle};
-use crate::common::{skip, until};
-use crate::harness::succeeds;
-use nix::unistd::{User, chown, geteuid};
+use crate::common::{is_root, must, until};
+use nix::unistd::{User, chown};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
@@ -160,8 +159,8 @@ fn a_client_may_not_be_silent_for_ever() {
 
 #[test]
 fn children_that_can_no_longer_reach_the_barrier_take_part() {
-    if !geteuid().is_root() {
-        return skip("the daemon becomes another user");
+    if !is_root() {
+        return;
     }
     let user = User::from_name("nobody").unwrap().unwrap();
     let place = tempfile::tempdir().unwrap();
@@ -171,7 +170,7 @@ fn children_that_can_no_longer_reach_the_barrier_take_part() {
         let daemon = scene.daemon_with(kind, |command| {
             command.args(["--user", "nobody"]);
         });
-        succeeds(std::process::Command::new("chown").arg("-R").arg("nobody").arg(&scene.store));
+        must(std::process::Command::new("chown").arg("-R").arg("nobody").arg(&scene.store));
         chown(&scene.store, Some(user.uid), Some(user.gid)).unwrap();
         // The barrier's folder, which holds the snapshots as well.
         let folder = scene.path("");

@@ -2,8 +2,8 @@
 
 use super::client::Client;
 use super::oracle;
-use crate::common::{Over, ms, until};
-use crate::harness::{Workshop, root, succeeds};
+use crate::common::{Over, ms, must, root, until};
+use crate::harness::Workshop;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
@@ -60,9 +60,9 @@ impl Scene {
         for folder in [&scene.store, &scene.path("snapshots"), &scene.path("catalog")] {
             fs::create_dir_all(folder).unwrap();
         }
-        succeeds(scene.stillpoint().args(["create", "mail"]));
+        must(scene.stillpoint().args(["create", "mail"]));
         for name in MAILBOXES {
-            succeeds(scene.maildropd().args(["--add", name]).arg(&scene.store).arg("mail"));
+            must(scene.maildropd().args(["--add", name]).arg(&scene.store).arg("mail"));
         }
         scene
     }
@@ -104,7 +104,7 @@ impl Scene {
     }
 
     pub fn status(&self) -> Value {
-        let output = succeeds(self.stillpoint().args(["status", "--json", "mail"]));
+        let output = must(self.stillpoint().args(["status", "--json", "mail"]));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
@@ -123,7 +123,7 @@ impl Scene {
 
     /// The dirty epoch, once a tool has looked for lost writers.
     pub fn epoch(&self) -> u64 {
-        succeeds(self.stillpoint().args(["run", "-x", "mail", "true"]));
+        must(self.stillpoint().args(["run", "-x", "mail", "true"]));
         self.status()["dirty"]["epoch"].as_u64().unwrap()
     }
 

@@ -2,9 +2,7 @@
 
 use super::oracle::contradictions;
 use super::scene::{Daemon, Kind, MAILBOXES, Scene, path_of};
-use crate::common::{Over, until};
-use crate::harness::succeeds;
-use crate::image::{Image, subvolume};
+use crate::common::{Image, Over, must, subvolume, until};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +32,7 @@ fn copies_show_whole_deliveries(kind: Kind) {
         }
         None => {
             let target = scene.path("torn");
-            succeeds(Command::new("cp").arg("-a").args([&scene.store, &target]));
+            must(Command::new("cp").arg("-a").args([&scene.store, &target]));
             target
         }
     });
@@ -59,7 +57,7 @@ fn btrfs_shows_whole_deliveries() {
         None => {
             let target = target.join("torn");
             let mut btrfs = Command::new("btrfs");
-            succeeds(btrfs.args(["subvolume", "snapshot"]).args([&scene.store, &target]));
+            must(btrfs.args(["subvolume", "snapshot"]).args([&scene.store, &target]));
             target
         }
     });
@@ -133,7 +131,7 @@ fn a_snapshot_does_not_wait_for_clients() {
         assert!(stalled.hear().unwrap().starts_with("250 "));
         daemon.stop();
         fs::remove_dir_all(scene.store.join("carol")).unwrap();
-        succeeds(scene.maildropd().args(["--add", "carol"]).arg(&scene.store).arg("mail"));
+        must(scene.maildropd().args(["--add", "carol"]).arg(&scene.store).arg("mail"));
     }
 }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use nix::sys::resource::Resource;
 use nix::sys::signal::Signal;
 
-use crate::harness::{Place, Running, finish};
+use crate::common::command::Place;
+use crate::common::{run, start};
 use properties::{Property, SIGNALS, all, blocked, ignored, limited};
 
 /// A place with a snapshot in it, and the probe.
@@ -28,7 +29,7 @@ impl Scene {
         let mut compiler = Command::new("gcc");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/inherited/probe.c");
         compiler.args(["-std=c11", "-Wall", "-Wextra", "-Werror", source, "-o"]).arg(&probe);
-        let compiled = finish(compiler);
+        let compiled = run(compiler);
         assert_eq!(compiled.code(), 0, "{compiled:?}");
         for folder in ["store", "snapshots"] {
             fs::create_dir(place.path(folder)).unwrap();
@@ -40,7 +41,7 @@ impl Scene {
         let (store, snapshots) = (scene.place.path("store"), scene.place.path("snapshots"));
         let mut snapshot = scene.command(&["snapshot", "mail", "--name", "one", "--hold", "10"]);
         snapshot.arg("--copy").arg(store).arg("--to").arg(snapshots);
-        let made = finish(snapshot);
+        let made = run(snapshot);
         assert_eq!(made.code(), 0, "{made:?}");
         scene
     }
@@ -61,7 +62,7 @@ impl Scene {
         command.stdin(File::open(self.place.path("input")).unwrap());
         property.give(&mut command);
         command.stdout(file("output")).stderr(file("errors"));
-        Running::start_as_it_is(command).end()
+        start(command).end()
     }
 
     /// What was written to the standard error of the last run.
@@ -141,7 +142,7 @@ fn blocked_signals_reach_us_nevertheless() {
     let start = |words: &[&str]| {
         let mut command = place.command(words);
         blocked(&SIGNALS).give(&mut command);
-        Running::start(command)
+        start(command)
     };
     // The end of the command, and its limit.
     for side in ["-s", "-x"] {
@@ -166,7 +167,7 @@ fn the_alarm_of_no_fork_ends_the_command_whatever_was_blocked_or_ignored() {
     for property in [blocked(&SIGNALS), ignored(&SIGNALS)] {
         let mut command = place.command(["run", "-x", "-F", "--hold", "1", "mail", "sleep", "60"]);
         property.give(&mut command);
-        let ended = Running::start(command).end_status();
+        let ended = start(command).end_status();
         assert_eq!(ended.signal(), Some(Signal::SIGALRM as i32), "{}", property.name);
     }
 }

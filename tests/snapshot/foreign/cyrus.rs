@@ -7,8 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Cyrus, LAYOUTS};
-use crate::image::is_root;
-use crate::scene::run;
+use crate::common::{is_root, run};
 
 #[test]
 fn cyrus_is_at_rest_in_every_layout() {
@@ -46,7 +45,7 @@ fn without_the_lock_the_same_writer_is_torn() {
 /// such as /run, one of root's own would lock Cyrus out.
 #[test]
 fn a_lock_file_that_is_missing_is_made_as_cyrus_makes_it() {
-    if !is_root("the owner of a lock file") {
+    if !is_root() {
         return;
     }
     for layout in LAYOUTS {

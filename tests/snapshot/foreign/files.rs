@@ -2,17 +2,14 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use serde_json::json;
 
 use super::{Cyrus, LAYOUTS};
-use crate::image::{is_root, must};
-use crate::scene::{run, start, wait_for};
+use crate::common::{is_root, must, run, start, until};
 
 /// One file twice, by the same name or not: whoever takes both waits for himself.
 #[test]
@@ -67,13 +64,13 @@ fn files_of_any_program_can_be_locked() {
         done.assert_refused(75, &format!("{}: still locked by {who}", path.display()));
     };
     let mut flock = Command::new("flock");
-    let held = start(flock.args(["-s"]).arg(&a).args(["sleep", "600"]).process_group(0));
-    wait_for("flock", || !stillpoint::lock_holders(&File::open(&a).unwrap()).is_empty());
-    refused("x", &a, &format!("flock[{}]", held.pid()));
-    killpg(Pid::from_raw(held.pid() as i32), Signal::SIGKILL).unwrap();
+    let held = start(flock.args(["-s"]).arg(&a).args(["sleep", "600"]));
+    until("flock", || !stillpoint::lock_holders(&File::open(&a).unwrap()).is_empty());
+    refused("x", &a, &format!("flock[{}]", held.pid));
+    killpg(held.pid, Signal::SIGKILL).unwrap();
     drop(held.wait());
     let held = cyrus.holding(&b);
-    refused("y", &b, &format!("cyrus_writer[{}]", held.pid()));
+    refused("y", &b, &format!("cyrus_writer[{}]", held.pid));
     // The first one was locked, and is free again.
     must(Command::new("flock").args(["-n"]).arg(&a).arg("true"));
     drop(held);
@@ -91,7 +88,7 @@ fn files_of_any_program_can_be_locked() {
 /// Root with no right to pass over permissions, as in many a container.
 #[test]
 fn what_may_not_be_opened_is_refused_before_the_gate_closes() {
-    if !is_root("another one's files") {
+    if !is_root() {
         return;
     }
     let cyrus = Cyrus::new(LAYOUTS[0]);

@@ -3,14 +3,14 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::FromRawFd;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::{Cyrus, LAYOUTS};
-use crate::scene::{Running, Scene, run, start, state, wait_for};
+use crate::common::{Running, run, start, state, until};
+use crate::scene::Scene;
 
 /// At the hold limit Cyrus goes on although the command, which ignores the signal, ran that long.
 #[test]
@@ -23,7 +23,7 @@ fn the_hold_limit_is_cyruss_limit_too() {
     done.assert_refused(124, "hold limit");
     let number = || fs::read(cyrus.scene.path("store/a")).unwrap();
     let last = number();
-    wait_for("the writer goes on", || number() != last);
+    until("the writer goes on", || number() != last);
     drop(writer);
 }
 
@@ -35,11 +35,11 @@ fn a_tool_that_is_killed_keeps_nobody_out() {
     command.arg("snapshot").arg(cyrus.flag()).args(["mail", "--", "sh", "-c", script, "sh"]);
     let tool = start(command.arg(cyrus.scene.path("pid")));
     let pid = || fs::read_to_string(cyrus.scene.path("pid")).unwrap_or_default();
-    wait_for("pause", || pid().ends_with('\n'));
+    until("pause", || pid().ends_with('\n'));
     assert!(cyrus.is_locked());
     tool.signal(Signal::SIGKILL);
     // The command lives, but it has not inherited the lock.
-    wait_for("unlocking", || !cyrus.is_locked());
+    until("unlocking", || !cyrus.is_locked());
     kill(Pid::from_raw(pid().trim().parse().unwrap()), Signal::SIGKILL).unwrap();
     tool.wait();
 }
@@ -67,15 +67,16 @@ fn watchdog(tool: &Running) -> Option<Pid> {
     let of = |pid: &str| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (_, fields) = stat.rsplit_once(") ")?;
-        let number = |at: usize| fields.split(' ').nth(at)?.parse::<u32>().ok();
+        let number = |at: usize| fields.split(' ').nth(at)?.parse::<i32>().ok();
         Some((number(1)?, number(3)?))
     };
     let pids = fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut pids = pids.filter_map(|pid| Some((pid.parse::<u32>().ok()?, of(&pid)?)));
-    let found = pids.find(|(pid, (parent, session))| parent == &tool.pid() && session == pid);
-    Some(Pid::from_raw(found?.0 as i32))
+    let mut pids = pids.filter_map(|pid| Some((pid.parse::<i32>().ok()?, of(&pid)?)));
+    let found =
+        pids.find(|(pid, (parent, session))| parent == &tool.pid.as_raw() && session == pid);
+    Some(Pid::from_raw(found?.0))
 }
 
 /// A snapshot by a command that says that it runs and then goes on until it is ended.
@@ -84,16 +85,16 @@ fn pausing(cyrus: &Cyrus, options: &[&str]) -> Running {
     command.args(["snapshot", "mail"]).args(options).arg(cyrus.flag());
     let script = r#"touch "$0"; until [ -e "$1" ]; do sleep 0.01; done"#;
     command.args(["--", "sh", "-c", script]);
-    command.arg(cyrus.scene.path("runs")).arg(cyrus.scene.path("go")).process_group(0);
+    command.arg(cyrus.scene.path("runs")).arg(cyrus.scene.path("go"));
     let tool = start(&mut command);
-    wait_for("pause", || cyrus.scene.path("runs").exists());
+    until("pause", || cyrus.scene.path("runs").exists());
     tool
 }
 
 /// All that the keyboard, a shell or a debugger would stop of it.
 fn stop(tool: &Running) {
-    killpg(Pid::from_raw(tool.pid() as i32), Signal::SIGSTOP).unwrap();
-    wait_for("stop", || tool.is_stopped());
+    killpg(tool.pid, Signal::SIGSTOP).unwrap();
+    until("stop", || tool.is_stopped());
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn a_tool_that_is_stopped_keeps_nobody_out_beyond_its_limit() {
     let tool = pausing(&cyrus, &["--drain", "0.3", "--hold", "0.5", "--also", &also]);
     stop(&tool);
     assert!(cyrus.is_locked());
-    wait_for("unlocking", || !cyrus.is_locked() && is_free(&other));
+    until("unlocking", || !cyrus.is_locked() && is_free(&other));
     assert!(tool.is_stopped());
     fs::write(cyrus.scene.path("go"), "").unwrap();
     tool.signal(Signal::SIGCONT);
@@ -123,11 +124,11 @@ fn a_tool_that_is_stopped_while_it_waits_keeps_nobody_out_either() {
     let holder = cyrus.holding(&second);
     let also = format!("fcntl:{}", second.display());
     let tool = start(cyrus.copy("x", &["--drain", "2", "--also", &also]).arg(cyrus.flag()));
-    wait_for("the first", || cyrus.is_locked());
+    until("the first", || cyrus.is_locked());
     tool.signal(Signal::SIGSTOP);
-    wait_for("stop", || tool.is_stopped());
+    until("stop", || tool.is_stopped());
     assert!(cyrus.is_locked());
-    wait_for("unlocking", || !cyrus.is_locked());
+    until("unlocking", || !cyrus.is_locked());
     drop(holder);
     // It begins again with what is left of its attempts.
     tool.signal(Signal::SIGCONT);
@@ -139,10 +140,10 @@ fn a_tool_that_is_stopped_while_it_waits_keeps_nobody_out_either() {
 fn locks_that_were_given_back_too_early_spoil_the_snapshot() {
     let cyrus = Cyrus::new(LAYOUTS[0]);
     let tool = pausing(&cyrus, &["--hold", "60"]);
-    for descriptor in sockets(tool.pid()) {
-        write_to(tool.pid(), descriptor, &0u64.to_ne_bytes());
+    for descriptor in sockets(tool.pid) {
+        write_to(tool.pid, descriptor, &0u64.to_ne_bytes());
     }
-    wait_for("unlocking", || !cyrus.is_locked());
+    until("unlocking", || !cyrus.is_locked());
     fs::write(cyrus.scene.path("go"), "").unwrap();
     tool.wait().assert_refused(124, "given back before the pause was over");
     assert_revoked(&cyrus.scene);
@@ -155,9 +156,9 @@ fn a_tool_that_dies_takes_a_stopped_watchdog_with_it() {
     let tool = pausing(&cyrus, &["--hold", "none"]);
     let watchdog = watchdog(&tool).unwrap();
     kill(watchdog, Signal::SIGSTOP).unwrap();
-    wait_for("stop", || state(watchdog.as_raw()) == Some('T'));
+    until("stop", || state(watchdog) == Some('T'));
     tool.signal(Signal::SIGKILL);
-    wait_for("unlocking", || !cyrus.is_locked());
+    until("unlocking", || !cyrus.is_locked());
     fs::write(cyrus.scene.path("go"), "").unwrap();
     tool.wait();
 }
@@ -171,13 +172,13 @@ fn a_watchdog_that_dies_or_is_stopped_costs_no_snapshot() {
         let watchdog = watchdog(&tool).unwrap();
         kill(watchdog, signal).unwrap();
         if signal == Signal::SIGKILL {
-            wait_for("its end", || state(watchdog.as_raw()) == Some('Z'));
+            until("its end", || state(watchdog) == Some('Z'));
         }
         assert!(cyrus.is_locked());
         fs::write(cyrus.scene.path("go"), "").unwrap();
         tool.wait().assert_code(0);
         assert!(!cyrus.is_locked());
-        assert_eq!(state(watchdog.as_raw()), None, "{signal}: it is still there");
+        assert_eq!(state(watchdog), None, "{signal}: it is still there");
         assert_eq!(cyrus.scene.manifest()["clean"], true);
     }
 }
@@ -194,7 +195,7 @@ fn is_free(path: &Path) -> bool {
 }
 
 /// The descriptors of a process that are sockets.
-fn sockets(pid: u32) -> Vec<i32> {
+fn sockets(pid: Pid) -> Vec<i32> {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|entry| entry.unwrap());
     let sockets = open.filter(|entry| {
         fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
@@ -203,10 +204,10 @@ fn sockets(pid: u32) -> Vec<i32> {
 }
 
 /// Writes to a descriptor of another process, as if that had done it.
-fn write_to(pid: u32, descriptor: i32, bytes: &[u8]) {
+fn write_to(pid: Pid, descriptor: i32, bytes: &[u8]) {
     use nix::libc;
     // SAFETY: pidfd_open(2) takes no pointer.
-    let process = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let process = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     // SAFETY: nor does pidfd_getfd(2).
     let copy = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process, descriptor, 0) };
     assert!(process >= 0 && copy >= 0, "{}", std::io::Error::last_os_error());

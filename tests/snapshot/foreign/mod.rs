@@ -11,8 +11,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::image::must;
-use crate::scene::{Running, Scene, start, wait_for};
+use crate::common::{Running, must, start, until};
+use crate::scene::Scene;
 
 /// imapd.conf beyond `configdirectory`, and where Cyrus then locks.
 const LAYOUTS: [(&str, &str); 6] = [
@@ -74,7 +74,7 @@ impl Cyrus {
             let [first, second] = pair.map(|file| self.scene.path("store").join(file));
             let mut writer = Command::new(&self.program);
             let writer = start(writer.arg("write").arg(&self.lock).args([&first, &second]));
-            wait_for("the first numbers", || second.exists());
+            until("the first numbers", || second.exists());
             writer
         })
     }
@@ -90,7 +90,7 @@ impl Cyrus {
         let mut holder = Command::new(&self.program);
         holder.arg(how).arg(lock).stdin(std::process::Stdio::piped());
         let holder = start(holder.stdout(File::create(&said).unwrap()));
-        wait_for("lock", || fs::read(&said).is_ok_and(|said| said == b"locked\n"));
+        until("lock", || fs::read(&said).is_ok_and(|said| said == b"locked\n"));
         holder
     }
 

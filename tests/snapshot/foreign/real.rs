@@ -10,9 +10,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::image::{is_root, must};
-use crate::scene::{Running, Scene, run, start, wait_for};
-use crate::skip::skip;
+use crate::common::{Running, is_root, must, run, skip, start, until};
+use crate::scene::Scene;
 
 const TOOLS: &str = "/usr/lib/cyrus/bin";
 
@@ -26,7 +25,7 @@ struct Server {
 impl Server {
     /// With a mailbox for bob.
     fn start() -> Option<Server> {
-        if !is_root("a mail server of another user") {
+        if !is_root() {
             return None;
         }
         if !Path::new(TOOLS).join("imapd").exists() {
@@ -66,7 +65,7 @@ impl Server {
         }
         let master = start(master.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
         let server = Server { folder, port, _master: master };
-        wait_for("mail server", || server.lmtp().exists());
+        until("mail server", || server.lmtp().exists());
         server.make_mailbox();
         Some(server)
     }
@@ -166,7 +165,7 @@ fn an_old_cyrus_is_refused_for_it_would_go_on() {
     let [runs_here, go_here] = [&runs, &go].map(|path| path.to_str().unwrap());
     let tool =
         start(&mut snapshot(&["--cyrus-unchecked"], &["sh", "-c", script, runs_here, go_here]));
-    wait_for("pause", || runs.exists());
+    until("pause", || runs.exists());
     server.deliver();
     fs::write(&go, "").unwrap();
     tool.wait().assert_code(0);

@@ -8,8 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::{Cyrus, LAYOUTS};
-use crate::image::{Image, must, subvolume};
-use crate::scene::{run, start, state, wait_for};
+use crate::common::{Image, must, run, start, state, subvolume, until};
 
 /// Who holds it is named, the gate never closes, and whatever was locked before is given back.
 #[test]
@@ -24,7 +23,7 @@ fn a_holder_that_stays_is_named() {
     // Cyrus's is the first in order, whatever the arguments say.
     let done = run(cyrus.copy("x", &options).arg(cyrus.flag()));
     done.assert_refused(75, "attempt 1 of 2");
-    let who = format!("$GLOBAL.lock: still locked by cyrus_writer[{}] after", holder.pid());
+    let who = format!("$GLOBAL.lock: still locked by cyrus_writer[{}] after", holder.pid);
     assert_eq!(done.stderr.matches(&who).count(), 2, "{done:#?}");
     assert_eq!(cyrus.scene.generation(), before, "no writer of ours had to wait");
     assert_eq!(cyrus.scene.manifest()["status"], "failed");
@@ -52,7 +51,7 @@ fn holders_are_named_in_btrfs_subvolumes_too() {
     let also = format!("fcntl:{}", locks[0].display());
     let done = run(&mut cyrus
         .copy("x", &["--patience", "0", "--drain", "0.1", "--attempts", "1", "--also", &also]));
-    let who = format!("locked by cyrus_writer[{}] after", holder.pid());
+    let who = format!("locked by cyrus_writer[{}] after", holder.pid);
     done.assert_refused(75, &who);
 }
 
@@ -67,7 +66,7 @@ fn on_a_terminal_the_wait_says_for_whom() {
     let mut script = cyrus.scene.environment(Command::new("script"));
     let done = run(script.args(["-qec", &words.join(" "), "/dev/null"]));
     done.assert_code(75);
-    let (path, pid) = (cyrus.lock.display(), holder.pid());
+    let (path, pid) = (cyrus.lock.display(), holder.pid);
     let who = format!(" ms for {path}, locked by cyrus_writer[{pid}]");
     assert!(done.stdout.contains(&who), "{done:#?}");
     assert!(done.stdout.contains("stillpoint: waiting "), "{done:#?}");
@@ -86,10 +85,10 @@ fn an_interrupt_while_waiting_gives_everything_back() {
     let also = [&first, &second].map(|path| format!("--also=fcntl:{}", path.display()));
     let waiting = start(cyrus.copy("x", &["--drain", "60"]).arg(cyrus.flag()).args(also));
     let is_free = |path| stillpoint::lock_holders(&File::open(path).unwrap()).is_empty();
-    wait_for("the first two", || cyrus.is_locked() && !is_free(&first));
+    until("the first two", || cyrus.is_locked() && !is_free(&first));
     waiting.signal(Signal::SIGTERM);
     let done = waiting.wait();
-    assert_eq!(done.signal, Some(Signal::SIGTERM as i32), "{done:#?}");
+    assert_eq!(done.signal(), Some(Signal::SIGTERM as i32), "{done:#?}");
     assert!(!cyrus.is_locked() && is_free(&first));
     assert_eq!(cyrus.scene.generation(), before, "no writer of ours had to wait");
     drop(holder);
@@ -104,7 +103,7 @@ fn a_long_writer_of_ours_does_not_keep_the_others_locked() {
     let long = cyrus.scene.holder();
     let waiting = start(&mut cyrus.copy("x", &["--patience", "60", "--also", &also]));
     // The first closing is over: long shares are waited for with the gate open.
-    wait_for("the gate was opened again", || cyrus.scene.generation() == 2);
+    until("the gate was opened again", || cyrus.scene.generation() == 2);
     must(Command::new("flock").args(["-w", "5"]).arg(&lock).arg("true"));
     assert_eq!(cyrus.scene.generation(), 2);
     drop(long);
@@ -144,10 +143,7 @@ fn the_first_is_waited_for_with_patience_and_the_others_no_longer_than_a_drain()
     let [holder_of_first, holder_of_second] = holders;
     let waiting = start(&mut copy("60"));
     std::thread::sleep(Duration::from_millis(500));
-    assert!(
-        state(waiting.pid() as i32).is_some_and(|state| state != 'Z'),
-        "a drain is no patience"
-    );
+    assert!(state(waiting.pid).is_some_and(|state| state != 'Z'), "a drain is no patience");
     drop(holder_of_first);
     let done = waiting.wait();
     done.assert_refused(75, "second: still locked by cyrus_writer[");

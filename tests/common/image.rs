@@ -1,12 +1,13 @@
-//! A file system in an image file, mounted through a loop device.
+//! A file system in an image file, mounted through a loop device, and other mounts.
 
 use std::fs::File;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::unistd::geteuid;
 use tempfile::TempDir;
+
+use super::process::must;
+use super::skip::is_root;
 
 pub struct Image {
     folder: TempDir,
@@ -14,25 +15,25 @@ pub struct Image {
 
 impl Image {
     pub fn btrfs() -> Option<Image> {
-        Image::mounted("btrfs", 256 << 20, &["mkfs.btrfs", "--quiet"])
+        Image::mounted(256 << 20, &["mkfs.btrfs", "--quiet"])
     }
 
     pub fn xfs() -> Option<Image> {
-        Image::mounted("xfs", 320 << 20, &["mkfs.xfs", "-q", "-m", "reflink=1"])
+        Image::mounted(320 << 20, &["mkfs.xfs", "-q", "-m", "reflink=1"])
     }
 
     pub fn ext4() -> Option<Image> {
-        Image::mounted("ext4", 32 << 20, &["mkfs.ext4", "-q"])
+        Image::mounted(32 << 20, &["mkfs.ext4", "-q"])
     }
 
     /// As small ones, and many old ones, are: without room for the time of birth.
     pub fn ext4_without_births() -> Option<Image> {
-        Image::mounted("ext4", 32 << 20, &["mkfs.ext4", "-q", "-I", "128"])
+        Image::mounted(32 << 20, &["mkfs.ext4", "-q", "-I", "128"])
     }
 
     /// A tmpfs of this many kibibytes.
     pub fn tmpfs(kibibytes: u32) -> Option<Image> {
-        let image = Image::folder("a small tmpfs")?;
+        let image = Image::folder()?;
         image.mount_tmpfs(kibibytes);
         Some(image)
     }
@@ -63,8 +64,8 @@ impl Image {
         must(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(self.path()));
     }
 
-    fn mounted(kind: &str, size: u64, mkfs: &[&str]) -> Option<Image> {
-        let image = Image::folder(kind)?;
+    fn mounted(size: u64, mkfs: &[&str]) -> Option<Image> {
+        let image = Image::folder()?;
         let file = image.folder.path().join("image");
         File::create(&file).unwrap().set_len(size).unwrap();
         must(Command::new(mkfs[0]).args(&mkfs[1..]).arg(&file));
@@ -72,8 +73,8 @@ impl Image {
         Some(image)
     }
 
-    fn folder(what: &str) -> Option<Image> {
-        if !is_root(what) {
+    fn folder() -> Option<Image> {
+        if !is_root() {
             return None;
         }
         let image = Image { folder: tempfile::tempdir().unwrap() };
@@ -96,6 +97,14 @@ impl Drop for Image {
 pub struct Mounted(PathBuf);
 
 impl Mounted {
+    /// A new file system of this kind, in a folder that is made for it.
+    pub fn new(kind: &str, options: &str, place: &Path) -> Mounted {
+        std::fs::create_dir_all(place).unwrap();
+        let mut mount = Command::new("mount");
+        must(mount.args(["-t", kind, "-o", options, "stillpoint-test"]).arg(place));
+        Mounted(place.to_owned())
+    }
+
     /// A folder or file at another place too.
     pub fn bind(source: &Path, place: &Path) -> Mounted {
         must(Command::new("mount").arg("--bind").arg(source).arg(place));
@@ -112,25 +121,6 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
-}
-
-/// Says loudly what is not tested without root; under CI that is a failure.
-pub fn is_root(what: &str) -> bool {
-    if geteuid().is_root() {
-        return true;
-    }
-    assert!(
-        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-        "CI must run this as root: {what}"
-    );
-    // Not by a macro, whose output the harness keeps to itself.
-    let _ = writeln!(io::stderr(), "\n*** SKIPPED, as it takes root: {what} ***\n");
-    false
-}
-
-pub fn must(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 pub fn subvolume(path: &Path) {

@@ -1,0 +1,237 @@
+//! Processes that are run to their end, or that stay until the test ends.
+
+use std::borrow::BorrowMut;
+use std::fs;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use super::time::{PATIENCE, ms};
+
+pub const STILLPOINT: &str = env!("CARGO_BIN_EXE_stillpoint");
+
+/// How long a process may take to end when the test is over; then it is killed.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How a process ended, and what it said.
+#[derive(Debug)]
+pub struct Done {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Done {
+    /// The exit status as a shell shows it.
+    pub fn code(&self) -> i32 {
+        shell_code(self.status)
+    }
+
+    /// The signal that ended it.
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+
+    #[track_caller]
+    pub fn assert_code(&self, code: i32) {
+        assert_eq!(self.status.code(), Some(code), "{self:#?}");
+    }
+
+    /// Ended by this status, saying this on standard error and nothing on standard output.
+    #[track_caller]
+    pub fn assert_refused(&self, code: i32, said: &str) {
+        self.assert_code(code);
+        assert!(self.stderr.contains(said), "{said:?} is not in {self:#?}");
+        assert_eq!(self.stdout, "", "{self:#?}");
+    }
+
+    /// Fails unless there is exactly one line of complaint, with all of `parts` in it.
+    #[track_caller]
+    pub fn assert_complaint(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code(), code, "{self:?}");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
+        assert!(self.stderr.starts_with("stillpoint: "), "{self:?}");
+        for part in parts {
+            assert!(self.stderr.contains(part), "no {part:?} in {self:?}");
+        }
+    }
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Done {
+        Done {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+fn shell_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+}
+
+/// Runs to the end, which is not far.
+#[track_caller]
+pub fn run(mut command: impl BorrowMut<Command>) -> Done {
+    let command = command.borrow_mut();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    start(&mut *command).finish(&format!("{command:?}"))
+}
+
+/// The same, for what must succeed.
+#[track_caller]
+pub fn must(mut command: impl BorrowMut<Command>) -> Output {
+    let command = command.borrow_mut();
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Starts it in a process group of its own, with the descriptors that the command has.
+#[track_caller]
+pub fn start(mut command: impl BorrowMut<Command>) -> Running {
+    let child = command.borrow_mut().process_group(0).spawn().unwrap();
+    let pid = Pid::from_raw(child.id() as i32);
+    Running { child: Some(child), pid, command: None }
+}
+
+/// A process under way. When a test ends, it is told to end, and then its whole group is killed.
+pub struct Running {
+    child: Option<Child>,
+    pub pid: Pid,
+    /// What it runs, which may be in another group.
+    pub command: Option<Pid>,
+}
+
+impl Running {
+    /// The next line of its output.
+    pub fn line(&mut self) -> String {
+        let pid = self.pid;
+        let output = self.child().stdout.as_mut().unwrap();
+        let mut line = Vec::new();
+        let mut byte = [0];
+        loop {
+            let mut ready = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+            let timeout = PollTimeout::try_from(PATIENCE).unwrap();
+            assert_ne!(poll(&mut ready, timeout), Ok(0), "{pid} hangs after {line:?}");
+            if output.read(&mut byte).unwrap() == 0 || byte[0] == b'\n' {
+                break;
+            }
+            line.push(byte[0]);
+        }
+        String::from_utf8(line).unwrap()
+    }
+
+    /// Sends to the process alone, not to its group.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid, signal).unwrap();
+    }
+
+    /// Waits for the end; the exit status as a shell shows it.
+    #[track_caller]
+    pub fn end(&mut self) -> i32 {
+        shell_code(self.end_status())
+    }
+
+    #[track_caller]
+    pub fn end_status(&mut self) -> ExitStatus {
+        let ended = self.ended_within(PATIENCE);
+        ended.unwrap_or_else(|| panic!("{} hangs", self.pid))
+    }
+
+    /// Waits for the end, reading all that it says.
+    #[track_caller]
+    pub fn wait(self) -> Done {
+        let pid = self.pid;
+        self.finish(&pid.to_string())
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child().try_wait().unwrap().is_none()
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        state(self.pid) == Some('T')
+    }
+
+    #[track_caller]
+    fn finish(mut self, what: &str) -> Done {
+        let child = self.child.take().unwrap();
+        let (sender, receiver) = channel();
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        match receiver.recv_timeout(PATIENCE) {
+            Ok(output) => output.unwrap().into(),
+            Err(_) => {
+                let _ = killpg(self.pid, Signal::SIGKILL);
+                panic!("{what} hangs");
+            }
+        }
+    }
+
+    fn ended_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let since = Instant::now();
+        loop {
+            let ended = self.child().try_wait().unwrap();
+            if ended.is_some() || since.elapsed() > limit {
+                return ended;
+            }
+            std::thread::sleep(ms(2));
+        }
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.child.is_none() || !self.is_running() {
+            return;
+        }
+        for signal in [Signal::SIGTERM, Signal::SIGCONT] {
+            let _ = kill(self.pid, signal);
+        }
+        let ended = self.ended_within(FAREWELL);
+        if let (None, Some(command)) = (ended, self.command) {
+            let _ = kill(command, Signal::SIGKILL);
+        }
+        let _ = killpg(self.pid, Signal::SIGKILL);
+        let _ = self.child().wait();
+    }
+}
+
+/// What proc_pid_stat(5) calls its state, as one letter: R, S, D, T, Z.
+pub fn state(pid: Pid) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// A zombie is not.
+pub fn is_alive(pid: Pid) -> bool {
+    state(pid).is_some_and(|state| state != 'Z')
+}
+
+/// The sorted names in a folder.
+pub fn names(folder: &Path) -> Vec<String> {
+    let items = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        items.map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
