@@ -30,7 +30,7 @@ mod time;
 
 pub use container::Container;
 pub use image::{Image, Mounted, subvolume};
-pub use participant::{Participant, field};
+pub use participant::{Participant, at_a_barrier, field};
 pub use place::*;
 pub use process::{Done, Running, STILLPOINT, is_alive, must, names, run, start, state};
 pub use skip::{has, is_root, skip};

@@ -2,11 +2,16 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
+
+use super::place::Place;
+use super::process::state;
+use super::time::until;
 
 /// Nothing takes anywhere near as long; a participant that hangs fails its test.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -73,6 +78,29 @@ impl Participant {
         let mut participant = Participant::start();
         participant.open(path);
         participant
+    }
+
+    /// Sends a command that makes a process; which one it is.
+    #[track_caller]
+    pub fn child_by(&mut self, command: &str) -> Pid {
+        let answer = self.ask(command);
+        let pid = answer.strip_prefix("forked ").and_then(|pid| pid.parse().ok());
+        Pid::from_raw(pid.unwrap_or_else(|| panic!("to {command:?}: {answer}")))
+    }
+
+    /// As a tool: nobody is inside, and nobody was lost meanwhile.
+    #[track_caller]
+    pub fn finds_quiet(&mut self) {
+        // A drain that failed before asks for 100 ms of open gate.
+        self.expect_like("exclusive patience=0 drain=2000", "granted");
+        self.expect("release", "released grown=0");
+    }
+
+    /// As a tool: this process is inside, and is named.
+    #[track_caller]
+    pub fn finds_inside(&mut self, pid: impl Display) {
+        let answer = self.expect_like("exclusive patience=0 drain=30", "error NotQuiet");
+        assert!(answer.contains(&format!("participant[{pid}]")), "{answer} does not name {pid}");
     }
 
     /// Opens a barrier in it.
@@ -144,7 +172,7 @@ impl Participant {
     /// Stops it, and returns when it stands still.
     pub fn stop(&self) {
         self.signal(Signal::SIGSTOP);
-        super::until("the participant is stopped", || self.state() == Some('T'));
+        until("the participant is stopped", || state(self.id()) == Some('T'));
     }
 
     pub fn go_on(&self) {
@@ -165,12 +193,6 @@ impl Participant {
     fn id(&self) -> Pid {
         Pid::from_raw(self.pid().try_into().unwrap())
     }
-
-    /// What proc_pid_stat(5) calls its state.
-    fn state(&self) -> Option<char> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
-        stat.rsplit(") ").next()?.chars().next()
-    }
 }
 
 impl Drop for Participant {
@@ -178,6 +200,13 @@ impl Drop for Participant {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A place with a barrier, and so many participants that have opened it.
+pub fn at_a_barrier<const N: usize>() -> (Place, [Participant; N]) {
+    let place = Place::new();
+    let path = place.make_barrier();
+    (place, std::array::from_fn(|_| Participant::at(&path)))
 }
 
 /// The value of `name=value` in an answer.

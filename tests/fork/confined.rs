@@ -1,10 +1,10 @@
 //! Processes that open a barrier and then give up their way to it. Needs root.
 
-use crate::common::{Participant, Place, is_root};
+use crate::common::{Participant, Place, at_a_barrier, is_root};
+use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
 
 const NOBODY: &str = "setuid 65534";
-const ONCE: &str = "exclusive patience=0 drain=30";
 
 fn chroot_to(place: &Place, name: &str) -> String {
     let folder = place.path(name);
@@ -21,27 +21,31 @@ fn jail(place: &Place, path: &Path) -> (String, PathBuf) {
     (confine, inside)
 }
 
-#[test]
-fn a_confined_process_goes_on() {
+/// Both ways to give it up, each for one of two participants.
+fn each(play: impl Fn(&Place, &str, [Participant; 2])) {
     if !is_root() {
         return;
     }
     for setuid in [false, true] {
-        let place = Place::new();
-        let path = place.make_barrier();
+        let (place, both) = at_a_barrier();
         let confine = if setuid { NOBODY.into() } else { chroot_to(&place, "empty") };
-        let (mut writer, mut tool) = (Participant::at(&path), Participant::at(&path));
+        play(&place, &confine, both);
+    }
+}
+
+#[test]
+fn a_confined_process_goes_on() {
+    each(|place, confine, [mut writer, mut tool]| {
         writer.expect("thread before", "thread before");
         writer.expect("@before shared", "inside 1");
         writer.expect("@before leave", "depth 0");
-        writer.expect(&confine, "confined");
+        writer.expect(confine, "confined");
         writer.expect("thread after", "thread after");
         // One has a slot, the other two count in their process's.
         for thread in ["", "@before ", "@after "] {
             writer.expect(&format!("{thread}shared"), "inside 1");
             writer.expect(&format!("{thread}shared"), "inside 2");
-            let answer = tool.expect_like(ONCE, "error NotQuiet");
-            assert!(answer.contains(&format!("[{}]", writer.pid())), "{answer}");
+            tool.finds_inside(writer.pid());
             writer.expect(&format!("{thread}leave"), "depth 1");
             writer.expect(&format!("{thread}leave"), "depth 0");
         }
@@ -56,35 +60,27 @@ fn a_confined_process_goes_on() {
         writer.kill();
         tool.expect_like("exclusive", "granted");
         assert_eq!(place.epoch(), 1);
-    }
+    });
 }
 
 #[test]
 fn a_confined_child_needs_to_have_joined() {
-    if !is_root() {
-        return;
-    }
-    for setuid in [false, true] {
-        let place = Place::new();
-        let path = place.make_barrier();
-        let confine = if setuid { NOBODY.into() } else { chroot_to(&place, "empty") };
-        let (mut parent, mut tool) = (Participant::at(&path), Participant::at(&path));
+    each(|_, confine, [mut parent, mut tool]| {
         parent.expect("shared", "inside 1");
         parent.expect_like("fork late", "forked");
         parent.expect(&format!(">late {confine}"), "confined");
         parent.expect_like(">late shared", "error Unreachable");
         parent.expect_like(">late join", "error Unreachable");
         parent.expect(">late depth", "depth 0");
-        parent.expect_like("fork early", "forked");
+        let early = parent.child_by("fork early");
         parent.expect(">early join", "joined");
         parent.expect(&format!(">early {confine}"), "confined");
         parent.expect(">early shared", "inside 1");
         parent.expect("leave", "depth 0");
-        tool.expect_like(ONCE, "error NotQuiet");
+        tool.finds_inside(early);
         parent.expect(">early leave", "depth 0");
-        tool.expect_like("exclusive", "granted");
-        tool.expect("release", "released grown=0");
-    }
+        tool.finds_quiet();
+    });
 }
 
 /// What a confined process finds at the path, or does not find there, says nothing about its barrier.
@@ -98,16 +94,17 @@ fn a_confined_process_does_not_follow_its_path() {
     let (confine, inside) = jail(&place, &path);
     let (mut writer, mut tool) = (Participant::at(&path), Participant::at(&path));
     writer.expect("check", "in place");
-    writer.expect_like("fork early", "forked");
+    let early = writer.child_by("fork early");
     writer.expect(">early join", "joined");
     writer.expect_like("fork late", "forked");
     for process in ["", ">early ", ">late "] {
         writer.expect(&format!("{process}{confine}"), "confined");
     }
     writer.expect("thread new", "thread new");
-    for who in ["", "@new ", ">early "] {
+    let pid = Pid::from_raw(writer.pid() as i32);
+    for (who, pid) in [("", pid), ("@new ", pid), (">early ", early)] {
         writer.expect(&format!("{who}shared"), "inside 1");
-        tool.expect_like(ONCE, "error NotQuiet");
+        tool.finds_inside(pid);
         writer.expect(&format!("{who}leave"), "depth 0");
     }
     for ask in ["check", "exclusive", ">late shared", ">late join", ">late check"] {

@@ -1,6 +1,6 @@
 //! An application that closes descriptors which it does not know.
 
-use crate::common::{Participant, Place};
+use crate::common::{Participant, Place, at_a_barrier};
 
 /// Waits at the gate for so long that the library asks who holds it, for which it keeps a descriptor.
 fn make_it_ask(writer: &mut Participant) {
@@ -15,16 +15,14 @@ fn descriptors(writer: &mut Participant, place: &Place) -> Vec<String> {
 
 #[test]
 fn shares_and_pauses_need_no_descriptor() {
-    let place = Place::new();
-    let path = place.make_barrier();
-    let (mut writer, mut tool) = (Participant::at(&path), Participant::at(&path));
+    let (place, [mut writer, mut tool]) = at_a_barrier();
     writer.expect("shared", "inside 1");
     writer.expect("owned", "owned 1");
     assert_eq!(descriptors(&mut writer, &place), [""; 0], "none is left that could leak");
     writer.expect("close-from 3", "closed");
-    tool.expect_like("exclusive patience=0 drain=30", "error NotQuiet");
+    tool.finds_inside(writer.pid());
     writer.expect("disown", "owned 0");
-    tool.expect_like("exclusive patience=0 drain=30", "error NotQuiet");
+    tool.finds_inside(writer.pid());
     writer.expect("leave", "depth 0");
     tool.expect_like("exclusive hold=none", "granted");
     tool.expect("close-from 3", "closed");
@@ -36,9 +34,7 @@ fn shares_and_pauses_need_no_descriptor() {
 
 #[test]
 fn the_spare_descriptor_is_opened_again() {
-    let place = Place::new();
-    let path = place.make_barrier();
-    let (mut writer, mut tool) = (Participant::at(&path), Participant::at(&path));
+    let (place, [mut writer, mut tool]) = at_a_barrier();
     tool.expect_like("exclusive hold=none", "granted");
     make_it_ask(&mut writer);
     assert_eq!(descriptors(&mut writer, &place).len(), 1, "one, however often it asks");
@@ -53,9 +49,8 @@ fn the_spare_descriptor_is_opened_again() {
 
 #[test]
 fn a_number_that_is_the_applications_now_is_left_alone() {
-    let place = Place::new();
-    let path = place.make_barrier();
-    let (mut writer, mut tool) = (Participant::at(&path), Participant::at(&path));
+    let (place, [mut writer, mut tool]) = at_a_barrier();
+    let path = place.barrier_path();
     tool.expect_like("exclusive hold=none", "granted");
     make_it_ask(&mut writer);
     let spare = descriptors(&mut writer, &place).remove(0);

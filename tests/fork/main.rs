@@ -10,6 +10,7 @@ mod commands;
 mod confined;
 mod containers;
 mod descriptors;
+mod detectors;
 mod guards;
 mod signals;
 mod threads;

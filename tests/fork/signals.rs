@@ -1,18 +1,16 @@
 //! A signal handler that takes a share wherever it strikes, in the middle of enter and leave too.
 
-use crate::common::{Participant, Place, at_once, field, ms, until};
+use crate::common::{Place, at_a_barrier, at_once, field, ms, until};
+use crate::detectors::{DETECTORS, noticing_by};
 use std::time::Instant;
 use stillpoint::Barrier;
 
 #[test]
 fn handlers_share_wherever_they_strike() {
-    for detector in ["wipe", "pid"] {
+    for detector in DETECTORS {
         let place = Place::new();
         let path = place.make_barrier();
-        let mut writer = Participant::start_as(|command| {
-            command.env("STILLPOINT_FORK_CHECK", detector);
-        });
-        writer.open(&path);
+        let mut writer = noticing_by(detector, &path);
         let tool = Barrier::open(&path).unwrap();
         let mark = place.path("mark");
         writer.expect(&format!("mark-in {}", mark.display()), "marking");
@@ -55,9 +53,7 @@ fn handlers_share_wherever_they_strike() {
 /// waits.
 #[test]
 fn a_handler_waits_in_a_pause() {
-    let place = Place::new();
-    let path = place.make_barrier();
-    let (mut writer, mut tool) = (Participant::at(&path), Participant::at(&path));
+    let (place, [mut writer, mut tool]) = at_a_barrier();
     tool.expect_like("exclusive hold=none", "granted");
     writer.expect_like("alarms 30000", "alarms=");
     // The first handler waits at the gate, and its thread does nothing else meanwhile.

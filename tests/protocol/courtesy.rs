@@ -1,6 +1,6 @@
 //! Courtesy and patience: one long share must not make every writer queue behind it.
 
-use crate::common::{Over, Participant, Place, SLACK, at_once, ms, until};
+use crate::common::{Over, Participant, Place, SLACK, at_a_barrier, at_once, ms, until};
 use std::thread::scope;
 use std::time::{Duration, Instant};
 use stillpoint::{Error, ErrorKind, ExclusiveOptions, Pacing};
@@ -87,9 +87,8 @@ fn patience_ends_with_a_last_closing() {
 /// In the second phase only those are waited for that were inside at the first closing.
 #[test]
 fn newcomers_are_not_waited_for_with_the_gate_open() {
-    let place = Place::new();
-    let path = place.make_barrier();
-    let (mut first, mut second) = (Participant::at(&path), Participant::at(&path));
+    let (place, [mut first, mut second]) = at_a_barrier();
+    let path = place.barrier_path();
     let mut tool = Participant::at(&path);
     first.expect("shared", "inside 1");
     tool.say("exclusive patience=20000 drain=20000");

@@ -1,6 +1,6 @@
 //! The exclusive side excludes: shown by what the writers write, not by time.
 
-use crate::common::{Over, Participant, Place, at_once, slot_word};
+use crate::common::{Over, Participant, Place, at_a_barrier, at_once, slot_word};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::scope;
 
@@ -104,10 +104,7 @@ fn a_writer_that_is_stopped_while_it_knocks_does_not_spoil_the_certificate() {
 
 #[test]
 fn processes_exclude_each_other() {
-    let place = Place::new();
-    let path = place.make_barrier();
-    let mut writer = Participant::at(&path);
-    let mut tool = Participant::at(&path);
+    let (_place, [mut writer, mut tool]) = at_a_barrier();
     writer.expect("shared", "inside 1");
     tool.say("exclusive patience=0 drain=20000 hold=none");
     writer.expect("shared", "inside 2");

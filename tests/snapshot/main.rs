@@ -36,5 +36,6 @@ mod sources;
 mod stillness;
 mod strangers;
 mod subvolume;
+mod subvolumes;
 mod volumes;
 mod writers;

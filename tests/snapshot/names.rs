@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::clock::library;
-use crate::common::{Done, Image, Running, names, start, subvolume, until};
+use crate::common::{Done, Running, names, start, until};
 use crate::scene::Scene;
+use crate::subvolumes::Subvolumes;
 
 /// A stand-in that waits until so many have come as far.
 fn meet(scene: &Scene, tool: &str, pattern: &str, count: usize) {
@@ -123,11 +124,8 @@ fn two_catalogues_may_share_a_folder_of_snapshots() {
 /// Neither takes what the other has made under a temporary name for its own, and one of them gets the name.
 #[test]
 fn a_subvolume_that_another_catalogue_has_begun_is_not_removed() {
-    let Some(image) = Image::btrfs() else { return };
-    let scene = Scene::new();
-    let (source, to) = (image.path().join("store"), image.path().join("snapshots"));
-    subvolume(&source);
-    fs::create_dir(&to).unwrap();
+    let Some(disk) = Subvolumes::named(&["store"]) else { return };
+    let scene = &disk.scene;
     // Both have looked for the name; then one has its subvolume while the other waits for a writer.
     let script = r#"here=${0%/*}
         case "$*" in
@@ -138,8 +136,8 @@ fn a_subvolume_that_another_catalogue_has_begun_is_not_removed() {
         esac; exec "$REAL" "$@""#;
     scene.stand_in("btrfs", script);
     let take = |number| {
-        let mut command = snapshot(&scene, number, &["--name", "x", "--btrfs"])?;
-        command.arg(&source).arg("--to").arg(&to);
+        let mut command = snapshot(scene, number, &["--name", "x", "--btrfs"])?;
+        command.arg(disk.path("store")).arg("--to").arg(&disk.to);
         command.arg("--catalog").arg(scene.path(&format!("catalog-{number}")));
         Some(command)
     };
@@ -156,5 +154,5 @@ fn a_subvolume_that_another_catalogue_has_begun_is_not_removed() {
     done[0].assert_code(0);
     done[1].assert_refused(73, "x");
     writer.wait().assert_code(0);
-    assert_eq!(names(&to), ["x"]);
+    assert_eq!(names(&disk.to), ["x"]);
 }

@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::common::{Done, Image, is_root, must, run, start, subvolume, until};
+use crate::common::{Done, is_root, must, run, start, until};
 use crate::scene::Scene;
+use crate::subvolumes::Subvolumes;
 
 /// What is at the place of the source now, and what is in the newest snapshot.
 fn scene() -> Option<Scene> {
@@ -75,20 +76,14 @@ fn the_current_folder_is_in_the_snapshot_too() {
 
 #[test]
 fn several_subvolumes_are_at_one_place() {
-    let Some(image) = Image::btrfs() else { return };
-    let scene = Scene::new();
-    let (spool, index) = (image.path().join("spool"), image.path().join("index"));
-    for subvolume_path in [&spool, &index] {
-        subvolume(subvolume_path);
-        fs::write(subvolume_path.join("letter"), "text").unwrap();
+    let sources = ["spool", "index"];
+    let Some(disk) = Subvolumes::named(&sources) else { return };
+    for name in sources {
+        fs::write(disk.path(name).join("letter"), "text").unwrap();
     }
-    let to = image.path().join("snapshots");
-    fs::create_dir(&to).unwrap();
-    let mut command = scene.stillpoint();
-    command.args(["snapshot", "mail", "--btrfs"]).args([&spool, &index]).arg("--to").arg(&to);
-    run(&mut command).assert_code(0);
-    let place = scene.path("store").display().to_string();
-    let done = show(&scene, &place, &format!("cat {place}/spool/letter {place}/index/letter"));
+    disk.snapshot(&sources, &[]).assert_code(0);
+    let place = disk.scene.path("store").display().to_string();
+    let done = show(&disk.scene, &place, &format!("cat {place}/spool/letter {place}/index/letter"));
     assert_eq!(done.stdout, "texttext", "{done:#?}");
 }
 

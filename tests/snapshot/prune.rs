@@ -5,8 +5,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Image, must, names, run, start, subvolume, until};
+use crate::common::{Image, must, names, run, start, until};
 use crate::scene::Scene;
+use crate::subvolumes::Subvolumes;
 
 pub fn records(scene: &Scene) -> Vec<String> {
     let manifests = scene.manifests();
@@ -225,28 +226,17 @@ fn a_full_catalogue_can_be_pruned() {
 
 #[test]
 fn snapshots_of_subvolumes_are_removed_too() {
-    let Some(image) = Image::btrfs() else { return };
-    let scene = Scene::new();
-    let (spool, index) = (image.path().join("spool"), image.path().join("index"));
-    subvolume(&spool);
-    subvolume(&index);
-    fs::write(spool.join("letter"), "text").unwrap();
-    let to = image.path().join("snapshots");
-    fs::create_dir(&to).unwrap();
-    let take = |name: &str, sources: &[&std::path::Path]| {
-        let mut command = scene.stillpoint();
-        command.args(["snapshot", "mail", "--min-open", "0", "--name", name, "--btrfs"]);
-        run(command.args(sources).arg("--to").arg(&to)).assert_code(0);
-    };
+    let Some(disk) = Subvolumes::named(&["spool", "index"]) else { return };
+    fs::write(disk.path("spool/letter"), "text").unwrap();
     for number in 1..4 {
-        take(&format!("one-{number}"), &[&spool]);
-        take(&format!("both-{number}"), &[&spool, &index]);
+        disk.take(&format!("one-{number}"), &["spool"]);
+        disk.take(&format!("both-{number}"), &["spool", "index"]);
     }
-    let done = scene.verb(["prune", "--keep", "1"]);
+    let done = disk.scene.verb(["prune", "--keep", "1"]);
     done.assert_code(0);
-    assert_eq!(names(&to), ["both-3", "one-3"]);
-    assert_eq!(records(&scene), ["both-3", "one-3"]);
-    let list = tool_says(Command::new("btrfs").args(["subvolume", "list"]).arg(image.path()));
+    assert_eq!(names(&disk.to), ["both-3", "one-3"]);
+    assert_eq!(records(&disk.scene), ["both-3", "one-3"]);
+    let list = tool_says(Command::new("btrfs").args(["subvolume", "list"]).arg(disk.path("")));
     assert_eq!(list.lines().count(), 5, "{list}");
 }
 

@@ -6,8 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{Image, Mounted, must, names, run, subvolume};
+use crate::common::{Image, Mounted, must, names, run};
 use crate::scene::Scene;
+use crate::subvolumes::Subvolumes;
 
 /// Somebody's own folder at this place.
 fn make_another(place: &Path) {
@@ -17,13 +18,6 @@ fn make_another(place: &Path) {
 
 fn is_whole(place: &Path) -> bool {
     fs::read_to_string(place.join("precious")).is_ok_and(|text| text == "text")
-}
-
-fn take_btrfs(scene: &Scene, sources: &[&Path], to: &Path, name: &str) -> PathBuf {
-    let mut command = scene.stillpoint();
-    command.args(["snapshot", "mail", "--min-open", "0", "--name", name, "--btrfs"]);
-    run(command.args(sources).arg("--to").arg(to)).assert_code(0);
-    to.join(name)
 }
 
 fn delete_subvolume(place: &Path) {
@@ -134,38 +128,30 @@ fn a_manifest_from_before_identities_is_believed() {
 
 #[test]
 fn neither_a_folder_nor_another_snapshot_stands_for_a_subvolume() {
-    let Some(image) = Image::btrfs() else { return };
-    let scene = Scene::new();
-    let source = image.path().join("store");
-    subvolume(&source);
-    let to = image.path().join("snapshots");
-    fs::create_dir(&to).unwrap();
-    take_btrfs(&scene, &[&source], &to, "old");
-    let new = take_btrfs(&scene, &[&source], &to, "new");
+    let Some(disk) = Subvolumes::named(&["store"]) else { return };
+    let scene = &disk.scene;
+    disk.take("old", &["store"]);
+    let new = disk.take("new", &["store"]);
     delete_subvolume(&new);
     make_another(&new);
-    assert_left_alone(&scene, "old", &new);
+    assert_left_alone(scene, "old", &new);
     assert!(is_whole(&new));
 
     // Of the same source, and so with a root of the same birth.
-    let newer = take_btrfs(&scene, &[&source], &to, "newer");
+    let newer = disk.take("newer", &["store"]);
     delete_subvolume(&newer);
-    must(Command::new("btrfs").args(["subvolume", "snapshot"]).arg(&source).arg(&newer));
-    assert_left_alone(&scene, "old", &newer);
+    must(Command::new("btrfs").args(["subvolume", "snapshot"]).args([&disk.path("store"), &newer]));
+    assert_left_alone(scene, "old", &newer);
     assert!(newer.exists());
 }
 
 #[test]
 fn a_snapshot_of_several_subvolumes_is_all_of_them() {
-    let Some(image) = Image::btrfs() else { return };
-    let scene = Scene::new();
-    let sources = ["spool", "index"].map(|name| image.path().join(name));
-    sources.iter().for_each(|source| subvolume(source));
-    let sources = sources.each_ref().map(PathBuf::as_path);
-    let to = image.path().join("snapshots");
-    fs::create_dir(&to).unwrap();
-    take_btrfs(&scene, &sources, &to, "old");
-    let new = take_btrfs(&scene, &sources, &to, "new");
+    let sources = ["spool", "index"];
+    let Some(disk) = Subvolumes::named(&sources) else { return };
+    let scene = &disk.scene;
+    disk.take("old", &sources);
+    let new = disk.take("new", &sources);
     delete_subvolume(&new.join("spool"));
     assert_eq!(scene.latest(&[]).as_deref(), Some("old"));
     fs::create_dir(new.join("spool")).unwrap();
@@ -183,14 +169,17 @@ fn the_data_is_the_same_after_a_remount() {
         fs::create_dir(&to).unwrap();
         let is_btrfs = Command::new("btrfs").args(["subvolume", "create"]).arg(&source).output();
         let is_btrfs = is_btrfs.unwrap().status.success();
+        let take = |name: &str, how: &str| {
+            let mut command = scene.stillpoint();
+            command.args(["snapshot", "mail", "--min-open", "0", "--name", name, how]);
+            run(command.arg(&source).arg("--to").arg(&to)).assert_code(0);
+        };
         if is_btrfs {
-            take_btrfs(&scene, &[&source], &to, "subvolume");
+            take("subvolume", "--btrfs");
         } else {
             fs::create_dir(&source).unwrap();
         }
-        let mut command = scene.stillpoint();
-        command.args(["snapshot", "mail", "--min-open", "0", "--name", "folder", "--reflink"]);
-        run(command.arg(&source).arg("--to").arg(&to)).assert_code(0);
+        take("folder", "--reflink");
         // The device numbers change: other file systems have them now.
         let others = (Image::tmpfs(64), image.remount());
         for name in names(&to) {

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::common::{Done, Image, Running, must, names, run, start, subvolume, until};
 use crate::scene::Scene;
+use crate::subvolumes::Subvolumes;
 
 /// The manifest of a run that died when it had made nothing yet.
 fn died_early(scene: &Scene, name: &str) -> PathBuf {
@@ -129,14 +130,10 @@ fn what_a_live_run_makes_is_not_removed_by_a_copy_of_its_record() {
 /// What a tool makes has a name of its own, by which it is known although the run could not look at it.
 #[test]
 fn a_subvolume_goes_that_the_tool_made_for_a_run_that_died() {
-    let Some(image) = Image::btrfs() else { return };
-    let scene = Scene::new();
-    let (source, to) = (image.path().join("store"), image.path().join("snapshots"));
-    subvolume(&source);
-    fs::create_dir(&to).unwrap();
+    let Some(Subvolumes { scene, image, to }) = Subvolumes::named(&["store"]) else { return };
     // Somebody's own, of the name that anybody could think of.
     fs::create_dir(to.join(".x.partial")).unwrap();
-    let source = source.display().to_string();
+    let source = image.path().join("store").display().to_string();
     let running = making(&scene, &scene.path("catalog"), &["--btrfs", &source], &to);
     running.signal(Signal::SIGKILL);
     go_on(&scene, running);
