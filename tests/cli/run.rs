@@ -218,7 +218,7 @@ fn an_exclusive_that_waits_leaves_the_gate_to_brief_writers() {
 #[test]
 fn a_share_taken_by_flock_counts() {
     let place = Place::with_barrier();
-    let mut flock = Command::new("flock");
+    let mut flock = place.program("flock");
     flock.arg("-s").arg(place.barrier());
     flock.args(["sh", "-c", "echo inside; exec sleep 60"]);
     let mut flock = start(flock);
