@@ -44,8 +44,17 @@ fn passes(compiler: &str, archive: &Path, suites: &[&str]) {
 #[test]
 fn static_programs_pass_the_suites() {
     let folder = scratch();
-    let suites =
-        ["cancellation", "forks", "handles", "locks", "numbers", "order", "pauses", "signals"];
+    let suites = [
+        "cancellation",
+        "forks",
+        "handles",
+        "locks",
+        "numbers",
+        "order",
+        "pauses",
+        "signals",
+        "unlocking",
+    ];
     passes("gcc", &archive(folder.path()), &suites);
 }
 
@@ -68,7 +77,8 @@ fn static_programs_pass_the_suites_with_musl() {
     make.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("musl"));
     make.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     must(make.env_remove("RUSTFLAGS"));
-    let suites = ["cancellation", "forks", "handles", "locks", "numbers", "order", "signals"];
+    let suites =
+        ["cancellation", "forks", "handles", "locks", "numbers", "order", "signals", "unlocking"];
     passes("musl-gcc", &archive, &suites);
 }
 

@@ -11,6 +11,7 @@
 #include "stillpoint.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -90,6 +91,16 @@ static inline int file(const char *name)
     int fd = open(place, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     HOLDS(fd >= 0);
     return fd;
+}
+
+/* Whether there is something to read, within so long. */
+static inline bool readable(int fd, int milliseconds)
+{
+    struct pollfd asked = {.fd = fd, .events = POLLIN};
+    int count = poll(&asked, 1, milliseconds);
+    HOLDS(count >= 0);
+    HOLDS((asked.revents & (POLLERR | POLLNVAL)) == 0);
+    return count == 1 && (asked.revents & POLLIN) != 0;
 }
 
 /* Waits for a child that is to end well. */

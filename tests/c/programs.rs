@@ -38,6 +38,7 @@ suites!(
     cancellation,
     cookies,
     forks,
+    gate_fd,
     handles,
     locks,
     numbers,
@@ -46,7 +47,8 @@ suites!(
     pauses,
     shares,
     signals,
-    speed
+    speed,
+    unlocking
 );
 
 /// Not linked with the library: it loads it, and goes on after it has unloaded it.
