@@ -2,6 +2,9 @@
 # What the hooks of tools that read have in common, beside hook.sh: a snapshot is taken, pinned for as long
 # as the tool reads it, and old ones are removed.
 
+# shellcheck source=scripts/hooks/hook.sh
+command . /usr/share/stillpoint/hooks/hook.sh || exit 127
+
 # Takes a snapshot and prints where it is: take NAME. Not of a place where the source is not mounted: the
 # tool would take it for a store from which all has been deleted.
 take() {

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# What the hooks have in common. It is read by them and not run; see stillpoint-hooks(7).
+# What the hooks have in common. It is read by them and not run; see stillpoint-hooks(7). scripts/install
+# writes into each of them where it lies, so that it is found from wherever a host has its copy of one.
 #
 # Settings are shell assignments in /etc/stillpoint/hooks.conf. In the environment their names begin with
 # STILLPOINT_, as STILLPOINT_KEEP, and go before; without it they may be anybody's.
@@ -16,6 +17,8 @@
 # and those that belong to one hook (ON_CONFLICT, HOOK_D, RECORD), which it explains. BARRIERS and TAKE are
 # words; one with a space in it is quoted once more: TAKE="--btrfs '/srv/my mail' --to /srv/snapshots".
 
+# Hosts start their hooks with next to nothing in it.
+export PATH="${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A decimal comma is no number to the next program.
 export LC_ALL=C
 # What the host has closed would be the first that the next pipe gets, and then nobody hears of its end.

@@ -118,6 +118,24 @@ fn everything_has_its_place() {
     }
 }
 
+/// Wherever a host has a copy of one.
+#[test]
+fn hooks_find_each_other_where_they_were_installed() {
+    let installed = Installed::new();
+    let folder = installed.prefix().join("share/stillpoint/hooks");
+    let copy = installed.folder.path().join("stillpoint");
+    fs::copy(folder.join("azure"), &copy).unwrap();
+    let mut hook = Command::new(&copy);
+    hook.env("STILLPOINT_BARRIERS", "mail").env("STILLPOINT_HOOKS_CONF", "/dev/null");
+    let hook = hook.env("PATH", installed.prefix().join("bin")).output().unwrap();
+    let said = String::from_utf8(hook.stderr).unwrap();
+    assert_eq!(said, "stillpoint: azure: expected pre or post\n", "{}", hook.status);
+    for entry in fs::read_dir(&folder).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains("/usr/share/stillpoint"), "{text}");
+    }
+}
+
 #[test]
 fn bad_arguments_are_refused() {
     let bad: [&[&str]; 6] = [
