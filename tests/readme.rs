@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{is_root, must, root};
+use crate::common::{is_root, must, root, without_our_variables};
 
 struct Block {
     kind: String,
@@ -61,11 +61,7 @@ fn script(blocks: &[Block]) -> String {
 fn run(mut shell: Command, folder: &Path) {
     let program = Path::new(env!("CARGO_BIN_EXE_stillpoint")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("STILLPOINT_") {
-            shell.env_remove(name);
-        }
-    }
+    without_our_variables(&mut shell, &[]);
     shell
         .current_dir(folder)
         .env("PATH", format!("{}:{path}:/usr/sbin:/sbin", program.display()))

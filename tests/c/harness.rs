@@ -1,6 +1,6 @@
 //! Compiles C programs against the header and the library of this build, and runs them.
 
-use crate::common::{Place, must, root, skip};
+use crate::common::{Place, must, root, skip, without_our_variables};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -87,11 +87,7 @@ impl Workshop {
     }
 
     fn prepare(&self, mut command: Command) -> Command {
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"STILLPOINT_") {
-                command.env_remove(name);
-            }
-        }
+        without_our_variables(&mut command, &[]);
         let path = std::env::var("PATH").unwrap();
         command.env("PATH", format!("{}:{path}", programs().display()));
         command.env("LD_LIBRARY_PATH", self.folder.path().join("lib"));

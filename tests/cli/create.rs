@@ -8,12 +8,8 @@ use crate::common::{run, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-fn state(place: &Place) -> Value {
-    serde_json::from_slice(&std::fs::read(place.state()).unwrap()).unwrap()
-}
-
 fn set(place: &Place, field: &str, value: Value) {
-    let mut state = state(place);
+    let mut state = place.saved();
     state[field] = value;
     std::fs::write(place.state(), state.to_string()).unwrap();
 }
@@ -30,7 +26,7 @@ fn makes_a_barrier_and_an_open_state() {
     let outcome = place.run(["create", "mail"]);
     assert_eq!((outcome.code(), outcome.stderr.as_str()), (0, ""));
     let status = place.status();
-    let state = state(&place);
+    let state = place.saved();
     assert_eq!(state["state"], "open");
     assert_eq!(state["schema"], 1);
     assert_eq!(state["uuid"], status["uuid"]);
@@ -89,7 +85,7 @@ fn a_barrier_that_is_there_stays() {
     let again = place.run(["create", "mail"]);
     again.assert_complaint(0, &["mail.barrier", "exists"]);
     assert_eq!(place.status()["uuid"], uuid);
-    assert_eq!(state(&place)["epoch"], 0);
+    assert_eq!(place.saved()["epoch"], 0);
     place.run(["create", "mail", "--mode", "0600"]).assert_complaint(73, &["mode", "retire"]);
 }
 
@@ -108,8 +104,8 @@ fn several_at_once_make_one() {
             assert!(output.status.success(), "{output:?}");
         }
         let status = place.status();
-        assert_eq!(state(&place)["uuid"], status["uuid"]);
-        assert_eq!(state(&place)["epoch"], status["dirty"]["epoch"]);
+        assert_eq!(place.saved()["uuid"], status["uuid"]);
+        assert_eq!(place.saved()["epoch"], status["dirty"]["epoch"]);
         assert_eq!(status["dirty"]["epoch"], 0, "the others are not taken for a crash");
     }
 }
@@ -121,13 +117,13 @@ fn retired_in_good_order_starts_clean() {
     let retired = place.run(["retire", "mail"]);
     assert_eq!((retired.code(), retired.stderr.as_str()), (0, ""));
     assert!(!place.barrier().exists());
-    assert_eq!(state(&place)["state"], "retired");
+    assert_eq!(place.saved()["state"], "retired");
 
     let created = place.run(["create", "mail"]);
     assert_eq!((created.code(), created.stderr.as_str()), (0, ""));
     assert_eq!(place.status()["uuid"], uuid, "the same barrier again");
     assert_eq!(place.dirty_epoch(), 0);
-    assert_eq!(state(&place)["state"], "open");
+    assert_eq!(place.saved()["state"], "open");
 }
 
 #[test]
@@ -138,7 +134,7 @@ fn a_power_cut_leaves_a_mark_each_time() {
         place.run(["create", "mail"]).assert_complaint(0, &["not retired", "dirty"]);
         let dirty = place.status()["dirty"].clone();
         assert_eq!((&dirty["epoch"], &dirty["acknowledged"]), (&json!(epoch), &json!(0)));
-        assert_eq!(state(&place)["epoch"], epoch);
+        assert_eq!(place.saved()["epoch"], epoch);
         assert_eq!(place.run(["create", "mail"]).code(), 0, "again in the same boot");
         assert_eq!(place.dirty_epoch(), epoch);
     }
@@ -150,7 +146,7 @@ fn losses_outlive_retiring() {
     place.run(["run", "-s", "mail", "sh", "-c", "kill -KILL $$"]);
     assert_eq!(place.dirty_epoch(), 1);
     assert_eq!(place.run(["retire", "mail"]).code(), 0);
-    assert_eq!((&state(&place)["epoch"], &state(&place)["acknowledged"]), (&json!(1), &json!(0)));
+    assert_eq!((&place.saved()["epoch"], &place.saved()["acknowledged"]), (&json!(1), &json!(0)));
     place.run(["create", "mail"]).assert_complaint(0, &["dirty (epoch 1, acknowledged 0)"]);
     assert_eq!(place.dirty_epoch(), 1);
 }
@@ -165,7 +161,7 @@ fn a_barrier_made_by_others_inherits_no_forgiveness() {
     assert_eq!(place.run(["create", "mail"]).code(), 0);
     assert_eq!(place.dirty_epoch(), 1);
     let status = place.status();
-    assert_eq!(state(&place)["uuid"], status["uuid"]);
+    assert_eq!(place.saved()["uuid"], status["uuid"]);
     assert_eq!(place.run(["create", "mail"]).code(), 0);
     assert_eq!(place.dirty_epoch(), 1, "once only");
 }
@@ -176,7 +172,7 @@ fn retiring_refuses_while_a_writer_is_inside() {
     let mut writer = place.hold(&["-s", "--label", "lmtp"]);
     place.run(["retire", "mail"]).assert_complaint(75, &["lmtp"]);
     assert!(place.barrier().exists());
-    assert_eq!(state(&place)["state"], "open");
+    assert_eq!(place.saved()["state"], "open");
     assert_eq!(place.run(["run", "-s", "-n", "mail", "true"]).code(), 0, "writers go on");
     writer.signal(Signal::SIGTERM);
     writer.end();

@@ -47,13 +47,6 @@ fn thaw(place: &Place, options: &[&str]) -> Done {
     thawed
 }
 
-#[track_caller]
-fn assert_writers_go_on(place: &Place) {
-    let written = place.run(["run", "-s", "-w", "20", "mail", "true"]);
-    assert_eq!(written.code(), 0, "{written:?}");
-    assert_eq!(place.status()["gate"], "open");
-}
-
 #[test]
 fn a_pause_lasts_until_it_is_thawed() {
     let place = Place::with_barrier();
@@ -66,7 +59,7 @@ fn a_pause_lasts_until_it_is_thawed() {
     let thawed = thaw(&place, &["--token", &frozen.token]);
     assert_eq!((thawed.code(), thawed.stderr.as_str()), (0, ""));
     until("the keeper is gone", || !is_alive(frozen.keeper));
-    assert_writers_go_on(&place);
+    place.assert_writers_go_on();
     assert_eq!(place.status()["stats"]["pauses"], 1);
 
     for options in [&["--token", &frozen.token][..], &[]] {
@@ -83,7 +76,7 @@ fn no_token_is_needed() {
     let second = freeze(&place, &[]);
     assert_ne!(first.token, second.token);
     assert_eq!(thaw(&place, &[]).code(), 0);
-    assert_writers_go_on(&place);
+    place.assert_writers_go_on();
 }
 
 #[test]
@@ -91,7 +84,7 @@ fn at_its_limit_the_keeper_opens_the_gate_and_thaw_says_so() {
     let place = Place::with_barrier();
     let frozen = freeze(&place, &["--hold", "0.2"]);
     until("the keeper is gone", || !is_alive(frozen.keeper));
-    assert_writers_go_on(&place);
+    place.assert_writers_go_on();
     // Nobody had to revoke it.
     assert_eq!(place.status()["stats"]["revocations"], 0);
     for options in [&[][..], &["--token", &frozen.token], &[]] {
@@ -159,11 +152,11 @@ fn a_keeper_that_was_killed_blocks_nobody_and_did_not_hold() {
     kill(frozen.keeper, Signal::SIGKILL).unwrap();
     thaw(&place, &[]).assert_complaint(124, &["keeper was killed"]);
     assert_eq!(place.status()["gate"], "open", "also where no writer comes");
-    assert_writers_go_on(&place);
+    place.assert_writers_go_on();
 
     let frozen = freeze(&place, &[]);
     kill(frozen.keeper, Signal::SIGKILL).unwrap();
-    assert_writers_go_on(&place);
+    place.assert_writers_go_on();
     thaw(&place, &[]).assert_complaint(124, &["had ended before"]);
 }
 
@@ -185,7 +178,7 @@ fn a_keeper_that_does_not_answer_is_overruled() {
     let frozen = freeze(&place, &["--hold", "none"]);
     kill(frozen.keeper, Signal::SIGSTOP).unwrap();
     thaw(&place, &[]).assert_complaint(124, &["does not answer"]);
-    assert_writers_go_on(&place);
+    place.assert_writers_go_on();
     assert_eq!(place.status()["stats"]["revocations"], 1);
     kill(frozen.keeper, Signal::SIGCONT).unwrap();
     until("the keeper is gone", || !is_alive(frozen.keeper));
@@ -237,7 +230,7 @@ fn a_host_that_gives_up_on_freeze_finds_nothing_frozen_later() {
         assert_eq!(freezing.end(), 128 + signal as i32);
         until("the keeper is gone", || !is_alive(keeper));
         drop(writer);
-        assert_writers_go_on(&place);
+        place.assert_writers_go_on();
         assert_eq!(thaw(&place, &[]).code(), 0, "nothing was frozen");
     }
 }
@@ -261,7 +254,7 @@ fn inside_a_share_or_a_pause_freezing_makes_no_sense() {
             place.run(["run", side, "mail", env!("CARGO_BIN_EXE_stillpoint"), "freeze", "mail"]);
         refused.assert_complaint(64, &["mail.barrier"]);
     }
-    assert_writers_go_on(&place);
+    place.assert_writers_go_on();
 }
 
 #[test]
@@ -317,7 +310,7 @@ fn a_waiting_writer_ends_the_pause_of_a_stopped_keeper_at_its_limit() {
     let place = Place::with_barrier();
     let frozen = freeze(&place, &["--hold", "0.2", "--drain", "0.1"]);
     kill(frozen.keeper, Signal::SIGSTOP).unwrap();
-    assert_writers_go_on(&place);
+    place.assert_writers_go_on();
     assert_eq!(place.status()["stats"]["revocations"], 1);
     assert_eq!(thaw(&place, &[]).code(), 124);
     let mut command = Command::new("kill");

@@ -8,12 +8,8 @@ use stillpoint::Barrier;
 /// A place whose barrier lost `label`.
 fn with_lost(label: &str) -> Place {
     let place = Place::with_barrier();
-    lose(&place, label);
+    place.lose(label);
     place
-}
-
-fn lose(place: &Place, label: &str) {
-    place.run(["run", "-s", "--label", label, "mail", "sh", "-c", "kill -KILL $$"]);
 }
 
 /// Loses a share of this program, in a thread that ends inside. Gives the line, as it is shown.
@@ -36,12 +32,19 @@ fn lines(place: &Place) -> Vec<String> {
     text.lines().filter(|line| line.starts_with("  lost")).map(str::to_string).collect()
 }
 
-fn lost(place: &Place) -> Value {
-    place.status()["dirty"]["lost"].clone()
+/// What the manifest of a snapshot says that is taken now.
+fn manifest_of_a_snapshot(place: &Place) -> Value {
+    let catalog = place.path("catalog");
+    let catalog = catalog.to_str().unwrap();
+    let snapshot = ["snapshot", "mail", "--catalog", catalog, "--name", "n", "--", "true"];
+    assert_eq!(place.run(snapshot).code(), 0);
+    assert_eq!(place.run(["list", "--catalog", catalog]).code(), 0, "it can be read");
+    let manifest = std::fs::read(place.path("catalog/n.json")).unwrap();
+    serde_json::from_slice(&manifest).unwrap()
 }
 
-fn state(place: &Place) -> Value {
-    serde_json::from_slice(&std::fs::read(place.state()).unwrap()).unwrap()
+fn lost(place: &Place) -> Value {
+    place.status()["dirty"]["lost"].clone()
 }
 
 #[test]
@@ -49,7 +52,7 @@ fn what_was_acknowledged_does_not_look_open() {
     let place = with_lost("first");
     assert!(lines(&place)[0].ends_with(", not acknowledged"), "{:?}", lines(&place));
     assert_eq!(place.run(["recover", "mail", "--acknowledge"]).code(), 0);
-    lose(&place, "second");
+    place.lose("second");
     let said = lines(&place);
     assert!(
         said[0].contains("(second), 20") && said[0].ends_with(", not acknowledged"),
@@ -65,7 +68,7 @@ fn what_was_acknowledged_does_not_look_open() {
 fn nothing_is_said_of_losses_that_nobody_remembers_and_somebody_acknowledged() {
     let place = with_lost("lmtp");
     assert_eq!(place.run(["recover", "mail", "--acknowledge"]).code(), 0);
-    assert_eq!(state(&place)["lost"], json!([]));
+    assert_eq!(place.saved()["lost"], json!([]));
     made_again(&place);
     assert_eq!(place.status()["dirty"], json!({"epoch": 1, "acknowledged": 1, "lost": []}));
     assert_eq!(lines(&place), [""; 0]);
@@ -95,22 +98,15 @@ fn a_loss_that_nobody_knows_has_no_time() {
     let place = with_lost("lmtp");
     assert_eq!(place.run(["retire", "mail"]).code(), 0);
     // As one that was written before states had names in them.
-    let mut state = state(&place);
+    let mut state = place.saved();
     state.as_object_mut().unwrap().remove("lost").unwrap();
     std::fs::write(place.state(), state.to_string()).unwrap();
     assert_eq!(place.run(["create", "mail"]).code(), 0);
     assert_eq!(lines(&place), ["  lost     unknown, at an unknown time, not acknowledged"]);
     let told = lost(&place);
     assert_eq!((&told[0]["when"], &told[0]["epoch"]), (&Value::Null, &json!(1)));
-
-    let catalog = place.path("catalog");
-    let catalog = catalog.to_str().unwrap();
-    let snapshot = ["snapshot", "mail", "--catalog", catalog, "--name", "n", "--", "true"];
-    assert_eq!(place.run(snapshot).code(), 0);
-    let manifest = std::fs::read(place.path("catalog/n.json")).unwrap();
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let manifest = manifest_of_a_snapshot(&place);
     assert_eq!(manifest["barriers"][0]["lost"][0]["when"], Value::Null);
-    assert_eq!(place.run(["list", "--catalog", catalog]).code(), 0, "it can be read");
 }
 
 #[test]
@@ -151,15 +147,9 @@ fn a_loss_says_where_its_share_was_taken() {
     let said = lines(&place);
     assert!(said[0].contains(&format!("] (lmtpd) inside from {line}, 20")), "{said:?}");
     assert!(said[1].contains("] (lmtp), 20"), "{said:?}");
-
-    let catalog = place.path("catalog");
-    let catalog = catalog.to_str().unwrap();
-    let snapshot = ["snapshot", "mail", "--catalog", catalog, "--name", "n", "--", "true"];
-    assert_eq!(place.run(snapshot).code(), 0);
-    let manifest = std::fs::read(place.path("catalog/n.json")).unwrap();
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let manifest = manifest_of_a_snapshot(&place);
     assert_eq!(manifest["barriers"][0]["lost"][0]["place"], *line);
-    assert_eq!(state(&place)["lost"][0]["place"], *line);
+    assert_eq!(place.saved()["lost"][0]["place"], *line);
 
     made_again(&place);
     assert_eq!(lost(&place), told, "of the barrier before");
@@ -173,7 +163,7 @@ fn a_state_without_lines_is_read() {
     let place = Place::with_barrier();
     lose_here(&place);
     assert_eq!(place.run(["retire", "mail"]).code(), 0);
-    let mut state = state(&place);
+    let mut state = place.saved();
     state["lost"][0].as_object_mut().unwrap().remove("place").unwrap();
     std::fs::write(place.state(), state.to_string()).unwrap();
     assert_eq!(place.run(["create", "mail"]).code(), 0);

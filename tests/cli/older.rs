@@ -9,23 +9,15 @@ use crate::common::{Done, run};
 use serde_json::Value;
 use stillpoint::Barrier;
 
-fn lose(place: &Place, label: &str) {
-    place.run(["run", "-s", "--label", label, "mail", "sh", "-c", "kill -KILL $$"]);
-}
-
 fn copy(from: &Path, to: &Path) {
     let mut copy = Command::new("cp");
     copy.arg("-a").arg(from).arg(to);
     assert_eq!(run(copy).code(), 0);
 }
 
-fn state(place: &Place) -> Value {
-    serde_json::from_slice(&std::fs::read(place.state()).unwrap()).unwrap()
-}
-
 /// Epoch and acknowledged epoch that the state has.
 fn on_disk(place: &Place) -> (u64, u64) {
-    let state = state(place);
+    let state = place.saved();
     (state["epoch"].as_u64().unwrap(), state["acknowledged"].as_u64().unwrap())
 }
 
@@ -44,7 +36,7 @@ fn snapshot(place: &Place, more: &[&str]) -> Done {
 }
 
 fn boot_of_another(place: &Place) {
-    let mut state = state(place);
+    let mut state = place.saved();
     state["boot_id"] = "0123456789abcdef0123456789abcdef".into();
     std::fs::write(place.state(), state.to_string()).unwrap();
 }
@@ -56,7 +48,7 @@ fn with_older_file(losses: u64, acknowledged: bool) -> Place {
     let old = place.path("old");
     copy(&place.barrier(), &old);
     for _ in 0..losses {
-        lose(&place, "lmtp");
+        place.lose("lmtp");
     }
     if acknowledged {
         assert_eq!(place.run(["recover", "mail", "--acknowledge"]).code(), 0);
@@ -121,7 +113,7 @@ fn who_was_lost_is_known_again() {
 #[test]
 fn a_file_that_is_far_behind() {
     let place = Place::with_barrier();
-    lose(&place, "early");
+    place.lose("early");
     let old = place.path("old");
     copy(&place.barrier(), &old);
     let barrier = Barrier::open(place.barrier()).unwrap();
@@ -167,14 +159,14 @@ fn an_older_state_learns_what_the_barrier_knows() {
     let old = place.path("old");
     assert_eq!(place.run(["retire", "mail"]).code(), 0);
     copy(&place.state(), &old);
-    assert_eq!(state(&place)["state"], "retired");
+    assert_eq!(place.saved()["state"], "retired");
     assert_eq!(place.run(["create", "mail"]).code(), 0);
-    lose(&place, "lmtp");
+    place.lose("lmtp");
     assert_eq!(place.run(["recover", "mail", "--acknowledge"]).code(), 0);
     std::fs::rename(old, place.state()).unwrap();
     // Every tool that closes the gate is enough.
     assert_eq!(place.run(["run", "-x", "mail", "true"]).code(), 0);
-    assert_eq!((on_disk(&place).0, &state(&place)["state"]), (1, &"open".into()));
+    assert_eq!((on_disk(&place).0, &place.saved()["state"]), (1, &"open".into()));
     std::fs::remove_file(place.barrier()).unwrap();
     place.run(["create", "mail"]).assert_complaint(0, &["starts dirty", "not retired"]);
 }

@@ -24,13 +24,9 @@ fn lose_a_writer(place: &Place) {
     until("the command is gone", || !is_alive(command));
 }
 
-fn state(place: &Place) -> Value {
-    serde_json::from_slice(&std::fs::read(place.state()).unwrap()).unwrap()
-}
-
 /// Epoch and acknowledged epoch, which barrier and state must agree on.
 fn epochs(place: &Place) -> (u64, u64) {
-    let (dirty, state) = (place.status()["dirty"].clone(), state(place));
+    let (dirty, state) = (place.status()["dirty"].clone(), place.saved());
     for field in ["epoch", "acknowledged"] {
         assert_eq!(dirty[field], state[field], "{field}");
     }
@@ -98,7 +94,7 @@ fn a_check_that_fails_acknowledges_nothing() {
 #[test]
 fn the_raise_is_on_disk_before_the_check_begins() {
     let place = with_lost_writer();
-    assert_eq!(state(&place)["epoch"], 0);
+    assert_eq!(place.saved()["epoch"], 0);
     let path = place.state();
     let seen = place.run(["recover", "mail", "--", "cat", path.to_str().unwrap()]);
     assert_eq!(seen.code(), 0, "{seen:?}");
@@ -201,7 +197,7 @@ fn retiring_counts_the_losses_that_no_tool_has_met() {
     let place = with_lost_writer();
     assert_eq!(place.dirty_epoch(), 0, "nobody has met it");
     assert_eq!(place.run(["retire", "mail"]).code(), 0);
-    assert_eq!((&state(&place)["epoch"], &state(&place)["acknowledged"]), (&json!(1), &json!(0)));
+    assert_eq!((&place.saved()["epoch"], &place.saved()["acknowledged"]), (&json!(1), &json!(0)));
     place.run(["create", "mail"]).assert_complaint(0, &["dirty (epoch 1, acknowledged 0)"]);
 }
 

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::place::folder_in_memory;
-use super::process::{Done, Running, STILLPOINT, run, start};
+use super::process::{Done, Running, STILLPOINT, run, start, without_our_variables};
 
 /// A folder of barriers and one of states, on tmpfs, gone at the end.
 pub struct Place {
@@ -51,11 +51,7 @@ impl Place {
     /// `program`, in an environment in which the command finds this place.
     pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"STILLPOINT_") {
-                command.env_remove(name);
-            }
-        }
+        without_our_variables(&mut command, &[]);
         command
             .env("STILLPOINT_DIR", self.folder.path().join("barriers"))
             .env("STILLPOINT_STATE_DIR", self.folder.path().join("states"))
@@ -108,6 +104,24 @@ impl Place {
         let outcome = self.run(["status", "--json", "mail"]);
         assert_eq!(outcome.code(), 0, "{outcome:?}");
         serde_json::from_str(&outcome.stdout).unwrap()
+    }
+
+    /// The durable state, as it is on disk.
+    pub fn saved(&self) -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(self.state()).unwrap()).unwrap()
+    }
+
+    /// A writer of this label dies inside.
+    pub fn lose(&self, label: &str) {
+        self.run(["run", "-s", "--label", label, "mail", "sh", "-c", "kill -KILL $$"]);
+    }
+
+    /// A writer gets in, so the gate is open.
+    #[track_caller]
+    pub fn assert_writers_go_on(&self) {
+        let written = self.run(["run", "-s", "-w", "20", "mail", "true"]);
+        assert_eq!(written.code(), 0, "{written:?}");
+        assert_eq!(self.status()["gate"], "open");
     }
 
     pub fn dirty_epoch(&self) -> u64 {

@@ -32,9 +32,9 @@ pub use container::Container;
 pub use image::{Image, Mounted, subvolume};
 pub use participant::{Participant, at_a_barrier, field};
 pub use place::*;
-pub use process::{Done, Running, STILLPOINT, is_alive, must, names, run, start, state};
+pub use process::*;
 pub use skip::{has, is_root, skip};
-pub use time::{Over, PATIENCE, SLACK, ms, until};
+pub use time::{Over, SLACK, ms, until};
 
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::place::Place;
-use super::process::state;
+use super::process::{state, without_our_variables};
 use super::time::until;
 
 /// Nothing takes anywhere near as long; a participant that hangs fails its test.
@@ -48,12 +48,8 @@ impl Participant {
         change: impl FnOnce(&mut Command),
     ) -> Participant {
         let mut command = command(program());
-        for (name, _) in std::env::vars_os() {
-            // What happens at the steps is asked for from outside, for every process of a test.
-            if name.as_encoded_bytes().starts_with(b"STILLPOINT_") && name != "STILLPOINT_STEPS" {
-                command.env_remove(name);
-            }
-        }
+        // What happens at the steps is asked for from outside, for every process of a test.
+        without_our_variables(&mut command, &["STILLPOINT_STEPS"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         change(&mut command);
         let mut child = command.spawn().unwrap();
@@ -100,7 +96,7 @@ impl Participant {
     #[track_caller]
     pub fn finds_inside(&mut self, pid: impl Display) {
         let answer = self.expect_like("exclusive patience=0 drain=30", "error NotQuiet");
-        assert!(answer.contains(&format!("participant[{pid}]")), "{answer} does not name {pid}");
+        assert!(answer.contains(&format!("[{pid}]")), "{answer} does not name {pid}");
     }
 
     /// Opens a barrier in it.

@@ -14,9 +14,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::time::{PATIENCE, ms};
+use super::time::ms;
 
 pub const STILLPOINT: &str = env!("CARGO_BIN_EXE_stillpoint");
+
+/// Nothing takes anywhere near as long on an idle machine; what hangs is named before the harness ends the test.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// How long a process may take to end when the test is over; then it is killed.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -77,6 +80,16 @@ impl From<Output> for Done {
 
 fn shell_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+}
+
+/// Leaves out of its environment what decides anything for the command or the library, but for these.
+pub fn without_our_variables(command: &mut Command, kept: &[&str]) {
+    for (name, _) in std::env::vars_os() {
+        let ours = name.as_encoded_bytes().starts_with(b"STILLPOINT_");
+        if ours && !kept.iter().any(|kept| name == *kept) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// Runs to the end, which is not far.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Nothing takes anywhere near as long; a test that hangs shall fail.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the scheduler may add to any promised time on a small and busy machine.
 pub const SLACK: Duration = Duration::from_millis(400);

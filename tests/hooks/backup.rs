@@ -87,7 +87,7 @@ fn kopia_is_told_where_to_read() {
     let path = done.stdout.strip_prefix("KOPIA_SNAPSHOT_PATH=").unwrap().trim_end().to_string();
     assert_eq!(fs::read_to_string(Path::new(&path).join("letter")).unwrap(), "one\n");
     assert!(path.ends_with("/kopia-0123abcd") && done.stdout.lines().count() == 1);
-    backup.host.assert_writers_go_on();
+    backup.host.place.assert_writers_go_on();
 
     let again =
         Call::with_variables(&[("KOPIA_ACTION", "before-folder"), ("KOPIA_SNAPSHOT_ID", "2")]);

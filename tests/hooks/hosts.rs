@@ -37,7 +37,7 @@ fn qemu_others_are_called_inside_and_may_veto() {
     let vetoed = host.call(freeze);
     assert_eq!(vetoed.code(), 1, "{vetoed:?}");
     assert!(vetoed.stderr.contains("15-bad freeze failed"), "{vetoed:?}");
-    host.assert_writers_go_on();
+    host.place.assert_writers_go_on();
     assert_eq!(host.call(thaw).code(), 0);
 }
 
@@ -48,7 +48,7 @@ fn vmware_freeze_fail_gives_up() {
     assert!(host.is_closed());
     for _ in 0..2 {
         assert_eq!(host.call(Call::with_arguments(&["freezeFail"])).code(), 0);
-        host.assert_writers_go_on();
+        host.place.assert_writers_go_on();
     }
 }
 
@@ -124,7 +124,7 @@ fn velero_runs_the_commands_of_the_example() {
     assert!(host.is_closed());
     let thawed = command("post.hook.backup.velero.io/command");
     assert_eq!(thawed.code(), 0, "{thawed:?}");
-    host.assert_writers_go_on();
+    host.place.assert_writers_go_on();
 }
 
 /// What the extension checks before it runs anything.

@@ -15,7 +15,7 @@ fn before_and_after() {
         assert_eq!(host.place.status()["holder"]["label"], host.hook);
         let thawed = host.call(post);
         assert_eq!((thawed.code(), thawed.stderr.as_str()), (0, ""), "{}: {thawed:?}", host.hook);
-        host.assert_writers_go_on();
+        host.place.assert_writers_go_on();
         // Nothing of it is left.
         let folder = host.place.barrier();
         let names: Vec<_> = std::fs::read_dir(folder.parent().unwrap()).unwrap().collect();
@@ -28,7 +28,7 @@ fn after_never_comes() {
     each(|host, pre, _| {
         assert_eq!(host.call_with(pre, "STILLPOINT_HOLD", "0.2").code(), 0);
         host.wait_for_limit();
-        host.assert_writers_go_on();
+        host.place.assert_writers_go_on();
     });
 }
 
@@ -52,7 +52,7 @@ fn after_without_before() {
     each(|host, _, post| {
         let thawed = host.call(post);
         assert_eq!(thawed.code(), of_nothing(host), "{}: {thawed:?}", host.hook);
-        host.assert_writers_go_on();
+        host.place.assert_writers_go_on();
     });
 }
 
@@ -74,7 +74,7 @@ fn before_twice() {
         assert_eq!(host.call(pre).code(), 0, "{}", host.hook);
         assert!(host.is_closed() && host.place.status()["generation"] != first);
         assert_eq!(host.call(post).code(), 0);
-        host.assert_writers_go_on();
+        host.place.assert_writers_go_on();
     });
 }
 
@@ -127,7 +127,7 @@ fn a_hook_that_is_killed_while_it_waits_freezes_nothing_later() {
             let status = host.place.status();
             status["wanted"] == false && status["gate"] == "open"
         });
-        host.assert_writers_go_on();
+        host.place.assert_writers_go_on();
         assert_eq!(host.call(post).code(), of_nothing(host), "{}", host.hook);
     });
 }

@@ -1,6 +1,6 @@
 //! Who is waited for, and who waits.
 
-use crate::common::{Participant, Place, is_root};
+use crate::common::{Participant, Place, at_a_barrier, is_root};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -8,16 +8,20 @@ use stillpoint::{Barrier, ErrorKind};
 
 use super::{ONCE, copy_over, excludes, is_inside, member, replace};
 
-#[test]
-fn whoever_is_inside_is_waited_for_and_nests_where_he_is() {
+/// A writer inside, and another barrier in the place of his.
+fn inside_a_removed_one() -> Option<(Place, Participant, Barrier)> {
     if !is_root() {
-        return;
+        return None;
     }
-    let place = Place::new();
-    place.make_barrier();
-    let mut writer = Participant::at(&place.barrier_path());
+    let (place, [mut writer]) = at_a_barrier();
     writer.expect("shared", "inside 1");
     let barrier = replace(&place);
+    Some((place, writer, barrier))
+}
+
+#[test]
+fn whoever_is_inside_is_waited_for_and_nests_where_he_is() {
+    let Some((place, mut writer, barrier)) = inside_a_removed_one() else { return };
     let mut tool = Participant::at(&place.barrier_path());
     for depth in 2..4 {
         writer.expect("shared", &format!("inside {depth}"));
@@ -33,14 +37,7 @@ fn whoever_is_inside_is_waited_for_and_nests_where_he_is() {
 
 #[test]
 fn a_barrier_is_not_retired_beside_stragglers() {
-    if !is_root() {
-        return;
-    }
-    let place = Place::new();
-    place.make_barrier();
-    let mut writer = Participant::at(&place.barrier_path());
-    writer.expect("shared", "inside 1");
-    let barrier = replace(&place);
+    let Some((place, mut writer, barrier)) = inside_a_removed_one() else { return };
     assert_eq!(barrier.retire().unwrap_err().kind(), ErrorKind::Stragglers);
     assert!(place.barrier_path().exists());
     writer.expect("leave", "depth 0");
