@@ -4,8 +4,7 @@ use crate::barrier::handle::Barrier;
 use crate::error::Error;
 use crate::exclusive::guard::Dirty;
 use crate::file::layout::{
-    DirtyRecord, HolderRecord, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, LostRecord,
-    Parts, Slot,
+    DirtyRecord, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, LostRecord, Parts, Slot,
 };
 use crate::file::open::{
     HeaderCopy, Identity, absolute, barrier_path, check_file_system, check_header, hex, open_fresh,
@@ -20,11 +19,12 @@ use crate::member::reclaim::Loss;
 use crate::report::foreign::{self, FlockUser};
 use crate::report::heirs;
 use crate::report::stats::Stats;
-use crate::report::writer::{Straggler, Writer, is_stopped};
+use crate::report::writer::{Name, Straggler, Writer, is_stopped};
 use crate::succession::stragglers;
 use crate::system::calls::{is_byte_free, monotonic_milliseconds};
 use crate::system::standard;
 use std::ffi::OsStr;
+use std::fmt::{self, Display, Formatter};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -205,7 +205,8 @@ fn look(
     let slots = parts.slots().iter().enumerate();
     let dirty = parts.dirty().now();
     let stragglers = stragglers::of_status(parts, &path, identity);
-    let holder = holder(parts.holder(), gate.limit.load(Ordering::Relaxed), (file, identity));
+    let is_held = !is_byte_free(file, LockByte::Exclusive);
+    let holder = is_held.then(|| Holder::of(parts, identity)).flatten();
     Status {
         barrier: path,
         uuid: hex(header.uuid),
@@ -228,26 +229,41 @@ fn look(
     }
 }
 
-fn holder(
-    record: &HolderRecord,
-    limit: u32,
-    (file, identity): (&File, Identity),
-) -> Option<Holder> {
-    let pid = record.pid.load(Ordering::Relaxed);
-    if pid == 0 || is_byte_free(file, LockByte::Exclusive) {
-        return None;
+impl Holder {
+    /// Who says of himself that he has it, or has its lock in the place of who did.
+    pub(crate) fn of(parts: Parts, identity: Identity) -> Option<Holder> {
+        let (record, gate) = (parts.holder(), parts.gate());
+        let (pid, limit) = (record.pid.load(Ordering::Relaxed), gate.limit.load(Ordering::Relaxed));
+        if pid == 0 {
+            return None;
+        }
+        let heir = heirs::of(pid, identity, LockByte::Exclusive).map(|heir| (heir.pid, heir.comm));
+        let (pid, comm) = heir.unwrap_or_else(|| (pid, record.comm.get()));
+        Some(Holder {
+            pid,
+            comm,
+            label: record.label.get(),
+            since: record.since.wall_clock(),
+            limit: (limit != 0).then(|| Duration::from_millis(limit.into())),
+            token: record.token.get(),
+            stopped: is_stopped(pid),
+        })
     }
-    let heir = heirs::of(pid, identity, LockByte::Exclusive).map(|heir| (heir.pid, heir.comm));
-    let (pid, comm) = heir.unwrap_or_else(|| (pid, record.comm.get()));
-    Some(Holder {
-        pid,
-        comm,
-        label: record.label.get(),
-        since: record.since.wall_clock(),
-        limit: (limit != 0).then(|| Duration::from_millis(limit.into())),
-        token: record.token.get(),
-        stopped: is_stopped(pid),
-    })
+}
+
+/// For whoever waits for it.
+impl Display for Holder {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Name { pid: self.pid, comm: &self.comm, label: &self.label }.fmt(f)?;
+        let held = self.since.and_then(|since| SystemTime::now().duration_since(since).ok());
+        if let Some(held) = held {
+            write!(f, " for {:.1} s", held.as_secs_f64())?;
+        }
+        match self.stopped {
+            true => f.write_str(", which is stopped until somebody continues or ends it"),
+            false => Ok(()),
+        }
+    }
 }
 
 fn writer(index: u32, slot: &Slot, file: &File) -> Option<WriterStatus> {

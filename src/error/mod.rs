@@ -260,15 +260,6 @@ impl Error {
     }
 }
 
-/// Whoever uses a file, in whatever way.
-fn user(writer: &Writer) -> String {
-    let comm = if writer.comm.is_empty() { "?" } else { &writer.comm };
-    match writer.label.is_empty() || writer.label == writer.comm {
-        true => format!("{comm}[{}]", writer.pid),
-        false => format!("{comm}[{}] ({})", writer.pid, writer.label),
-    }
-}
-
 /// Names as many as fit on a line.
 fn names<T: Display>(writers: &[T]) -> String {
     const SHOWN: usize = 4;
@@ -324,8 +315,9 @@ impl Display for Error {
                 write!(f, "{} exists already", path.display())
             }
             Error::InUse { path, writers } => {
-                let (path, names) =
-                    (path.display(), names(&writers.iter().map(user).collect::<Vec<_>>()));
+                // In whatever way.
+                let users: Vec<_> = writers.iter().map(Writer::name).collect();
+                let (path, names) = (path.display(), names(&users));
                 let advice = match writers.iter().any(|writer| is_stopped(writer.pid)) {
                     true => "continue or end those that are stopped",
                     false => "wait until they have ended, or end them in good order",

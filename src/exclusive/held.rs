@@ -7,6 +7,7 @@
 //! finds everything in order.
 
 use crate::barrier::handle::Barrier;
+use crate::barrier::status::Holder;
 use crate::error::Error;
 use crate::exclusive::guard::Dirty;
 use crate::exclusive::pacing;
@@ -17,20 +18,16 @@ use crate::member::join::{self, Attachment};
 use crate::member::lifeline::Lifeline;
 use crate::member::process;
 use crate::member::reclaim::reclaim;
-use crate::report::heirs;
-use crate::report::writer::{Writer, is_stopped};
+use crate::report::writer::Writer;
 use crate::shared::wait;
 use crate::succession::stragglers::Stamp;
 use crate::system::calls::random;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// How long a writer that was covered and ran into the closed gate may take until its word is even
 /// again.
 const KNOCKING: Duration = Duration::from_millis(50);
-
-/// What is said of a holder that gives nothing back.
-const STOPPED: &str = ", which is stopped until somebody continues or ends it";
 
 /// The exclusive side of one barrier, or an ancestor's that covers.
 #[derive(Debug)]
@@ -288,22 +285,7 @@ impl Held {
         let Ok(attachment) = barrier.inner.attached() else {
             return "another tool".into();
         };
-        let holder = attachment.parts.holder();
-        match holder.pid.load(Ordering::Relaxed) {
-            0 => "another tool".into(),
-            pid => {
-                let since = holder.since.wall_clock();
-                let held = since.and_then(|since| SystemTime::now().duration_since(since).ok());
-                let held = held.map(|held| format!(" for {:.1} s", held.as_secs_f64()));
-                let (mut pid, mut comm) = (pid, holder.comm.get());
-                let label = holder.label.get();
-                let identity = barrier.inner.place.identity;
-                if let Some(heir) = heirs::of(pid, identity, LockByte::Exclusive) {
-                    (pid, comm) = (heir.pid, heir.comm);
-                }
-                let stopped = if is_stopped(pid) { STOPPED } else { "" };
-                format!("{comm}[{pid}] ({label}){}{stopped}", held.unwrap_or_default())
-            }
-        }
+        let holder = Holder::of(attachment.parts, barrier.inner.place.identity);
+        holder.map_or_else(|| "another tool".into(), |holder| holder.to_string())
     }
 }

@@ -61,6 +61,10 @@ impl Writer {
         }
     }
 
+    pub(crate) fn name(&self) -> Name<'_> {
+        Name { pid: self.pid, comm: &self.comm, label: &self.label }
+    }
+
     /// A process known by its id alone.
     pub(crate) fn of_process(pid: u32) -> Writer {
         let _standard = standard::keep();
@@ -88,13 +92,27 @@ fn wait_channel(pid: u32) -> Option<String> {
     (!name.is_empty() && name != "0").then(|| name.to_string())
 }
 
+/// Who somebody is, whatever he does.
+pub(crate) struct Name<'a> {
+    pub(crate) pid: u32,
+    pub(crate) comm: &'a str,
+    pub(crate) label: &'a str,
+}
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Name { pid, comm, label } = *self;
+        write!(f, "{}[{pid}]", if comm.is_empty() { "?" } else { comm })?;
+        match label.is_empty() || label == comm {
+            true => Ok(()),
+            false => write!(f, " ({label})"),
+        }
+    }
+}
+
 impl Display for Writer {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let comm = if self.comm.is_empty() { "?" } else { &self.comm };
-        write!(f, "{comm}[{}]", self.pid)?;
-        if !self.label.is_empty() && self.label != self.comm {
-            write!(f, " ({})", self.label)?;
-        }
+        self.name().fmt(f)?;
         if self.slot.is_none() {
             write!(f, " holding flock(2) on the barrier file, as whoever may read it can")?;
         } else if !self.place.is_empty() || !self.held.is_zero() {

@@ -338,7 +338,8 @@ fn place_locks(file: &std::path::Path) -> Vec<i64> {
     keys.into_iter().collect()
 }
 
-/// Without the kernel's table of locks nothing is seen, and that is said.
+/// Without the kernel's table of locks nothing is seen, and that is said: once by whoever makes a barrier, or wants
+/// its exclusive side.
 #[test]
 fn what_cannot_be_seen_is_said() {
     if !is_root() {
@@ -349,9 +350,13 @@ fn what_cannot_be_seen_is_said() {
     let script = r#"
         chmod 0 "$1"
         mount --bind "$1" /proc/locks
-        "$S" create mail
-        "$S" status mail
-        "$S" snapshot mail --catalog "$2" -- true"#;
+        for step in "1 create mail" "1 create mail" "1 thaw mail" "1 freeze mail --hold 9" "0 thaw mail" \
+            "1 run -x mail true" "1 run -x mail $S run -x mail true" "0 run -s mail true" \
+            "1 recover mail -- true" "1 snapshot mail --catalog $2 -- true"; do
+            echo "= $step" >&2
+            "$S" ${step#* }
+        done
+        "$S" status mail"#;
     let hidden = place.path("hidden");
     fs::write(&hidden, "").unwrap();
     let mut command = place.program("unshare");
@@ -361,7 +366,11 @@ fn what_cannot_be_seen_is_said() {
     let outcome = run(command);
     assert_eq!(outcome.code(), 0, "{outcome:?}");
     assert!(outcome.stdout.contains("removed  whether"), "{outcome:?}");
-    assert!(outcome.stderr.contains("cannot be seen by this user"), "{outcome:?}");
+    for said in outcome.stderr.split("= ").skip(1) {
+        let expected = said[..1].parse::<usize>().unwrap();
+        assert_eq!(said.matches("cannot be seen by this user").count(), expected, "{outcome:?}");
+        assert_eq!(said.matches("warning: ").count(), expected, "{outcome:?}");
+    }
 }
 
 /// A command of a pause in the old file is not taken for one of a pause in the new one, whose generations

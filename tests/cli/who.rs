@@ -163,9 +163,10 @@ fn a_holder_that_is_stopped_is_said_to_be() {
     holder.signal(Signal::SIGCONT);
     holder.signal(Signal::SIGTERM);
     holder.end();
-    held.assert_complaint(75, &["try again later"]);
+    let who = format!("stillpoint[{}] (sh) for ", holder.pid);
+    held.assert_complaint(75, &[&who, "try again later"]);
     for stopped in [stopped, waited] {
-        stopped.assert_complaint(75, &["is stopped until somebody continues or ends it"]);
+        stopped.assert_complaint(75, &[&who, "is stopped until somebody continues or ends it"]);
     }
     retired.assert_complaint(75, &["in use by", "continue or end those that are stopped"]);
     assert!(shown.contains("it is stopped: no tool gets in before"), "{shown}");

@@ -66,6 +66,10 @@ pub struct Exclusive<'a> {
 impl Exclusive<'_> {
     /// Closes the gate again and again, briefly, until it is quiet once or the time is over.
     pub fn quiesce(&self, signals: &Signals) -> anyhow::Result<ExclusiveGuard> {
+        // Else whoever holds it for us has said so.
+        if self.barrier.is_covered().is_none() {
+            waiting::warn_if_unseen(self.barrier);
+        }
         let mut progress = Progress::new();
         loop {
             let bound = self.patience.left().unwrap_or(FOREVER);

@@ -15,7 +15,7 @@ use crate::catalogue::manifest::recordable;
 use crate::catalogue::record::BarrierRecord;
 use crate::words::advice::Named;
 use crate::words::exit::{Exit, Failure, warn};
-use crate::words::waiting::UNSEEN;
+use crate::words::waiting::warn_if_unseen;
 
 /// A barrier with its durable state, if it has one.
 pub struct Member {
@@ -46,9 +46,7 @@ pub fn open(arguments: &Arguments) -> anyhow::Result<Vec<Member>> {
             continue;
         }
         seen.push(identity);
-        if barrier.stragglers().is_none() {
-            warn(&format!("{}: {UNSEEN}", barrier.path().display()));
-        }
+        warn_if_unseen(&barrier);
         let state_path = state::path(name, arguments.user, arguments.state.as_deref())?;
         let state = state_path.as_deref().map(State::load).transpose()?.flatten();
         if let Some(known) = &state {

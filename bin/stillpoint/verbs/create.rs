@@ -18,6 +18,7 @@ use crate::barrier::lost::unseen;
 use crate::barrier::state::{self, State};
 use crate::words::advice::Named;
 use crate::words::exit::{self, Exit, Failure};
+use crate::words::waiting::warn_if_unseen;
 
 /// Who was lost when a boot ended without `retire`: whoever was inside.
 const NOT_RETIRED: &str = "crash or power cut: not retired";
@@ -100,6 +101,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         State::note(path, &barrier)?;
     }
     freezable::warn(&barrier);
+    warn_if_unseen(&barrier);
     if arguments.mode.is_some_and(|mode| mode & 0o004 != 0) {
         exit::warn(&format!(
             "{}: everybody may read it, and so lock it, as flock(1) does: that keeps tools out, and new writers",
@@ -186,6 +188,7 @@ fn keep(
     // Opened, not just read: it must be one that writers can use.
     let barrier = Barrier::options().user(arguments.user).open(&arguments.barrier)?;
     barrier.gather()?;
+    warn_if_unseen(&barrier);
     // Before anything is refused: who is told to retire it first must be able to.
     if let Some(known) = known
         && known.uuid != barrier.uuid()

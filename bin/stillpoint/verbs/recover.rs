@@ -25,7 +25,7 @@ use crate::process::signals::Signals;
 use crate::words::advice::Named;
 use crate::words::exit::{self, Exit, Failure};
 use crate::words::seconds::{self, Limit};
-use crate::words::waiting::{self, UNSEEN};
+use crate::words::waiting;
 
 /// Lost writers named on the line.
 const NAMED: usize = 3;
@@ -81,9 +81,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         inherited: true,
     };
     let guard = side.quiesce(&signals)?;
-    if barrier.stragglers().is_none() {
-        recovery.say(UNSEEN);
-    }
     let dirty = at_grant(&guard)?;
     let lost = recovery.lost(dirty);
     if dirty.is_dirty() {

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use stillpoint::{Barrier, Error, Thawed, Token};
 
 use crate::words::exit::{self, Exit};
+use crate::words::waiting;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -27,12 +28,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let barrier = Barrier::options().user(arguments.user).label("thaw").open(&arguments.barrier)?;
     let nothing = match barrier.thaw(arguments.token.as_ref())? {
         // What is frozen may be a file that stood here before.
-        Thawed::Nothing => match barrier.stragglers() {
-            Some(users) if !users.is_empty() => {
-                return Err(Error::Stragglers { path: barrier.path().into(), users }.into());
+        Thawed::Nothing => {
+            waiting::warn_if_unseen(&barrier);
+            match barrier.stragglers() {
+                Some(users) if !users.is_empty() => {
+                    return Err(Error::Stragglers { path: barrier.path().into(), users }.into());
+                }
+                _ => "nothing is frozen",
             }
-            _ => "nothing is frozen",
-        },
+        }
         Thawed::Before => "thawed before",
         _ => return Ok(Exit::SUCCESS),
     };

@@ -7,8 +7,9 @@ use std::io::{IsTerminal, Write, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use stillpoint::{Lost, Phase, Status, Waiting, Writer, WriterStatus};
+use stillpoint::{Barrier, Lost, Phase, Status, Waiting, Writer, WriterStatus};
 
+use super::exit::warn;
 use super::seconds;
 
 /// Shorter waits are nobody's business.
@@ -65,18 +66,19 @@ impl Progress {
 
 /// Who says of himself that he closed the gate.
 pub fn closer(barrier: &Path) -> Option<String> {
-    let holder = Status::read(barrier).ok()?.holder?;
-    let who = who(holder.pid, &holder.comm, &holder.label);
-    Some(if holder.stopped {
-        format!("{who}, which is stopped until somebody continues or ends it")
-    } else {
-        who
-    })
+    Some(Status::read(barrier).ok()?.holder?.to_string())
 }
 
 /// What is said where it cannot be told whether there are stragglers.
 pub const UNSEEN: &str =
     "whether a file that stood here before is still in use cannot be seen by this user";
+
+/// Says so, if it is so: before the gate closes, as nobody may read what is said.
+pub fn warn_if_unseen(barrier: &Barrier) {
+    if barrier.stragglers().is_none() {
+        warn(&format!("{}: {UNSEEN}", barrier.path().display()));
+    }
+}
 
 /// A process as messages name it. One that an earlier boot lost has no number, and maybe no name.
 pub fn who(pid: u32, comm: &str, label: &str) -> String {
