@@ -14,7 +14,8 @@ use stillpoint::{
     Writer,
 };
 
-use crate::process::child::{self, Bounds, Ended, Terms};
+use crate::process::child::ended::Ended;
+use crate::process::child::{self, Bounds, Terms};
 use crate::process::signals::Signals;
 use crate::words::exit::{Exit, Failure};
 use crate::words::seconds::{self, FOREVER, Limit};

@@ -17,8 +17,11 @@
 pub mod age;
 pub mod clock;
 pub mod directory;
+pub mod entry;
+pub mod file;
 pub mod hold;
 pub mod identity;
+pub mod lock;
 pub mod manifest;
 pub mod metrics;
 pub mod origin;
@@ -30,29 +33,25 @@ pub mod retention;
 pub mod series;
 pub mod volume;
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::libc::{F_RDLCK, F_UNLCK, F_WRLCK, SEEK_SET, flock};
 use nix::unistd::{AccessFlags, access};
 
 use self::directory::Directory;
+use self::entry::{BUSY, Entry, lock_aside, publish};
+use self::file::{
+    ASIDE, aside_name, manifest_name, manifest_path, open_record, open_to_work, text,
+};
+use self::lock::{mark_live, try_lock};
 use self::manifest::{Manifest, Status};
-use self::reading::{open_record, open_to_work, require_regular, text};
 use crate::files::folder;
 use crate::files::names::leads_to;
 
 /// Where manifests are kept unless something else is asked for.
 pub const STANDARD: &str = "/var/lib/stillpoint/catalog";
-
-/// How long the file of one name may be busy with another run before that is an error. Only the
-/// short stretch of writing a manifest is waited for.
-const BUSY: Duration = Duration::from_secs(1);
 
 /// A folder of manifests.
 #[derive(Clone, Debug)]
@@ -76,15 +75,6 @@ pub struct Unfinished {
     pub abandoned: Vec<(Entry, Manifest)>,
     /// Which are locked by somebody who does not work on them.
     pub blocked: Vec<PathBuf>,
-}
-
-/// One manifest, locked by this process.
-#[derive(Debug)]
-pub struct Entry {
-    folder: Directory,
-    name: String,
-    /// Keeps the lock.
-    file: File,
 }
 
 impl Catalogue {
@@ -219,56 +209,6 @@ impl Catalogue {
     }
 }
 
-impl Entry {
-    /// Replaces the manifest; the new one is durable when this returns.
-    pub fn write(&mut self, manifest: &Manifest) -> io::Result<()> {
-        let mut aside = lock_aside(&self.folder, &self.name)?;
-        publish(&mut aside, &self.folder, &self.name, manifest)?;
-        self.file = aside;
-        Ok(())
-    }
-
-    /// Takes the manifest out of the catalogue, for good when this returns.
-    pub fn remove(&self) -> io::Result<()> {
-        self.folder.remove(&manifest_name(&self.name))?;
-        self.folder.sync()
-    }
-
-    /// What holds the lock; a child that inherits it keeps the manifest locked.
-    pub fn lock(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
-    }
-
-    pub fn path(&self) -> PathBuf {
-        manifest_path(self.folder.path(), &self.name)
-    }
-
-    /// Is it in the folder that it was begun in, and no copy? Nobody can tell what a run does whose lock is
-    /// on another file.
-    pub fn is_in_its_place(&self, manifest: &Manifest) -> io::Result<bool> {
-        manifest.catalog.as_ref().map_or(Ok(true), |begun_in| self.folder.is(begun_in))
-    }
-
-    /// Where the catalogue is by now, if it was moved; `None` within, if it was removed.
-    pub fn moved_to(&self) -> Option<Option<PathBuf>> {
-        self.folder.moved_to()
-    }
-}
-
-const ASIDE: &str = ".json.new";
-
-fn manifest_name(name: &str) -> String {
-    format!("{name}.json")
-}
-
-fn manifest_path(folder: &Path, name: &str) -> PathBuf {
-    folder.join(manifest_name(name))
-}
-
-fn aside_name(name: &str) -> String {
-    format!(".{name}{ASIDE}")
-}
-
 /// The right to give out the next sequence number. Whoever may read the folder could keep it for
 /// ever, so it is not waited for without end: two that begin at one moment may then get one number.
 fn take_turn(folder: &Directory) -> io::Result<File> {
@@ -278,70 +218,4 @@ fn take_turn(folder: &Directory) -> io::Result<File> {
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(turn)
-}
-
-/// Opens the file that the next text of this name is written to, and locks it.
-fn lock_aside(folder: &Directory, name: &str) -> io::Result<File> {
-    let name = aside_name(name);
-    let started = Instant::now();
-    loop {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let file = folder.file(&name, flags)?;
-        require_regular(&file)?;
-        if try_lock(&file)? && folder.leads_to(&name, &file)? {
-            mark_live(&file);
-            // For everybody to read, whatever the umask. Some file systems have no modes.
-            let _ = file.set_permissions(Permissions::from_mode(0o644));
-            return Ok(file);
-        }
-        if started.elapsed() > BUSY {
-            return Err(io::ErrorKind::ResourceBusy.into());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Writes the text to the locked file and gives it the name.
-fn publish(
-    aside: &mut File,
-    folder: &Directory,
-    name: &str,
-    manifest: &Manifest,
-) -> io::Result<()> {
-    let written = (|| {
-        aside.set_len(0)?;
-        aside.write_all(manifest.to_json().as_bytes())?;
-        aside.sync_all()?;
-        folder.rename(&aside_name(name), &manifest_name(name))
-    })();
-    if let Err(error) = written {
-        let _ = folder.remove(&aside_name(name));
-        return Err(error);
-    }
-    folder.sync()
-}
-
-fn try_lock(file: &File) -> io::Result<bool> {
-    match fs2::FileExt::try_lock_exclusive(file) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Says that we work on the manifest. That it cannot be said where there are no such locks, or by whom the
-/// file cannot be written, is no error: it is what the other lock keeps away that counts.
-fn mark_live(file: &File) {
-    let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(F_WRLCK)));
-}
-
-/// Does somebody work on it, as [`mark_live`] says?
-fn is_marked_live(file: &File) -> io::Result<bool> {
-    let mut found = whole_file(F_RDLCK);
-    fcntl(file, FcntlArg::F_OFD_GETLK(&mut found))?;
-    Ok(i32::from(found.l_type) != F_UNLCK)
-}
-
-fn whole_file(kind: i32) -> flock {
-    flock { l_type: kind as i16, l_whence: SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
 }

@@ -10,9 +10,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::file::{manifest_path, open_record, text};
+use super::lock::{is_marked_live, try_lock, try_shared};
 use super::manifest::Manifest;
-use super::reading::{open_record, text};
-use super::{Catalogue, hold, is_marked_live, manifest_path, try_lock};
+use super::{Catalogue, hold};
 use crate::files::names::leads_to;
 
 /// A complete snapshot that stays as long as this, or a copy of its descriptor, is open.
@@ -81,13 +82,5 @@ impl Pin {
     /// What holds the locks; a child that inherits them keeps the snapshot pinned.
     pub fn locks(&self) -> Vec<BorrowedFd<'_>> {
         std::iter::once(&self.file).chain(&self.data).map(AsFd::as_fd).collect()
-    }
-}
-
-fn try_shared(file: &File) -> io::Result<bool> {
-    match fs2::FileExt::try_lock_shared(file) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::foreign::{self, Also};
+use super::foreign::wanted::{Also, parse_also};
 use super::place::sources::SourceChanged;
 use super::provider::{btrfs, command, copy, lvm, reflink, zfs};
 use crate::catalogue::manifest::Manifest;
@@ -224,5 +224,5 @@ impl Arguments {
 }
 
 fn also_parser() -> impl TypedValueParser<Value = Also> {
-    OsStringValueParser::new().try_map(|text| foreign::parse_also(&text))
+    OsStringValueParser::new().try_map(|text| parse_also(&text))
 }

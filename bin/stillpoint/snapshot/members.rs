@@ -10,6 +10,7 @@ use super::place::mounts::Mounts;
 use super::provider::{Freezes, Provider};
 use crate::barrier::freezable;
 use crate::barrier::lost::{LostRecord, not_acknowledged};
+use crate::barrier::state::place;
 use crate::barrier::state::{self, State};
 use crate::catalogue::manifest::recordable;
 use crate::catalogue::record::BarrierRecord;
@@ -47,7 +48,7 @@ pub fn open(arguments: &Arguments) -> anyhow::Result<Vec<Member>> {
         }
         seen.push(identity);
         warn_if_unseen(&barrier);
-        let state_path = state::path(name, arguments.user, arguments.state.as_deref())?;
+        let state_path = place::path(name, arguments.user, arguments.state.as_deref())?;
         let state = state_path.as_deref().map(State::load).transpose()?.flatten();
         if let Some(known) = &state {
             known.tell(&barrier);

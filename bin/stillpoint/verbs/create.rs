@@ -15,7 +15,8 @@ use stillpoint::{Barrier, Dirty, ErrorKind, Founding, Lost, Options, Status};
 
 use crate::barrier::freezable;
 use crate::barrier::lost::unseen;
-use crate::barrier::state::{self, State};
+use crate::barrier::state::State;
+use crate::barrier::state::place;
 use crate::words::advice::Named;
 use crate::words::exit::{self, Exit, Failure};
 use crate::words::waiting::warn_if_unseen;
@@ -58,7 +59,7 @@ impl Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    let state = state::path(&arguments.barrier, arguments.user, arguments.state.as_deref())?;
+    let state = place::path(&arguments.barrier, arguments.user, arguments.state.as_deref())?;
     let _planning = state.as_deref().and_then(State::plan);
     let known = match &state {
         Some(path) => State::load(path)?,
@@ -129,7 +130,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 /// yet, or none: a crash is not forgotten by looking away.
 fn elsewhere(arguments: &Arguments) -> anyhow::Result<Option<State>> {
     let usual = match &arguments.state {
-        Some(_) => state::path(&arguments.barrier, arguments.user, None)?,
+        Some(_) => place::path(&arguments.barrier, arguments.user, None)?,
         None => None,
     };
     Ok(match usual {

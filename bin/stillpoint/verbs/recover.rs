@@ -18,8 +18,9 @@ use clap::ArgGroup;
 use stillpoint::{Barrier, Dirty, ExclusiveGuard};
 
 use crate::barrier::exclusive::{DRAIN, Exclusive, HOLD, Patience};
-use crate::barrier::state::{self, State};
-use crate::process::child::Ended;
+use crate::barrier::state::State;
+use crate::barrier::state::place;
+use crate::process::child::ended::Ended;
 use crate::process::inherited;
 use crate::process::signals::Signals;
 use crate::words::advice::Named;
@@ -115,7 +116,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 
 /// Where the durable state is. One that was named must be there; another may never have been made.
 fn durable(arguments: &Arguments, barrier: &Barrier) -> anyhow::Result<Option<PathBuf>> {
-    let Some(path) = state::path(&arguments.barrier, arguments.user, arguments.state.as_deref())?
+    let Some(path) = place::path(&arguments.barrier, arguments.user, arguments.state.as_deref())?
     else {
         return Ok(None);
     };

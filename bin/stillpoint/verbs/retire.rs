@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use stillpoint::Barrier;
 
+use crate::barrier::state::place;
 use crate::barrier::state::{self, State};
 use crate::words::advice::Named;
 use crate::words::exit::{Exit, Failure};
@@ -28,7 +29,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let Arguments { barrier: name, state, user } = arguments;
-    let path = state::path(&name, user, state.as_deref())?;
+    let path = place::path(&name, user, state.as_deref())?;
     let barrier = Barrier::options().user(user).open(&name)?;
     if let Some(path) = &path {
         let name = Named::new(&name, user, state.as_deref());

@@ -16,7 +16,8 @@ use stillpoint::{Barrier, CommandShareOptions, ExclusiveGuard, HELD, Waiting};
 
 use crate::barrier::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::barrier::state::State;
-use crate::process::child::{self, Bounds, Ended, Terms};
+use crate::process::child::ended::Ended;
+use crate::process::child::{self, Bounds, Terms};
 use crate::process::ending;
 use crate::process::inherited;
 use crate::process::signals::Signals;

@@ -12,6 +12,7 @@
 //! Nothing runs between fork and exec, so std may use posix_spawn, unless the command is to find signals
 //! as our parent left them.
 
+pub mod ended;
 mod supervisor;
 
 use std::io;
@@ -25,6 +26,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use self::ended::Ended;
 use self::supervisor::Supervisor;
 use super::signals::Signals;
 use crate::words::exit::{Exit, Failure, is_shortage, reason};
@@ -51,26 +53,6 @@ impl Bounds {
 
     fn own_group(self) -> bool {
         matches!(self, Bounds::Until(_))
-    }
-}
-
-/// How the command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    Exited(u8),
-    Killed(i32),
-    /// It was still running at the limit and has been ended.
-    AtLimit,
-}
-
-impl Ended {
-    /// The status to pass on.
-    pub fn exit(self) -> Exit {
-        match self {
-            Ended::Exited(status) => Exit::new(status),
-            Ended::Killed(signal) => Exit::killed_by(signal),
-            Ended::AtLimit => Exit::LIMIT,
-        }
     }
 }
 

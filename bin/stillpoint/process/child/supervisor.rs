@@ -17,7 +17,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgrp, getpid, tcgetpgrp, tcsetpgrp};
 use signal_hook::consts::{SIGCHLD, SIGTSTP};
 
-use super::Ended;
+use super::ended::Ended;
 use crate::process::signals::{Signals, Stop};
 
 /// From TERM to KILL.

@@ -13,9 +13,10 @@ use std::io;
 use std::path::Path;
 
 use super::{discarding, volumes};
+use crate::catalogue::entry::Entry;
+use crate::catalogue::hold;
 use crate::catalogue::identity::{Identity, Presence};
 use crate::catalogue::manifest::{Manifest, Status};
-use crate::catalogue::{Entry, hold};
 use crate::files::names::rename_to_free;
 use crate::files::sync::sync_folder;
 

@@ -12,9 +12,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{discarding, removal, volumes};
+use crate::catalogue::entry::Entry;
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
-use crate::catalogue::{Catalogue, Entry, hold};
+use crate::catalogue::{Catalogue, hold};
 use crate::files::names::rename_to_free;
 use crate::files::sync::sync_folder;
 use crate::snapshot::place::target::remove_empty;

@@ -15,7 +15,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::holders::{Holders, InTheWay};
-use super::{Also, Kind};
+use super::wanted::{Also, Kind};
 use crate::files::names::leads_to;
 use crate::process::signals::Signals;
 use crate::words::exit::{Exit, Failure};

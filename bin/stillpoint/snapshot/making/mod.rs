@@ -14,7 +14,7 @@ use super::data::{discarding, sweep, volumes};
 use super::members::Member;
 use super::plan::Plan;
 use super::provider::command;
-use crate::catalogue::Entry;
+use crate::catalogue::entry::Entry;
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::files::names::rename_to_free;

@@ -12,7 +12,8 @@ use stillpoint::{
 use super::Making;
 use crate::catalogue::record::WriterRecord;
 use crate::files::sync::sync_file_system;
-use crate::process::child::{self, Bounds, Ended, Terms};
+use crate::process::child::ended::Ended;
+use crate::process::child::{self, Bounds, Terms};
 use crate::process::ending::from_error;
 use crate::process::tool;
 use crate::snapshot::arguments::Arguments;

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use stillpoint::Status;
 
+use crate::barrier::state::place;
 use crate::barrier::state::{self, State};
 use crate::words::advice::Named;
 use crate::words::exit::Exit;
 
 /// Adds what only the state knows. Some, if it does not speak for this barrier: why, and what to do.
 pub fn add(status: &mut Status, user: bool) -> anyhow::Result<Option<String>> {
-    let Some(path) = state::path(status.barrier.as_os_str(), user, None)? else {
+    let Some(path) = place::path(status.barrier.as_os_str(), user, None)? else {
         return Ok(None);
     };
     let known = match State::load(&path) {

@@ -10,9 +10,8 @@
 //! A reader needs nothing but a JSON parser: every field is always present, with `null` for what
 //! is not known, times are RFC 3339 in UTC and lengths are milliseconds.
 
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io;
+mod data;
+
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -20,13 +19,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stillpoint::PauseReport;
 
-use super::age::Moment;
-use super::clock::ClockRecord;
-use super::identity::{Identity, Presence};
-use super::origin::Origin;
-use super::partial::{is_partial, is_unique};
-use super::record::{BarrierRecord, DirtyRecord, ForeignRecord, PauseRecord, WriterRecord};
-use super::volume::{System, Volume};
+use crate::catalogue::age::Moment;
+use crate::catalogue::clock::ClockRecord;
+use crate::catalogue::identity::Identity;
+use crate::catalogue::origin::Origin;
+use crate::catalogue::record::{
+    BarrierRecord, DirtyRecord, ForeignRecord, PauseRecord, WriterRecord,
+};
+use crate::catalogue::volume::{System, Volume};
 use crate::words::seconds::{milliseconds, timestamp};
 
 /// The version of the format; a reader leaves manifests of a later one alone.
@@ -190,60 +190,6 @@ impl Manifest {
         }
     }
 
-    /// Is its data there, all of it? Not known either if the data is not ours.
-    pub fn presence(&self) -> Presence {
-        let system = System::of_provider(&self.provider);
-        let volume = |volume: &Volume| match system.and_then(|system| volume.device(system)) {
-            Some(device) => Presence::of(&device, &[]),
-            None => Presence::Unknown,
-        };
-        let folder = self.path.iter().map(|path| Presence::of(path, &self.identity));
-        folder.chain(self.volumes.iter().map(volume)).max().unwrap_or(Presence::Unknown)
-    }
-
-    /// `None` if that cannot be told.
-    pub fn is_present(&self) -> Option<bool> {
-        self.presence().is_there()
-    }
-
-    /// The folder that its data is in, if that is not there: its file system may not be mounted.
-    pub fn missing_folder(&self) -> Option<&Path> {
-        let folder = self.path.as_deref()?.parent()?;
-        let is_there = self.folder.as_ref()?.is_at(folder).is_there();
-        (is_there == Some(false)).then_some(folder)
-    }
-
-    /// Is it the folder of this snapshot, whole or not, that stands there?
-    pub fn is_at(&self, place: &Path) -> Presence {
-        Presence::of(place, self.identity.get(..1).unwrap_or_default())
-    }
-
-    /// The same for what is open.
-    pub fn is_of(&self, folder: &File) -> io::Result<bool> {
-        self.identity.first().map_or(Ok(true), |identity| identity.is_of(folder))
-    }
-
-    /// Is what stands at a place inside its folder a part of it, as far as it knows its parts?
-    pub fn has_part(&self, place: &Path) -> bool {
-        let name = place.file_name();
-        let known = |identity: &&Identity| Some(identity.part.as_os_str()) == name;
-        let is_source = |source: &PathBuf| source.file_name() == name;
-        self.identity.is_empty()
-            // Only the folder was known when the run ended.
-            || self.identity.len() == 1 && self.sources.iter().any(is_source)
-            || self
-                .identity
-                .iter()
-                .find(known)
-                .is_some_and(|part| part.is_at(place) == Presence::There)
-    }
-
-    /// Has the temporary name of its data a part that nobody else could know?
-    pub fn has_unique_partial(&self) -> bool {
-        let name = self.partial.as_deref().and_then(Path::file_name).and_then(OsStr::to_str);
-        name.is_some_and(|name| is_unique(name, &format!(".{}", self.name)))
-    }
-
     /// Where a program finds it; nothing if only its command knows.
     pub fn places(&self) -> Vec<String> {
         let path = self.path.iter().map(|path| path.display().to_string());
@@ -252,17 +198,6 @@ impl Manifest {
             .into_iter()
             .flat_map(|system| self.volumes.iter().map(move |volume| volume.shown(system)));
         path.chain(volumes).collect()
-    }
-
-    /// Where what there is of a failed one was kept.
-    pub fn kept_at(&self) -> Vec<String> {
-        let folder = self.kept.iter().map(|kept| kept.display().to_string());
-        folder.chain(self.volumes.iter().filter_map(|volume| volume.kept.clone())).collect()
-    }
-
-    /// Has it data of its own, which is removed with it?
-    pub fn has_data(&self) -> bool {
-        self.path.is_some() || !self.volumes.is_empty()
     }
 
     /// May a reader be sent to it?
@@ -291,27 +226,12 @@ impl Manifest {
         Moment { wall: self.taken_at(), machine: self.clock.as_ref() }
     }
 
-    /// Where its data stands for good, if any is left on purpose.
-    pub fn stands_at(&self) -> Option<&Path> {
-        match self.status {
-            Status::Failed | Status::Revoked => self.kept.as_deref(),
-            _ => self.kept.as_deref().or(self.path.as_deref()),
-        }
-    }
-
     /// Nobody works on it, so somebody died over it: it waits to be ended, or to be removed.
     pub fn is_unfinished(&self) -> bool {
         match self.status {
             Status::Begun | Status::Certified | Status::Pruning => true,
             Status::Complete | Status::Failed | Status::Revoked => self.is_half_removed(),
         }
-    }
-
-    /// Its data has lost its name already: it was being removed where no mark could be written.
-    fn is_half_removed(&self) -> bool {
-        let is_at = |place| self.is_at(place).is_there();
-        self.stands_at().and_then(is_at) == Some(false)
-            && self.partial.as_deref().and_then(is_at) == Some(true)
     }
 
     /// The file's content.
@@ -335,40 +255,6 @@ impl Manifest {
         match manifest.names_its_own_data() {
             true => Ok(manifest),
             false => Err("it names data that cannot be its own".to_owned()),
-        }
-    }
-
-    /// Data is removed on the word of a manifest: only what can have been made for this one.
-    fn names_its_own_data(&self) -> bool {
-        // An empty name, or a way to another folder, would make every path end with it.
-        let is_plain = Path::new(&self.name).file_name() == Some(self.name.as_ref());
-        let hidden = format!(".{}", self.name);
-        let is_partial = |path: &Path| {
-            path.file_name().and_then(OsStr::to_str).is_some_and(|name| is_partial(name, &hidden))
-        };
-        let is_kept = |path: &Path| {
-            let names = ["failed", "revoked"]
-                .map(|how| path.with_file_name(format!("{}.{how}", self.name)));
-            self.kept.as_ref().is_none_or(|kept| names.contains(kept))
-        };
-        if !self.volumes.is_empty() {
-            let system = System::of_provider(&self.provider);
-            let ours = |system| {
-                self.volumes.iter().all(|volume: &Volume| volume.belongs_to(system, &self.name))
-            };
-            return self.path.is_none() && self.partial.is_none() && system.is_some_and(ours);
-        }
-        match (&self.path, &self.partial) {
-            (None, None) => self.kept.is_none(),
-            (Some(path), Some(partial)) => {
-                is_plain
-                    && path.is_absolute()
-                    && path.ends_with(&self.name)
-                    && is_partial(partial)
-                    && path.parent() == partial.parent()
-                    && is_kept(path)
-            }
-            _ => false,
         }
     }
 }

@@ -9,10 +9,6 @@
 //! It also remembers who was lost and not acknowledged: the barrier that is made next is told, so that
 //! an administrator is.
 //!
-//! The path of the state comes from the name or from the caller, never from the barrier file,
-//! which the writers can change. It is written aside, synced and renamed: a reader finds the old
-//! one or the new one.
-//!
 //! Several tools may write it at once, each what the barrier says at the moment. Who has written looks
 //! again, and writes again if the barrier has moved on: so the last one to write, whoever that is,
 //! leaves what is true.
@@ -21,30 +17,24 @@
 //! that was made, is an older copy put in its place: who was lost since, it does not know. Every tool that
 //! meets it raises its epoch beyond that of the state, so that it is dirty for everybody until `recover`.
 
-use std::ffi::OsStr;
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+mod file;
+pub mod place;
 
-use nix::libc;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use stillpoint::{Barrier, Dirty, Lost, Status};
 
-use super::lost::{LostRecord, not_acknowledged, unseen};
-use crate::files::folder;
+use crate::barrier::lost::{LostRecord, not_acknowledged, unseen};
 use crate::words::advice::Named;
-use crate::words::exit::{Exit, Failure, reason, warn};
+use crate::words::exit::{Exit, Failure, warn};
 
-const FOLDER: &str = "/var/lib/stillpoint";
 const SCHEMA: u32 = 1;
 /// How often to look again. Whoever still finds something new after that leaves it to the next tool.
 const TRIES: u32 = 8;
-/// How long who makes a barrier waits for others who do.
-const PLANNING: Duration = Duration::from_secs(5);
-/// No state is anywhere near as long.
-const LONGEST: u64 = 1 << 16;
 /// Who was lost when the barrier is not the one that the state knows.
 const OLDER: &str = "an older copy in its place";
 
@@ -73,47 +63,6 @@ pub struct State {
 enum Condition {
     Open,
     Retired,
-}
-
-/// Where the state of `barrier` is kept; `None`: nowhere. `given` is the value of `--state`.
-pub fn path(
-    barrier: &OsStr,
-    user: bool,
-    given: Option<&Path>,
-) -> Result<Option<PathBuf>, stillpoint::Error> {
-    // A name that is no name must not become a path of ours.
-    let file = stillpoint::barrier_path(barrier, user)?;
-    if let Some(given) = given {
-        return Ok((given != Path::new("none")).then(|| given.to_path_buf()));
-    }
-    if user || (barrier.as_encoded_bytes().contains(&b'/') && !has_name(&file)) {
-        return Ok(None);
-    }
-    let folder = match set("STILLPOINT_STATE_DIR") {
-        Some(folder) => folder,
-        None if set("STILLPOINT_DIR").is_some() => return Ok(None),
-        None => PathBuf::from(FOLDER),
-    };
-    Ok(file.file_stem().map(|name| folder.join(name).with_added_extension("state")))
-}
-
-/// Whether a path leads where a name does: it is the same barrier then.
-fn has_name(file: &Path) -> bool {
-    let Ok(names) = stillpoint::barrier_folder(false) else {
-        return false;
-    };
-    let same = file.parent().is_some_and(|folder| {
-        folder == names
-            || folder
-                .canonicalize()
-                .ok()
-                .is_some_and(|folder| names.canonicalize().ok() == Some(folder))
-    });
-    same && file.extension() == Some(OsStr::new("barrier"))
-}
-
-fn set(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 impl State {
@@ -194,47 +143,6 @@ impl State {
         self.epoch != self.acknowledged
     }
 
-    /// Reads the state; `None` when there is none.
-    pub fn load(path: &Path) -> Result<Option<State>, Failure> {
-        let shown = path.display();
-        let mut text = String::new();
-        // To open a device may do something, and a pipe would be waited for.
-        let is_file = fs::metadata(path).map(|meta| meta.is_file());
-        let read = is_file.and_then(|is_file| {
-            if !is_file {
-                return Ok(None);
-            }
-            let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-            file.take(LONGEST).read_to_string(&mut text).map(Some)
-        });
-        match read {
-            Ok(Some(_)) => {}
-            Ok(None) => {
-                let what =
-                    format!("the state {shown} is no regular file: give another with --state");
-                return Err(Failure::new(Exit::DATA, what));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged(path)),
-            Err(error) => {
-                return Err(Failure::system(format_args!("cannot read the state {shown}"), error));
-            }
-        }
-        let state: State = serde_json::from_str(&text).map_err(|_| damaged(path))?;
-        match state.schema {
-            SCHEMA if is_hexadecimal(&state.uuid) && is_hexadecimal(&state.boot_id) => {
-                Ok(Some(state))
-            }
-            SCHEMA => Err(damaged(path)),
-            other => Err(Failure::new(
-                Exit::UNAVAILABLE,
-                format!(
-                    "the state {shown} has schema {other}, this stillpoint knows {SCHEMA}: use a newer one"
-                ),
-            )),
-        }
-    }
-
     /// Reads the state of this very barrier, and tells it what it does not know; that of another one is an
     /// error.
     pub fn load_of(barrier: &Barrier, name: &Named, path: &Path) -> Result<Option<State>, Failure> {
@@ -294,7 +202,7 @@ impl State {
     /// The same for a barrier as its user named it. That this user may not write its state is no
     /// failure: a tool of somebody who may will come.
     pub fn keep_dirt_of(name: &OsStr, user: bool, given: Option<&Path>, barrier: &Barrier) {
-        let kept = match path(name, user, given) {
+        let kept = match place::path(name, user, given) {
             Ok(Some(path)) => State::keep_dirt(&path, barrier),
             _ => return,
         };
@@ -302,76 +210,6 @@ impl State {
             Err(failure) if failure.exit != Exit::DENIED => warn(&failure.to_string()),
             _ => {}
         }
-    }
-
-    /// Writes the state, durably.
-    pub fn store(&self, path: &Path) -> Result<(), Failure> {
-        self.write(path).map_err(|error| {
-            let (exit, advice) = match error.kind() {
-                io::ErrorKind::PermissionDenied => {
-                    (Exit::DENIED, "do it as root, or keep it elsewhere with --state")
-                }
-                io::ErrorKind::NotFound => {
-                    (Exit::CANNOT_CREATE, "make its folder, or keep it elsewhere with --state")
-                }
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    (Exit::CANNOT_CREATE, "free space there, or keep it elsewhere with --state")
-                }
-                _ => (
-                    Exit::CANNOT_CREATE,
-                    "keep it elsewhere with --state, or nowhere: --state none",
-                ),
-            };
-            let (path, reason) = (path.display(), reason(&error));
-            Failure::new(exit, format!("cannot write the state {path}: {reason}; {advice}"))
-        })
-    }
-
-    /// Keeps others from planning a state beside this one, as long as what is returned is kept: two that make
-    /// one barrier would each find what the other has planned, and take it for a crash. Who may not lock the
-    /// folder, or waits for long, goes on: the barrier starts dirty at worst.
-    pub fn plan(path: &Path) -> Option<File> {
-        let folder = folder_of(path);
-        if folder == Path::new(FOLDER) {
-            folder::make(folder).ok()?;
-        }
-        let folder = File::open(folder).ok()?;
-        let started = Instant::now();
-        while fs2::FileExt::try_lock_exclusive(&folder).is_err() && started.elapsed() < PLANNING {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        Some(folder)
-    }
-
-    fn write(&self, path: &Path) -> io::Result<()> {
-        let folder = folder_of(path);
-        if folder == Path::new(FOLDER) {
-            folder::make(folder)?;
-        }
-        // Opened here, so that an error is that of the call and does not name the file.
-        let open =
-            |path: &Path| File::options().write(true).create_new(true).mode(0o600).open(path);
-        let mut aside = tempfile::Builder::new().prefix(".state-").make_in(folder, open)?;
-        // Every tool reads it, of whatever user. A mode at creation would be cut by the umask.
-        aside.as_file().set_permissions(Permissions::from_mode(0o644))?;
-        serde_json::to_writer(&mut aside, self)?;
-        aside.write_all(b"\n")?;
-        aside.as_file().sync_all()?;
-        aside.persist(path)?;
-        File::open(folder)?.sync_all()
-    }
-
-    /// Removes the state, durably.
-    pub fn remove(path: &Path) -> io::Result<()> {
-        fs::remove_file(path)?;
-        File::open(folder_of(path))?.sync_all()
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
     }
 }
 
@@ -383,18 +221,4 @@ pub fn advice(name: &Named, barrier: &Path, state: &Path, whose: &str) -> String
 
 fn inode(barrier: &Path) -> Option<u64> {
     fs::metadata(barrier).ok().map(|file| file.ino())
-}
-
-fn damaged(path: &Path) -> Failure {
-    Failure::new(
-        Exit::DATA,
-        format!(
-            "the state {} is damaged, or is none: give the right --state, or check the store, then remove the file and create again",
-            path.display()
-        ),
-    )
-}
-
-fn is_hexadecimal(id: &str) -> bool {
-    id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,0 +1,148 @@
+//! The file of a state: read, written aside and renamed, removed.
+//!
+//! A reader finds the old one or the new one, whole, also after a power cut.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::libc;
+
+use super::place::FOLDER;
+use super::{SCHEMA, State};
+use crate::files::folder;
+use crate::words::exit::{Exit, Failure, reason};
+
+/// How long who makes a barrier waits for others who do.
+const PLANNING: Duration = Duration::from_secs(5);
+/// No state is anywhere near as long.
+const LONGEST: u64 = 1 << 16;
+
+impl State {
+    /// Reads the state; `None` when there is none.
+    pub fn load(path: &Path) -> Result<Option<State>, Failure> {
+        let shown = path.display();
+        let mut text = String::new();
+        // To open a device may do something, and a pipe would be waited for.
+        let is_file = fs::metadata(path).map(|meta| meta.is_file());
+        let read = is_file.and_then(|is_file| {
+            if !is_file {
+                return Ok(None);
+            }
+            let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+            file.take(LONGEST).read_to_string(&mut text).map(Some)
+        });
+        match read {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let what =
+                    format!("the state {shown} is no regular file: give another with --state");
+                return Err(Failure::new(Exit::DATA, what));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged(path)),
+            Err(error) => {
+                return Err(Failure::system(format_args!("cannot read the state {shown}"), error));
+            }
+        }
+        let state: State = serde_json::from_str(&text).map_err(|_| damaged(path))?;
+        match state.schema {
+            SCHEMA if is_hexadecimal(&state.uuid) && is_hexadecimal(&state.boot_id) => {
+                Ok(Some(state))
+            }
+            SCHEMA => Err(damaged(path)),
+            other => Err(Failure::new(
+                Exit::UNAVAILABLE,
+                format!(
+                    "the state {shown} has schema {other}, this stillpoint knows {SCHEMA}: use a newer one"
+                ),
+            )),
+        }
+    }
+
+    /// Writes the state, durably.
+    pub fn store(&self, path: &Path) -> Result<(), Failure> {
+        self.write(path).map_err(|error| {
+            let (exit, advice) = match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    (Exit::DENIED, "do it as root, or keep it elsewhere with --state")
+                }
+                io::ErrorKind::NotFound => {
+                    (Exit::CANNOT_CREATE, "make its folder, or keep it elsewhere with --state")
+                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    (Exit::CANNOT_CREATE, "free space there, or keep it elsewhere with --state")
+                }
+                _ => (
+                    Exit::CANNOT_CREATE,
+                    "keep it elsewhere with --state, or nowhere: --state none",
+                ),
+            };
+            let (path, reason) = (path.display(), reason(&error));
+            Failure::new(exit, format!("cannot write the state {path}: {reason}; {advice}"))
+        })
+    }
+
+    /// Keeps others from planning a state beside this one, as long as what is returned is kept: two that make
+    /// one barrier would each find what the other has planned, and take it for a crash. Who may not lock the
+    /// folder, or waits for long, goes on: the barrier starts dirty at worst.
+    pub fn plan(path: &Path) -> Option<File> {
+        let folder = folder_of(path);
+        if folder == Path::new(FOLDER) {
+            folder::make(folder).ok()?;
+        }
+        let folder = File::open(folder).ok()?;
+        let started = Instant::now();
+        while fs2::FileExt::try_lock_exclusive(&folder).is_err() && started.elapsed() < PLANNING {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Some(folder)
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let folder = folder_of(path);
+        if folder == Path::new(FOLDER) {
+            folder::make(folder)?;
+        }
+        // Opened here, so that an error is that of the call and does not name the file.
+        let open =
+            |path: &Path| File::options().write(true).create_new(true).mode(0o600).open(path);
+        let mut aside = tempfile::Builder::new().prefix(".state-").make_in(folder, open)?;
+        // Every tool reads it, of whatever user. A mode at creation would be cut by the umask.
+        aside.as_file().set_permissions(Permissions::from_mode(0o644))?;
+        serde_json::to_writer(&mut aside, self)?;
+        aside.write_all(b"\n")?;
+        aside.as_file().sync_all()?;
+        aside.persist(path)?;
+        File::open(folder)?.sync_all()
+    }
+
+    /// Removes the state, durably.
+    pub fn remove(path: &Path) -> io::Result<()> {
+        fs::remove_file(path)?;
+        File::open(folder_of(path))?.sync_all()
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn damaged(path: &Path) -> Failure {
+    Failure::new(
+        Exit::DATA,
+        format!(
+            "the state {} is damaged, or is none: give the right --state, or check the store, then remove the file and create again",
+            path.display()
+        ),
+    )
+}
+
+fn is_hexadecimal(id: &str) -> bool {
+    id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
