@@ -28,7 +28,7 @@
 //! # Where to look
 //!
 //! The code stands in rooms, one folder each. A room uses those below it and names none that is above or
-//! beside it; `tests/rooms.rs` sees to that, by this plan.
+//! beside it; `tests/rooms` sees to that, by this plan.
 //!
 //! ```text
 //! +---------------------------+

@@ -1,17 +1,27 @@
-//! The command `stillpoint`: its verbs, each in a file or folder of its own, and below them what they share.
+//! The command `stillpoint`.
 //!
-//! A room names only those below it:
+//! # Where to look
 //!
-//! | room | what it is |
-//! |---|---|
-//! | `verbs` | one file or folder for each verb |
-//! | `selection` | which snapshots a verb is about |
-//! | `snapshot` | one snapshot from its plan to its last manifest: `provider`, `place`, `data`, `foreign` |
-//! | `catalogue` | the folder of manifests |
-//! | `barrier` | the durable state, and the exclusive side for a command |
-//! | `process` | this process, its signals, its children and tools |
-//! | `files` | folders and names |
-//! | `words` | what is read and said: times, errors, metrics |
+//! A verb is what `stillpoint VERB` does. What verbs share lies below them, a folder each. A room uses those below
+//! it and names none that is above or beside it; `tests/rooms` sees to that, by this plan.
+//!
+//! ```text
+//! +---------------------------+
+//! |           verbs           |  one file or folder for each
+//! +-------------+-------------+
+//! |  selection  |  snapshot   |  which snapshots a verb is about | how one is made
+//! +-------------+-------------+
+//! |         catalogue         |  the manifests, their locks, what need not be kept
+//! +---------------------------+
+//! |          barrier          |  its state on disk, and a command's exclusive side
+//! +---------------------------+
+//! |          process          |  this one, its signals, its children, the tools it asks
+//! +-------------+-------------+
+//! |    words    |    files    |  what is read and said | names and folders
+//! +-------------+-------------+
+//! ```
+//!
+//! The head of each room's `mod.rs` says what it is, what it uses, and what it is right about.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

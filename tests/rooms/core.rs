@@ -1,8 +1,5 @@
 //! The barrier itself: the rooms of `src/`, as the diagram in `src/lib.rs` shows them.
 
-use std::fs;
-use std::path::Path;
-
 use crate::house::{Exception, House};
 
 const CORE: House = House {
@@ -87,31 +84,6 @@ const CORE: House = House {
 #[test]
 fn the_core_keeps_to_its_plan() {
     CORE.check();
-}
-
-#[test]
-fn the_diagram_shows_the_plan() {
-    let text = fs::read_to_string(folder().join("lib.rs")).unwrap();
-    let storeys = text.lines().filter_map(|line| line.strip_prefix("//! | "));
-    // What stands behind the last wall is said of them.
-    let storeys = storeys.map(|line| line.rsplit_once("|  ").expect("a wall, and what is said").0);
-    let mut storeys: Vec<Vec<&str>> =
-        storeys.map(|rooms| rooms.split('|').map(str::trim).collect()).collect();
-    storeys.reverse();
-    assert_eq!(storeys, CORE.storeys);
-}
-
-#[test]
-fn every_room_says_what_it_is() {
-    for room in CORE.storeys.iter().copied().flatten() {
-        let text = fs::read_to_string(folder().join(room).join("mod.rs")).unwrap();
-        let head: String = text.lines().map_while(|line| line.strip_prefix("//!")).collect();
-        for said in ["Uses ", "Right about "] {
-            assert!(head.contains(said), "src/{room}/mod.rs: {said}what?");
-        }
-    }
-}
-
-fn folder() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))
+    CORE.check_diagram("lib.rs");
+    CORE.check_heads();
 }

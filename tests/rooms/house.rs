@@ -38,8 +38,42 @@ impl House {
         assert!(faults.is_empty(), "{}/{}:\n{}", self.root, self.module, faults.join("\n"));
     }
 
+    /// The diagram in a file shows the storeys, the highest first. What stands behind the last wall is said of
+    /// them.
+    #[track_caller]
+    pub fn check_diagram(&self, file: &str) {
+        let text = fs::read_to_string(self.folder().join(file)).unwrap();
+        let storeys = text.lines().filter_map(|line| line.strip_prefix("//! | "));
+        let storeys =
+            storeys.map(|line| line.rsplit_once("|  ").expect("a wall, and what is said").0);
+        let mut storeys: Vec<Vec<&str>> =
+            storeys.map(|rooms| rooms.split('|').map(str::trim).collect()).collect();
+        storeys.reverse();
+        assert_eq!(storeys, self.storeys);
+    }
+
+    /// Each room that is a folder says what it is.
+    #[track_caller]
+    pub fn check_heads(&self) {
+        for room in self.storeys.iter().copied().flatten() {
+            let folder = self.folder().join(room);
+            if !folder.is_dir() {
+                continue;
+            }
+            let text = fs::read_to_string(folder.join("mod.rs")).unwrap();
+            let head: String = text.lines().map_while(|line| line.strip_prefix("//!")).collect();
+            for said in ["Uses ", "Right about "] {
+                assert!(head.contains(said), "{}/mod.rs: {said}what?", folder.display());
+            }
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(self.root).join(self.module)
+    }
+
     fn faults(&self) -> Vec<String> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.root).join(self.module);
+        let folder = self.folder();
         let (mut faults, mut excused, mut rooms) = (Vec::new(), Vec::new(), BTreeSet::new());
         for file in files(&folder) {
             let file = file.strip_prefix(&folder).unwrap();

@@ -1,7 +1,7 @@
 //! What the command adds to the library's barrier: what is known of it on disk, and how a command waits for its
 //! exclusive side.
 //!
-//! It may use words, files and processes. It is right about losses: none is forgotten in a power cut.
+//! Uses `process` and below. Right about losses: none is forgotten in a power cut.
 
 pub mod exclusive;
 pub mod freezable;

@@ -13,6 +13,9 @@
 //!
 //! Whoever may read a file may lock it so, for whatever reason, and nothing is removed then. To be *under
 //! way* takes more: a write lock of fcntl(2) beside it, which is granted only on what is open for writing.
+//!
+//! Uses `barrier` and below. Right about what is written down: what a manifest says is so, or nobody says it any
+//! more.
 
 pub mod age;
 pub mod clock;

@@ -1,6 +1,7 @@
-//! Files and folders, whatever is kept in them: their names, and that they outlive a power cut.
+//! Files and folders, whatever is kept in them.
 //!
-//! As low as the words, which it does not need.
+//! Uses no other room. Right about names: none is given that somebody has, and one that is given outlives a power
+//! cut.
 
 pub mod folder;
 pub mod names;

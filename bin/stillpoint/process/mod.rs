@@ -1,8 +1,8 @@
 //! This process and those that it starts: what it inherits, the signals that end it, commands and their ends,
 //! the tools it asks.
 //!
-//! It may use the words. It is right about who acts on a signal, who inherits what, and that nobody whom we
-//! have started is left behind unseen.
+//! Uses `words`. Right about who acts on a signal and who inherits what, and that nobody whom we have started is
+//! left behind unseen.
 
 pub mod apart;
 pub mod child;

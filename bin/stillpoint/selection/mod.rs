@@ -1,6 +1,8 @@
 //! Which snapshots of a catalogue a verb is about, by its options, and how one of them is shown.
 //!
-//! It may use the catalogue and all below; the verbs use it.
+//! Uses `catalogue` and below. Right about whom a reader is sent to: the newest that is clean, or nobody.
 
 pub mod filter;
-pub mod records;
+pub mod newest;
+pub mod options;
+pub mod shown;

@@ -7,9 +7,23 @@
 //! *complete* only once it has that name. Whatever ends the run in between, a signal, a limit or
 //! SIGKILL, leaves an open gate and nothing that looks like a snapshot.
 //!
-//! May use all rooms but the verbs. In it, from below: `place`, where it is read from and put; `provider`, what
-//! makes it; `foreign`, locks of other programs; `data`, by its manifest; then what is asked for, who takes part
-//! (`members`), the `plan`, and the `making`.
+//! Uses `catalogue` and below. Right about order, as above. In it a lower room names no higher one, either:
+//!
+//! ```text
+//! +---------------------------+
+//! |          making           |  from the first manifest to the last
+//! +-------------+-------------+
+//! |   members   |    plan     |  the barriers | what will be done, checked
+//! +-------------+-------------+
+//! |         arguments         |  what is asked for
+//! +---------------------------+
+//! |           data            |  named and removed, by its manifest
+//! +-------------+-------------+
+//! |  provider   |   foreign   |  what makes it | locks of other programs
+//! +-------------+-------------+
+//! |           place           |  where it is read from and put
+//! +---------------------------+
+//! ```
 
 pub mod arguments;
 pub mod data;

@@ -31,14 +31,14 @@ use crate::process::apart;
 use crate::process::inherited;
 use crate::process::signals::Signals;
 use crate::words::advice::Named;
-use crate::words::exit::{Exit, Failure};
+use crate::words::exit::{Exit, Failure, STATUSES};
 use crate::words::seconds::{self, Limit};
 
 /// How long to try to get quiet, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 #[derive(clap::Args)]
-#[command(after_help = super::EXIT_STATUS)]
+#[command(after_help = STATUSES)]
 pub struct Arguments {
     /// Name or path of the barrier
     barrier: OsString,

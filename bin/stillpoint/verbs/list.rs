@@ -17,12 +17,13 @@ use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::series::series;
-use crate::selection::records::{Now, Selection};
-use crate::words::exit::Exit;
+use crate::selection::options::Selection;
+use crate::selection::shown::Now;
+use crate::words::exit::{Exit, STATUSES};
 use crate::words::seconds;
 
 #[derive(clap::Args)]
-#[command(after_help = super::EXIT_STATUS)]
+#[command(after_help = STATUSES)]
 pub struct Arguments {
     /// Print a JSON array of the manifests instead of a table
     #[arg(long)]

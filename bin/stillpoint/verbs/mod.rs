@@ -1,7 +1,7 @@
 //! One file or folder for each verb: its arguments, and what it does.
 //!
-//! A verb may use every other room, and none uses a verb. What it says of itself for `--help` stands here, where
-//! the verbs are listed; options say it where they are.
+//! Uses every other room, and no verb another one. Right about what is asked for: what a verb says of itself for
+//! `--help` stands here, where the verbs are listed, and what an option does where it is.
 
 mod completions;
 mod create;
@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 use self::deferred::Deferred;
 use crate::process::reaper;
 use crate::snapshot::arguments::Arguments as SnapshotArguments;
-use crate::words::exit::Exit;
+use crate::words::exit::{self, Exit};
 
 /// A consistency barrier: writers share it, a snapshot tool quiesces them for milliseconds.
 ///
@@ -34,7 +34,7 @@ use crate::words::exit::Exit;
 #[command(
     name = "stillpoint",
     version,
-    after_help = EXIT_STATUS,
+    after_help = exit::STATUSES,
     max_term_width = 100,
     propagate_version = false,
     disable_help_subcommand = true
@@ -140,22 +140,6 @@ impl Verb {
         }
     }
 }
-
-const EXIT_STATUS: &str = "\
-Exit status:
-  the command's own, or 128 + n if signal n ended it
-   64  usage, or an exclusive asked for inside a share
-   65  dirty barrier and --on-dirty keep or fail, a damaged state or manifest, or snapshots at odds
-   66  no such barrier, catalogue or snapshot
-   69  not available here: file system, provider or privilege
-   70  internal error
-   71  a system call failed
-   73  cannot create
-   75  not quiet, or the gate closed, within the limit
-   77  permission denied
-  124  hold limit reached or pause revoked: do not trust the result
-  126  the command cannot be run
-  127  the command was not found";
 
 /// Does what was asked for, in this process or in one that stands in for it.
 pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {

@@ -16,16 +16,16 @@ use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::reading::Contents;
 use crate::catalogue::retention::{Doubt, Keep, Loss, judge};
 use crate::catalogue::{Catalogue, Claim};
-use crate::selection::records::Selection;
+use crate::selection::options::Selection;
 use crate::snapshot::data::{removal, sweep};
-use crate::words::exit::{Exit, Failure, reason, say, warn};
+use crate::words::exit::{Exit, Failure, STATUSES, reason, say, warn};
 use crate::words::span;
 
 /// `list` takes the lock for a moment, to see whether it is free.
 const TRIES: u32 = 5;
 
 #[derive(clap::Args)]
-#[command(after_help = super::EXIT_STATUS)]
+#[command(after_help = STATUSES)]
 #[command(group(ArgGroup::new("rule").required(true).multiple(true).args(["keep", "keep_within"])))]
 pub struct Arguments {
     /// Keep the newest N clean ones of each series

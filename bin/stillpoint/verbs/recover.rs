@@ -36,7 +36,7 @@ stillpoint recover [OPTIONS] BARRIER -- CHECK-COMMAND...
        stillpoint recover [OPTIONS] BARRIER --acknowledge";
 
 #[derive(clap::Args)]
-#[command(after_help = super::EXIT_STATUS, override_usage = USAGE)]
+#[command(after_help = exit::STATUSES, override_usage = USAGE)]
 #[command(group(ArgGroup::new("means").required(true).args(["command", "acknowledge"])))]
 pub struct Arguments {
     /// Name or path of the barrier

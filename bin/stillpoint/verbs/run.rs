@@ -27,7 +27,7 @@ use crate::words::waiting::Progress;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = super::EXIT_STATUS,
+    after_help = exit::STATUSES,
     args_override_self = true,
     infer_long_args = true,
     override_usage = "stillpoint run [OPTIONS] BARRIER COMMAND...\n       stillpoint run [OPTIONS] -c STRING BARRIER"

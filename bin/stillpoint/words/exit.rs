@@ -53,6 +53,23 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// The same numbers, as each verb shows them behind its options.
+pub const STATUSES: &str = "\
+Exit status:
+  the command's own, or 128 + n if signal n ended it
+   64  usage, or an exclusive asked for inside a share
+   65  dirty barrier and --on-dirty keep or fail, a damaged state or manifest, or snapshots at odds
+   66  no such barrier, catalogue or snapshot
+   69  not available here: file system, provider or privilege
+   70  internal error
+   71  a system call failed
+   73  cannot create
+   75  not quiet, or the gate closed, within the limit
+   77  permission denied
+  124  hold limit reached or pause revoked: do not trust the result
+  126  the command cannot be run
+  127  the command was not found";
+
 /// An error that knows its exit status. The message is one line: what, which, what to do.
 #[derive(Debug)]
 pub struct Failure {

@@ -1,8 +1,8 @@
 //! What the command reads and says: times on the command line, lines for people and for the journal, exit
 //! statuses, metrics.
 //!
-//! The lowest room: it names no other. Whatever goes wrong above becomes a [`exit::Failure`] with one line that
-//! says what, which, and what to do, and here alone it is decided how such a line is written.
+//! Uses no other room. Right about how a thing is said: whatever goes wrong above becomes one line that says what,
+//! which, and what to do, and has its status.
 
 pub mod advice;
 pub mod exit;

@@ -1,7 +1,7 @@
 //! The data of a snapshot, by its manifest: its name given and taken, itself removed, also for a run that died.
 //!
-//! May use `provider` and `place`, and what lies below the snapshot. It is right about what may be removed: what
-//! the manifest tells to be its own, and nothing else.
+//! Uses `provider` and `place`, and what lies below the snapshot. Right about what may be removed: what the
+//! manifest tells to be its own, and nothing else.
 
 pub mod discarding;
 pub mod removal;

@@ -11,6 +11,9 @@
 //!
 //! The lock belongs to the file, not to the name. If somebody puts another file in its place, the
 //! others lock that one and exclude us no more; so the name is asked again when the gate is open.
+//!
+//! Uses `place`, and what lies below the snapshot. Right about bounded harm: whoever else waits for these locks has
+//! them back in time.
 
 mod at_hand;
 mod cyrus;

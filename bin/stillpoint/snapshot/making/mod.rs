@@ -1,4 +1,7 @@
 //! One snapshot from its first manifest to its last.
+//!
+//! Uses all other rooms of the snapshot. Right about what is left behind, whatever ends it: a certified snapshot under
+//! its name, or none and a manifest that says why.
 
 mod pause;
 

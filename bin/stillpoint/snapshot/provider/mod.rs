@@ -4,6 +4,8 @@
 //! commands: the pause runs them, watches the limits and stops them. It makes its data under a
 //! temporary name; the name that readers look for is given after the certificate. Taking the data
 //! away again needs nothing but the manifest, so that a later run can do it for one that died.
+//!
+//! Uses `place`, and what lies below the snapshot. Right about what can succeed, said before any writer waits.
 
 pub mod btrfs;
 pub mod command;

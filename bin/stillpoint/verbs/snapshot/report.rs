@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::catalogue::manifest::{Manifest, SCHEMA};
 use crate::process::ending::from_error;
-use crate::selection::records;
+use crate::selection::shown;
 use crate::snapshot::arguments::Arguments;
 use crate::words::exit::{Exit, is_journal, say};
 
@@ -25,7 +25,7 @@ pub fn print(
             say(&format!("would {}", intention(manifest)));
             Ok(())
         }
-        (Some(manifest), None) => line(&records::line(manifest)),
+        (Some(manifest), None) => line(&shown::line(manifest)),
         _ => Ok(()),
     }
 }

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Pid, getpgrp, getpid};
 
-use super::latest;
 use crate::catalogue::Catalogue;
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
@@ -25,7 +24,8 @@ use crate::process::inherited;
 use crate::process::lifetime::Lifetime;
 use crate::process::signals::Signals;
 use crate::selection::filter::Filter;
-use crate::selection::records::Place;
+use crate::selection::newest;
+use crate::selection::options::Place;
 use crate::words::exit::{self, Exit, Failure, is_shortage, reason};
 
 /// How long somebody else may need to complete a snapshot, or to find that he cannot remove it.
@@ -40,7 +40,7 @@ stillpoint use [OPTIONS] NAME -- COMMAND...
        stillpoint use [OPTIONS] --while PID NAME &";
 
 #[derive(clap::Args)]
-#[command(after_help = super::EXIT_STATUS, override_usage = USAGE)]
+#[command(after_help = exit::STATUSES, override_usage = USAGE)]
 pub struct Arguments {
     /// The newest clean snapshot, of BARRIER if one is given
     #[arg(long)]
@@ -172,11 +172,11 @@ impl Arguments {
         }
         let contents = self.place.read(word, &self.filter)?;
         let wanted = |manifest: &Manifest| (self.any || manifest.clean) && manifest.has_data();
-        match latest::choose(&contents, wanted)? {
+        match newest::choose(&contents, wanted)? {
             Some(manifest) => Ok(manifest.name.clone()),
             None => {
                 let place = self.place.describe(word, &self.filter);
-                Err(latest::none(&contents, self.any, &place).into())
+                Err(newest::none(&contents, self.any, &place).into())
             }
         }
     }
