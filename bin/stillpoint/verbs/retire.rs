@@ -8,8 +8,7 @@ use std::path::PathBuf;
 
 use stillpoint::Barrier;
 
-use crate::barrier::state::place;
-use crate::barrier::state::{self, State};
+use crate::barrier::state::{self, State, place};
 use crate::words::advice::Named;
 use crate::words::exit::{Exit, Failure};
 

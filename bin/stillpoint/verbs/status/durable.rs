@@ -4,8 +4,7 @@ use std::path::Path;
 
 use stillpoint::Status;
 
-use crate::barrier::state::place;
-use crate::barrier::state::{self, State};
+use crate::barrier::state::{self, State, place};
 use crate::words::advice::Named;
 use crate::words::exit::Exit;
 
