@@ -1,6 +1,7 @@
 //! The command, `bin/stillpoint`: as the diagram in its `main.rs` shows it, and those of its rooms that have an
 //! order of their own.
 
+use crate::circles::circles;
 use crate::house::{Exception, House};
 
 const FOLDER: &str = "bin/stillpoint";
@@ -66,6 +67,11 @@ fn what_verbs_share_names_no_verb() {
     COMMAND.check();
     COMMAND.check_diagram("main.rs");
     COMMAND.check_heads();
+}
+
+#[test]
+fn no_files_name_each_other() {
+    assert!(circles(FOLDER).is_empty(), "{:?}", circles(FOLDER));
 }
 
 #[test]

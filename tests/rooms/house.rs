@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::paths::named;
+use crate::modules::{Module, modules, name_of};
+use crate::paths::{Name, named};
 
 /// The plan of a folder. Its own file (`main.rs`, `lib.rs`, `mod.rs`) is the roof: it names every room, and no
 /// room names what is in it.
@@ -26,9 +27,6 @@ pub struct Exception {
     pub names: &'static str,
     pub reason: &'static str,
 }
-
-/// How the tests at the end of a file begin.
-const TESTS: &str = "#[cfg(test)]\nmod tests {";
 
 impl House {
     /// Every file names only what lies on lower storeys, or in its own room.
@@ -68,29 +66,28 @@ impl House {
         }
     }
 
+    fn name(&self) -> Name {
+        name_of(Path::new(self.module))
+    }
+
     fn folder(&self) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join(self.root).join(self.module)
     }
 
     fn faults(&self) -> Vec<String> {
-        let folder = self.folder();
         let (mut faults, mut excused, mut rooms) = (Vec::new(), Vec::new(), BTreeSet::new());
-        for file in files(&folder) {
-            let file = file.strip_prefix(&folder).unwrap();
-            let inside = module(file);
-            let Some(room) = inside.first() else { continue };
+        for Module { file, name, text } in modules(&self.folder()) {
+            let Some(room) = name.first() else { continue };
             rooms.insert(room.clone());
-            let here = [module(Path::new(self.module)), inside.clone()].concat();
-            let text = fs::read_to_string(folder.join(file)).unwrap();
-            let text = text.split(TESTS).next().unwrap();
-            for name in named(text, &here) {
+            let here = [self.name(), name.clone()].concat();
+            for name in named(&text, &here) {
                 let Some(other) = self.room_of(&name) else { continue };
                 if other == *room || self.storey(&other) < self.storey(room) {
                     continue;
                 }
                 let name = name.join("::");
                 let is_excused = |exception: &&Exception| {
-                    file == Path::new(exception.file) && is_in(&name, exception.names)
+                    file == *exception.file && is_in(&name, exception.names)
                 };
                 match self.exceptions.iter().find(is_excused) {
                     Some(exception) => excused.push(exception.names),
@@ -112,7 +109,7 @@ impl House {
 
     /// The room that a name is in, the roof's being empty; `None` for what is not of this house.
     fn room_of(&self, name: &[String]) -> Option<String> {
-        let inside = name.strip_prefix(module(Path::new(self.module)).as_slice())?;
+        let inside = name.strip_prefix(self.name().as_slice())?;
         let first = inside.first().cloned().unwrap_or_default();
         Some(if self.storey(&first) < self.storeys.len() { first } else { String::new() })
     }
@@ -126,32 +123,6 @@ impl House {
 
 fn is_in(name: &str, module: &str) -> bool {
     name.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-}
-
-/// The module that a file is, counted from where its path begins.
-fn module(file: &Path) -> Vec<String> {
-    let parts = file.with_extension("");
-    let mut parts: Vec<String> =
-        parts.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-    if parts.last().is_some_and(|last| ["mod", "main", "lib"].contains(&last.as_str())) {
-        parts.pop();
-    }
-    parts
-}
-
-/// All modules in a folder and below; what builds them is none.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for item in fs::read_dir(folder).unwrap() {
-        let path = item.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else if path.extension() == Some("rs".as_ref()) && !path.ends_with("build.rs") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
 
 #[test]

@@ -5,7 +5,9 @@
 //! that begins with `crate`, `super` or `self`, in a `use` or elsewhere. The tests at the end of a file may use
 //! what they like.
 
+mod circles;
 mod command;
 mod core;
 mod house;
+mod modules;
 mod paths;
