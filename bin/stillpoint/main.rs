@@ -30,8 +30,8 @@ use clap::Parser;
 
 use process::{ending, inherited, tool};
 use verbs::Cli;
-use words::exit::{self, Exit};
-use words::usage;
+use words::exit::Exit;
+use words::{lines, usage};
 
 mod barrier;
 mod catalogue;
@@ -50,8 +50,8 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            match error.use_stderr() && exit::is_journal() {
-                true => exit::complain(&anyhow::Error::msg(usage::line(&error))),
+            match error.use_stderr() && lines::is_journal() {
+                true => lines::complain(&anyhow::Error::msg(usage::line(&error))),
                 // A reader that went away is no reason to complain.
                 false => drop(error.print()),
             }
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         }
     };
     let exit = verbs::perform(cli).unwrap_or_else(|error| {
-        exit::complain(&error);
+        lines::complain(&error);
         ending::from_error(&error, Exit::CONFLICT)
     });
     ending::die_of_it(exit.code());

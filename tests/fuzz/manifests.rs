@@ -25,6 +25,7 @@ mod words {
     pub mod advice;
     pub mod exit;
     pub mod exposition;
+    pub mod lines;
     pub mod seconds;
 }
 

@@ -9,12 +9,12 @@
 
 use stillpoint::Barrier;
 
-use crate::words::exit;
+use crate::words::lines;
 
 /// Says what becomes of this barrier if its file system is frozen, if it can be.
 pub fn warn(barrier: &Barrier) {
     if !barrier.is_in_memory() {
-        exit::warn(&format!(
+        lines::warn(&format!(
             "{}: lies on a disk: whoever freezes that file system stops every writer, and the gate, until \
              it is thawed; keep the barrier on a tmpfs, such as /run",
             barrier.path().display()

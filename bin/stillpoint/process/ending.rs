@@ -10,7 +10,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use stillpoint::ErrorKind;
 
 use super::signals::received;
-use crate::words::exit::{Exit, Failure, is_broken_pipe, line};
+use crate::words::exit::{Exit, Failure};
+use crate::words::lines::{is_broken_pipe, line};
 
 /// The status for an error; `conflict` (75, or what `-E` says) for all that means "not now".
 pub fn from_error(error: &anyhow::Error, conflict: Exit) -> Exit {

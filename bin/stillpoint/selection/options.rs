@@ -10,7 +10,8 @@ use super::filter::Filter;
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
 use crate::files::names::without_links;
-use crate::words::exit::{self, Exit, Failure, reason};
+use crate::words::exit::{Exit, Failure, reason};
+use crate::words::lines;
 
 /// The catalogue, and of whose snapshots it shall be.
 #[derive(clap::Args)]
@@ -49,7 +50,7 @@ impl Selection {
 
     /// Says that there is nothing of what was asked for.
     pub fn say_none(&self) {
-        exit::say(&format!("{}: there are no snapshots", self.describe()));
+        lines::say(&format!("{}: there are no snapshots", self.describe()));
     }
 }
 
@@ -60,7 +61,7 @@ impl Place {
         let mut contents =
             catalogue.read().map_err(|error| unreadable(catalogue.folder(), &error))?;
         for (path, what) in &contents.damaged {
-            exit::say(&format!("{}: {what}; left alone and not counted", path.display()));
+            lines::say(&format!("{}: {what}; left alone and not counted", path.display()));
         }
         if let Some(barrier) = barrier {
             let barrier = without_links(&stillpoint::barrier_path(barrier, self.user)?);

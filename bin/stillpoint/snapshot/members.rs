@@ -14,7 +14,8 @@ use crate::barrier::state::{self, State, place};
 use crate::catalogue::manifest::recordable;
 use crate::catalogue::record::BarrierRecord;
 use crate::words::advice::Named;
-use crate::words::exit::{Exit, Failure, warn};
+use crate::words::exit::{Exit, Failure};
+use crate::words::lines::warn;
 use crate::words::waiting::warn_if_unseen;
 
 /// A barrier with its durable state, if it has one.

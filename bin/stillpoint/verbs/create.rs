@@ -18,7 +18,8 @@ use crate::barrier::lost::unseen;
 use crate::barrier::state::State;
 use crate::barrier::state::place;
 use crate::words::advice::Named;
-use crate::words::exit::{self, Exit, Failure};
+use crate::words::exit::{Exit, Failure};
+use crate::words::lines;
 use crate::words::waiting::warn_if_unseen;
 
 /// Who was lost when a boot ended without `retire`: whoever was inside.
@@ -104,14 +105,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     freezable::warn(&barrier);
     warn_if_unseen(&barrier);
     if arguments.mode.is_some_and(|mode| mode & 0o004 != 0) {
-        exit::warn(&format!(
+        lines::warn(&format!(
             "{}: everybody may read it, and so lock it, as flock(1) does: that keeps tools out, and new writers",
             file.display()
         ));
     }
     let dirty = barrier.dirty();
     if dirty.is_dirty() {
-        exit::say(&format!(
+        lines::say(&format!(
             "{} starts dirty (epoch {}, acknowledged {}): {}{}",
             file.display(),
             dirty.epoch,
@@ -216,7 +217,7 @@ fn keep(
         );
         return Err(Failure::new(Exit::CANNOT_CREATE, message).into());
     }
-    exit::say(&format!("{shown} exists already"));
+    lines::say(&format!("{shown} exists already"));
     Ok(Exit::SUCCESS)
 }
 

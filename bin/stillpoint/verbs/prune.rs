@@ -18,7 +18,8 @@ use crate::catalogue::retention::{Doubt, Keep, Loss, judge};
 use crate::catalogue::{Catalogue, Claim};
 use crate::selection::options::Selection;
 use crate::snapshot::data::{removal, sweep};
-use crate::words::exit::{Exit, Failure, STATUSES, reason, say, warn};
+use crate::words::exit::{Exit, Failure, STATUSES, reason};
+use crate::words::lines::{say, warn};
 use crate::words::span;
 
 /// `list` takes the lock for a moment, to see whether it is free.

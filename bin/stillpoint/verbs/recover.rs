@@ -25,6 +25,7 @@ use crate::process::inherited;
 use crate::process::signals::Signals;
 use crate::words::advice::Named;
 use crate::words::exit::{self, Exit, Failure};
+use crate::words::lines;
 use crate::words::seconds::{self, Limit};
 use crate::words::waiting;
 
@@ -172,6 +173,6 @@ impl Recovery<'_> {
     }
 
     fn say(&self, text: &str) {
-        exit::say(&format!("{}: {text}", self.barrier.path().display()));
+        lines::say(&format!("{}: {text}", self.barrier.path().display()));
     }
 }

@@ -21,6 +21,7 @@ use crate::process::child::{self, Bounds, Terms};
 use crate::process::signals::Signals;
 use crate::process::{ending, inherited};
 use crate::words::exit::{self, Exit, Failure};
+use crate::words::lines;
 use crate::words::seconds::{self, Limit};
 use crate::words::waiting::Progress;
 
@@ -237,7 +238,7 @@ impl Run<'_> {
 
     fn announce(&self, side: &str) {
         if self.arguments.verbose {
-            exit::say(&format!(
+            lines::say(&format!(
                 "{}: {side} after {}; running {}",
                 self.barrier.path().display(),
                 seconds::display(self.patience.elapsed()),

@@ -7,8 +7,8 @@ use std::ffi::OsString;
 
 use stillpoint::{Barrier, Error, Thawed, Token};
 
-use crate::words::exit::{self, Exit};
-use crate::words::waiting;
+use crate::words::exit::Exit;
+use crate::words::{lines, waiting};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -40,6 +40,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Thawed::Before => "thawed before",
         _ => return Ok(Exit::SUCCESS),
     };
-    exit::say(&format!("{}: {nothing}", barrier.path().display()));
+    lines::say(&format!("{}: {nothing}", barrier.path().display()));
     Ok(Exit::SUCCESS)
 }

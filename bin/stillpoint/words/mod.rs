@@ -7,6 +7,7 @@
 pub mod advice;
 pub mod exit;
 pub mod exposition;
+pub mod lines;
 pub mod seconds;
 pub mod span;
 pub mod usage;

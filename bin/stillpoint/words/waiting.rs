@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use stillpoint::{Barrier, Lost, Phase, Status, Waiting, Writer, WriterStatus};
 
-use super::exit::warn;
+use super::lines::warn;
 use super::seconds;
 
 /// Shorter waits are nobody's business.

@@ -30,7 +30,8 @@ use stillpoint::{Barrier, Dirty, Lost, Status};
 
 use crate::barrier::lost::{LostRecord, not_acknowledged, unseen};
 use crate::words::advice::Named;
-use crate::words::exit::{Exit, Failure, warn};
+use crate::words::exit::{Exit, Failure};
+use crate::words::lines::warn;
 
 const SCHEMA: u32 = 1;
 /// How often to look again. Whoever still finds something new after that leaves it to the next tool.

@@ -19,7 +19,7 @@ use crate::catalogue::{Catalogue, hold};
 use crate::files::names::rename_to_free;
 use crate::files::sync::sync_folder;
 use crate::snapshot::place::target::remove_empty;
-use crate::words::exit::{say, warn};
+use crate::words::lines::{say, warn};
 
 /// Cleans up; what cannot be cleaned up is left for the next run, with a warning, and returned.
 pub fn sweep(catalogue: &Catalogue) -> Vec<(Manifest, io::Error)> {

@@ -23,7 +23,8 @@ use crate::catalogue::manifest::{Manifest, Status};
 use crate::files::names::rename_to_free;
 use crate::process::signals::Signals;
 use crate::snapshot::place::target::{Target, place_taken};
-use crate::words::exit::{Exit, Failure, reason, say, warn};
+use crate::words::exit::{Exit, Failure, reason};
+use crate::words::lines::{say, warn};
 
 /// A snapshot under way. Its manifest is *begun* and locked.
 pub struct Making<'a> {

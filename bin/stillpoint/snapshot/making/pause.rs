@@ -19,7 +19,8 @@ use crate::process::tool;
 use crate::snapshot::arguments::Arguments;
 use crate::snapshot::foreign::{HeldLocks, Patience};
 use crate::snapshot::provider::command;
-use crate::words::exit::{Exit, Failure, say};
+use crate::words::exit::{Exit, Failure};
+use crate::words::lines::say;
 use crate::words::seconds;
 use crate::words::waiting::Progress;
 

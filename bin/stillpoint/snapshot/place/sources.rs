@@ -18,7 +18,8 @@ use crate::catalogue::manifest::Manifest;
 use crate::catalogue::origin::{Origin, are_same};
 use crate::catalogue::reading::Contents;
 use crate::process::tool;
-use crate::words::exit::{Exit, Failure, warn};
+use crate::words::exit::{Exit, Failure};
+use crate::words::lines::warn;
 
 /// What to do about a source that is on another file system than before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

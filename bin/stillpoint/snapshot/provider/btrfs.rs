@@ -22,7 +22,8 @@ use crate::process::tool;
 use crate::snapshot::place::folder::{enough_space, known_folder};
 use crate::snapshot::place::mounts::Mounts;
 use crate::snapshot::place::target::{Target, check_target};
-use crate::words::exit::{Exit, Failure, warn};
+use crate::words::exit::{Exit, Failure};
+use crate::words::lines::warn;
 
 pub const NAME: &str = "btrfs";
 

@@ -6,7 +6,8 @@ mod report;
 use crate::process::ending::from_error;
 use crate::snapshot;
 use crate::snapshot::arguments::Arguments;
-use crate::words::exit::{Exit, warn};
+use crate::words::exit::Exit;
+use crate::words::lines::warn;
 
 /// Takes a snapshot and prints where it is.
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {

@@ -10,7 +10,8 @@ use crate::catalogue::manifest::{Manifest, SCHEMA};
 use crate::process::ending::from_error;
 use crate::selection::shown;
 use crate::snapshot::arguments::Arguments;
-use crate::words::exit::{Exit, is_journal, say};
+use crate::words::exit::Exit;
+use crate::words::lines::{is_journal, say};
 
 pub fn print(
     arguments: &Arguments,

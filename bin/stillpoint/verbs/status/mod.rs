@@ -12,8 +12,9 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
 use crate::process::ending;
 use crate::selection::filter::Filter;
-use crate::words::exit::{self, Exit, Failure};
+use crate::words::exit::{Exit, Failure};
 use crate::words::exposition::Exposition;
+use crate::words::lines;
 
 mod durable;
 mod json;
@@ -108,8 +109,8 @@ enum Line {
 impl Line {
     fn write(&self) {
         match self {
-            Line::Note(text) => exit::say(text),
-            Line::Complaint(text) => exit::complain(&anyhow::Error::msg(text.clone())),
+            Line::Note(text) => lines::say(text),
+            Line::Complaint(text) => lines::complain(&anyhow::Error::msg(text.clone())),
         }
     }
 }
@@ -123,7 +124,7 @@ impl Report {
         if !self.is_failed() {
             self.exit = ending::from_error(error, Exit::CONFLICT);
         }
-        self.lines.push(Line::Complaint(exit::line(error)));
+        self.lines.push(Line::Complaint(lines::line(error)));
     }
 }
 

@@ -27,6 +27,7 @@ use crate::selection::filter::Filter;
 use crate::selection::newest;
 use crate::selection::options::Place;
 use crate::words::exit::{self, Exit, Failure, is_shortage, reason};
+use crate::words::lines;
 
 /// How long somebody else may need to complete a snapshot, or to find that he cannot remove it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -199,11 +200,11 @@ impl Arguments {
     fn warn(&self, manifest: &Manifest) {
         if !self.any && !manifest.clean {
             let reason = manifest.reason.as_deref().unwrap_or("its manifest does not say why");
-            exit::warn(&format!("{} is not clean: {reason}", manifest.name));
+            lines::warn(&format!("{} is not clean: {reason}", manifest.name));
         }
         if manifest.source_changed {
             let what = "its source was on another file system than those before it";
-            exit::warn(&format!("{}: {what}", manifest.name));
+            lines::warn(&format!("{}: {what}", manifest.name));
         }
     }
 }
