@@ -19,16 +19,15 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::common::{is_root, root};
+use crate::common::{is_root, programs, root};
 
-/// The folder that cargo built into; the demo runs the example `mailstore` from it.
-fn programs() -> PathBuf {
-    let programs = Path::new(env!("CARGO_BIN_EXE_stillpoint")).parent().unwrap();
+/// Where the demo has its programs from.
+fn built() -> &'static Path {
     assert!(
-        programs.join("examples/mailstore").exists(),
+        programs().join("examples/mailstore").exists(),
         "the example is not built: run `cargo build --example mailstore` first"
     );
-    programs.to_path_buf()
+    programs()
 }
 
 /// The demo, working in `folder`, in a process group of its own.
@@ -37,7 +36,7 @@ fn demo(folder: &Path, arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .arg("--programs")
-        .arg(programs())
+        .arg(built())
         .env("TMPDIR", folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{is_root, must, root, without_our_variables};
+use crate::common::{is_root, must, programs, root, without_our_variables};
 
 struct Block {
     kind: String,
@@ -59,7 +59,7 @@ fn script(blocks: &[Block]) -> String {
 
 /// `shell`, in `folder`, with the command of this build and nothing of the user's surroundings.
 fn run(mut shell: Command, folder: &Path) {
-    let program = Path::new(env!("CARGO_BIN_EXE_stillpoint")).parent().unwrap();
+    let program = programs();
     let path = std::env::var("PATH").unwrap();
     without_our_variables(&mut shell, &[]);
     shell

@@ -1,6 +1,6 @@
 //! Compiles C programs against the header and the library of this build, and runs them.
 
-use crate::common::{Place, must, root, skip, without_our_variables};
+use crate::common::{Place, must, programs, root, skip, without_our_variables};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -37,10 +37,6 @@ pub fn library() -> PathBuf {
     let library = programs().join("libstillpoint.so");
     assert!(library.exists(), "{} is not built: cargo build --workspace", library.display());
     library
-}
-
-fn programs() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_stillpoint")).parent().unwrap()
 }
 
 impl Workshop {

@@ -1,6 +1,6 @@
 //! Set-id programs, the command among them: no environment variable decides anything.
 
-use crate::common::{is_root, must, root};
+use crate::common::{NOBODY, STILLPOINT, as_user, is_root, must, root};
 use crate::harness::{Workshop, library};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -24,7 +24,7 @@ fn folder() -> Option<TempDir> {
 /// As nobody, with everything in the environment that could decide something.
 fn as_nobody(program: &Path, evil: &Path, held: &str) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+    command.args(as_user(NOBODY, NOBODY)).arg(program);
     command.env("STILLPOINT_DIR", evil).env("STILLPOINT_CREATE", "1");
     command.env("STILLPOINT_STATE_DIR", evil).env("STILLPOINT_CATALOG", evil);
     command.env("STILLPOINT_ASSERT", "off").env("STILLPOINT_LABEL", "evil");
@@ -78,7 +78,7 @@ fn a_set_id_program_trusts_no_variable() {
 fn a_set_id_command_trusts_no_variable() {
     let Some(folder) = folder() else { return };
     let command = folder.path().join("stillpoint");
-    fs::copy(env!("CARGO_BIN_EXE_stillpoint"), &command).unwrap();
+    fs::copy(STILLPOINT, &command).unwrap();
     make_set_id(&command, 0o4755);
     let evil = evil(&folder);
     let output =

@@ -1,7 +1,7 @@
 //! What a message advises helps: whoever follows it, word for word, comes out of it.
 
 use crate::common::command::Place;
-use crate::common::{Done, Mounted, is_root};
+use crate::common::{Done, Mounted, STILLPOINT, as_user, is_root};
 use std::fs;
 use std::os::unix::fs::FileExt;
 
@@ -223,33 +223,32 @@ fn who_may_not_is_told_what_it_takes() {
     }
     let place = Place::new();
     assert_eq!(place.run(["create", "mail", "--group", "65534", "--state", "none"]).code(), 0);
-    let by = |group: &str, words: &[&str]| {
+    let by = |group, words: &[&str]| {
         let mut command = place.program("setpriv");
-        command.args(["--reuid=65533", "--clear-groups", "--regid", group]);
-        command.arg(crate::common::STILLPOINT).args(words);
+        command.args(as_user(65533, group)).arg(STILLPOINT).args(words);
         crate::common::run(command)
     };
     // A member of the group may do everything but remove the file.
-    assert_eq!(by("65534", &["run", "mail", "true"]).code(), 0);
-    by("65534", &["retire", "mail", "--state", "none"])
+    assert_eq!(by(65534, &["run", "mail", "true"]).code(), 0);
+    by(65534, &["retire", "mail", "--state", "none"])
         .assert_complaint(77, &["write to its folder"]);
-    assert_eq!(by("65534", &["run", "mail", "true"]).code(), 0, "it goes on");
-    by("65533", &["run", "mail", "true"]).assert_complaint(77, &["need read and write"]);
-    let status = by("65533", &["status", "mail"]);
+    assert_eq!(by(65534, &["run", "mail", "true"]).code(), 0, "it goes on");
+    by(65533, &["run", "mail", "true"]).assert_complaint(77, &["need read and write"]);
+    let status = by(65533, &["status", "mail"]);
     status.assert_complaint(77, &["takes permission to read it"]);
     assert!(!status.stderr.contains("write"), "{status:?}");
-    by("65533", &["create", "x", "--state", "none"]).assert_complaint(77, &["write to its folder"]);
-    let denied = by("65533", &["create", "x"]);
+    by(65533, &["create", "x", "--state", "none"]).assert_complaint(77, &["write to its folder"]);
+    let denied = by(65533, &["create", "x"]);
     denied.assert_complaint(77, &["x.state: Permission denied; do it as root", "--state"]);
     let folder = place.barrier().parent().unwrap().to_path_buf();
     fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    by("65534", &["run", "mail", "true"]).assert_complaint(77, &["may not enter its folder"]);
+    by(65534, &["run", "mail", "true"]).assert_complaint(77, &["may not enter its folder"]);
 
     let own = place.path("own");
     fs::create_dir(&own).unwrap();
     std::os::unix::fs::chown(&own, Some(65533), None).unwrap();
     let own = own.join("x");
-    let given = by("65533", &["create", own.to_str().unwrap(), "--group", "0"]);
+    let given = by(65533, &["create", own.to_str().unwrap(), "--group", "0"]);
     given.assert_complaint(77, &["give it to that group"]);
 }
 

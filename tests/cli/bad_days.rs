@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::common::command::Place;
-use crate::common::{Done, Mounted, STILLPOINT, is_root, run, until};
+use crate::common::{Done, Mounted, NOBODY, STILLPOINT, as_user, is_root, run, until};
 use nix::sys::signal::Signal;
 
 /// The verbs that open a barrier, each of which must refuse.
@@ -154,8 +154,7 @@ fn a_folder_that_everybody_may_write() {
 /// The command as user and group 65534, who has nothing to do with us.
 fn as_nobody(place: &Place, arguments: &[&str]) -> Done {
     let mut command = place.program("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", STILLPOINT]);
-    command.args(arguments);
+    command.args(as_user(NOBODY, NOBODY)).arg(STILLPOINT).args(arguments);
     run(command)
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use crate::common::command::Place;
-use crate::common::{STILLPOINT, is_root, run, skip, until};
+use crate::common::{STILLPOINT, is_root, run, skip, start, until};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
@@ -77,7 +77,7 @@ fn is_left_alone_while_somebody_has_it_locked() {
     let path = empty(&place);
     let mut script = place.program("flock");
     script.arg("-s").arg(&path).args(["sh", "-c", "echo locked; exec sleep 60"]);
-    let mut script = crate::common::start(script);
+    let mut script = start(script);
     assert_eq!(script.line(), "locked");
     let pid = format!("[{}]", script.pid);
     place.run(["create", "mail"]).assert_complaint(75, &["mail.barrier", "in use", &pid]);
@@ -114,7 +114,7 @@ fn is_locked_while_it_becomes_the_barrier() {
     if std::process::Command::new("strace").arg("-V").output().is_err() {
         return skip("there is no strace");
     }
-    let mut create = crate::common::start(create);
+    let mut create = start(create);
     until("it is locked", || {
         place.shell("flock -n -s \"$STILLPOINT_DIR/mail.barrier\" true").code() == 1
     });

@@ -14,7 +14,7 @@ enum Expected {
 }
 
 use crate::common::command::Place;
-use crate::common::{Done, run};
+use crate::common::{Done, run, start};
 use Expected::{Differ, Same};
 
 const STATUS: &str = "exit status";
@@ -180,7 +180,7 @@ fn conflicts_end_as_those_of_flock() {
     for side in ["-s", "-x"] {
         let mut flock = place.program("flock");
         flock.args([side, "./flock.lock", "sh", "-c", "echo; exec sleep 60"]);
-        let mut theirs = crate::common::start(flock);
+        let mut theirs = start(flock);
         theirs.line();
         let ours = place.hold(&[side]);
         for (_, options, expected) in CONFLICTS.iter().filter(|(held, ..)| *held == side) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::common::command::Place;
-use crate::common::{Done, Running, is_alive, is_root, run, until};
+use crate::common::{Done, Running, STILLPOINT, is_alive, is_root, run, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -250,8 +250,7 @@ fn a_token_that_nobody_reads_freezes_nothing() {
 fn inside_a_share_or_a_pause_freezing_makes_no_sense() {
     let place = Place::with_barrier();
     for side in ["-s", "-x"] {
-        let refused =
-            place.run(["run", side, "mail", env!("CARGO_BIN_EXE_stillpoint"), "freeze", "mail"]);
+        let refused = place.run(["run", side, "mail", STILLPOINT, "freeze", "mail"]);
         refused.assert_complaint(64, &["mail.barrier"]);
     }
     place.assert_writers_go_on();
@@ -281,7 +280,7 @@ fn thawing_from_another_pid_namespace() {
     let place = Place::with_barrier();
     let frozen = freeze(&place, &[]);
     let mut inside = place.program("unshare");
-    inside.args(["--pid", "--fork", env!("CARGO_BIN_EXE_stillpoint"), "thaw", "mail"]);
+    inside.args(["--pid", "--fork", STILLPOINT, "thaw", "mail"]);
     let thawed = run(inside);
     assert_eq!(thawed.code(), 0, "{thawed:?}");
     until("the keeper is gone", || !is_alive(frozen.keeper));

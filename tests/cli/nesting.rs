@@ -1,6 +1,6 @@
 //! A command run inside a barrier that runs another one.
 use crate::common::command::Place;
-use crate::common::{start, until};
+use crate::common::{is_alive, start, until};
 
 #[test]
 fn a_share_in_a_share() {
@@ -106,7 +106,7 @@ fn the_outer_limit_ends_the_inner_command_too() {
         place.shell(&format!("$S run -x --hold 0.3 mail $S run -x mail sh -c '{script}'"));
     assert_eq!(outcome.code(), 124, "{outcome:?}");
     let pid = nix::unistd::Pid::from_raw(outcome.stdout.trim().parse().unwrap());
-    until("the inner command is gone", || !crate::common::is_alive(pid));
+    until("the inner command is gone", || !is_alive(pid));
     assert!(place.is_quiet());
 }
 

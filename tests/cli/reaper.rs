@@ -4,9 +4,8 @@
 use std::process::Command;
 
 use crate::common::command::Place;
-use crate::common::{Running, STILLPOINT, is_root, run, start, until};
+use crate::common::{Running, STILLPOINT, children, is_root, run, start, until};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 /// The command with these arguments as the first process of a pid namespace.
 fn first(place: &Place, arguments: &[&str]) -> Command {
@@ -18,10 +17,8 @@ fn first(place: &Place, arguments: &[&str]) -> Command {
 
 /// Sends to the process that `unshare` has started.
 fn signal_first(unshare: &Running, signal: Signal) {
-    let children = format!("/proc/{0}/task/{0}/children", unshare.pid);
-    let child = || std::fs::read_to_string(&children).unwrap().trim().parse().ok();
-    until("unshare has forked", || child().is_some());
-    kill(Pid::from_raw(child().unwrap()), signal).unwrap();
+    until("unshare has forked", || !children(unshare.pid).is_empty());
+    kill(children(unshare.pid)[0], signal).unwrap();
 }
 
 #[test]

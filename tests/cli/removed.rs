@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::common::command::Place;
-use crate::common::{Done, STILLPOINT, is_root, run, until};
+use crate::common::{Done, STILLPOINT, as_user, is_root, run, start, until};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -108,8 +108,7 @@ impl Unprivileged<'_> {
 
     fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = self.place.program("setpriv");
-        command.args(["--reuid=65533", "--regid=65533", "--clear-groups", STILLPOINT]);
-        command.args(arguments);
+        command.args(as_user(65533, 65533)).arg(STILLPOINT).args(arguments);
         command
     }
 
@@ -139,7 +138,7 @@ fn where_a_link_leads_elsewhere_the_file_is_another() {
     lead_to("first");
     let mut writer = place.program(STILLPOINT);
     writer.args(["run", "-s", barrier, "sh", "-c", "echo in; exec sleep 60"]);
-    let mut writer = crate::common::start(writer);
+    let mut writer = start(writer);
     assert_eq!(writer.line(), "in");
     lead_to("second");
     let pid = format!("stillpoint[{}]", writer.pid);
@@ -183,14 +182,8 @@ fn without_root_none_is_made_beside_stragglers() {
     let user = Unprivileged::new(&place);
     assert_eq!(user.run(&["create", "BAR"]).code(), 0);
     let barrier = user.barrier.to_str().unwrap();
-    let mut writer = crate::common::start(user.command(&[
-        "run",
-        "-s",
-        barrier,
-        "sh",
-        "-c",
-        "echo in; exec sleep 60",
-    ]));
+    let mut writer =
+        start(user.command(&["run", "-s", barrier, "sh", "-c", "echo in; exec sleep 60"]));
     assert_eq!(writer.line(), "in");
     let copy = place.path("copy");
     fs::copy(&user.barrier, &copy).unwrap();
@@ -228,7 +221,7 @@ fn what_one_user_cannot_see_is_not_noted_for_others() {
     let barrier = user.barrier.to_str().unwrap();
     let mut writer = place.program(STILLPOINT);
     writer.args(["run", "-s", barrier, "sh", "-c", "echo in; exec sleep 60"]);
-    let mut writer = crate::common::start(writer);
+    let mut writer = start(writer);
     assert_eq!(writer.line(), "in");
     fs::rename(user.barrier.parent().unwrap(), place.path("aside")).unwrap();
     let user = Unprivileged::new(&place);
@@ -259,7 +252,7 @@ fn strangers_by_the_same_path_are_left_alone() {
         exec "$S" run -s mail sh -c 'echo in; exec sleep 60'"#;
     let mut stranger = place.program("unshare");
     stranger.args(["--mount", "sh", "-euc", script, "sh"]).arg(&folder);
-    let mut stranger = crate::common::start(stranger);
+    let mut stranger = start(stranger);
     assert_eq!(stranger.line(), "in");
     assert_eq!(place.run(["run", "-x", "-w", "0.5", "mail", "true"]).code(), 0);
     // Nor does it count when ours is made again.
@@ -309,7 +302,7 @@ sys.stdin.read()
     let mut pretender = place.program("python3");
     pretender.args(["-c", script]).arg(&theirs).arg(place.path("roots"));
     pretender.args(keys.iter().map(i64::to_string)).stdin(std::process::Stdio::piped());
-    let mut pretender = crate::common::start(pretender);
+    let mut pretender = start(pretender);
     assert_eq!(pretender.line(), "locked");
     assert_eq!(place.status()["stragglers"], json!([]));
     let before = fs::read(theirs.join("barrier")).unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 use crate::common::command::Place;
-use crate::common::{is_root, run, start, until};
+use crate::common::{NOBODY, STILLPOINT, as_user, is_root, run, start, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -263,8 +263,7 @@ fn reading_permission_is_enough_and_nothing_changes() {
     let before = std::fs::read(place.barrier()).unwrap();
     let modified = std::fs::metadata(place.barrier()).unwrap().mtime_nsec();
     let mut status = place.program("setpriv");
-    status.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    status.arg(crate::common::STILLPOINT).args(["status", "--json", "mail"]);
+    status.args(as_user(NOBODY, NOBODY)).arg(STILLPOINT).args(["status", "--json", "mail"]);
     let outcome = run(status);
     assert_eq!(outcome.code(), 0, "{outcome:?}");
     assert_eq!(std::fs::read(place.barrier()).unwrap(), before);

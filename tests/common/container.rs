@@ -2,6 +2,8 @@
 //! a boot id of its own, mounted over the kernel's. The file systems are those of the host.
 
 use super::Participant;
+use super::process::{STILLPOINT, children};
+use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -15,7 +17,7 @@ const INIT: &str = r#"
 pub struct Container {
     unshare: Child,
     /// Its first process, as the host numbers it.
-    init: u32,
+    init: Pid,
     _boot_id: tempfile::NamedTempFile,
 }
 
@@ -33,9 +35,7 @@ impl Container {
         let mut output = BufReader::new(unshare.stdout.take().unwrap());
         output.read_line(&mut up).unwrap();
         assert_eq!(up, "up\n", "no container");
-        let id = unshare.id();
-        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
-        let init = children.trim().parse().unwrap();
+        let init = children(Pid::from_raw(unshare.id() as i32))[0];
         Container { unshare, init, _boot_id: boot_id }
     }
 
@@ -49,7 +49,7 @@ impl Container {
 
     /// The command in the container, to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = self.program(env!("CARGO_BIN_EXE_stillpoint"));
+        let mut command = self.program(STILLPOINT);
         command.args(arguments).stdin(Stdio::null()).output().unwrap()
     }
 

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::place::Place;
-use super::process::{state, without_our_variables};
+use super::process::{programs, state, without_our_variables};
 use super::time::until;
 
 /// Nothing takes anywhere near as long; a participant that hangs fails its test.
@@ -25,8 +25,7 @@ pub struct Participant {
 
 /// The example program, which lies beside the command wherever that was built.
 fn program() -> PathBuf {
-    let command = Path::new(env!("CARGO_BIN_EXE_stillpoint"));
-    let program = command.parent().unwrap().join("examples/participant");
+    let program = programs().join("examples/participant");
     assert!(program.exists(), "{} is not built: cargo build --examples", program.display());
     program
 }

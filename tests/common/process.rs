@@ -18,6 +18,11 @@ use super::time::ms;
 
 pub const STILLPOINT: &str = env!("CARGO_BIN_EXE_stillpoint");
 
+/// The folder that cargo built it into, with all else that it built.
+pub fn programs() -> &'static Path {
+    Path::new(STILLPOINT).parent().unwrap()
+}
+
 /// Nothing takes anywhere near as long on an idle machine; what hangs is named before the harness ends the test.
 const PATIENCE: Duration = Duration::from_secs(100);
 
@@ -81,6 +86,14 @@ impl From<Output> for Done {
 fn shell_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
 }
+
+/// Words for setpriv(1): the program that follows is this user's, who is in this group and in no other.
+pub fn as_user(user: u32, group: u32) -> [String; 3] {
+    [format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".into()]
+}
+
+/// The ordinary user who has nothing to do with us, and his group.
+pub const NOBODY: u32 = 65534;
 
 /// Leaves out of its environment what decides anything for the command or the library, but for these.
 pub fn without_our_variables(command: &mut Command, kept: &[&str]) {
@@ -233,6 +246,17 @@ impl Drop for Running {
 pub fn state(pid: Pid) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Its children, by whichever of its threads.
+pub fn children(pid: Pid) -> Vec<Pid> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let lists = threads.map(|thread| fs::read_to_string(thread.path().join("children")));
+    let pids = lists.flat_map(|list| {
+        let list = list.unwrap_or_default();
+        list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()
+    });
+    pids.map(Pid::from_raw).collect()
 }
 
 /// A zombie is not.

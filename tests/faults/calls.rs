@@ -2,7 +2,8 @@
 //! every system call that it makes. In the product's own build, by strace.
 
 use crate::common::many::{check, report};
-use crate::common::strace::{Call, Fault, Strace, Trouble};
+use crate::common::skip;
+use crate::common::strace::{self, Call, Fault, Strace, Trouble};
 use crate::errnos;
 use crate::oracle::{self, Usage};
 use crate::scene::{SCENES, Scene, is_chosen};
@@ -147,8 +148,8 @@ fn strike_all(what: &str, cases: Vec<Case>) {
 
 #[test]
 fn every_call_may_fail() {
-    if !crate::common::strace::works() {
-        return crate::common::skip("strace cannot inject faults here");
+    if !strace::works() {
+        return skip("strace cannot inject faults here");
     }
     let mut turns = errnos::Turns::default();
     strike_all("calls x errnos injected", cases(|call| turns.of(call)));
@@ -156,8 +157,8 @@ fn every_call_may_fail() {
 
 #[test]
 fn death_at_any_call_is_survived_by_the_others() {
-    if !crate::common::strace::works() {
-        return crate::common::skip("strace cannot inject faults here");
+    if !strace::works() {
+        return skip("strace cannot inject faults here");
     }
     strike_all(
         "deaths at system calls",

@@ -4,15 +4,13 @@
 
 use crate::common::many::{check, report};
 use crate::common::strace::{self, Call, Fault, Trouble};
-use crate::common::{Place, skip};
+use crate::common::{Place, STILLPOINT, skip};
 use crate::durable::{self, Kept, Known};
 use crate::errnos;
 use crate::oracle::{healthy, no_files, no_locks};
 use crate::stage::{FILE, Violation};
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
-
-const STILLPOINT: &str = env!("CARGO_BIN_EXE_stillpoint");
 
 /// A verb, in a place where these were run before it, undisturbed.
 pub struct Verb {

@@ -6,7 +6,7 @@
 
 use crate::commands::{CREATE, Verb};
 use crate::common::strace::{self, Call};
-use crate::common::{Place, skip};
+use crate::common::{Place, skip, until};
 use crate::stage::{FILE, Violation};
 use std::fs;
 use std::process::Command;
@@ -158,7 +158,7 @@ fn a_barrier_in_use_is_never_retired_on_disk() {
             let text = fs::read_to_string(place.path("mail.state")).unwrap_or_default();
             text.contains("\"open\"")
         };
-        crate::common::until("the moment between", || match ready {
+        until("the moment between", || match ready {
             true => is_open(),
             false => !place.barrier_path().exists(),
         });

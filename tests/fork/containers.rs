@@ -1,7 +1,7 @@
 //! Containers, which show their processes a boot id of their own: the same kernel is never taken for another
 //! boot where anything proves it, and where nothing does, once per container at most. Needs root.
 
-use crate::common::{BOOT_IDS, Container, Image, Participant, Place, is_root};
+use crate::common::{BOOT_IDS, Container, Image, Participant, Place, STILLPOINT, is_root};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn epoch(path: &Path) -> u32 {
 }
 
 fn outside(arguments: &[&str]) -> Output {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stillpoint"));
+    let mut command = std::process::Command::new(STILLPOINT);
     command.args(arguments).output().unwrap()
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::common::command::Place;
-use crate::common::{Done, STILLPOINT, must, root, run, until};
+use crate::common::{Done, STILLPOINT, must, programs, root, run, until};
 use crate::surroundings::Surroundings;
 
 /// How one host makes one of its two calls.
@@ -121,7 +121,7 @@ impl Host {
     pub fn path(&self, folders: &[&str]) -> OsString {
         let mut path: Vec<PathBuf> = folders.iter().map(|name| self.place.path(name)).collect();
         path.extend(self.surroundings.map(|surroundings| surroundings.tools(&self.place)));
-        path.push(Path::new(STILLPOINT).parent().unwrap().to_path_buf());
+        path.push(programs().to_path_buf());
         std::env::join_paths(path).unwrap()
     }
 

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::calls::{HOSTS, each, of_nothing};
-use crate::common::until;
+use crate::common::{start, until};
 use crate::host::{Call, Host};
 
 #[test]
@@ -117,7 +117,7 @@ fn a_hook_that_is_killed_while_it_waits_freezes_nothing_later() {
             .env("STILLPOINT_WAIT", "60")
             .env("STILLPOINT_DRAIN", "60")
             .env("ZREPL_TIMEOUT", "62");
-        let mut hook = crate::common::start(command);
+        let mut hook = start(command);
         until("the gate closes", || host.place.status()["wanted"] == true);
         hook.signal(Signal::SIGKILL);
         assert_eq!(hook.end(), 128 + 9);

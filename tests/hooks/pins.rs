@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::backup::Backup;
-use crate::common::{Running, run, start, until};
+use crate::common::{Mounted, Running, is_root, run, start, until};
 use crate::host::Call;
 
 const HOOKS: [&str; 3] = ["kopia", "borgmatic", "rsnapshot"];
@@ -168,12 +168,12 @@ fn until_what_a_killed_tool_left_behind_has_ended() {
 /// The note of who keeps it is all that is missing: it goes with the tool.
 #[test]
 fn without_room_for_a_note() {
-    if !crate::common::is_root() {
+    if !is_root() {
         return;
     }
     let backup = Backup::new("rsnapshot");
     let memory = backup.path("memory");
-    let _memory = crate::common::Mounted::new("tmpfs", "ro", &memory);
+    let _memory = Mounted::new("tmpfs", "ro", &memory);
     let mut hook = backup.command(Call::with_arguments(&["pre"]));
     hook.arg(backup.path("current")).env("STILLPOINT_DIR", memory);
     hook.env("STILLPOINT_BARRIERS", backup.host.place.barrier());

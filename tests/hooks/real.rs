@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::common::command::Place;
-use crate::common::{Image, Running, STILLPOINT, comma, has, must, run, start, subvolume, until};
+use crate::common::{Image, Running, comma, has, must, programs, run, start, subvolume, until};
 use crate::host::folder;
 
 /// restic with a repository.
@@ -84,7 +84,7 @@ impl Store {
     }
 
     fn shell(&self, script: &str) -> Command {
-        let programs = Path::new(STILLPOINT).parent().unwrap().display().to_string();
+        let programs = programs().display().to_string();
         let mut command = self.place.program("sh");
         comma::surround(&mut command);
         command

@@ -5,7 +5,7 @@
 //! `scripts/test hooks` goes through the list.
 
 use crate::common::command::Place;
-use crate::common::{comma, skip};
+use crate::common::{comma, run, skip};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -141,6 +141,6 @@ fn the_comma_is_there() {
     let mut command = dash.command(&place, Path::new("-c"));
     command.arg("awk 'BEGIN { print 1.5 }'").env("PATH", dash.tools(&place));
     if comma::locales().is_some() {
-        assert_eq!(crate::common::run(command).stdout, "1,5\n");
+        assert_eq!(run(command).stdout, "1,5\n");
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::common::command::Place;
-use crate::common::{Mounted, STILLPOINT, has, is_root, run, start};
+use crate::common::{Mounted, STILLPOINT, has, is_root, programs, run, start};
 use nix::sys::signal::Signal;
 
 fn folder() -> PathBuf {
@@ -55,7 +55,7 @@ impl Manager {
             let line = line.replace("${LABEL}", "\"$LABEL\"").replace("$$", "$");
             let mut shell = self.place.program("sh");
             shell.args(["-c", &line]).env("STILLPOINT_CATALOG", self.place.path("catalog"));
-            let programs = Path::new(STILLPOINT).parent().unwrap();
+            let programs = programs();
             shell.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
             let defaults = lines(&unit, "Environment");
             shell.envs(defaults.iter().map(|setting| setting.split_once('=').unwrap()));

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{STILLPOINT, has, is_root, must, root};
+use crate::common::{has, is_root, must, programs, root};
 use tempfile::TempDir;
 
 const C_PROGRAM: &str = r#"
@@ -81,7 +81,7 @@ find / -xdev -name '*stillpoint*' -not -path '/proc/*'
 
 /// The package of this build.
 fn package(to: &Path) -> PathBuf {
-    let built = Path::new(STILLPOINT).parent().unwrap();
+    let built = programs();
     made_by(Command::new("scripts/package").arg("--to").arg(to).arg("--built").arg(built))
 }
 
@@ -103,7 +103,7 @@ fn the_same_bytes_wherever_it_is_made() {
     let folder = TempDir::with_prefix_in("my packages", "/dev/shm").unwrap();
     let path = |name: &str| folder.path().join(name);
     std::os::unix::fs::symlink(root(), path("my checkout")).unwrap();
-    std::os::unix::fs::symlink(Path::new(STILLPOINT).parent().unwrap(), path("my build")).unwrap();
+    std::os::unix::fs::symlink(programs(), path("my build")).unwrap();
     fs::create_dir(path("my stage")).unwrap();
     let mut masked = Command::new("sh");
     masked.args(["-c", r#"umask 077 && exec "$@""#, "sh"]).arg(path("my checkout/scripts/package"));

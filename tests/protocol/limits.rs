@@ -53,7 +53,7 @@ fn a_pause_of_a_file_that_was_removed_or_replaced_has_no_certificate() {
             std::fs::rename(folder, &aside).unwrap();
             std::fs::create_dir(folder).unwrap();
             std::fs::copy(aside.join(path.file_name().unwrap()), path).unwrap();
-            let mut writer = crate::common::Participant::at(path);
+            let mut writer = Participant::at(path);
             writer.expect("shared", "inside 1");
             writer.expect("leave", "depth 0");
             std::fs::remove_dir_all(folder).unwrap();

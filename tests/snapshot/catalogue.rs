@@ -225,13 +225,7 @@ fn everybody_may_read_what_is_made_whatever_the_umask() {
             continue;
         }
         must(Command::new("chmod").arg("755").arg(scene.path("")).arg(scene.barriers()));
-        // The program itself may lie where nobody else can reach it.
-        let program = scene.path("bin/stillpoint");
-        must(Command::new("cp").arg(env!("CARGO_BIN_EXE_stillpoint")).arg(&program));
-        must(Command::new("chmod").arg("755").arg(&program));
-        let mut other = scene.environment(Command::new("setpriv"));
-        other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
-        other.args(["use", "x", "--catalog"]).arg(&catalog).args(["--", "true"]);
-        run(&mut other).assert_code(0);
+        let mut other = scene.as_nobody(["use", "x", "--catalog"]);
+        run(other.arg(&catalog).args(["--", "true"])).assert_code(0);
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::common::{Done, run};
+use crate::common::{Done, run, skip};
 use crate::scene::Scene;
 
 pub fn library() -> Option<PathBuf> {
@@ -14,7 +14,7 @@ pub fn library() -> Option<PathBuf> {
         folders.filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketime.so.1")));
     let found = found.find(|path| path.exists());
     if found.is_none() {
-        crate::common::skip("libfaketime is missing");
+        skip("libfaketime is missing");
     }
     found
 }

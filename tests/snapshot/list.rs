@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
-use std::process::Command;
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -182,14 +181,7 @@ fn whoever_may_read_the_catalogue_may_list_and_use_it() {
     ] {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let nobody = |words: &[&str]| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-        command.arg(scene.path("bin/stillpoint")).args(words);
-        run(&mut scene.environment(command))
-    };
-    // Where this was built, others may not look.
-    fs::copy(env!("CARGO_BIN_EXE_stillpoint"), scene.path("bin/stillpoint")).unwrap();
+    let nobody = |words: &[&str]| run(scene.as_nobody(words));
     nobody(&["list"]).assert_code(0);
     assert_eq!(nobody(&["latest"]).stdout, format!("{}\n", scene.path("snapshots/x").display()));
     let read = r#"cat "$STILLPOINT_SNAPSHOT_PATH/letter""#;

@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
-use crate::common::{names, run};
+use crate::common::{STILLPOINT, names, run};
 use crate::scene::Scene;
 
 /// The value of a sample.
@@ -59,7 +59,7 @@ fn the_collector_may_read_them_whatever_the_umask() {
     let scene = Scene::new();
     let file = scene.path("x.prom");
     let mut command = scene.environment(Command::new("sh"));
-    command.args(["-c", "umask 077; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_stillpoint")]);
+    command.args(["-c", "umask 077; exec \"$@\"", "sh", STILLPOINT]);
     command.args(["snapshot", "mail", "--metrics-textfile"]).arg(&file).args(["--", "true"]);
     run(&mut command).assert_code(0);
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o644);

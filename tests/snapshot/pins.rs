@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::common::{Running, run, start, state, strace, until};
+use crate::common::{Running, STILLPOINT, children, run, skip, start, state, strace, until};
 use crate::prune::is_pinned;
 use crate::scene::Scene;
 
@@ -216,7 +216,7 @@ fn no_reader_ever_loses_the_data_to_prune() {
 #[test]
 fn a_manifest_that_is_replaced_before_the_lock_is_no_pin() {
     if !strace::works() {
-        return crate::common::skip("strace cannot stop a process here");
+        return skip("strace cannot stop a process here");
     }
     let scene = Scene::new();
     scene.take("x");
@@ -226,7 +226,7 @@ fn a_manifest_that_is_replaced_before_the_lock_is_no_pin() {
         if let Some(injection) = injection {
             command.args(["-e", injection, "-e", "signal=SIGSTOP"]);
         }
-        command.arg(env!("CARGO_BIN_EXE_stillpoint")).args(["use", "x", "--", "true"]);
+        command.arg(STILLPOINT).args(["use", "x", "--", "true"]);
         command
     };
     run(&mut using("calls", None)).assert_code(0);
@@ -237,8 +237,7 @@ fn a_manifest_that_is_replaced_before_the_lock_is_no_pin() {
         start(&mut using("trace", Some(&format!("inject=statx:signal=SIGSTOP:when={nth}"))));
     let mut child = None;
     until("stop", || {
-        let children = format!("/proc/{0}/task/{0}/children", reader.pid);
-        child = fs::read_to_string(children).unwrap().trim().parse::<i32>().ok();
+        child = children(reader.pid).first().copied();
         // strace says when it has come to that.
         let trace = fs::read_to_string(scene.path("trace")).unwrap_or_default();
         trace.contains("stopped by SIGSTOP")
@@ -247,7 +246,7 @@ fn a_manifest_that_is_replaced_before_the_lock_is_no_pin() {
     let marked = marked.replace("\"complete\"", "\"pruning\"");
     fs::write(scene.path("aside"), marked).unwrap();
     fs::rename(scene.path("aside"), scene.path("catalog/x.json")).unwrap();
-    kill(Pid::from_raw(child.expect("it was started")), Signal::SIGCONT).unwrap();
+    kill(child.expect("it was started"), Signal::SIGCONT).unwrap();
     reader.wait().assert_refused(66, "x: is being removed");
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::common::{Done, is_root, must, run, start, until};
+use crate::common::{Done, STILLPOINT, is_root, must, run, start, until};
 use crate::scene::Scene;
 use crate::subvolumes::Subvolumes;
 
@@ -95,16 +95,13 @@ fn what_cannot_be_shown_there_is_refused_in_one_line() {
     show(&scene, &letter, "true").assert_refused(66, "not a folder");
 
     // Others may use it, but not mount it.
-    fs::copy(env!("CARGO_BIN_EXE_stillpoint"), scene.path("bin/stillpoint")).unwrap();
     for folder in ["", "store", "snapshots", "catalog"] {
         let everybody = fs::Permissions::from_mode(0o755);
         fs::set_permissions(scene.path(folder), everybody).unwrap();
     }
     let store = scene.path("store").display().to_string();
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-    command.arg(scene.path("bin/stillpoint")).args(["use", "x", "--at", &store, "--", "true"]);
-    run(&mut scene.environment(command)).assert_refused(69, "run it as root");
+    let command = scene.as_nobody(["use", "x", "--at", &store, "--", "true"]);
+    run(command).assert_refused(69, "run it as root");
 
     scene.edit("x", |manifest| {
         manifest["provider"] = "zfs".into();
@@ -125,7 +122,7 @@ fn a_snapshot_keeps_the_restrictions_of_its_file_system() {
     must(Command::new("mount").args(["--bind", "-o", "nosuid,nodev,noexec"]).args([&to, &to]));
     let script = r#"findmnt -no OPTIONS --mountpoint "$STILLPOINT_SNAPSHOT_PATH" | tail -1"#;
     let mut container = Command::new("unshare");
-    container.args(["--user", "--map-root-user", "--mount", env!("CARGO_BIN_EXE_stillpoint")]);
+    container.args(["--user", "--map-root-user", "--mount", STILLPOINT]);
     container.args(["use", "x", "--at"]).arg(&store).args(["--", "sh", "-c", script]);
     let (outside, inside) =
         (show(&scene, store.to_str().unwrap(), script), run(&mut scene.environment(container)));

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Done, is_root, run};
+use crate::common::{Done, is_root, run, until};
 use crate::every_step::{Play, ensure, strike_all};
 use crate::scene::Scene;
 
@@ -258,7 +258,7 @@ fn each_tool_that_sees_a_loss_writes_it_down() {
     lose();
     stillpoint(&["freeze", "kept"]).assert_code(0);
     stillpoint(&["thaw", "kept"]).assert_code(0);
-    crate::common::until("the keeper's word", || epoch() == 3);
+    until("the keeper's word", || epoch() == 3);
     lose();
     stillpoint(&["status", "kept"]).assert_code(0);
     assert_eq!(epoch(), 3, "status changes nothing");

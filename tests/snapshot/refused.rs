@@ -5,9 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
-use crate::common::{is_root, must, run};
+use crate::common::{Image, NOBODY, is_root, run, subvolume};
 use crate::scene::Scene;
 
 #[test]
@@ -89,31 +88,20 @@ fn ordinary_users_are_told_about_the_catalogue_and_the_target() {
     for path in [scene.path(""), scene.barriers().to_owned()] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    // The program itself may lie where nobody else can reach it.
-    let program = scene.path("bin/stillpoint");
-    must(Command::new("cp").arg(env!("CARGO_BIN_EXE_stillpoint")).arg(&program));
-    let as_nobody = |arguments: &[&str]| {
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-            .arg(&program)
-            .args(arguments);
-        scene.environment(command)
-    };
     let barriers = scene.path("nobody");
     fs::create_dir(&barriers).unwrap();
-    std::os::unix::fs::chown(&barriers, Some(65534), Some(65534)).unwrap();
+    std::os::unix::fs::chown(&barriers, Some(NOBODY), Some(NOBODY)).unwrap();
     let barrier = barriers.join("mine.barrier");
     let barrier = barrier.to_str().unwrap();
-    run(&mut as_nobody(&["create", barrier])).assert_code(0);
+    run(&mut scene.as_nobody(["create", barrier])).assert_code(0);
 
-    let mut standard = as_nobody(&["snapshot", barrier, "--", "true"]);
+    let mut standard = scene.as_nobody(["snapshot", barrier, "--", "true"]);
     run(standard.env_remove("STILLPOINT_CATALOG")).assert_refused(77, "--catalog");
     let (store, to) = (scene.path("store"), scene.path("snapshots"));
     let catalog = barriers.to_str().unwrap();
     let copy = |to: &Path| {
         let (store, to) = (store.to_str().unwrap(), to.to_str().unwrap());
-        run(&mut as_nobody(&[
+        run(&mut scene.as_nobody([
             "snapshot",
             barrier,
             "--hold",
@@ -138,12 +126,12 @@ fn ordinary_users_are_told_about_the_catalogue_and_the_target() {
 
 #[test]
 fn btrfs_without_root_is_refused_before_the_gate_closes() {
-    let Some(image) = crate::common::Image::btrfs() else {
+    let Some(image) = Image::btrfs() else {
         return;
     };
     let scene = Scene::new();
     let store = image.path().join("store");
-    crate::common::subvolume(&store);
+    subvolume(&store);
     // As btrfs-progs answers an ordinary user.
     scene.stand_in(
         "btrfs",

@@ -15,7 +15,8 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 
 use crate::common::{
-    Done, Image, Mounted, is_root, must, names, run, start, strace, subvolume, until,
+    Done, Image, Mounted, STILLPOINT, is_root, must, names, run, skip, start, strace, subvolume,
+    until,
 };
 use crate::scene::Scene;
 
@@ -197,7 +198,7 @@ fn the_walk_itself_stops_at_a_mount() {
             if let Some(errno) = without {
                 command.args(["-e", &format!("inject=openat2:error={errno}")]);
             }
-            command.arg(env!("CARGO_BIN_EXE_stillpoint")).args(["prune", "--keep", "1"]);
+            command.arg(STILLPOINT).args(["prune", "--keep", "1"]);
             let done = run(&mut command);
             let said = format!("{}: something is mounted there, and is left", place.display());
             assert!(done.stderr.contains(&said), "{without:?} {done:#?}");
@@ -248,7 +249,7 @@ fn a_subvolume_in_a_copy_is_left() {
 #[test]
 fn a_folder_that_is_swapped_meanwhile_leads_nowhere() {
     if !strace::works() {
-        return crate::common::skip("strace cannot delay calls here");
+        return skip("strace cannot delay calls here");
     }
     // The calls are: is there such a call; the snapshot; home; inner; back.
     for (call, swapped) in [(3, "home"), (4, "home/inner"), (5, "home/inner")] {
@@ -258,7 +259,7 @@ fn a_folder_that_is_swapped_meanwhile_leads_nowhere() {
         let mut command = taken.scene.environment(Command::new("strace"));
         command.args(["-e", "trace=openat2", "-o"]).arg(&log);
         command.args(["-e", &format!("inject=openat2:delay_enter=1000000:when={call}")]);
-        command.arg(env!("CARGO_BIN_EXE_stillpoint")).args(["prune", "--keep", "2"]);
+        command.arg(STILLPOINT).args(["prune", "--keep", "2"]);
         let pruning = start(&mut command);
         until("delayed call", || {
             fs::read_to_string(&log).unwrap_or_default().matches("openat2(").count() == call
@@ -320,9 +321,7 @@ fn folders_without_permissions_are_emptied_by_their_owner() {
     let first = scene.path("snapshots/first");
     let others = scene.path("snapshots/first/home/other");
     fs::create_dir(&others).unwrap();
-    // The program itself may lie where nobody else can reach it.
-    let program = scene.barriers().join("stillpoint");
-    fs::copy(env!("CARGO_BIN_EXE_stillpoint"), &program).unwrap();
+    let mut prune = scene.as_nobody(["prune", "--keep", "1"]);
     for folder in [scene.barriers().to_owned(), scene.path("")] {
         must(Command::new("chown").args(["-R", "65534:65534"]).arg(folder));
     }
@@ -334,8 +333,6 @@ fn folders_without_permissions_are_emptied_by_their_owner() {
     ] {
         fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
     }
-    let mut command = scene.environment(Command::new("setpriv"));
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
-    run(command.args(["prune", "--keep", "1"])).assert_code(0);
+    run(&mut prune).assert_code(0);
     assert_eq!(scene.snapshots(), ["newest"]);
 }

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{Done, Running, STILLPOINT, folder_in_memory, must, names, run, start, until};
+use crate::common::{
+    Done, NOBODY, Running, STILLPOINT, as_user, folder_in_memory, must, names, run, start, until,
+};
 
 pub struct Scene {
     barriers: TempDir,
@@ -76,6 +78,19 @@ impl Scene {
         command.args(["snapshot", "mail"]).args(arguments);
         command.arg("--copy").arg(self.path("store")).arg("--to").arg(self.path("snapshots"));
         command
+    }
+
+    /// The command as an ordinary user: a copy of it, as the program itself may lie where nobody else can
+    /// reach it. Where he may enter the scene is the test's to say.
+    pub fn as_nobody<A: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = A>) -> Command {
+        let program = self.path("bin/stillpoint");
+        if !program.exists() {
+            let mut install = Command::new("install");
+            must(install.args(["-m", "755", STILLPOINT]).arg(&program));
+        }
+        let mut command = Command::new("setpriv");
+        command.args(as_user(NOBODY, NOBODY)).arg(program).args(words);
+        self.environment(command)
     }
 
     /// A stand-in for a tool, found before the real one; `$REAL` in it is the real one.

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::common::strace::{self, Call};
-use crate::common::{skip, start, until};
+use crate::common::{STILLPOINT, skip, start, until};
 use crate::scene::Scene;
 
 /// To read the kernel's table of locks stops all lockers of the machine, once for each piece of it: that takes
@@ -26,7 +26,7 @@ fn the_table_of_locks_is_not_read_in_the_pause() {
     );
     let mut command = scene.environment(Command::new("strace"));
     strace::options(&mut command, &trace, None);
-    command.arg(env!("CARGO_BIN_EXE_stillpoint"));
+    command.arg(STILLPOINT);
     command.args(["snapshot", "mail", "--min-open", "0", "--", "sh", "-c", &script]);
     let snapshot = start(&mut command);
     until("pause", || closed.exists());

@@ -6,6 +6,7 @@
 
 use crate::arena::Arena;
 use crate::chance::Chance;
+use crate::common::STILLPOINT;
 use crate::figures::Deed;
 use crate::oracle::{Findings, Judge};
 use crate::role::Role;
@@ -67,7 +68,7 @@ pub fn run(arena: &Arena, process: u32) {
 
 fn under_run(arena: &Arena, options: &[&str], role: Role) -> Command {
     let inner = role.command(arena, None);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stillpoint"));
+    let mut command = Command::new(STILLPOINT);
     command.arg("run").args(options).arg(arena.barrier()).arg("--");
     command.arg(inner.get_program()).args(inner.get_args()).stdout(std::process::Stdio::null());
     for (name, value) in inner.get_envs() {

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::oracle;
-use crate::common::{Over, ms, must, root, until};
+use crate::common::{Over, STILLPOINT, children, ms, must, root, until};
 use crate::harness::Workshop;
 use nix::errno::Errno;
 use nix::libc;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -80,7 +80,7 @@ impl Scene {
     }
 
     pub fn stillpoint(&self) -> Command {
-        self.command(Path::new(env!("CARGO_BIN_EXE_stillpoint")))
+        self.command(Path::new(STILLPOINT))
     }
 
     pub fn maildropd(&self) -> Command {
@@ -251,12 +251,8 @@ impl Daemon {
 
     /// The processes that serve, while some may be missing.
     pub fn children(&self) -> Vec<u32> {
-        let pid = self.master.id();
-        let mut list = String::new();
-        File::open(format!("/proc/{pid}/task/{pid}/children"))
-            .and_then(|mut file| file.read_to_string(&mut list))
-            .unwrap();
-        list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+        let pids = children(Pid::from_raw(self.master.id() as i32));
+        pids.into_iter().map(|pid| pid.as_raw() as u32).collect()
     }
 
     pub fn signal(&self, signal: Signal) {
