@@ -15,13 +15,6 @@ fn follow(place: &Place, said: &Done) -> Done {
     place.shell(&script.join(" && "))
 }
 
-fn snapshot(place: &Place, more: &[&str]) -> Done {
-    let catalog = place.path("catalog");
-    let catalog = catalog.to_str().unwrap();
-    let words = ["--catalog", catalog, "--on-dirty", "fail", "--min-open", "0", "--", "true"];
-    place.run([&["snapshot"], more, &words[..]].concat())
-}
-
 /// `create` said to retire it first, and `retire` to create it first.
 #[test]
 fn create_and_retire_do_not_send_each_other_around() {
@@ -50,11 +43,11 @@ fn a_dirty_barrier_says_what_to_type() {
         let (name, options) = barrier.split_first().unwrap();
         let lost = ["sh", "-c", "kill -KILL $$"];
         place.run([&["run", "-s"], options, &[name], &lost[..]].concat());
-        let refused = snapshot(&place, barrier);
+        let refused = place.clean_snapshot(barrier);
         assert_eq!(refused.code(), 65, "{refused:?}");
         let recovered = follow(&place, &refused);
         recovered.assert_complaint(0, &["acknowledged epoch 1"]);
-        assert_eq!(snapshot(&place, barrier).code(), 0);
+        assert_eq!(place.clean_snapshot(barrier).code(), 0);
     }
 }
 
@@ -93,12 +86,12 @@ fn the_state_of_another_barrier_says_what_to_type() {
     // A snapshot says the same.
     fs::remove_file(place.barrier()).unwrap();
     assert_eq!(place.run(["run", "-s", "--create", "mail", "true"]).code(), 0);
-    let refused = snapshot(&place, &["mail"]);
+    let refused = place.clean_snapshot(&["mail"]);
     assert_eq!(refused.code(), 65, "{refused:?}");
     assert_eq!(follow(&place, &refused).code(), 0);
-    let dirty = snapshot(&place, &["mail"]);
+    let dirty = place.clean_snapshot(&["mail"]);
     assert_eq!(follow(&place, &dirty).code(), 0, "{dirty:?}");
-    assert_eq!(snapshot(&place, &["mail"]).code(), 0);
+    assert_eq!(place.clean_snapshot(&["mail"]).code(), 0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::command::Place;
-use crate::common::{Done, run};
+use crate::common::run;
 use serde_json::Value;
 use stillpoint::Barrier;
 
@@ -25,14 +25,6 @@ fn on_disk(place: &Place) -> (u64, u64) {
 fn shown(place: &Place) -> (u64, u64) {
     let dirty = &place.status()["dirty"];
     (dirty["epoch"].as_u64().unwrap(), dirty["acknowledged"].as_u64().unwrap())
-}
-
-fn snapshot(place: &Place, more: &[&str]) -> Done {
-    let catalog = place.path("catalog");
-    let catalog = ["--catalog", catalog.to_str().unwrap()];
-    let all =
-        [&["snapshot", "--on-dirty", "fail"], more, &catalog, &["--min-open", "0", "--", "true"]];
-    place.run(all.concat())
 }
 
 fn boot_of_another(place: &Place) {
@@ -87,10 +79,10 @@ fn an_older_file_is_dirty_for_every_tool() {
         }
         assert_eq!(shown(&place), expected, "{tool:?}");
         let code = if recovered { 0 } else { 65 };
-        assert_eq!(snapshot(&place, &["mail"]).code(), code, "{tool:?}");
+        assert_eq!(place.clean_snapshot(&["mail"]).code(), code, "{tool:?}");
         let recovered = place.run(["recover", "mail", "--acknowledge"]);
         assert_eq!(recovered.code(), 0, "{recovered:?}");
-        assert_eq!(snapshot(&place, &["mail"]).code(), 0, "{tool:?}: there is a way out");
+        assert_eq!(place.clean_snapshot(&["mail"]).code(), 0, "{tool:?}: there is a way out");
     }
 }
 
@@ -134,22 +126,22 @@ fn a_file_that_is_far_behind() {
 fn losses_that_were_acknowledged_do_not_make_an_older_file_clean() {
     let place = with_older_file(2, true);
     assert_eq!(shown(&place), (3, 0));
-    snapshot(&place, &["mail"]).assert_complaint(65, &["epoch 3, acknowledged 0", "recover"]);
+    place.clean_snapshot(&["mail"]).assert_complaint(65, &["epoch 3, acknowledged 0", "recover"]);
 }
 
 /// Who died inside the newer file is known to nobody, as that file is gone.
 #[test]
 fn another_file_than_was_made_is_dirty_although_no_epoch_tells() {
     let place = Place::with_barrier();
-    assert_eq!(snapshot(&place, &["mail"]).code(), 0);
+    assert_eq!(place.clean_snapshot(&["mail"]).code(), 0);
     let old = place.path("old");
     copy(&place.barrier(), &old);
     std::fs::rename(old, place.barrier()).unwrap();
     assert_eq!(shown(&place), (1, 0));
-    snapshot(&place, &["mail"]).assert_complaint(65, &["epoch 1, acknowledged 0"]);
-    snapshot(&place, &["mail"]).assert_complaint(65, &["epoch 1, acknowledged 0"]);
+    place.clean_snapshot(&["mail"]).assert_complaint(65, &["epoch 1, acknowledged 0"]);
+    place.clean_snapshot(&["mail"]).assert_complaint(65, &["epoch 1, acknowledged 0"]);
     assert_eq!(place.run(["recover", "mail", "--acknowledge"]).code(), 0);
-    assert_eq!(snapshot(&place, &["mail"]).code(), 0);
+    assert_eq!(place.clean_snapshot(&["mail"]).code(), 0);
     assert_eq!(shown(&place), (1, 1));
 }
 
@@ -181,14 +173,14 @@ fn a_path_that_leads_where_a_name_does_is_that_barrier() {
     std::os::unix::fs::symlink(place.barrier().parent().unwrap(), &linked).unwrap();
     let (barrier, linked) = (place.barrier(), linked.join("mail.barrier"));
     for named in ["mail", barrier.to_str().unwrap(), linked.to_str().unwrap()] {
-        let refused = snapshot(&place, &[named]);
+        let refused = place.clean_snapshot(&[named]);
         refused.assert_complaint(65, &["mail.state is the state of another barrier"]);
         let status = place.run(["status", named]);
         assert_eq!(status.code(), 0, "{status:?}");
         assert!(status.stderr.contains("state of another barrier; run `stillpoint create mail`"));
     }
     assert_eq!(place.run(["create", "mail"]).code(), 0);
-    assert_eq!(snapshot(&place, &[barrier.to_str().unwrap()]).code(), 65, "dirty now");
+    assert_eq!(place.clean_snapshot(&[barrier.to_str().unwrap()]).code(), 65, "dirty now");
 }
 
 #[test]
@@ -202,15 +194,15 @@ fn a_crash_is_not_forgotten_by_keeping_the_state_elsewhere() {
             }
             let created = place.run(["create", "mail", "--state", elsewhere]);
             assert_eq!(created.code(), 0, "{created:?}");
-            let made = snapshot(&place, &["mail", "--state", elsewhere]);
+            let made = place.clean_snapshot(&["mail", "--state", elsewhere]);
             assert_eq!(made.code(), if crashed { 65 } else { 0 }, "{elsewhere} {made:?}");
             assert_eq!(created.stderr.contains("not retired"), crashed, "{created:?}");
             if crashed {
                 let recover = ["recover", "mail", "--state", elsewhere, "--acknowledge"];
                 assert_eq!(place.run(recover).code(), 0);
-                assert_eq!(snapshot(&place, &["mail", "--state", elsewhere]).code(), 0);
+                assert_eq!(place.clean_snapshot(&["mail", "--state", elsewhere]).code(), 0);
                 assert_eq!(place.run(["create", "mail", "--state", elsewhere]).code(), 0);
-                assert_eq!(snapshot(&place, &["mail", "--state", elsewhere]).code(), 0);
+                assert_eq!(place.clean_snapshot(&["mail", "--state", elsewhere]).code(), 0);
             }
         }
     }
@@ -239,7 +231,7 @@ fn two_barriers_with_one_state() {
         assert_eq!(place.run([&["create", name], &shared[..]].concat()).code(), 0);
     }
     for name in ["mail", "news"] {
-        let made = snapshot(&place, &[&[name], &shared[..]].concat());
+        let made = place.clean_snapshot(&[&[name], &shared[..]].concat());
         assert_eq!(made.code(), 65, "{name} {made:?}");
     }
 }

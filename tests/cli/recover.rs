@@ -1,7 +1,7 @@
 //! `stillpoint recover`.
 
 use crate::common::command::Place;
-use crate::common::{Done, STILLPOINT, is_alive, until};
+use crate::common::{STILLPOINT, is_alive, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -33,17 +33,10 @@ fn epochs(place: &Place) -> (u64, u64) {
     (dirty["epoch"].as_u64().unwrap(), dirty["acknowledged"].as_u64().unwrap())
 }
 
-fn snapshot(place: &Place) -> Done {
-    let catalog = place.path("catalog");
-    let catalog = catalog.to_str().unwrap();
-    let fail = ["snapshot", "mail", "--on-dirty", "fail", "--catalog", catalog];
-    place.run([&fail[..], &["--min-open", "0", "--", "true"]].concat())
-}
-
 #[test]
 fn a_check_that_succeeds_acknowledges() {
     let place = with_lost_writer();
-    let refused = snapshot(&place);
+    let refused = place.clean_snapshot(&["mail"]);
     assert_eq!(refused.code(), 65, "{refused:?}");
 
     let script = "$S status --json mail; $S run -s mail echo repaired; $S run -x mail true";
@@ -58,7 +51,7 @@ fn a_check_that_succeeds_acknowledges() {
 
     assert_eq!(epochs(&place), (1, 1));
     assert_eq!(place.status()["gate"], "open");
-    let made = snapshot(&place);
+    let made = place.clean_snapshot(&["mail"]);
     assert_eq!(made.code(), 0, "{made:?}");
 }
 

@@ -16,10 +16,8 @@ fn removed(place: &Place) -> crate::common::Running {
 }
 
 fn snapshot(place: &Place, name: &str) -> Done {
-    let catalog = place.path("catalog");
-    let catalog = catalog.to_str().unwrap();
-    let take = ["snapshot", "mail", "--catalog", catalog, "--name", name, "--patience", "0.3"];
-    place.run([&take[..], &["--drain", "0.3", "--attempts", "1", "--", "true"]].concat())
+    let limits = ["--patience", "0.3", "--drain", "0.3", "--attempts", "1"];
+    place.snapshot(&[&["mail", "--name", name], &limits[..]].concat())
 }
 
 #[test]

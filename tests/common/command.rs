@@ -111,6 +111,18 @@ impl Place {
         serde_json::from_slice(&std::fs::read(self.state()).unwrap()).unwrap()
     }
 
+    /// `snapshot` with these words and the catalogue of this place, of a command that succeeds.
+    pub fn snapshot(&self, words: &[&str]) -> Done {
+        let catalog = self.path("catalog");
+        let rest = ["--catalog", catalog.to_str().unwrap(), "--min-open", "0", "--", "true"];
+        self.run([&["snapshot"], words, &rest].concat())
+    }
+
+    /// The same, which fails where the barrier is dirty.
+    pub fn clean_snapshot(&self, words: &[&str]) -> Done {
+        self.snapshot(&[words, &["--on-dirty", "fail"]].concat())
+    }
+
     /// A writer of this label dies inside.
     pub fn lose(&self, label: &str) {
         self.run(["run", "-s", "--label", label, "mail", "sh", "-c", "kill -KILL $$"]);

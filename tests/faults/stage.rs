@@ -1,8 +1,9 @@
 //! A scene on its way: the victim, its neighbour, and what they have said so far.
 
 use crate::claims::Claims;
-use crate::common::{BOOT_IDS, Participant, Place, at_once, ms};
+use crate::common::{BOOT_IDS, Participant, Place, at_once, is_alive, ms};
 use crate::scene::{Before, Scene, Target};
+use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -249,7 +250,9 @@ impl<'s> Stage<'s> {
         let outside = Barrier::open(self.path()).map_err(|error| format!("probe: {error}"))?;
         if self.claims.inside() > 0 {
             let mut at_once = at_once(1).wait(Duration::ZERO);
-            if outside.exclusive(&mut at_once).is_ok() && !is_gone(self.target()) {
+            if outside.exclusive(&mut at_once).is_ok()
+                && is_alive(Pid::from_raw(self.target() as i32))
+            {
                 return Err("a tool was granted while the victim was inside".into());
             }
         }
@@ -271,15 +274,10 @@ impl<'s> Stage<'s> {
             return;
         }
         if let Some(child) = self.child {
-            let _ = kill(nix::unistd::Pid::from_raw(child as i32), Signal::SIGKILL);
-            crate::common::until("the child is gone", || is_gone(child));
+            let child = Pid::from_raw(child as i32);
+            let _ = kill(child, Signal::SIGKILL);
+            crate::common::until("the child is gone", || !is_alive(child));
         }
         self.victim().kill();
     }
-}
-
-/// Whether a process is dead, though it may have answered before.
-fn is_gone(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-    stat.map_or(true, |stat| stat.contains(") Z "))
 }
