@@ -1,7 +1,7 @@
 //! Deliveries that are cut short: by SIGKILL, and by a shutdown.
 
-use super::scene::{Kind, Scene, send};
-use crate::common::{Over, at_once, ms, must, until};
+use super::scene::{Answered, Kind, Scene, send};
+use crate::common::{at_once, ms, must, until};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::Write;
@@ -44,25 +44,21 @@ fn nothing_answered_is_lost_in_a_storm_of_kills() {
     let scene = Scene::new();
     for kind in [Kind::Prefork, Kind::Threads] {
         let daemon = scene.daemon(kind);
-        let over = Over::default();
-        let answered: Vec<_> = std::thread::scope(|scope| {
-            let (over, daemon) = (&over, &daemon);
-            let load = |number| scope.spawn(move || daemon.load(number, over));
-            let clients: Vec<_> = (0..4).map(load).collect();
-            {
-                let _over = over.when_dropped();
-                for round in 0..12 {
-                    std::thread::sleep(ms(50 + round * 7));
-                    let children = daemon.children();
-                    // The master may be about to start the next one.
-                    if let Some(pid) = children.get(round as usize % children.len().max(1)) {
-                        send(*pid, Signal::SIGKILL);
-                    }
+        // However long that takes on a busy machine.
+        let storm = |answered: &Answered| {
+            let mut round = 0;
+            until("twelve kills, and twenty answers", || {
+                std::thread::sleep(ms(50 + round * 7));
+                let children = daemon.children();
+                // The master may be about to start the next one.
+                if let Some(pid) = children.get(round as usize % children.len().max(1)) {
+                    send(*pid, Signal::SIGKILL);
                 }
-            }
-            clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
-        });
-        assert!(answered.len() > 20, "only {}", answered.len());
+                round += 1;
+                round >= 12 && answered.lock().unwrap().len() > 20
+            });
+        };
+        let ((), answered) = daemon.under_load(storm);
         scene.assert_delivered(&answered);
         let mut recover = scene.stillpoint();
         recover.args(["recover", "mail", "--"]).arg(scene.maildropd().get_program());

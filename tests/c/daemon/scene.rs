@@ -184,6 +184,10 @@ pub fn path_of(taken: &Output) -> PathBuf {
     PathBuf::from(String::from_utf8(taken.stdout.clone()).unwrap().trim_end())
 }
 
+/// What was delivered: the mailbox, and a line of the message.
+pub type Delivery = (&'static str, String);
+pub type Answered = Mutex<Vec<Delivery>>;
+
 /// A daemon that serves; killed with all its children when dropped.
 pub struct Daemon {
     master: Child,
@@ -276,10 +280,24 @@ impl Daemon {
         assert!(status.success(), "{status}: {}", said.lock().unwrap());
     }
 
+    /// Does something while four clients deliver, and is told what was answered so far; in the end, all that
+    /// was.
+    pub fn under_load<T>(&self, act: impl FnOnce(&Answered) -> T) -> (T, Vec<Delivery>) {
+        let (over, answered) = (Over::default(), Answered::default());
+        let result = std::thread::scope(|scope| {
+            for number in 0..4 {
+                let (over, answered) = (&over, &answered);
+                scope.spawn(move || self.load(number, over, answered));
+            }
+            let _over = over.when_dropped();
+            act(&answered)
+        });
+        (result, answered.into_inner().unwrap())
+    }
+
     /// A client that delivers to two mailboxes at a time and comes back when it is cut off, until
-    /// all is over. For each delivery that was answered 250, mailbox and a line of the message.
-    pub fn load(&self, number: usize, over: &Over) -> Vec<(&'static str, String)> {
-        let mut delivered = Vec::new();
+    /// all is over. For each delivery that is answered 250, mailbox and a line of the message are noted.
+    fn load(&self, number: usize, over: &Over, answered: &Answered) {
         let mut client = None;
         for round in 0.. {
             if over.is_set() {
@@ -298,7 +316,7 @@ impl Daemon {
                 connected.finish(&message)?;
                 for recipient in recipients {
                     if connected.hear()?.starts_with("250 ") {
-                        delivered.push((recipient, line.clone()));
+                        answered.lock().unwrap().push((recipient, line.clone()));
                     }
                 }
                 std::io::Result::Ok(())
@@ -307,7 +325,6 @@ impl Daemon {
                 client = None;
             }
         }
-        delivered
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::oracle::contradictions;
 use super::scene::{Daemon, Kind, MAILBOXES, Scene, path_of};
-use crate::common::{Image, Over, must, subvolume, until};
+use crate::common::{Image, must, subvolume, until};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -137,27 +137,16 @@ fn a_snapshot_does_not_wait_for_clients() {
 
 /// Does something while clients deliver; then all that was answered 250 is there.
 fn under_load<T>(scene: &Scene, daemon: &Daemon, act: impl FnOnce() -> T) -> T {
-    let over = Over::default();
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|n| {
-                scope.spawn({
-                    let over = &over;
-                    move || daemon.load(n, over)
-                })
-            })
-            .collect();
-        let result = {
-            let _over = over.when_dropped();
-            act()
-        };
-        for client in clients {
-            let delivered = client.join().unwrap();
-            assert!(!delivered.is_empty());
-            scene.assert_delivered(&delivered);
-        }
-        result
-    })
+    let (result, answered) = daemon.under_load(|_| act());
+    for number in 0..4 {
+        let its_own = format!("Message-ID: <{number}.");
+        assert!(
+            answered.iter().any(|(_, line)| line.starts_with(&its_own)),
+            "{number} did nothing"
+        );
+    }
+    scene.assert_delivered(&answered);
+    result
 }
 
 /// How many messages a snapshot shows.
