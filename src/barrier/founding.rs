@@ -23,6 +23,7 @@ use crate::report::foreign;
 use crate::system::calls::{Mode, is_unlocked, random, try_lock_byte};
 use crate::system::standard;
 use nix::fcntl::posix_fallocate;
+use nix::libc;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -57,7 +58,9 @@ pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
     let _standard = standard::keep();
     let failed = |source| making_failed(path, source);
     let folder = folder_of(path);
-    check_file_system(&File::open(folder).map_err(failed)?, path)?;
+    // Nothing else is opened, least of all a pipe, which would be waited for.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(folder);
+    check_file_system(&opened.map_err(failed)?, path)?;
     // Opened here, so that an error is that of the call and does not name the file.
     let open = |path: &Path| {
         OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)

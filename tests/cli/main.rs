@@ -19,6 +19,7 @@ mod modes;
 mod nesting;
 mod numbers;
 mod older;
+mod pipes;
 mod prometheus;
 mod reaper;
 mod recover;

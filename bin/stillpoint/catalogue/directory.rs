@@ -4,20 +4,20 @@
 //! one in its place, would split the records of one snapshot over two catalogues, and neither would know
 //! its data. What is open stays the same folder, wherever it is.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::libc::O_DIRECTORY;
 use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::identity::Identity;
+use crate::files::open;
 
 /// An open folder.
 #[derive(Clone, Debug)]
@@ -28,8 +28,7 @@ pub struct Directory {
 
 impl Directory {
     pub fn open(path: &Path) -> io::Result<Directory> {
-        let file = OpenOptions::new().read(true).custom_flags(O_DIRECTORY).open(path)?;
-        Ok(Directory { path: path.to_owned(), file: Arc::new(file) })
+        Ok(Directory { path: path.to_owned(), file: Arc::new(open::folder(path)?) })
     }
 
     /// Where it was when it was opened.

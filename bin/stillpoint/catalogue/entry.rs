@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 
 use super::directory::Directory;
-use super::file::{aside_name, manifest_name, manifest_path, require_regular};
+use super::file::{aside_name, manifest_name, manifest_path};
 use super::lock::{mark_live, try_lock};
 use super::manifest::Manifest;
+use crate::files::open::require_regular;
 
 /// How long the file of one name may be busy with another run before that is an error. Only the
 /// short stretch of writing a manifest is waited for.

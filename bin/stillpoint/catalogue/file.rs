@@ -5,10 +5,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::libc::{ELOOP, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK};
+use crate::files::open;
 
 /// The longest text that is read. Records of all the writers that a barrier has room for fit in.
 const LONGEST: u64 = 8 << 20;
@@ -30,12 +29,12 @@ pub fn aside_name(name: &str) -> String {
 
 /// Opens a file of the catalogue for reading.
 pub fn open_record(path: &Path) -> io::Result<File> {
-    open(path, OpenOptions::new().read(true))
+    open::file_itself(path, OpenOptions::new().read(true))
 }
 
 /// The same for whoever works on it, who may write to it or not.
 pub fn open_to_work(path: &Path) -> io::Result<File> {
-    match open(path, OpenOptions::new().read(true).write(true)) {
+    match open::file_itself(path, OpenOptions::new().read(true).write(true)) {
         Err(error)
             if matches!(
                 error.kind(),
@@ -46,28 +45,6 @@ pub fn open_to_work(path: &Path) -> io::Result<File> {
         }
         opened => opened,
     }
-}
-
-fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    options.custom_flags(O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    let file = options.open(path).map_err(|error| match error.raw_os_error() {
-        Some(ELOOP) => irregular(),
-        _ => error,
-    })?;
-    require_regular(&file)?;
-    Ok(file)
-}
-
-/// A device, a pipe or a folder is no manifest and cannot become one.
-pub fn require_regular(file: &File) -> io::Result<()> {
-    match file.metadata()?.is_file() {
-        true => Ok(()),
-        false => Err(irregular()),
-    }
-}
-
-fn irregular() -> io::Error {
-    io::Error::other("it is no regular file")
 }
 
 /// The text of a file that was opened just now.

@@ -5,4 +5,5 @@
 
 pub mod folder;
 pub mod names;
+pub mod open;
 pub mod sync;

@@ -31,13 +31,16 @@ use crate::words::exit::{Exit, Failure, reason};
 /// Longest name: the file names made from it must fit in 255 bytes.
 const LONGEST_NAME: usize = 200;
 
+/// How many names to try.
+const NAMES: u32 = 100;
+
 /// The names that may still be tried: one that the user gave is the only one, but others that begin at
 /// the same moment may have had the thought that we had.
 pub struct Names(u32);
 
 impl Names {
     pub fn new(arguments: &Arguments) -> Names {
-        Names(if arguments.name.is_none() { 100 } else { 0 })
+        Names(if arguments.name.is_none() { NAMES } else { 0 })
     }
 
     pub fn may_be_another(&mut self, failure: &Failure) -> bool {
@@ -226,7 +229,8 @@ fn free_name(now: Timestamp, catalogue: &Catalogue, folder: Option<&Path>) -> St
         catalogue.is_taken(name) || place.is_some_and(|place| place.taken().is_some())
     };
     std::iter::once(stem.clone())
-        .chain((1_u32..).map(|number| format!("{stem}-{number}")))
+        // Where every name seems taken, the catalogue cannot be read, which its check will say.
+        .chain((1..NAMES).map(|number| format!("{stem}-{number}")))
         .find(|name| !taken(name))
         .unwrap_or(stem)
 }

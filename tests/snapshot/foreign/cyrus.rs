@@ -169,7 +169,7 @@ fn a_configuration_that_is_no_use_is_refused_before_the_gate_closes() {
         ("\u{0}garbage\n", 65, "imapd.conf:1: expected `option: value`"),
         (&loops, 65, "include each other"),
         ("@include: /nowhere/x.conf\n", 66, "/nowhere/x.conf"),
-        ("@include: /\n", 71, "/: cannot be read: Is a directory"),
+        ("@include: /\n", 66, "/: no regular file"),
         ("configdirectory: /nowhere/c\n", 66, "/nowhere/c: no such folder"),
     ] {
         fs::write(&file, text).unwrap();

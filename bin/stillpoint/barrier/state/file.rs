@@ -2,17 +2,16 @@
 //!
 //! A reader finds the old one or the new one, whole, also after a power cut.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::libc;
-
 use super::place::FOLDER;
 use super::{SCHEMA, State};
-use crate::files::folder;
+use crate::files::sync::sync_folder;
+use crate::files::{folder, open};
 use crate::words::exit::{Exit, Failure, reason};
 
 /// How long who makes a barrier waits for others who do.
@@ -25,18 +24,10 @@ impl State {
     pub fn load(path: &Path) -> Result<Option<State>, Failure> {
         let shown = path.display();
         let mut text = String::new();
-        // To open a device may do something, and a pipe would be waited for.
-        let is_file = fs::metadata(path).map(|meta| meta.is_file());
-        let read = is_file.and_then(|is_file| {
-            if !is_file {
-                return Ok(None);
-            }
-            let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-            file.take(LONGEST).read_to_string(&mut text).map(Some)
-        });
-        match read {
-            Ok(Some(_)) => {}
-            Ok(None) => {
+        let opened = open::file(path, OpenOptions::new().read(true));
+        match opened.and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+            Ok(_) => {}
+            Err(error) if open::is_irregular(&error) => {
                 let what =
                     format!("the state {shown} is no regular file: give another with --state");
                 return Err(Failure::new(Exit::DATA, what));
@@ -93,7 +84,7 @@ impl State {
         if folder == Path::new(FOLDER) {
             folder::make(folder).ok()?;
         }
-        let folder = File::open(folder).ok()?;
+        let folder = open::folder(folder).ok()?;
         let started = Instant::now();
         while fs2::FileExt::try_lock_exclusive(&folder).is_err() && started.elapsed() < PLANNING {
             std::thread::sleep(Duration::from_millis(1));
@@ -116,13 +107,13 @@ impl State {
         aside.write_all(b"\n")?;
         aside.as_file().sync_all()?;
         aside.persist(path)?;
-        File::open(folder)?.sync_all()
+        sync_folder(folder)
     }
 
     /// Removes the state, durably.
     pub fn remove(path: &Path) -> io::Result<()> {
         fs::remove_file(path)?;
-        File::open(folder_of(path))?.sync_all()
+        sync_folder(folder_of(path))
     }
 }
 

@@ -16,7 +16,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata, Permissions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,7 @@ use nix::libc;
 
 use crate::catalogue::manifest::recordable;
 use crate::files::names::rename_to_free;
+use crate::files::open;
 use crate::words::exit::{Exit, Failure, reason};
 
 pub const NAME: &str = "$GLOBAL.lock";
@@ -201,12 +202,17 @@ fn read(path: &Path, depth: u32, options: &mut HashMap<String, String>) -> Resul
     if depth > DEEPEST {
         return Err(Failure::new(Exit::DATA, format!("{shown}: files include each other")));
     }
-    let bytes = fs::read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            let message = format!("{shown}: no such file; name Cyrus's imapd.conf");
-            Failure::new(Exit::MISSING, message)
+    let missing = |what: &str| {
+        Failure::new(Exit::MISSING, format!("{shown}: {what}; name Cyrus's imapd.conf"))
+    };
+    let mut bytes = Vec::new();
+    let opened = open::file(path, File::options().read(true));
+    opened.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::NotFound => missing("no such file"),
+            _ if open::is_irregular(&error) => missing("no regular file"),
+            _ => Failure::system(format_args!("{shown}: cannot be read"), error),
         }
-        _ => Failure::system(format_args!("{shown}: cannot be read"), error),
     })?;
     let text = String::from_utf8_lossy(&bytes);
     let mut line = String::new();

@@ -17,6 +17,7 @@ use nix::libc;
 use super::holders::{Holders, InTheWay};
 use super::wanted::{Also, Kind};
 use crate::files::names::leads_to;
+use crate::files::open::anything;
 use crate::process::signals::Signals;
 use crate::words::exit::{Exit, Failure};
 use crate::words::seconds;
@@ -27,8 +28,7 @@ use crate::words::waiting::Progress;
 const POLL: Duration = Duration::from_micros(200);
 
 pub fn open(path: &Path) -> Result<File, Failure> {
-    let opened = File::options().read(true).write(true).open(path);
-    opened.map_err(cannot(path))
+    anything(path, File::options().read(true).write(true)).map_err(cannot(path))
 }
 
 /// Whether the name still is that of the open file.

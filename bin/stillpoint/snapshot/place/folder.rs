@@ -18,7 +18,16 @@ pub fn known_folder(folder: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The same for any file.
+/// The same for a file or a folder, whose file system is meant.
+pub fn known_place(path: &Path) -> Result<PathBuf, Failure> {
+    let found = known_path(path)?;
+    match found.is_dir() || found.is_file() {
+        true => Ok(found),
+        false => Err(unknown(path, "neither a folder nor a regular file")),
+    }
+}
+
+/// The same for whatever it is.
 pub fn known_path(path: &Path) -> Result<PathBuf, Failure> {
     let found = fs::canonicalize(path).map_err(|error| unknown(path, &reason(&error)))?;
     recordable(&found).map_err(Failure::usage)?;

@@ -10,7 +10,7 @@ use std::process::Command;
 use super::{Freezes, Provider};
 use crate::process::inherited;
 use crate::process::tool::{self, Lookup};
-use crate::snapshot::place::folder::known_path;
+use crate::snapshot::place::folder::known_place;
 use crate::snapshot::place::mounts::Mounts;
 use crate::snapshot::place::target::Target;
 use crate::words::exit::{Exit, Failure};
@@ -35,7 +35,7 @@ impl UserCommand {
         let barriers: Vec<&OsStr> = barriers.iter().map(|path| path.as_os_str()).collect();
         Ok(UserCommand {
             words: words.to_owned(),
-            sync: sync.map(known_path).transpose()?.into_iter().collect(),
+            sync: sync.map(known_place).transpose()?.into_iter().collect(),
             name: name.to_owned(),
             barriers: barriers.join(OsStr::new(":")),
         })

@@ -6,7 +6,7 @@
 //! an alert needs of runs before, the time of the newest clean snapshot of this series, comes from the
 //! catalogue.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Manifest;
 use crate::catalogue::metrics::{Series, add_newest_clean, labels, series_of};
 use crate::files::names::without_links;
+use crate::files::open;
 use crate::snapshot::arguments::Arguments;
 use crate::words::exit::{Exit, Failure, reason};
 use crate::words::exposition::Exposition;
@@ -47,14 +48,13 @@ pub fn check(file: &Path) -> Result<(), Failure> {
 /// Whether it may be replaced: a file of metrics that we have written, an empty one, or nothing. Neither a device
 /// nor a link, nor whatever else somebody keeps.
 fn is_ours(file: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(file) {
+    let file = match open::file_itself(file, OpenOptions::new().read(true)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(error),
-        Ok(meta) if !meta.is_file() => return Ok(false),
-        Ok(_) => {}
-    }
+        Err(error) if open::is_irregular(&error) => return Ok(false),
+        opened => opened?,
+    };
     let mut beginning = Vec::new();
-    File::open(file)?.take(OURS.len() as u64).read_to_end(&mut beginning)?;
+    file.take(OURS.len() as u64).read_to_end(&mut beginning)?;
     Ok(beginning.is_empty() || beginning == OURS)
 }
 
