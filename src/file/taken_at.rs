@@ -1,21 +1,30 @@
 //! Where a share was taken, for everybody to see: a line of source code, in the slot of its thread.
 //!
+//! A reader is shown the line or nothing, never another one. Before its word is odd, a share says of which
+//! word the text is:
+//!
+//! ```text
+//!   of = the word that will be odd | the text, if it is another line | word = odd
+//! ```
+//!
 //! The text is copied only when the thread takes a share at another line than the last time, which the
-//! fast path finds out by one comparison with what the seat keeps. It is copied while the slot's word
-//! is still even, so whoever dies inside has said where, and whoever reads the same odd word before and
-//! after the text has read that share's. A nested share changes nothing: the outermost one is what a tool
-//! waits for. Only if a signal handler takes a share in the few instructions between the comparison and the
-//! mark does the interrupted one go by the handler's line.
+//! fast path finds out by one comparison with what the seat keeps. A nested share changes nothing: the
+//! outermost one is what a tool waits for.
+//!
+//! Whoever dies inside has said where. Whoever dies before has an even word, whatever the text is, and so has
+//! one who is in the middle of changing it. A signal handler that strikes there says its own line, of a word
+//! of its own: if the interrupted enter then publishes its word for the moment until it starts over, the text,
+//! which may be half of this line and half of that, is of another one. A library that knows nothing of these
+//! bytes leaves them as the last owner had them, of a word that is past.
 //!
 //! The bytes are for people. Nothing is decided by them, no address or length is read from them, and they
 //! are made printable as every text of the file is; so they are no part of the protocol that the models
-//! check. What stands here was written by the present owner or is not shown: a library that knows
-//! nothing of these bytes leaves the last owner's, whose number of a thread then is another.
+//! check.
 //!
 //! Shares that are counted in one word have no line: which of them is lost nobody can tell. A command's
-//! share says by its label what it runs.
+//! share says by its label what it runs. Their words may be those of a thread that had the slot.
 
-use crate::file::layout::{Slot, Text};
+use crate::file::layout::{KIND_THREAD, Slot, Text};
 use crate::gate::sync::{AtomicU32, Ordering, fence};
 use crate::system::source_line::SourceLine;
 
@@ -28,20 +37,22 @@ const WORDS: usize = 9;
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct TakenAt {
-    /// Whom it is about: in a slot the owner's thread id, in the record of a loss the epoch.
+    /// What it is the line of: in a slot the odd word, in the record of a loss the epoch.
     of: AtomicU32,
     text: Text<WORDS>,
 }
 
 impl TakenAt {
-    /// Nothing is known yet of this one.
-    pub(crate) fn begin(&self, of: u32) {
-        self.write(of, "");
+    /// What stands here is the line of this one, or will be before anybody may know it.
+    #[inline(always)]
+    pub(crate) fn is_of(&self, this: u32) {
+        self.of.store(this, Ordering::Relaxed);
     }
 
-    pub(crate) fn write(&self, of: u32, text: &str) {
-        self.text.set(text);
-        self.of.store(of, Ordering::Relaxed);
+    /// It is the line of nothing, before it changes.
+    pub(crate) fn is_of_none(&self) {
+        self.is_of(0);
+        fence(Ordering::Release);
     }
 
     /// The line from now on.
@@ -53,33 +64,49 @@ impl TakenAt {
         fence(Ordering::Release);
     }
 
-    /// What is known of this one; empty: nothing.
+    /// Of a loss, whose epoch others see already.
+    pub(crate) fn write(&self, of: u32, text: &str) {
+        self.is_of(!of);
+        fence(Ordering::Release);
+        self.text.set_bytes(end(text.as_bytes(), LONGEST));
+        self.of.store(of, Ordering::Release);
+    }
+
+    /// The line of this one; empty: unknown.
     pub(crate) fn read(&self, of: u32) -> String {
-        if self.of.load(Ordering::Relaxed) == of { self.text.get() } else { String::new() }
+        let is_known = || self.of.load(Ordering::Acquire) == of;
+        let text = if is_known() { self.text.get() } else { String::new() };
+        fence(Ordering::Acquire);
+        if is_known() { text } else { String::new() }
     }
 }
 
 impl Slot {
     /// Where the share with this odd word was taken; empty: unknown, or it has ended.
     pub(crate) fn taken_at(&self, word: u32) -> String {
-        let text = self.taken_at.read(self.tid.load(Ordering::Relaxed));
-        fence(Ordering::Acquire);
-        if self.word.load(Ordering::Relaxed) == word { text } else { String::new() }
+        let text = self.taken_at.read(word);
+        let is_its = self.word.load(Ordering::Relaxed) == word
+            && self.kind.load(Ordering::Relaxed) == KIND_THREAD;
+        if is_its { text } else { String::new() }
     }
 }
 
-/// Writes the line, and what there is room for of the end of the file's path: whole names if so much as
-/// the last one fits. Gives the length. Without memory of its own: it is called where there may be none.
-fn format(file: &[u8], line: u32, to: &mut [u8; LONGEST]) -> usize {
-    let digits = line.checked_ilog10().unwrap_or(0) as usize + 1;
-    let room = LONGEST - 1 - digits;
-    let mut start = file.len().saturating_sub(room);
+/// What there is room for of the end of a path: whole names if so much as the last one fits.
+fn end(path: &[u8], room: usize) -> &[u8] {
+    let mut start = path.len().saturating_sub(room);
     if start > 0 {
-        let slash = file[start - 1..].iter().position(|byte| *byte == b'/');
-        let character = || file[start..].iter().position(|byte| byte & 0xc0 != 0x80);
+        let slash = path[start - 1..].iter().position(|byte| *byte == b'/');
+        let character = || path[start..].iter().position(|byte| byte & 0xc0 != 0x80);
         start += slash.or_else(character).unwrap_or(0);
     }
-    let name = &file[start..];
+    &path[start..]
+}
+
+/// Writes the line, and what there is room for of the end of the file's path. Gives the length. Without
+/// memory of its own: it is called where there may be none.
+fn format(file: &[u8], line: u32, to: &mut [u8; LONGEST]) -> usize {
+    let digits = line.checked_ilog10().unwrap_or(0) as usize + 1;
+    let name = end(file, LONGEST - 1 - digits);
     to[..name.len()].copy_from_slice(name);
     to[name.len()] = b':';
     let mut rest = line;
@@ -94,11 +121,17 @@ fn format(file: &[u8], line: u32, to: &mut [u8; LONGEST]) -> usize {
 mod tests {
     use super::*;
 
+    /// A share's, and a loss's that is told the whole path.
     fn text(file: &str, line: u32) -> String {
         let mut bytes = [0; LONGEST];
         let length = format(file.as_bytes(), line, &mut bytes);
         assert!(bytes[length..].iter().all(|byte| *byte == 0));
-        String::from_utf8(bytes[..length].to_vec()).unwrap()
+        let text = String::from_utf8(bytes[..length].to_vec()).unwrap();
+        // SAFETY: it consists of atomics only.
+        let record: TakenAt = unsafe { std::mem::zeroed() };
+        record.write(7, &format!("{file}:{line}"));
+        assert_eq!((record.read(7), record.read(8)), (text.clone(), String::new()));
+        text
     }
 
     #[test]
@@ -114,6 +147,18 @@ mod tests {
         assert_eq!(text(fits, 100), format!("{fits}:100"));
         assert_eq!(text(&format!("x/{fits}"), 100), format!("{fits}:100"));
         assert_eq!(text(&format!("x{fits}"), 100), "2345678901/34567890.c:100");
+    }
+
+    #[test]
+    fn a_share_that_has_ended_has_none() {
+        // SAFETY: it consists of atomics only.
+        let slot: Slot = unsafe { std::mem::zeroed() };
+        slot.kind.store(KIND_THREAD, Ordering::Relaxed);
+        slot.taken_at.write(5, "deliver.c:212");
+        slot.word.store(5, Ordering::Relaxed);
+        assert_eq!((&*slot.taken_at(5), &*slot.taken_at(3)), ("deliver.c:212", ""));
+        slot.word.store(6, Ordering::Relaxed);
+        assert_eq!((&*slot.taken_at(5), &*slot.taken_at(6)), ("", ""));
     }
 
     #[test]

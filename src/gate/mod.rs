@@ -4,6 +4,6 @@
 //! file and no process, and the model checker runs `protocol` as it stands here.
 
 pub(crate) mod protocol;
-#[cfg(stillpoint_steps)]
+#[cfg(any(stillpoint_steps, test))]
 pub(crate) mod steps;
 pub(crate) mod sync;

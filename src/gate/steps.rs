@@ -1,4 +1,4 @@
-//! Trouble at every step, for builds with `--cfg stillpoint_steps` only.
+//! Trouble at every step, for builds with `--cfg stillpoint_steps` and the core's own tests only.
 //!
 //! The places between two steps of the protocol are named in the code by `sync::step`. In the product
 //! they are nothing. Built with the flag, `$STILLPOINT_STEPS` says what happens there:
@@ -8,6 +8,8 @@
 //! abort:N           the process aborts at the N-th step that it reaches
 //! jitter:SEED       now and then a step yields, or sleeps up to a millisecond
 //! ```
+//!
+//! A test of the core's own may strike at the steps of its thread by itself.
 //!
 //! Steps are reached with locks held, between the stores of one operation and in signal handlers, so
 //! nothing here takes a lock once the variable has been read.
@@ -25,11 +27,21 @@ enum Trouble {
     Jitter(u64),
 }
 
+#[cfg(test)]
+thread_local! {
+    /// What happens at each step of this thread.
+    pub static STRIKE: std::cell::Cell<Option<fn(&'static str)>> = const { std::cell::Cell::new(None) };
+}
+
 static TROUBLE: OnceLock<Trouble> = OnceLock::new();
 static REACHED: AtomicU64 = AtomicU64::new(0);
 
 /// Marks a place between two steps of the protocol.
 pub fn step(name: &'static str) {
+    #[cfg(test)]
+    if let Some(strike) = STRIKE.get() {
+        return strike(name);
+    }
     let count = REACHED.fetch_add(1, Ordering::Relaxed) + 1;
     match TROUBLE.get_or_init(asked) {
         Trouble::None => {}

@@ -19,12 +19,12 @@ pub fn full_fence(_site: Fence) {
 }
 
 /// Marks a place between two steps of the protocol. It is nothing in the product; `steps` says what
-/// `--cfg stillpoint_steps` makes of it.
-#[cfg(not(stillpoint_steps))]
+/// `--cfg stillpoint_steps` makes of it, and the core's own tests.
+#[cfg(not(any(stillpoint_steps, test)))]
 #[inline(always)]
 pub fn step(_name: &'static str) {}
 
-#[cfg(stillpoint_steps)]
+#[cfg(any(stillpoint_steps, test))]
 pub use crate::gate::steps::step;
 
 /// A word that processes wait on: futex(2), shared between processes.

@@ -148,7 +148,6 @@ pub(crate) fn introduce(slot: &Slot, kind: u32, flags: u32, inner: &Inner) {
     slot.comm.set(&comm());
     slot.label.set(&inner.label);
     slot.waiting_since.set(0);
-    slot.taken_at.begin(slot.tid.load(Ordering::Relaxed));
     slot.flags.store(flags | inner.cover.flag(), Ordering::Relaxed);
     slot.kind.store(kind, Ordering::Relaxed);
     fence(Ordering::Release);

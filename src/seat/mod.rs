@@ -16,9 +16,11 @@
 //! use it. A handler may strike anywhere, so the order of the stores matters:
 //!
 //! ```text
-//!   enter   copy = odd | word = odd, fence, gate open? | settled = odd, copy still odd? | depth = 1
+//!   enter   copy = odd | where | word = odd, fence, gate open? | settled = odd, copy still odd? | depth = 1
 //!   leave   depth = 0 | copy = even | settled = even | word = even, fence, gate closed?
 //! ```
+//!
+//! (Where the share is taken is told as `taken_at` says.)
 //!
 //! A handler that finds depth 0 and the copy odd struck in the middle. If the copy is the settled one,
 //! the interrupted share stands until the handler returns, and covers the handler's. If not, enter has
@@ -36,7 +38,7 @@
 //!
 //! # Safety
 //!
-//! `word` and `gate` lead into the barrier's map. They are only followed while `serves` says so, and
+//! `own` and `gate` lead into the barrier's map. They are only followed while `serves` says so, and
 //! a seat stops serving a barrier before that is unmapped, which needs the last handle: whoever is on
 //! the fast path borrows one.
 
@@ -44,7 +46,6 @@ pub(crate) mod brought;
 pub(crate) mod current;
 
 use crate::file::layout::Slot;
-use crate::file::taken_at::TakenAt;
 use crate::gate::protocol::{Gate, is_inside};
 use crate::gate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, step};
 use crate::member::process;
@@ -63,7 +64,8 @@ pub(crate) struct Seat {
     express: AtomicU64,
     /// Which registration this is; 0: none. Guards carry it, and are void when it differs.
     serial: AtomicU64,
-    word: AtomicPtr<AtomicU32>,
+    /// Its slot; null: it has none of its own.
+    own: AtomicPtr<Slot>,
     gate: AtomicPtr<Gate>,
     /// Shares of the thread.
     depth: AtomicU32,
@@ -75,8 +77,8 @@ pub(crate) struct Seat {
     readmitted: AtomicU32,
     /// Where the outermost share was taken, and what the slot says, if there is one.
     place: KeptLine,
-    /// The slot's; null: there is no slot.
-    taken_at: AtomicPtr<TakenAt>,
+    /// 1: in the middle of saying so, or a handler has jumped away there.
+    telling: AtomicU32,
     /// The barrier that it belongs to; 0: none.
     barrier: AtomicU64,
     slot: AtomicU32,
@@ -109,14 +111,14 @@ impl Seat {
         Seat {
             express: AtomicU64::new(0),
             serial: AtomicU64::new(0),
-            word: AtomicPtr::new(ptr::null_mut()),
+            own: AtomicPtr::new(ptr::null_mut()),
             gate: AtomicPtr::new(ptr::null_mut()),
             depth: AtomicU32::new(0),
             copy: AtomicU32::new(0),
             settled: AtomicU32::new(0),
             readmitted: AtomicU32::new(0),
             place: KeptLine::new(),
-            taken_at: AtomicPtr::new(ptr::null_mut()),
+            telling: AtomicU32::new(0),
             barrier: AtomicU64::new(0),
             slot: AtomicU32::new(0),
             interrupting: AtomicU32::new(0),
@@ -131,18 +133,16 @@ impl Seat {
         self.readmitted.store(0, Ordering::Relaxed);
         self.interrupting.store(0, Ordering::Relaxed);
         self.gate.store(ptr::from_ref(gate).cast_mut(), Ordering::Relaxed);
-        let (index, word, taken_at, copy) = match own {
-            Some((index, Slot { word, taken_at, .. })) => {
-                (index, ptr::from_ref(word), ptr::from_ref(taken_at), word.load(Ordering::Relaxed))
-            }
-            None => (COUNTED, ptr::null(), ptr::null(), 0),
+        let (index, own, copy) = match own {
+            Some((index, slot)) => (index, ptr::from_ref(slot), slot.word.load(Ordering::Relaxed)),
+            None => (COUNTED, ptr::null(), 0),
         };
         self.slot.store(index, Ordering::Relaxed);
-        self.word.store(word.cast_mut(), Ordering::Relaxed);
-        self.taken_at.store(taken_at.cast_mut(), Ordering::Relaxed);
+        self.own.store(own.cast_mut(), Ordering::Relaxed);
         self.place.forget();
+        self.telling.store(0, Ordering::Relaxed);
         self.copy.store(copy, Ordering::Relaxed);
-        self.settled.store(0, Ordering::Relaxed);
+        self.settled.store(copy & !1, Ordering::Relaxed);
         self.serial.store(NEXT_SERIAL.fetch_add(TAG + 1, Ordering::Relaxed), Ordering::Relaxed);
         self.barrier.store(barrier, Ordering::Relaxed);
         let express = if index != COUNTED && process::wipes_seats() { barrier } else { 0 };
@@ -268,13 +268,17 @@ impl Seat {
     }
 
     #[inline(always)]
-    fn word(&self) -> &AtomicU32 {
+    fn own(&self) -> &Slot {
         // SAFETY: as in `gate`.
-        unsafe { &*self.word.load(Ordering::Relaxed) }
+        unsafe { &*self.own.load(Ordering::Relaxed) }
     }
 
-    /// Enters, if nested, or at the line where it entered last if the gate is open. Otherwise nothing has
-    /// happened.
+    #[inline(always)]
+    fn word(&self) -> &AtomicU32 {
+        &self.own().word
+    }
+
+    /// Enters, if nested or if the gate is open. Otherwise nothing has happened.
     #[inline(always)]
     pub(crate) fn try_enter(&self, place: SourceLine) -> bool {
         let depth = self.depth();
@@ -287,26 +291,9 @@ impl Seat {
             // In the middle of another enter or leave.
             return false;
         }
-        self.place.is(place) && self.try_enter_as(copy.wrapping_add(1), || {})
-    }
-
-    /// The same at another line, not nested.
-    pub(crate) fn try_enter_elsewhere(&self, place: SourceLine) -> bool {
-        let copy = self.copy.load(Ordering::Relaxed);
-        if self.depth() > 0 || is_inside(copy) {
-            return false;
-        }
-        self.try_enter_as(copy.wrapping_add(1), || self.set_place(place))
-    }
-
-    #[inline(always)]
-    fn try_enter_as(&self, odd: u32, note: impl FnOnce()) -> bool {
-        let gate = self.gate();
-        let publish = || {
-            self.announce(odd, note);
-            gate.publish(self.word(), odd)
-        };
-        gate.try_enter(publish, || self.retract(odd)) && self.settle(odd)
+        let odd = copy.wrapping_add(1);
+        self.gate().try_enter(|| self.publish(odd, place), || self.retract(odd))
+            && self.settle(odd, place)
     }
 
     /// The odd word that comes next.
@@ -314,27 +301,59 @@ impl Seat {
         self.copy.load(Ordering::Relaxed).wrapping_add(1) | 1
     }
 
-    /// Makes the slot's word odd and looks at the gate. Not in the middle of another enter or leave.
-    pub(crate) fn publish(&self, odd: u32, note: impl FnOnce()) -> u32 {
-        self.announce(odd, note);
-        self.gate().publish(self.word(), odd)
-    }
-
-    /// What comes before the word. `note` says where; a handler that strikes in it and notes a share of its
-    /// own has enter start over.
+    /// Says where, makes the slot's word odd and looks at the gate. Not in the middle of another enter or
+    /// leave.
     #[inline(always)]
-    fn announce(&self, odd: u32, note: impl FnOnce()) {
+    pub(crate) fn publish(&self, odd: u32, place: SourceLine) -> u32 {
+        step("enter: numbered");
         self.copy.store(odd, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         step("enter: copied");
-        note();
+        let own = self.own();
+        own.taken_at.is_of(odd);
         compiler_fence(Ordering::SeqCst);
+        step("enter: of this word");
+        if !self.place.is(place) {
+            self.tell(odd, place);
+        }
+        compiler_fence(Ordering::SeqCst);
+        self.gate().publish(&own.word, odd)
+    }
+
+    /// Says that it is another line than last time.
+    #[cold]
+    #[inline(never)]
+    fn tell(&self, odd: u32, place: SourceLine) {
+        let before = self.telling.swap(1, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        self.place.forget();
+        compiler_fence(Ordering::SeqCst);
+        step("enter: telling");
+        let taken_at = &self.own().taken_at;
+        if self.settled.load(Ordering::Relaxed).wrapping_sub(odd).cast_signed() > 0 {
+            // A handler's share had this number, and somebody may be reading its line.
+            taken_at.is_of_none();
+        }
+        taken_at.set(place);
+        compiler_fence(Ordering::SeqCst);
+        step("enter: told");
+        self.telling.store(before, Ordering::Relaxed);
+    }
+
+    /// Remembers what was told, now that no handler says another line any more. One that has struck in the
+    /// middle of telling does not: the rest is written over its own.
+    #[cold]
+    #[inline(never)]
+    fn keep(&self, place: SourceLine) {
+        if self.telling.load(Ordering::Relaxed) == 0 {
+            self.place.set(place);
+        }
     }
 
     /// Establishes a published share. False if a signal handler has taken the word back: then nothing
     /// is published any more.
     #[inline(always)]
-    pub(crate) fn settle(&self, odd: u32) -> bool {
+    pub(crate) fn settle(&self, odd: u32, place: SourceLine) -> bool {
         compiler_fence(Ordering::SeqCst);
         step("enter: admitted");
         self.settled.store(odd, Ordering::Relaxed);
@@ -347,6 +366,9 @@ impl Seat {
         self.depth.store(1, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         step("enter: inside");
+        if !self.place.is(place) {
+            self.keep(place);
+        }
         true
     }
 
@@ -357,7 +379,6 @@ impl Seat {
         let even = self.copy.load(Ordering::Relaxed);
         self.settled.store(even, Ordering::Relaxed);
         self.gate().retract(self.word(), even);
-        self.place.forget();
     }
 
     /// Takes a published word back.
@@ -366,7 +387,6 @@ impl Seat {
     pub(crate) fn retract(&self, odd: u32) {
         let even = odd.wrapping_add(1);
         self.gate().retract(self.word(), even);
-        self.place.forget();
         compiler_fence(Ordering::SeqCst);
         self.copy.store(even, Ordering::Relaxed);
     }
@@ -394,17 +414,8 @@ impl Seat {
         (generation | self.readmitted.load(Ordering::Relaxed)) & 1 != 0
     }
 
-    /// Keeps where the outermost share is taken, and tells everybody. A handler that strikes in the middle
-    /// may tell of a share of its own, or jump away; nothing is kept then when enter starts over or another
-    /// one begins, so that tells anew.
+    /// Keeps where the outermost share was taken, of a seat without a slot.
     pub(crate) fn set_place(&self, place: SourceLine) {
-        self.place.forget();
-        compiler_fence(Ordering::SeqCst);
-        // SAFETY: as in `word`, or null.
-        if let Some(taken_at) = unsafe { self.taken_at.load(Ordering::Relaxed).as_ref() } {
-            taken_at.set(place);
-        }
-        compiler_fence(Ordering::SeqCst);
         self.place.set(place);
     }
 
@@ -447,13 +458,13 @@ mod tests {
             (word, self.seat.copy.load(Ordering::Relaxed), self.seat.depth())
         }
 
-        fn enters(&self, place: SourceLine) -> bool {
-            self.seat.try_enter(place) || self.seat.try_enter_elsewhere(place)
+        fn enters(&self) -> bool {
+            self.seat.try_enter(here())
         }
 
         /// A whole share of a handler that did not find an interrupted one standing.
         fn share(&self) {
-            assert!(self.enters(here()));
+            assert!(self.enters());
             assert!(is_inside(self.slot.word.load(Ordering::Relaxed)));
             self.seat.leave();
         }
@@ -463,13 +474,13 @@ mod tests {
     fn before_the_gate_was_found_open_the_word_is_taken_back() {
         let scene = scene();
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd, || {});
+        scene.seat.publish(odd, here());
         assert!(!scene.seat.interrupt());
         assert_eq!(scene.words(), (2, 2, 0));
         scene.share();
-        assert!(!scene.seat.settle(odd), "enter starts over");
+        assert!(!scene.seat.settle(odd, here()), "enter starts over");
         assert_eq!(scene.words(), (4, 4, 0));
-        assert!(scene.enters(here()));
+        assert!(scene.enters());
     }
 
     #[test]
@@ -481,7 +492,7 @@ mod tests {
         let other: Slot = unsafe { zeroed() };
         scene.seat.register(2, &scene.gate, Some((1, Box::leak(Box::new(other)))));
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd, || {});
+        scene.seat.publish(odd, here());
         assert!(!scene.seat.interrupt(), "the gate has not been asked");
     }
 
@@ -493,7 +504,7 @@ mod tests {
         assert!(!scene.seat.interrupt());
         scene.share();
         scene.slot.word.store(odd, Ordering::Relaxed);
-        assert!(!scene.seat.settle(odd));
+        assert!(!scene.seat.settle(odd, here()));
         assert_eq!(scene.words(), (4, 4, 0));
     }
 
@@ -512,13 +523,13 @@ mod tests {
     fn a_word_that_is_taken_back_after_a_handler_is_not_settled_when_it_comes_again() {
         let scene = scene();
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd, || {});
+        scene.seat.publish(odd, here());
         // In the middle of taking it back.
         assert!(!scene.seat.interrupt());
         scene.share();
         scene.seat.retract(odd);
         let again = scene.seat.next_odd();
-        scene.seat.publish(again, || {});
+        scene.seat.publish(again, here());
         scene.gate.retract(&scene.slot.word, again.wrapping_add(1));
         assert!(!scene.seat.interrupt(), "its word is even");
         assert!(!is_inside(scene.slot.word.load(Ordering::Relaxed)));
@@ -528,9 +539,9 @@ mod tests {
     fn who_starts_over_leaves_nothing_settled() {
         let scene = scene();
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd, || {});
+        scene.seat.publish(odd, here());
         assert!(!scene.seat.interrupt());
-        assert!(!scene.seat.settle(odd));
+        assert!(!scene.seat.settle(odd, here()));
         scene.seat.copy.store(odd, Ordering::Relaxed);
         assert!(!scene.seat.interrupt(), "nothing is published");
     }
@@ -539,10 +550,10 @@ mod tests {
     fn once_the_gate_was_found_open_the_share_stands() {
         let scene = scene();
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd, || {});
+        scene.seat.publish(odd, here());
         scene.seat.settled.store(odd, Ordering::Relaxed);
         assert!(scene.seat.interrupt());
-        assert!(scene.seat.settle(odd));
+        assert!(scene.seat.settle(odd, here()));
         assert_eq!(scene.words(), (1, 1, 1));
         // The same until leave says otherwise.
         scene.seat.set_depth(0);
@@ -552,7 +563,7 @@ mod tests {
     #[test]
     fn in_leave_the_word_is_even_before_a_handler_waits() {
         let scene = scene();
-        assert!(scene.enters(here()));
+        assert!(scene.enters());
         scene.seat.set_depth(0);
         scene.seat.copy.store(2, Ordering::Relaxed);
         assert!(!scene.seat.interrupt());
@@ -563,67 +574,18 @@ mod tests {
     fn in_the_middle_of_enter_nobody_enters() {
         let scene = scene();
         let odd = scene.seat.next_odd();
-        scene.seat.publish(odd, || {});
-        assert!(!scene.enters(here()));
+        scene.seat.publish(odd, here());
+        assert!(!scene.enters());
         assert_eq!(scene.words(), (1, 1, 0));
-        assert!(scene.seat.settle(odd));
-    }
-
-    #[test]
-    fn the_slot_says_where_before_its_word_is_odd() {
-        let scene = scene();
-        let (first, second) = (here(), here());
-        for place in [first, second, second, first] {
-            let odd = scene.seat.next_odd();
-            let note = || {
-                scene.seat.set_place(place);
-                assert!(!is_inside(scene.slot.word.load(Ordering::Relaxed)));
-            };
-            scene.seat.publish(odd, note);
-            assert!(scene.seat.settle(odd));
-            assert!(scene.slot.taken_at(odd).ends_with(&format!("seat/mod.rs:{}", line(place))));
-            assert!(scene.enters(here()), "nested");
-            assert_eq!(line(scene.seat.place().unwrap()), line(place));
-            assert_eq!(scene.slot.taken_at(odd.wrapping_add(2)), "", "another share's");
-            scene.seat.leave();
-            scene.seat.leave();
-        }
-    }
-
-    #[test]
-    fn what_a_handler_has_written_over_is_told_anew() {
-        for gate_closes in [false, true] {
-            let scene = scene();
-            let place = here();
-            let odd = scene.seat.next_odd();
-            scene.seat.publish(odd, || {
-                assert!(!scene.seat.interrupt());
-                scene.share();
-                scene.slot.taken_at.write(0, "half of this and half of that");
-                scene.seat.place.set(place);
-            });
-            if gate_closes {
-                scene.seat.retract(odd);
-            } else {
-                assert!(!scene.seat.settle(odd), "enter starts over");
-            }
-            assert!(!scene.seat.try_enter(place), "the slot does not say it");
-            assert!(scene.enters(place));
-            let word = scene.slot.word.load(Ordering::Relaxed);
-            assert!(scene.slot.taken_at(word).ends_with(&format!("seat/mod.rs:{}", line(place))));
-        }
-    }
-
-    fn line(place: SourceLine) -> u32 {
-        place.parts().unwrap().1
+        assert!(scene.seat.settle(odd, here()));
     }
 
     #[test]
     fn leaving_tells_whoever_has_closed_the_gate() {
         let scene = scene();
-        assert!(scene.enters(here()));
+        assert!(scene.enters());
         assert!(!scene.seat.leave(), "the gate is open");
-        assert!(scene.enters(here()));
+        assert!(scene.enters());
         scene.gate.close().unwrap();
         assert!(scene.seat.leave());
     }

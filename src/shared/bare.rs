@@ -30,8 +30,7 @@ impl Barrier {
 
     /// Enters the shared side without a guard, if that can be done at once: the share ends with
     /// [`Barrier::leave_shared`]. False: nothing has happened, and [`Barrier::enter_shared`] is to be
-    /// asked; so it is at another line than that of the thread's last share. The caller says where the
-    /// share is taken.
+    /// asked. The caller says where the share is taken.
     ///
     /// # Safety
     /// `file` is null or leads to a string that ends with a zero byte and is never freed.

@@ -2,11 +2,10 @@
 //!
 //! The fast path asks the seat that the thread used last. If that serves this barrier, entering is
 //! one store, one fence and one load, or one addition when the thread is inside already; leaving is
-//! the same. All else is out of line: a share at another line of source code than the last one, the first
-//! share of a thread, the first after a fork, a closed gate, a thread without a slot, a signal handler in
-//! the middle. What is out of line takes and gives the parts of a guard by value, never a reference to one:
-//! a guard whose address nobody knows stays in registers, and building it in memory would cost more than
-//! all of the above.
+//! the same. All else is out of line: the first share of a thread, the first after a fork, a closed
+//! gate, a thread without a slot, a signal handler in the middle. What is out of line takes and gives
+//! the parts of a guard by value, never a reference to one: a guard whose address nobody knows stays in
+//! registers, and building it in memory would cost more than all of the above.
 //!
 //! A thread nests freely, also while the gate is closed: asking the gate again inside a share would
 //! wait for an exclusive side that waits for this very share.
@@ -116,10 +115,6 @@ impl Barrier {
         wait: Wait,
         place: SourceLine,
     ) -> Result<(&'static Seat, u64), Error> {
-        let seat = current::get();
-        if seat.serves(self.id) && seat.try_enter_elsewhere(place) {
-            return Ok((seat, seat.serial() | TAG_OWN));
-        }
         loop {
             let (inner, attachment) = self.here()?;
             // What this thread has begun in a file that was replaced goes on there.
@@ -162,7 +157,7 @@ impl Barrier {
             attachment.gate().enter(
                 || {
                     odd.set(seat.next_odd());
-                    seat.publish(odd.get(), || seat.set_place(place))
+                    seat.publish(odd.get(), place)
                 },
                 || seat.retract(odd.get()),
                 || inner.cover.holds(inner, attachment).is_some(),
@@ -172,7 +167,7 @@ impl Barrier {
                     Ok(())
                 },
             )?;
-            if seat.settle(odd.get()) {
+            if seat.settle(odd.get(), place) {
                 break;
             }
         }
@@ -368,11 +363,11 @@ mod tests {
         let attachment = barrier.inner.attached().unwrap();
         let word = &attachment.slot(seat.slot()).word;
         let refused = seat.next_odd();
-        seat.publish(refused, || {});
+        seat.publish(refused, Location::caller().into());
         drop(barrier.shared().unwrap());
         seat.retract(refused);
         let again = seat.next_odd();
-        seat.publish(again, || {});
+        seat.publish(again, Location::caller().into());
         attachment.gate().retract(word, again.wrapping_add(1));
         let tool = Barrier::open(barrier.path()).unwrap();
         let pause = tool.exclusive(&mut Default::default()).unwrap();

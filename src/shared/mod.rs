@@ -11,4 +11,6 @@ pub(crate) mod counted;
 pub(crate) mod entering;
 pub(crate) mod guard;
 pub(crate) mod opening;
+#[cfg(test)]
+mod strikes;
 pub(crate) mod wait;

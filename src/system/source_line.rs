@@ -79,19 +79,19 @@ impl Display for SourceLine {
 pub(crate) struct KeptLine {
     /// Null: it is not of Rust.
     location: AtomicPtr<Location<'static>>,
-    /// Null: it is not of C.
+    /// [`NOWHERE`]: it is not of C.
     file: AtomicPtr<c_char>,
     line: AtomicU32,
 }
 
-/// Where no line of C is kept: not 0, which stands for an unknown one.
-const NO_LINE: u32 = u32::MAX;
+/// Where no line of C is kept: not null, which stands for an unknown one.
+static NOWHERE: c_char = 0;
 
 impl KeptLine {
     pub(crate) const fn new() -> KeptLine {
         KeptLine {
             location: AtomicPtr::new(ptr::null_mut()),
-            file: AtomicPtr::new(ptr::null_mut()),
+            file: AtomicPtr::new((&raw const NOWHERE).cast_mut()),
             line: AtomicU32::new(0),
         }
     }
@@ -107,19 +107,20 @@ impl KeptLine {
     }
 
     pub(crate) fn set(&self, place: SourceLine) {
-        let of_rust = place.line == OF_RUST;
-        let (location, file) =
-            if of_rust { (place.at, ptr::null()) } else { (ptr::null(), place.at) };
-        let line = if of_rust { NO_LINE } else { place.line as u32 };
-        self.location.store(location.cast_mut().cast(), Ordering::Relaxed);
-        self.file.store(file.cast_mut().cast(), Ordering::Relaxed);
-        self.line.store(line, Ordering::Relaxed);
+        self.forget();
+        let at = place.at.cast_mut();
+        if place.line == OF_RUST {
+            self.location.store(at.cast(), Ordering::Relaxed);
+        } else {
+            self.line.store(place.line as u32, Ordering::Relaxed);
+            self.file.store(at.cast(), Ordering::Relaxed);
+        }
     }
 
     /// It is none from now on, not even an unknown one.
     pub(crate) fn forget(&self) {
-        // SAFETY: null.
-        self.set(unsafe { SourceLine::new(ptr::null(), NO_LINE) });
+        self.location.store(ptr::null_mut(), Ordering::Relaxed);
+        self.file.store((&raw const NOWHERE).cast_mut(), Ordering::Relaxed);
     }
 
     /// The one that was set, if any.
@@ -130,7 +131,7 @@ impl KeptLine {
         }
         let file = self.file.load(Ordering::Relaxed).cast_const();
         // SAFETY: the file of the one that was set.
-        (!file.is_null())
+        (!file.is_null() && !ptr::eq(file, &NOWHERE))
             .then(|| unsafe { SourceLine::new(file, self.line.load(Ordering::Relaxed)) })
     }
 }
@@ -154,7 +155,9 @@ mod tests {
         assert!(kept.is(c) && !kept.is(here.into()) && !kept.is(unknown));
         assert_eq!(kept.get().unwrap().to_string(), "deliver.c:7");
         kept.forget();
-        assert!(!kept.is(unknown) && kept.get().is_none());
+        // SAFETY: null.
+        let far = unsafe { SourceLine::new(ptr::null(), u32::MAX) };
+        assert!(!kept.is(unknown) && !kept.is(far) && !kept.is(c) && kept.get().is_none());
         kept.set(unknown);
         assert!(kept.is(unknown) && kept.get().is_none());
     }

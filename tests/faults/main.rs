@@ -16,6 +16,7 @@
 //! * afterwards a healthy writer gets in and a healthy tool is granted;
 //! * the dirty epoch grew once for each share that a dead victim was inside (twice where it died while
 //!   recording another's loss), and never for one that was outside or alive;
+//! * what is recorded of a thread that died inside says where it had taken its share;
 //! * no descriptor, map, lock or file is left.
 //!
 //! # The system calls of the core, and what their failure means to the caller

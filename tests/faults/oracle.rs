@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use stillpoint::{Barrier, ErrorKind};
+use stillpoint::{Barrier, ErrorKind, Kind, WriterStatus};
 
 /// Errors that a fault of the system may lead to.
 const KINDS: [&str; 14] = [
@@ -129,9 +129,13 @@ pub fn dead(stage: &mut Stage) -> Result<(), Violation> {
     let before = stage.status().ok();
     healthy(&path, may_be_missing(stage))?;
     if let Some(before) = before.filter(|_| stage.scene.before != Before::OtherBoot) {
-        let odd = before.writers.iter().filter(|writer| writer.inside && !writer.alive).count();
-        let found = before.dirty.epoch + if unwatched { 0 } else { odd as u32 };
+        let odd: Vec<_> =
+            before.writers.iter().filter(|writer| writer.inside && !writer.alive).collect();
+        let found = before.dirty.epoch + if unwatched { 0 } else { odd.len() as u32 };
         check_epoch(stage, found, found)?;
+        if !unwatched {
+            check_lines(stage, &odd)?;
+        }
     }
     // Once at least, twice at most.
     let least = left.surely + others + stage.scene.lost;
@@ -156,6 +160,28 @@ fn check_epoch(stage: &Stage, least: u32, most: u32) -> Result<(), Violation> {
         return Ok(());
     }
     Err(format!("the dirty epoch is {epoch} where {least} to {most} would be right"))
+}
+
+/// What is recorded says where those had taken their shares, as their slots did: a thread always.
+fn check_lines(stage: &Stage, odd: &[&WriterStatus]) -> Result<(), Violation> {
+    let is_right = |writer: &&&WriterStatus| match writer.kind {
+        Kind::Thread => writer.place.strip_prefix("tests/participant/").is_some_and(|line| {
+            line.split_once(".rs:").is_some_and(|(_, number)| number.parse::<u32>().is_ok())
+        }),
+        _ => writer.place.is_empty(),
+    };
+    if let Some(wrong) = odd.iter().find(|writer| !is_right(writer)) {
+        return Err(format!("it is inside from nowhere: {wrong:?}"));
+    }
+    let lost = stage.status().map_err(|error| error.to_string())?.lost;
+    let mut recorded: Vec<_> = lost.iter().take(odd.len()).map(|lost| &lost.place).collect();
+    let mut stood: Vec<_> = odd.iter().map(|writer| &writer.place).collect();
+    recorded.sort_unstable();
+    stood.sort_unstable();
+    if recorded == stood {
+        return Ok(());
+    }
+    Err(format!("{recorded:?} are recorded where {stood:?} stood"))
 }
 
 fn nothing_left(stage: &Stage, aside: bool) -> Result<(), Violation> {

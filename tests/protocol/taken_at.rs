@@ -1,12 +1,13 @@
 //! Where a share was taken, as others are told of it.
 
-use crate::common::{Participant, Place, at_once, slot_word};
+use crate::common::{Over, Participant, Place, at_once, slot_word, until};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::thread::{self, Builder};
+use std::time::Duration;
 use stillpoint::{Barrier, Kind, SharedGuard, WriterStatus};
 
-/// Bytes from a slot's word to its owner's thread id, and to the line with its owner before it.
-const TID: u64 = 16;
+/// Bytes from a slot's word to the line, with the word that it belongs to before it.
 const TAKEN_AT: u64 = 88;
 
 /// This line, as it is shown.
@@ -76,7 +77,7 @@ fn who_is_waited_for_and_who_is_lost_is_named_with_it() {
     drop(share);
 
     let writer = || std::mem::forget(taken_here(&barrier));
-    std::thread::scope(|scope| scope.spawn(writer).join().unwrap());
+    thread::scope(|scope| scope.spawn(writer).join().unwrap());
     let mut killed = Participant::at(&place.barrier_path());
     killed.expect("shared", "inside 1");
     let its = insider(&place).place;
@@ -87,44 +88,96 @@ fn who_is_waited_for_and_who_is_lost_is_named_with_it() {
     assert_eq!(lost, [its, line]);
 }
 
-/// Nobody can tell which of them is lost.
+/// Nobody can tell which of them is lost, whatever a thread has left in the slot.
 #[test]
 fn counted_shares_have_none() {
     let place = Place::new();
     let barrier = place.barrier();
-    // The slot was a thread's once.
-    std::thread::scope(|scope| scope.spawn(|| drop(taken_here(&barrier))).join().unwrap());
     let _share = barrier.shared_owned().unwrap();
+    let writer = insider(&place);
+    place.set_word(slot_word(writer.slot) + TAKEN_AT, writer.word);
+    place.set_word(slot_word(writer.slot) + TAKEN_AT + 4, u32::from_ne_bytes(*b"a.c\0"));
     let writer = insider(&place);
     assert_eq!((writer.kind, &*writer.place), (Kind::Process, ""));
 }
 
-/// A library that knows nothing of these bytes leaves them as the last owner did, or as they were before.
+/// A library that knows nothing of these bytes leaves them as the last owner of the slot did, or as they were
+/// before; and the records of losses.
 #[test]
 fn another_owners_line_is_not_shown() {
     let place = Place::new();
-    let barrier = place.barrier();
-    let (share, line) = taken_here(&barrier);
-    let slot = slot_word(insider(&place).slot);
-    let tid = place.word(slot + TID);
-    place.set_word(slot + TID, tid + 1);
-    assert_eq!(insider(&place).place, "");
-    place.set_word(slot + TID, tid);
-    assert_eq!(insider(&place).place, line);
-    place.set_word(slot + TAKEN_AT, 0);
-    std::thread::scope(|scope| {
-        scope.spawn(|| std::mem::forget(taken_here(&barrier))).join().unwrap();
-    });
-    drop(share);
-    assert_eq!(place.status().lost[0].place, line, "of another slot");
+    place.make_barrier();
+    let mut before = Participant::at(&place.barrier_path());
+    before.expect("shared", "inside 1");
+    let (of_another, slot) = (insider(&place), slot_word(insider(&place).slot));
+    assert!(of_another.place.contains("actor.rs:"));
+    let bytes =
+        |at| -> Vec<u32> { (0..40).step_by(4).map(|offset| place.word(at + offset)).collect() };
+    let left = bytes(slot + TAKEN_AT);
+    before.kill();
+    let barrier = Barrier::open(place.barrier_path()).unwrap();
+    barrier.exclusive(&mut at_once(1000)).unwrap().release().unwrap();
+    assert_eq!(place.status().lost[0].place, of_another.place);
 
-    // The next owner says nothing, and is lost.
     let mut older = Participant::at(&place.barrier_path());
     older.expect("shared", "inside 1");
-    place.set_word(slot_word(insider(&place).slot) + TAKEN_AT, tid);
+    assert_eq!(insider(&place).slot, of_another.slot, "the same one");
+    for (word, offset) in left.into_iter().zip((0..).step_by(4)) {
+        place.set_word(slot + TAKEN_AT + offset, word);
+    }
+    assert_eq!(insider(&place).place, "");
     older.kill();
     barrier.exclusive(&mut at_once(1000)).unwrap().release().unwrap();
     assert_eq!(place.status().lost[0].place, "");
+}
+
+/// Two shares at two lines, and the lines.
+fn one_way(barrier: &Barrier) -> [u32; 2] {
+    let a_while = |_| thread::sleep(Duration::from_micros(20));
+    barrier.shared().map(a_while).unwrap();
+    barrier.try_shared().map(a_while).unwrap();
+    [line!() - 2, line!() - 1]
+}
+
+fn another_way(barrier: &Barrier) -> [u32; 2] {
+    let a_while = |_| thread::sleep(Duration::from_micros(20));
+    barrier.shared().map(a_while).unwrap();
+    barrier.try_shared().map(a_while).unwrap();
+    [line!() - 2, line!() - 1]
+}
+
+/// Threads of two names, each with lines of its own, come and go in each other's slots.
+#[test]
+fn who_looks_sees_nobody_at_a_line_of_somebody_else() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let done = Over::default();
+    let ways = [("one", one_way as fn(&Barrier) -> [u32; 2]), ("another", another_way)];
+    let come_and_go = |(name, take): (&str, fn(&Barrier) -> [u32; 2])| {
+        let shares = || (0..20).for_each(|_| assert!(take(&barrier)[0] > 0));
+        while !done.is_set() {
+            thread::scope(|scope| {
+                Builder::new().name(name.into()).spawn_scoped(scope, shares).unwrap();
+            });
+        }
+    };
+    thread::scope(|scope| {
+        let _done = done.when_dropped();
+        for way in ways {
+            scope.spawn(move || come_and_go(way));
+        }
+        let lines = ways.map(|(name, take)| (name, take(&barrier)));
+        let mut seen = 0;
+        until("lines were seen", || {
+            for writer in place.status().writers.iter().filter(|writer| !writer.place.is_empty()) {
+                let (_, lines) = lines.iter().find(|(name, _)| writer.comm == *name).unwrap();
+                let its = |line| writer.place == format!("tests/protocol/taken_at.rs:{line}");
+                assert!(lines.iter().any(its), "{writer:?}");
+                seen += 1;
+            }
+            seen >= 100
+        });
+    });
 }
 
 #[test]
