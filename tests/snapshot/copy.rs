@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
-use crate::common::{Image, run};
+use crate::common::{Image, Mounted, is_root, run};
 use crate::scene::Scene;
 use crate::writers::{Writers, torn};
 
@@ -68,6 +69,43 @@ fn a_copy_needs_a_hold_limit_and_a_target_outside() {
     command.args(["snapshot", "mail", "--hold", "10", "--copy"]).arg(scene.path(""));
     let done = run(command.arg("--to").arg(scene.path("snapshots")));
     done.assert_refused(73, "would contain itself");
+}
+
+/// By whatever path it is named: `cp` would find that only when the writers wait.
+#[test]
+fn a_target_that_is_mounted_inside_is_refused_before_the_gate_closes() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let (store, snapshots) = (scene.path("store"), scene.path("snapshots"));
+    let (inner, deep) = (store.join("inner"), scene.path("snapshots/deep"));
+    fs::create_dir(&inner).unwrap();
+    fs::create_dir(&deep).unwrap();
+    let before = scene.generation();
+    let refused = |option: &str, to: &Path, seen: &Path| {
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--hold", "10", option]).args([
+            &store,
+            Path::new("--to"),
+            to,
+        ]);
+        let said = format!("is {} too, and lies inside", seen.display());
+        run(&mut command).assert_refused(73, &said);
+    };
+    let folder_of_it = Mounted::bind(&inner, &deep);
+    refused("--copy", &deep, &inner);
+    refused("--reflink", &deep, &inner);
+    drop(folder_of_it);
+    let mounted_in_it = Mounted::bind(&snapshots, &inner);
+    refused("--copy", &snapshots, &inner);
+    refused("--copy", &deep, &inner.join("deep"));
+    assert_eq!(scene.generation(), before);
+    assert_eq!(scene.manifests().len(), 0);
+    // Nobody meets what is covered.
+    let covered = Mounted::new("tmpfs", "size=1m", &inner);
+    run(&mut scene.copy(&["--hold", "10", "--name", "daily"])).assert_code(0);
+    drop((covered, mounted_in_it));
 }
 
 #[test]

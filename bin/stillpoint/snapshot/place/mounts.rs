@@ -39,6 +39,13 @@ pub struct Mount {
 }
 
 impl Mount {
+    /// What a path that lies on it is called in its file system.
+    pub fn name_of(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.target).ok()?;
+        // Without a slash at the end for the root of the mount itself.
+        Some(self.fsroot.join(below).components().collect())
+    }
+
     fn is_on(&self, device: u64) -> bool {
         let of_source = || std::fs::metadata(self.source.as_ref()?).ok();
         self.device == format!("{}:{}", major(device), minor(device))
@@ -115,6 +122,24 @@ impl Mounts {
         })
     }
 
+    /// Where a folder is met by whoever goes through another one and what is mounted in it: by whatever path it
+    /// was named, it may be mounted there too.
+    pub fn met_in(&self, outer: &Path, folder: &Path) -> Option<PathBuf> {
+        let (of_folder, of_outer) = (self.of(folder)?, self.of(outer)?);
+        let place = of_folder.name_of(folder)?;
+        let whole = (of_outer, outer, of_outer.name_of(outer)?);
+        let inside = self.inside(outer);
+        let inside = inside.map(|mount| (mount, mount.target.as_path(), mount.fsroot.clone()));
+        let met = |(mount, at, root): (&Mount, &Path, PathBuf)| {
+            let below =
+                place.strip_prefix(root).ok().filter(|_| mount.device == of_folder.device)?;
+            // Without a slash at the end for the root of the mount itself.
+            let found: PathBuf = at.join(below).components().collect();
+            (identity(&found)? == identity(folder)?).then_some(found)
+        };
+        std::iter::once(whole).chain(inside).find_map(met)
+    }
+
     /// A place below a path where something else is mounted.
     pub fn below(&self, path: &Path) -> Option<&Path> {
         self.all_below(path).map(|mount| mount.target.as_path()).next()
@@ -138,6 +163,10 @@ impl Mounts {
         let at = self.way(path).last().map(|mount| mount.target.as_path());
         at.filter(|target| *target == path).or_else(|| self.below(path))
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 #[cfg(test)]

@@ -174,12 +174,10 @@ fn changes(source: &Path, then: &Origin, now: &Origin) -> Vec<String> {
 
 fn origin(source: &Path, mounts: &Mounts) -> Option<Origin> {
     let mount = mounts.of(source)?;
-    let below = source.strip_prefix(&mount.target).ok()?;
     Some(Origin {
         kind: mount.fstype.clone(),
         id: id(source, mount),
-        // Without a slash at the end for the root of the mount itself.
-        root: mount.fsroot.join(below).components().collect(),
+        root: mount.name_of(source)?,
         mounted_at: mount.target.clone(),
         inside: None,
     })

@@ -40,9 +40,9 @@ impl Provider for Copy {
         true
     }
 
-    fn check(&self, target: Option<&Target>, _mounts: &Mounts) -> Result<(), Failure> {
+    fn check(&self, target: Option<&Target>, mounts: &Mounts) -> Result<(), Failure> {
         let target = target.expect("--copy requires --to");
-        tree::check("--copy", &self.source, target)?;
+        tree::check("--copy", &self.source, target, mounts)?;
         let extent = tree::measure(&self.source)?;
         enough_space(&target.folder, extent.bytes)?;
         enough_inodes(&target.folder, extent.inodes)

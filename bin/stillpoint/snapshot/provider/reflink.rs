@@ -45,7 +45,7 @@ impl Provider for Reflink {
 
     fn check(&self, target: Option<&Target>, mounts: &Mounts) -> Result<(), Failure> {
         let target = target.expect("--reflink requires --to");
-        tree::check("--reflink", &self.source, target)?;
+        tree::check("--reflink", &self.source, target, mounts)?;
         if !mounts.same_file_system(&self.source, &target.folder) {
             let message = format!(
                 "{}: not on the file system of {}, so no blocks can be shared; use another --to, or --copy",

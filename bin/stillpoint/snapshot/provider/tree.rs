@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::files::sync::sync_file_system;
 use crate::process::tool;
+use crate::snapshot::place::mounts::Mounts;
 use crate::snapshot::place::target::{Target, check_target};
 use crate::words::exit::{Exit, Failure};
 
@@ -21,17 +22,22 @@ pub fn cp(source: &Path, target: Option<&Target>, reflink: &str) -> Vec<Command>
 }
 
 /// A copy must not contain itself, and needs a free name in a folder that can be written.
-pub fn check(option: &str, source: &Path, target: &Target) -> Result<(), Failure> {
+pub fn check(option: &str, source: &Path, target: &Target, mounts: &Mounts) -> Result<(), Failure> {
     tool::require("cp")?;
-    if target.folder.starts_with(source) {
-        let message = format!(
-            "{}: lies inside {}, so the copy would contain itself; give {option} another --to",
-            target.folder.display(),
-            source.display()
-        );
-        return Err(Failure::new(Exit::CANNOT_CREATE, message));
-    }
-    check_target(target)
+    let folder = &target.folder;
+    let inside = match folder.starts_with(source) {
+        true => "lies".to_owned(),
+        false => match mounts.met_in(source, folder) {
+            Some(place) => format!("is {} too, and lies", place.display()),
+            None => return check_target(target),
+        },
+    };
+    let message = format!(
+        "{}: {inside} inside {}, so the copy would contain itself; give {option} another --to",
+        folder.display(),
+        source.display()
+    );
+    Err(Failure::new(Exit::CANNOT_CREATE, message))
 }
 
 /// What a folder takes up: bytes of data, and names.
