@@ -95,6 +95,7 @@ pub use {
     exclusive::pacing::Pacing,
     file::open::{barrier_folder, barrier_path},
     member::cover::{Cover, HELD},
+    member::cut::survive_bus_error,
     member::process::prepare,
     report::foreign::{FlockUser, lock_holders},
     report::stats::Stats,

@@ -5,7 +5,7 @@ use crate::handle::Handle;
 use crate::optional::Wish;
 use barrier::{Barrier, ErrorKind};
 use nix::errno::Errno;
-use std::ffi::{CStr, OsStr, c_char, c_int, c_uint};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::os::unix::ffi::OsStrExt;
 
 /// `STILLPOINT_CREATE`.
@@ -91,4 +91,10 @@ pub extern "C-unwind" fn stillpoint_check(b: *const Handle) -> c_int {
         let barrier = Handle::look(b)?.ok_or(Failure::from(Errno::ENOENT))?;
         Ok(barrier.check().map(|()| 0)?)
     })
+}
+
+/// For a handler of SIGBUS: 1 if the fault at this address was that of a barrier whose file was cut.
+#[unsafe(no_mangle)]
+pub extern "C" fn stillpoint_survive(address: *const c_void) -> c_int {
+    barrier::survive_bus_error(address).into()
 }

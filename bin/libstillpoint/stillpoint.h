@@ -35,6 +35,8 @@ int stillpoint_open(const char *name_or_path, unsigned flags, const char *label,
 void stillpoint_close(stillpoint *b);
 int stillpoint_join(stillpoint *b);
 int stillpoint_check(stillpoint *b);
+/* For the program's own handler of SIGBUS: see the manual. */
+int stillpoint_survive(const void *address);
 
 /* The shared side. */
 int stillpoint_lock_shared(stillpoint *b);

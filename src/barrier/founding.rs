@@ -15,12 +15,13 @@ use crate::file::layout::{
 };
 use crate::file::open::{
     check_file_system, check_folder, folder_of, is_empty_file, making_failed, not_made, open_fresh,
+    writes_elsewhere,
 };
 use crate::gate::sync::step;
 use crate::member::join;
 use crate::member::process::{self, Locked};
 use crate::report::foreign;
-use crate::system::calls::{Mode, is_unlocked, random, try_lock_byte};
+use crate::system::calls::{Mode, is_unlocked, random, try_lock_byte, write_in_place};
 use crate::system::standard;
 use nix::fcntl::posix_fallocate;
 use nix::libc;
@@ -96,6 +97,10 @@ pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
 /// Writes a new barrier into an empty file; its first bytes come last.
 fn fill(empty: &File, path: &Path, birth: &Birth) -> Result<(), Error> {
     let failed = |source| making_failed(path, source);
+    // A page that cannot be had when it is written to is a SIGBUS: all of them are had from now on.
+    if writes_elsewhere(empty) {
+        write_in_place(empty);
+    }
     // Not fs2's, which takes errno for the error that this call returns.
     posix_fallocate(empty, 0, FILE_SIZE.into()).map_err(|error| failed(error.into()))?;
     step("create: allocated");

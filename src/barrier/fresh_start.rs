@@ -181,7 +181,7 @@ fn with_file_alone<T>(
         return Err(Error::InUse { path: path.into(), writers });
     }
     step("alone: locked");
-    let map = BarrierMap::new(&file, path, true)?;
+    let map = BarrierMap::new(&file, path)?;
     let made = work(&file, map.parts())?;
     Ok((file, made))
 }

@@ -16,6 +16,7 @@ use crate::file::open::{check_header, hex, identity_at, is_in_memory};
 use crate::gate::protocol::is_superseded;
 use crate::gate::sync::{AtomicPtr, Ordering};
 use crate::member::cover::{Cover, Covered};
+use crate::member::cut;
 use crate::member::join::{self, Attachment};
 use crate::member::lifeline::Place;
 use crate::member::process;
@@ -134,7 +135,7 @@ impl Barrier {
     /// # Errors
     /// [`Error::Unreachable`] if the barrier cannot be reached by its path.
     pub fn join(&self) -> Result<(), Error> {
-        self.here().map(drop)
+        self.whole().map(drop)
     }
 
     /// Looks whether the barrier that this handle means is the one at its path, and comes over if another has
@@ -174,12 +175,18 @@ impl Barrier {
         }
     }
 
+    /// The same, unless the file was cut: for everybody but who enters, and has no time to ask.
+    pub(crate) fn whole(&self) -> Result<(&Arc<Inner>, &Attachment), Error> {
+        let (inner, _) = self.here()?;
+        Ok((inner, inner.whole()?))
+    }
+
     /// The same, once the path was looked at: for who begins there.
     pub(crate) fn at_its_path(&self) -> Result<(&Arc<Inner>, &Attachment), Error> {
         let (inner, attachment) = self.here()?;
         let missing = || Error::Missing { path: inner.place.path.clone(), folder: None };
         match identity_at(&inner.place.path) {
-            _ if is_superseded(attachment.gate().now()) => {}
+            _ if attachment.is_cut() || is_superseded(attachment.gate().now()) => {}
             Ok(Some(found)) if found == inner.place.identity => return Ok((inner, attachment)),
             Ok(Some(_)) => {}
             Ok(None) if !inner.place.vantage.sees_the_same() => {
@@ -207,7 +214,7 @@ impl Barrier {
     /// Who still uses a file that stood here before and was removed or renamed: no tool is granted the
     /// exclusive side while anybody is seen to. `None`: that cannot be seen.
     pub fn stragglers(&self) -> Option<Vec<Straggler>> {
-        let (inner, attachment) = self.here().ok()?;
+        let (inner, attachment) = self.whole().ok()?;
         stragglers::of_status(attachment.parts, &inner.place.path, inner.place.identity)
     }
 
@@ -240,7 +247,7 @@ impl Barrier {
     /// What an ancestor of this process holds for it now, if `$STILLPOINT_HELD` says so and it is
     /// true.
     pub fn is_covered(&self) -> Option<Cover> {
-        let (inner, attachment) = self.here().ok()?;
+        let (inner, attachment) = self.whole().ok()?;
         inner.cover.holds(inner, attachment)
     }
 
@@ -278,6 +285,14 @@ impl Inner {
         match self.attachment_of_this_process() {
             Some(attachment) => Ok(attachment),
             None => self.attach_again(),
+        }
+    }
+
+    /// The same, unless the file was cut.
+    pub(crate) fn whole(&self) -> Result<&Attachment, Error> {
+        match self.attached()? {
+            attachment if attachment.is_cut() => Err(cut::error(&self.place.path)),
+            attachment => Ok(attachment),
         }
     }
 

@@ -300,5 +300,5 @@ fn is_of_this_boot(
         return Ok(true);
     }
     let in_memory = boot::is_in_memory(file, path)?;
-    Ok(BarrierMap::new(file, path, false)?.parts().is_of(boot, in_memory))
+    Ok(BarrierMap::copied(file, path)?.parts().is_of(boot, in_memory))
 }

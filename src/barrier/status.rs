@@ -186,10 +186,7 @@ impl Status {
         let (file, identity) = open_fresh(&path, false, None)?;
         check_file_system(&file, &path)?;
         let header = check_header(&file, &path)?;
-        let map = {
-            let _process = process::lock();
-            BarrierMap::new(&file, &path, false)?
-        };
+        let map = BarrierMap::copied(&file, &path)?;
         Ok(look(path, &header, (&file, identity), map.parts()))
     }
 }
@@ -340,13 +337,13 @@ impl Barrier {
 
     /// The dirty epoch now.
     pub fn dirty(&self) -> Dirty {
-        self.here()
+        self.whole()
             .map_or_else(|_| Dirty::default(), |(_, attachment)| attachment.parts.dirty().now())
     }
 
     /// The last writers that were lost, the newest first, as in [`Status::lost`].
     pub fn lost(&self) -> Vec<Lost> {
-        let Ok((_, attachment)) = self.here() else {
+        let Ok((_, attachment)) = self.whole() else {
             return Vec::new();
         };
         let dirty = attachment.parts.dirty();
@@ -356,7 +353,7 @@ impl Barrier {
     /// Raises the dirty epoch, for a tool that learned of a loss otherwise: of what it ran itself, or,
     /// with the process id 0, of nobody knows whom.
     pub fn raise_dirty(&self, pid: u32, label: &str) {
-        if let Ok((_, attachment)) = self.here() {
+        if let Ok((_, attachment)) = self.whole() {
             let comm = if pid == 0 { String::new() } else { join::comm() };
             attachment.parts.dirty().raise(&Loss { pid, comm: &comm, label, place: "" });
         }
@@ -365,14 +362,14 @@ impl Barrier {
     /// The same for a tool that remembers this epoch of a barrier which is behind it: whoever was lost up
     /// to there is not in this file.
     pub fn raise_dirty_beyond(&self, epoch: u32, label: &str) {
-        if let Ok(attachment) = self.inner.attached() {
+        if let Ok(attachment) = self.inner.whole() {
             attachment.parts.dirty().raise_beyond(epoch, &Loss::of_nobody(label));
         }
     }
 
     /// Says who raised the epochs that the barrier was made with, as far as somebody remembers.
     pub fn recall(&self, lost: &[Lost]) {
-        if let Ok((_, attachment)) = self.here() {
+        if let Ok((_, attachment)) = self.whole() {
             let dirty = attachment.parts.dirty();
             let now = dirty.now().epoch;
             for lost in lost.iter().filter(|lost| now.wrapping_sub(lost.epoch) < LOST) {
@@ -383,7 +380,7 @@ impl Barrier {
 
     /// Acknowledges every loss up to an epoch: the store was repaired, or found in order.
     pub fn acknowledge(&self, epoch: u32) {
-        if let Ok((_, attachment)) = self.here() {
+        if let Ok((_, attachment)) = self.whole() {
             attachment.parts.dirty().acknowledged.store(epoch, Ordering::Release);
         }
     }

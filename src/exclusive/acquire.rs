@@ -122,7 +122,7 @@ fn take(
     watch: &mut Watch<'_>,
 ) -> Result<Held, Error> {
     let path = barrier.path();
-    let attachment = barrier.inner.attached()?;
+    let attachment = barrier.inner.whole()?;
     // Read before the cover is checked: if that pause ends meanwhile, this is not the generation of
     // whatever follows it, and nothing is granted.
     let generation = attachment.gate().now();
@@ -275,6 +275,7 @@ impl Announced {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
+        self.held.iter().try_for_each(|held| held.attachment().map(drop))?;
         if let Some(held) = self.held.iter().find(|held| !held.is_closed()) {
             let reason = "somebody opened the gate before it was quiet".into();
             return Err(Error::Revoked { path: held.barrier.path().into(), reason });
@@ -328,7 +329,8 @@ impl Announced {
                 !insider.is_still_inside(slots)
                     || reclaim(&held.barrier.inner, attachment.parts, insider.index)
             };
-            while !insiders.iter().all(gone) && opened.elapsed() < patience {
+            while !attachment.is_cut() && !insiders.iter().all(gone) && opened.elapsed() < patience
+            {
                 let names =
                     || still_inside(insiders, slots).map(|seen| seen.name(slots, true)).collect();
                 watch.tick(Phase::LongShares, held.barrier.path(), names)?;
@@ -344,7 +346,7 @@ impl Announced {
     fn failed(&mut self, closing: &Closing, watch: &Watch<'_>) -> Error {
         let last = closing.insiders.len().saturating_sub(1);
         let barrier = self.held[last].barrier.clone();
-        let slots = barrier.inner.attached().ok().map(|attachment| attachment.parts.slots());
+        let slots = barrier.inner.whole().ok().map(|attachment| attachment.parts.slots());
         let mut inside = Vec::new();
         if let Some(slots) = slots {
             inside.extend(still_inside(&closing.insiders[last], slots));

@@ -138,7 +138,10 @@ pub(crate) fn drain(
     let mut asked: Option<Instant> = None;
     let mut cancelled = Ok(());
     let quiet = attachment.gate().wait_until_quiet(
-        || parts.words(),
+        || {
+            attachment.is_cut();
+            parts.words()
+        },
         |words| {
             let now = Instant::now();
             note(words, slots, &mut insiders, now);

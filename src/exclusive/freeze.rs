@@ -48,6 +48,8 @@ const RECORDING: Duration = Duration::from_secs(1);
 /// A pause that was over when somebody came to end it.
 const TOO_LATE: &str = "it had ended before, at its limit or by force";
 
+const CUT: &str = "its file was cut";
+
 /// What ends one pause of a [`Keeper`] and no other one: a number that was drawn for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token([u32; 4]);
@@ -159,6 +161,9 @@ impl Keeper {
         let attachment = self.barrier.inner.attached()?;
         let asked = &attachment.parts.freeze().asked;
         loop {
+            if attachment.is_cut() {
+                return Err(self.revoked(CUT));
+            }
             let now = asked.word().load(Ordering::Acquire);
             if now == self.generation {
                 return Ok(());
@@ -207,7 +212,7 @@ impl FreezeRecord {
 impl Barrier {
     /// Whether a keeper holds the gate closed now.
     pub fn is_frozen(&self) -> bool {
-        self.here().is_ok_and(|(_, attachment)| {
+        self.whole().is_ok_and(|(_, attachment)| {
             let frozen = attachment.parts.freeze().frozen.load(Ordering::Acquire);
             is_closed(frozen) && attachment.gate().now() == frozen
         })
@@ -220,7 +225,7 @@ impl Barrier {
     /// [`Error::Revoked`] if that pause did not hold until now, or until it was thawed before: what was
     /// made in it is not to be trusted. The gate is open all the same. [`Error::System`].
     pub fn thaw(&self, token: Option<&Token>) -> Result<Thawed, Error> {
-        let (inner, attachment) = self.here()?;
+        let (inner, attachment) = self.whole()?;
         let record = attachment.parts.freeze();
         let frozen = record.frozen.load(Ordering::Acquire);
         let last = std::array::from_fn(|index| record.token[index].load(Ordering::Relaxed));
@@ -242,6 +247,9 @@ impl Barrier {
         let since = Instant::now();
         let mut open = None;
         loop {
+            if attachment.is_cut() {
+                return Err(revoked(self, CUT));
+            }
             let now = gate.now();
             let x_is_free = || self.inner.place.is_free(LockByte::Exclusive);
             let (is_over, held) = record.heard(generation, now, x_is_free);

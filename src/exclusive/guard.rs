@@ -419,7 +419,7 @@ impl ExclusiveGuard {
             }
             if !in_place[index] || !alone[index] {
                 verdict =
-                    revoked(index, "its file was moved, removed or replaced meanwhile".into());
+                    revoked(index, "its file was cut, moved, removed or replaced meanwhile".into());
             }
         }
         for held in self.held.drain(..).rev() {

@@ -87,9 +87,9 @@ impl Held {
         Ok(held.map(|(lifeline, ())| self.locks.push(lifeline)).is_some())
     }
 
-    /// This process's attachment, which the caller found there when it took X.
+    /// This process's attachment, which the caller found there when it took X, unless the file was cut.
     pub(crate) fn attachment(&self) -> Result<&Attachment, Error> {
-        self.barrier.inner.attached()
+        self.barrier.inner.whole()
     }
 
     /// The dirty epoch.
@@ -193,6 +193,9 @@ impl Held {
         if let Ok(attachment) = self.attachment() {
             attachment.gate().wanted.store(0, Ordering::Relaxed);
             attachment.parts.holder().pid.store(0, Ordering::Relaxed);
+        }
+        // Of this process, whatever has become of the file.
+        if let Ok(attachment) = self.barrier.inner.attached() {
             attachment.exclusive_thread.store(0, Ordering::Relaxed);
         }
     }
@@ -249,13 +252,10 @@ impl Held {
         if self.covered {
             return self.is_closed();
         }
-        let Ok(attachment) = self.attachment() else {
-            return false;
-        };
         step("release: about to retract");
         self.retract();
         step("release: retracted");
-        wait::open_for_all(attachment, self.generation)
+        self.attachment().is_ok_and(|here| wait::open_for_all(here, self.generation))
     }
 
     /// Records the pause and gives the locks back.
@@ -282,7 +282,7 @@ impl Held {
 
     /// Who says that he has X.
     pub(crate) fn rival(barrier: &Barrier) -> String {
-        let Ok(attachment) = barrier.inner.attached() else {
+        let Ok(attachment) = barrier.inner.whole() else {
             return "another tool".into();
         };
         let holder = Holder::of(attachment.parts, barrier.inner.place.identity);

@@ -27,6 +27,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The first eight bytes of every barrier.
 pub(crate) const MAGIC: [u8; 8] = *b"STILLPT1";
+/// The same of memory that has taken the place of a map whose file was cut. Never in a file.
+pub(crate) const CUT_OFF: [u8; 8] = *b"STILLCUT";
 /// A reader of another major layout must not touch the file.
 pub(crate) const MAJOR: u32 = 1;
 /// Minor layouts only add what older readers may ignore.
@@ -344,6 +346,25 @@ impl Parts {
     pub(crate) fn freeze<'map>(self) -> &'map FreezeRecord {
         // SAFETY: as for the gate.
         unsafe { self.at(FREEZE_OFFSET) }
+    }
+
+    /// Whether this is not the file any more: see [`CUT_OFF`].
+    pub(crate) fn is_cut_off(self) -> bool {
+        let magic = self.header().magic.each_ref().map(|half| half.load(Ordering::Relaxed));
+        magic == Parts::halves(CUT_OFF)
+    }
+
+    /// Says so, of memory that is to take the place of a map.
+    pub(crate) fn mark_cut_off(self) {
+        for (half, of_mark) in self.header().magic.iter().zip(Parts::halves(CUT_OFF)) {
+            half.store(of_mark, Ordering::Relaxed);
+        }
+        self.gate().supersede();
+    }
+
+    fn halves(magic: [u8; 8]) -> [u32; 2] {
+        let [a, b, c, d, e, f, g, h] = magic;
+        [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
     }
 
     /// All slots.

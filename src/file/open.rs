@@ -374,6 +374,18 @@ pub(crate) fn check_file_system(file: &File, path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Whether the file system writes what was written before to another place, as btrfs does.
+pub(crate) fn writes_elsewhere(file: &File) -> bool {
+    fstatfs(file).is_ok_and(|found| magic(&found) == 0x9123_683e)
+}
+
+fn magic(found: &Statfs) -> i64 {
+    #[allow(clippy::unnecessary_cast, reason = "its width differs between platforms")]
+    let magic = found.filesystem_type().0 as i64;
+    // The kernel's numbers have 32 bits; a 64-bit word may carry them with the sign extended.
+    magic & 0xffff_ffff
+}
+
 /// tmpfs(5), and ramfs, which has no name in nix.
 const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
 
@@ -384,9 +396,7 @@ pub(crate) fn is_in_memory(path: &Path) -> bool {
 }
 
 pub(crate) fn is_memory(found: &Statfs) -> bool {
-    #[allow(clippy::unnecessary_cast, reason = "its width differs between platforms")]
-    let magic = found.filesystem_type().0 as i64 & 0xffff_ffff;
-    IN_MEMORY.contains(&magic)
+    IN_MEMORY.contains(&magic(found))
 }
 
 /// Refuses a folder in which anybody may replace the barrier.

@@ -16,6 +16,7 @@ use crate::file::layout::{
 use crate::file::open::{HeaderCopy, check_header, open_fresh};
 use crate::gate::protocol::{Gate, is_closed, is_inside};
 use crate::gate::sync::{AtomicU32, Ordering, fence, step};
+use crate::member::cut;
 use crate::member::lifeline::{Lifeline, Place};
 use crate::member::mapping::BarrierMap;
 use crate::member::process::{self, Locked};
@@ -52,7 +53,7 @@ pub(crate) struct Attachment {
     /// Says where this process takes the file to be, as long as it may be inside.
     signature: Mutex<Option<Lifeline>>,
     _counted_life: Lifeline,
-    _map: BarrierMap,
+    map: BarrierMap,
 }
 
 /// A thread's slot.
@@ -175,7 +176,7 @@ impl Attachment {
     ) -> Result<Attachment, Error> {
         let place = &inner.place;
         let incarnation = process::incarnation();
-        let map = BarrierMap::new(file, &place.path, true)?;
+        let map = BarrierMap::new(file, &place.path)?;
         let parts = map.parts();
         step("join: mapped");
         let sign = |file: &File| place.keys.sign(file).map(Some);
@@ -199,12 +200,18 @@ impl Attachment {
             registrations: Mutex::new(Vec::new()),
             signature: Mutex::new(signature.map(|(signature, ())| signature)),
             _counted_life: life,
-            _map: map,
+            map,
         })
     }
 
     pub(crate) fn gate(&self) -> &Gate {
         self.parts.gate()
+    }
+
+    /// Whether the file was cut. This process has let go of it then, and finds its gate closed for good: to be
+    /// asked wherever there is time for a system call, and above all by who has slept.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.map.is_cut()
     }
 
     /// The seat of this thread here, in the barrier of this number.
@@ -247,6 +254,7 @@ impl Attachment {
     /// Ends the registration of a seat, after whose last share nothing may be inside any more: a
     /// share that is, is lost.
     fn unregister(&self, seat: &'static Seat) {
+        self.is_cut();
         let mut registrations = self.registrations();
         if let Some(at) = registrations.iter().position(|found| std::ptr::eq(found.seat, seat)) {
             let registration = registrations.swap_remove(at);
@@ -286,6 +294,7 @@ impl Attachment {
 impl Drop for Attachment {
     fn drop(&mut self) {
         let process = process::lock();
+        self.is_cut();
         while let Some(seat) = self.find_seat(|_| true) {
             self.unregister(seat);
         }
@@ -310,6 +319,9 @@ pub(crate) fn seat_of_this_thread(
     // A signal handler may have been here before the signals were blocked.
     if let Some(seat) = attachment.seat(inner.id) {
         return Ok(seat);
+    }
+    if attachment.is_cut() {
+        return Err(cut::error(&inner.place.path));
     }
     let failed = |source| Error::system("mmap", &inner.place.path, source);
     attachment.registrations().try_reserve(1).map_err(|error| failed(error.into()))?;

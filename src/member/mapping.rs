@@ -13,6 +13,7 @@
 
 use crate::error::Error;
 use crate::file::layout::{FILE_SIZE, Parts};
+use crate::member::cut::{self, LENGTH};
 use crate::member::process;
 use nix::libc::c_void;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
@@ -20,6 +21,7 @@ use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::NonNull;
 
@@ -57,9 +59,25 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// Memory of this process alone, filled with zeros.
+    pub(crate) fn private(length: NonZeroUsize) -> io::Result<Mapping> {
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new map at a place of the kernel's choice.
+        let start = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE) }?;
+        let mapping = Mapping { start, length, incarnation: process::incarnation() };
+        // SAFETY: the range is the map just made.
+        unsafe { madvise(start, length.get(), MmapAdvise::MADV_DONTFORK) }?;
+        Ok(mapping)
+    }
+
     /// Where it begins.
-    fn start(&self) -> *const u8 {
+    pub(crate) fn start(&self) -> *const u8 {
         self.start.as_ptr().cast_const().cast()
+    }
+
+    /// The same, for who sees to it from now on.
+    pub(crate) fn into_start(self) -> NonNull<c_void> {
+        std::mem::ManuallyDrop::new(self).start
     }
 }
 
@@ -76,29 +94,59 @@ impl Drop for Mapping {
 #[derive(Debug)]
 pub(crate) struct BarrierMap {
     parts: Parts,
-    _mapping: Mapping,
+    /// None for a copy.
+    entry: Option<&'static cut::Entry>,
+    mapping: Mapping,
 }
 
 impl BarrierMap {
-    /// Maps the file, if it has the size of a barrier. The caller holds the process's lock, as for
-    /// [`Mapping::of_file`].
-    pub(crate) fn new(file: &File, path: &Path, writable: bool) -> Result<BarrierMap, Error> {
+    /// Maps the file to read and write, if it has the size of a barrier. The caller holds the process's lock,
+    /// as for [`Mapping::of_file`].
+    pub(crate) fn new(file: &File, path: &Path) -> Result<BarrierMap, Error> {
         let size = file.metadata().map_err(|source| Error::system("fstat", path, source))?.len();
         if size != u64::from(FILE_SIZE) {
-            let reason = format!("it was cut or grown; {}", crate::file::open::make_anew(path));
-            return Err(Error::not_a_barrier(path, reason));
+            return Err(cut::error(path));
         }
-        let length = NonZeroUsize::new(FILE_SIZE as usize).expect("a barrier is not empty");
-        let mapping = Mapping::of_file(file, length, writable)
-            .map_err(|source| Error::system("mmap", path, source))?;
+        let failed = |source| Error::system("mmap", path, source);
+        let mapping = Mapping::of_file(file, LENGTH, true).map_err(failed)?;
         // SAFETY: the file was just found to have this size, and the map lives as long as this.
         let parts = unsafe { Parts::new(mapping.start()) };
-        Ok(BarrierMap { parts, _mapping: mapping })
+        let entry = Some(cut::Entry::note(mapping.start).map_err(failed)?);
+        Ok(BarrierMap { parts, entry, mapping })
+    }
+
+    /// What the file holds now, for who only looks: a copy, which nobody can cut.
+    pub(crate) fn copied(file: &File, path: &Path) -> Result<BarrierMap, Error> {
+        let mapping =
+            Mapping::private(LENGTH).map_err(|source| Error::system("mmap", path, source))?;
+        let (start, length) = (mapping.start.as_ptr().cast(), LENGTH.get());
+        // SAFETY: the memory was just made, and nobody else knows of it yet.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(start, length) };
+        file.read_exact_at(bytes, 0).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => cut::error(path),
+            _ => Error::system("pread", path, error),
+        })?;
+        // SAFETY: it is of this length, and lives as long as this.
+        let parts = unsafe { Parts::new(mapping.start()) };
+        Ok(BarrierMap { parts, entry: None, mapping })
+    }
+
+    /// Whether the file was cut: see [`cut::is_cut`].
+    pub(crate) fn is_cut(&self) -> bool {
+        cut::is_cut(self.mapping.start, self.parts)
     }
 
     /// What lies in it. Not to be used after the map is dropped.
     pub(crate) fn parts(&self) -> Parts {
         self.parts
+    }
+}
+
+impl Drop for BarrierMap {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry {
+            entry.forget();
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! forgotten, whatever a process does with its descriptors, its threads and its children.
 
 pub(crate) mod cover;
+pub(crate) mod cut;
 pub(crate) mod join;
 pub(crate) mod lifeline;
 pub(crate) mod mapping;

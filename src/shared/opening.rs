@@ -172,6 +172,7 @@ fn help(inner: &Weak<Inner>) {
     while let Some(inner) = inner.upgrade()
         && let Some(attachment) = inner.attachment_of_this_process()
     {
+        attachment.is_cut();
         let waiting_since = &attachment.slot(attachment.counted).waiting_since;
         let gate = attachment.gate();
         let generation = *first.get_or_insert_with(|| {
@@ -206,7 +207,7 @@ pub(crate) struct Listening {
 impl Listening {
     /// Wakes the task when the gate has opened; at once, or nearly, if it is open.
     pub(crate) fn begin(barrier: &Barrier, waker: Waker) -> Result<Listening, Error> {
-        let (inner, attachment) = barrier.here()?;
+        let (inner, attachment) = barrier.whole()?;
         let number = attachment.listeners.add(inner, Ear::Task(waker))?;
         Ok(Listening { inner: inner.clone(), number, incarnation: attachment.incarnation })
     }
@@ -231,7 +232,7 @@ impl Barrier {
     /// [`Error::System`] if there is no descriptor, no memory or no thread to be had; else as
     /// [`Barrier::shared`].
     pub fn gate_descriptor(&self) -> Result<OwnedFd, Error> {
-        let (inner, attachment) = self.here()?;
+        let (inner, attachment) = self.whole()?;
         let made = Bell::new();
         let (descriptor, bell) =
             made.map_err(|source| Error::system("socketpair", self.path(), source))?;

@@ -120,6 +120,7 @@ fn wait_here(
         step("wait: about to sleep");
         gate.generation.wait(generation, Some(sleep));
         step("wait: awake");
+        attachment.is_cut();
         if gate.now() != generation {
             return Ok(());
         }

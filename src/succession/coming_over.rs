@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::file::open::identity_at;
 use crate::gate::protocol::{Fence, is_superseded};
 use crate::gate::sync::{full_fence, step};
+use crate::member::cut;
 use crate::member::join::Attachment;
 use crate::member::process;
 use std::sync::Arc;
@@ -48,8 +49,12 @@ pub(crate) fn come_over(from: &Arc<Inner>) -> Result<(), Error> {
             _ => replaced(),
         });
     }
+    let was_cut = from.attachment_of_this_process().is_some_and(Attachment::is_cut);
     // It stands where it should: only garbage, or one who was mistaken, has closed it for good.
     if identity_at(&from.place.path)? == Some(from.place.identity) {
+        if was_cut {
+            return Err(cut::error(&from.place.path));
+        }
         from.attached()?.gate().reinstate();
         return Ok(());
     }
@@ -57,7 +62,7 @@ pub(crate) fn come_over(from: &Arc<Inner>) -> Result<(), Error> {
     let to = loop {
         match open_at(&from.place.path, || from.label.clone(), || from.id) {
             // Somebody had made one, or else nobody would have come here; he may do so again.
-            Err(Error::Missing { .. }) if started.elapsed() < PATIENCE => {
+            Err(Error::Missing { .. }) if !was_cut && started.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(1));
             }
             to => break to?,

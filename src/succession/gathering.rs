@@ -41,7 +41,7 @@ impl Removed {
             check_header(&file, path).ok()?;
             let _ = process::incarnation();
             let _process = process::lock();
-            let map = BarrierMap::new(&file, path, true).ok()?;
+            let map = BarrierMap::new(&file, path).ok()?;
             Some(Removed { file, map })
         })
     }

@@ -2,15 +2,16 @@
 //!
 //! # Safety
 //!
-//! `futex(2)`, `pthread_atfork(3)` and `getrandom(2)` have no wrapper in nix; each is called here
-//! with pointers to live memory only. Everything else goes through nix, std or fs2.
+//! `futex(2)`, `pthread_atfork(3)`, `getrandom(2)` and `ioctl_iflags(2)` have no wrapper in nix; each is called
+//! here with pointers to live memory only. Everything else goes through nix, std or fs2.
 
 use crate::file::layout::LockByte;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -118,6 +119,19 @@ pub(crate) fn random() -> io::Result<[u32; 4]> {
     }
 }
 
+/// `FS_IOC_SETFLAGS`: lets an empty file be written where it was written before, on a file system (btrfs) that
+/// takes new space each time, of which a full disk has none. As far as that can be had. See ioctl_iflags(2).
+pub(crate) fn write_in_place(file: &File) {
+    const NOCOW: libc::c_int = 0x0080_0000;
+    let mut flags: libc::c_int = 0;
+    // SAFETY: the kernel writes an int, whatever the number of the call says of its size.
+    if unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) } == 0 {
+        flags |= NOCOW;
+        // SAFETY: it reads one.
+        unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) };
+    }
+}
+
 /// Milliseconds of the monotonic clock, at least 1.
 pub(crate) fn monotonic_milliseconds() -> u64 {
     use nix::time::{ClockId, clock_gettime};
@@ -169,7 +183,6 @@ pub(crate) fn at_fork(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
     use std::os::unix::fs::OpenOptionsExt;
 
     #[test]

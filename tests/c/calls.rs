@@ -9,7 +9,7 @@ use std::fs;
 use std::process::Command;
 
 /// Not made in every run, or not with every C library.
-const AT_TIMES: [&str; 17] = [
+const AT_TIMES: [&str; 18] = [
     "brk",
     "clock_gettime",
     "clock_nanosleep",
@@ -18,6 +18,7 @@ const AT_TIMES: [&str; 17] = [
     "getegid",
     "lseek",
     "mprotect",
+    "mremap",
     "newfstatat",
     "poll",
     "read",

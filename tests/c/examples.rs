@@ -50,6 +50,11 @@ fn waits_that_alarm_limits() {
 }
 
 #[test]
+fn a_handler_of_faults() {
+    runs("survive.c");
+}
+
+#[test]
 fn an_event_loop() {
     runs("loop.c");
 }

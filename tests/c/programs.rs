@@ -37,6 +37,7 @@ macro_rules! suites {
 suites!(
     cancellation,
     cookies,
+    cut,
     forks,
     gate_fd,
     handles,

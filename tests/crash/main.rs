@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cut;
 mod full;
 mod holders;
 mod hostile;

@@ -96,7 +96,11 @@ pub fn of(call: &Call) -> &'static [&'static str] {
         "mmap" if arguments.starts_with("NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_A") => {
             MAP
         }
+        // What a reader of the status copies the file to.
+        "mmap" if arguments.starts_with("NULL, 540672, ") => MAP,
         "madvise" if arguments.contains("FORK") => ADVISE,
+        // EFAULT is its answer.
+        "madvise" if arguments.contains("POPULATE_READ") => &["EAGAIN", "EINTR", "EINVAL", "EPERM"],
         // Those of mutexes and channels are private; a barrier's are not.
         "futex" if !arguments.contains("_PRIVATE") && !arguments.contains("BITSET") => FUTEX,
         "fstat" | "newfstatat" | "statx" | "fstatfs" | "readlink" | "readlinkat" => STAT,

@@ -36,6 +36,8 @@
 //! | mmap, madvise `MADV_DONTFORK` | the map of the barrier, lifelines | joining fails; of a thread's first share: it counts in the process's slot |
 //! | mmap, madvise `MADV_WIPEONFORK` | the fork detector | the process id is compared instead |
 //! | mmap, madvise `MADV_WIPEONFORK` | the page of a thread's seats | the thread's first share fails |
+//! | mmap, madvise `MADV_DONTFORK` | the copy of who reads the status | that fails |
+//! | madvise `MADV_POPULATE_READ` | `cut::is_cut` | the file is taken for whole |
 //! | munmap | a lifeline or map that ends | cannot fail for a whole map; the lock would stay until the process ends |
 //! | futex wait | gate and drain | looks again, without sleeping |
 //! | futex wake | opening the gate, leaving | waiters go on at their tick, of 100 ms or 10 ms |

@@ -16,6 +16,7 @@ mod dirty;
 mod every_step;
 mod foreign;
 mod frozen;
+mod full_disk;
 mod interrupted;
 mod latest;
 mod limits;

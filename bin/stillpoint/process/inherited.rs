@@ -91,6 +91,22 @@ pub fn settle() {
         let unread = Arc::new(AtomicBool::new(false));
         let _ = signal_hook::flag::register(Signal::SIGXFSZ as i32, unread);
     }
+    // That somebody cuts the barrier shall be an error as well.
+    let handler = SigHandler::SigAction(survive_bus_error);
+    let action = SigAction::new(handler, SaFlags::SA_SIGINFO, SigSet::empty());
+    let _ = set_action(Signal::SIGBUS, &action);
+}
+
+extern "C" fn survive_bus_error(
+    signal: libc::c_int,
+    fault: *mut libc::siginfo_t,
+    _context: *mut libc::c_void,
+) {
+    // SAFETY: the kernel says what the fault was.
+    let address = unsafe { (*fault).si_addr() };
+    if !stillpoint::survive_bus_error(address) {
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
+    }
 }
 
 /// Lets a command of the user's find what we found. Without need nothing runs between fork and exec,
@@ -140,7 +156,7 @@ pub fn set_default(signal: Signal) -> nix::Result<SigAction> {
 
 /// Sets the default action, none, or one that was set before. The action that was set until now.
 pub fn set_action(signal: Signal, action: &SigAction) -> nix::Result<SigAction> {
-    // SAFETY: handlers of this program are signal-hook's alone, which stay valid for ever.
+    // SAFETY: handlers of this program, and signal-hook's, stay valid for ever.
     unsafe { sigaction(signal, action) }
 }
 
