@@ -3,7 +3,7 @@
 //! They are of the same sources, by the same provider, into the same folder, under the same barriers, with
 //! the same label. What is new in one says nothing of another.
 //!
-//! A source that is suddenly on another file system ([`origin`](super::origin)) begins a series of its own,
+//! A source that is suddenly on another file system ([`origin`]) begins a series of its own,
 //! unless somebody said that it has moved. What was taken before anybody looked is of the same series as
 //! what was taken after.
 

@@ -1,7 +1,7 @@
 //! How this process ends: with the status of its error, or by the signal that it received.
 //!
 //! The library's errors have a status by their kind, ours carry it as a
-//! [`Failure`](crate::words::exit::Failure).
+//! [`Failure`].
 
 use std::io;
 

@@ -1,7 +1,7 @@
 //! `stillpoint prune`: removes snapshots that need not be kept, and records of those that failed.
 //!
 //! What need not be kept is decided in [`retention`](crate::catalogue::retention); how a snapshot goes, in
-//! [`removal`](crate::snapshot::data::removal). In between stands the lock: a snapshot that is read, made or
+//! [`removal`]. In between stands the lock: a snapshot that is read, made or
 //! removed by somebody else cannot be had and is left alone.
 
 use anyhow::Context;
