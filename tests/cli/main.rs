@@ -14,6 +14,7 @@ mod freeze;
 mod heirs;
 mod inherited;
 mod lifetime;
+mod links;
 mod losses;
 mod modes;
 mod nesting;

@@ -1,6 +1,7 @@
 //! The file of a state: read, written aside and renamed, removed.
 //!
-//! A reader finds the old one or the new one, whole, also after a power cut.
+//! A reader finds the old one or the new one, whole, also after a power cut. A link to where it shall be kept is
+//! followed, and stays.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::place::FOLDER;
 use super::{SCHEMA, State};
+use crate::files::names::{behind_links, folder_of};
 use crate::files::sync::sync_folder;
 use crate::files::{folder, open};
 use crate::words::exit::{Exit, Failure, reason};
@@ -80,7 +82,8 @@ impl State {
     /// one barrier would each find what the other has planned, and take it for a crash. Who may not lock the
     /// folder, or waits for long, goes on: the barrier starts dirty at worst.
     pub fn plan(path: &Path) -> Option<File> {
-        let folder = folder_of(path);
+        let path = behind_links(path).ok()?;
+        let folder = folder_of(&path);
         if folder == Path::new(FOLDER) {
             folder::make(folder).ok()?;
         }
@@ -93,7 +96,8 @@ impl State {
     }
 
     fn write(&self, path: &Path) -> io::Result<()> {
-        let folder = folder_of(path);
+        let path = behind_links(path)?;
+        let folder = folder_of(&path);
         if folder == Path::new(FOLDER) {
             folder::make(folder)?;
         }
@@ -106,21 +110,15 @@ impl State {
         serde_json::to_writer(&mut aside, self)?;
         aside.write_all(b"\n")?;
         aside.as_file().sync_all()?;
-        aside.persist(path)?;
+        aside.persist(&path)?;
         sync_folder(folder)
     }
 
     /// Removes the state, durably.
     pub fn remove(path: &Path) -> io::Result<()> {
-        fs::remove_file(path)?;
-        sync_folder(folder_of(path))
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+        let path = behind_links(path)?;
+        fs::remove_file(&path)?;
+        sync_folder(folder_of(&path))
     }
 }
 

@@ -17,7 +17,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Manifest;
 use crate::catalogue::metrics::{Series, add_newest_clean, labels, series_of};
-use crate::files::names::without_links;
+use crate::files::names::{folder_of, without_links};
 use crate::files::open;
 use crate::snapshot::arguments::Arguments;
 use crate::words::exit::{Exit, Failure, reason};
@@ -41,7 +41,7 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     if !is_ours(file).map_err(|error| cannot(&reason(&error)))? {
         return Err(cannot("is something else than metrics of this kind, and stays"));
     }
-    access(folder(file), AccessFlags::W_OK | AccessFlags::X_OK)
+    access(folder_of(file), AccessFlags::W_OK | AccessFlags::X_OK)
         .map_err(|error| cannot(error.desc()))
 }
 
@@ -71,7 +71,7 @@ pub fn write(
     };
     let written = (|| {
         let mut aside =
-            tempfile::Builder::new().prefix(".stillpoint-").tempfile_in(folder(file))?;
+            tempfile::Builder::new().prefix(".stillpoint-").tempfile_in(folder_of(file))?;
         // The collector is another user. A mode at creation would be cut by the umask.
         aside.as_file().set_permissions(Permissions::from_mode(0o644))?;
         aside.write_all(text.as_bytes())?;
@@ -79,13 +79,6 @@ pub fn write(
         Ok(())
     })();
     written.map_err(cannot)
-}
-
-fn folder(file: &Path) -> &Path {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 /// The barriers of the run, as the library would name them; also those that are not there.
