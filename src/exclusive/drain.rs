@@ -56,9 +56,8 @@ impl<'a> Watch<'a> {
         if self.cancel.is_some_and(|cancel| cancel.load(std::sync::atomic::Ordering::SeqCst)) {
             return Err(Error::Cancelled);
         }
-        if let Some(progress) = &mut self.progress
-            && self.reported.elapsed() >= REPORT
-        {
+        let due = self.reported.elapsed() >= REPORT;
+        if let Some(progress) = self.progress.as_mut().filter(|_| due) {
             self.reported = Instant::now();
             let since = self.started.elapsed();
             progress(&Waiting { phase, since, writers: &writers(), barrier });

@@ -173,10 +173,10 @@ impl Held {
 
     /// Opens the gate without a grant, if it is closed, and records a closing that failed.
     pub(crate) fn reopen(&mut self) {
-        if let Ok(attachment) = self.attachment()
-            && wait::open_for_all(attachment, self.generation)
-        {
-            pacing::record(attachment.parts.stats(), self.closed.elapsed(), true);
+        if let Ok(attachment) = self.attachment() {
+            if wait::open_for_all(attachment, self.generation) {
+                pacing::record(attachment.parts.stats(), self.closed.elapsed(), true);
+            }
         }
         self.generation = 0;
     }
@@ -260,9 +260,8 @@ impl Held {
 
     /// Records the pause and gives the locks back.
     pub(crate) fn give_back(self, pause: Duration) {
-        if !self.covered
-            && let Ok(attachment) = self.attachment()
-        {
+        let own = (!self.covered).then(|| self.attachment().ok()).flatten();
+        if let Some(attachment) = own {
             let stats = attachment.parts.stats();
             stats.count_pause(pause);
             pacing::record(stats, pause, false);

@@ -87,11 +87,11 @@ impl<const N: usize> Text<N> {
     }
 
     pub(crate) fn set_bytes(&self, bytes: &[u8]) {
-        let (fours, rest) = bytes.as_chunks();
-        let mut last = [0; 4];
-        last[..rest.len()].copy_from_slice(rest);
-        let fours = fours.iter().copied().chain([last]).chain(std::iter::repeat([0; 4]));
-        for (word, four) in self.0.iter().zip(fours) {
+        let mut fours = bytes.chunks(4);
+        for word in &self.0 {
+            let mut four = [0; 4];
+            let some = fours.next().unwrap_or_default();
+            four[..some.len()].copy_from_slice(some);
             word.store(u32::from_ne_bytes(four), Ordering::Relaxed);
         }
     }
@@ -398,5 +398,5 @@ const _: () = {
     assert!(STATS_OFFSET as usize + size_of::<StatsRecord>() <= FREEZE_OFFSET as usize);
     assert!(FREEZE_OFFSET as usize + size_of::<FreezeRecord>() <= SLOTS_OFFSET as usize);
     assert!(size_of::<Slot>() == SLOT_SIZE as usize);
-    assert!(FILE_SIZE.is_multiple_of(4096));
+    assert!(FILE_SIZE % 4096 == 0);
 };

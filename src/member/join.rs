@@ -352,9 +352,7 @@ pub(crate) fn seat_of_this_thread(
 pub(crate) fn thread_ended(seat: &'static Seat) {
     let barrier = process::open_barrier(seat.barrier());
     let mut process = process::lock();
-    if let Some(barrier) = &barrier
-        && let Some(attachment) = barrier.inner.attachment_of(seat)
-    {
+    if let Some(attachment) = barrier.as_ref().and_then(|one| one.inner.attachment_of(seat)) {
         attachment.unregister(seat);
     }
     seat.wipe();

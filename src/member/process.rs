@@ -119,10 +119,8 @@ enum Detector {
 impl Detector {
     fn new() -> Detector {
         let asked = variable("STILLPOINT_FORK_CHECK").is_some_and(|how| how == "pid");
-        if !asked
-            && mapping::rejects_unknown_advice()
-            && let Ok(page) = mapping::wiped_on_fork()
-        {
+        let promised = !asked && mapping::rejects_unknown_advice();
+        if let Some(page) = promised.then(mapping::wiped_on_fork).and_then(Result::ok) {
             // SAFETY: the page is ours alone, aligned, and never unmapped; zero is a valid atomic.
             let word: &'static AtomicU32 = unsafe { page.cast::<AtomicU32>().as_ref() };
             word.store(1, Ordering::Relaxed);

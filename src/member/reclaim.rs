@@ -43,7 +43,7 @@ impl DirtyRecord {
     pub(crate) fn raise_beyond(&self, epoch: u32, loss: &Loss<'_>) {
         let mut now = self.epoch.load(Ordering::Acquire);
         let last = loop {
-            let last = if epoch.wrapping_sub(now).cast_signed() > 0 { epoch } else { now };
+            let last = if epoch.wrapping_sub(now) as i32 > 0 { epoch } else { now };
             let raised = last.wrapping_add(1);
             match self.epoch.compare_exchange(now, raised, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => break last,

@@ -26,7 +26,7 @@ type Set = HashSet<u64, BuildHasherDefault<DefaultHasher>>;
 /// A lock as it stands in a record: never 0.
 #[inline(always)]
 fn entry(lock: FileLock) -> u64 {
-    u64::from(lock.descriptor.cast_unsigned()) << 2 | lock.kind.number()
+    u64::from(lock.descriptor as u32) << 2 | lock.kind.number()
 }
 
 /// The descriptor of a classic lock's entry; `None`: it is of another kind, or none.
@@ -154,7 +154,9 @@ impl Brought {
             left -= 1;
         }
         if let Some(set) = self.set() {
-            left -= u32::try_from(set.extract_if(|entry| ended(*entry)).count()).unwrap_or(left);
+            let stood = set.len();
+            set.retain(|entry| !ended(*entry));
+            left -= u32::try_from(stood - set.len()).unwrap_or(left);
         }
         self.classic.store(left, Ordering::Relaxed);
         before - left

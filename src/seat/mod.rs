@@ -330,7 +330,7 @@ impl Seat {
         compiler_fence(Ordering::SeqCst);
         step("enter: telling");
         let taken_at = &self.own().taken_at;
-        if self.settled.load(Ordering::Relaxed).wrapping_sub(odd).cast_signed() > 0 {
+        if self.settled.load(Ordering::Relaxed).wrapping_sub(odd) as i32 > 0 {
             // A handler's share had this number, and somebody may be reading its line.
             taken_at.is_of_none();
         }

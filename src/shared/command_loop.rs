@@ -25,9 +25,8 @@ impl Barrier {
     #[inline]
     #[track_caller]
     pub fn assert_not_held(&self) {
-        if cfg!(debug_assertions)
-            && let Some(leak) = self.leaked_share()
-        {
+        let leak = cfg!(debug_assertions).then(|| self.leaked_share()).flatten();
+        if let Some(leak) = leak {
             panic!("{leak}");
         }
     }
@@ -47,9 +46,8 @@ impl Barrier {
     #[inline]
     #[track_caller]
     pub fn assert_process_idle(&self) {
-        if cfg!(debug_assertions)
-            && let Some(leak) = self.leaked_share_of_process()
-        {
+        let leak = cfg!(debug_assertions).then(|| self.leaked_share_of_process()).flatten();
+        if let Some(leak) = leak {
             panic!("{leak}");
         }
     }

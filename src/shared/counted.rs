@@ -72,9 +72,10 @@ impl OwnedShared {
 
 impl Drop for OwnedShared {
     fn drop(&mut self) {
-        if process::is_current(self.incarnation)
-            && let Some(attachment) = self.barrier.inner.attachment_of_this_process()
-        {
+        if !process::is_current(self.incarnation) {
+            return;
+        }
+        if let Some(attachment) = self.barrier.inner.attachment_of_this_process() {
             leave(attachment, 1, self.readmitted);
             sign_off_if_left(attachment);
         }

@@ -285,10 +285,12 @@ fn nest(seat: &'static Seat) -> Option<(&'static Seat, u64)> {
 #[inline(never)]
 pub(crate) fn after_leaving(seat: &Seat) {
     seat.gate().tell(seat.take_readmitted());
-    if is_superseded(seat.gate().now())
-        && let Some(barrier) = process::open_barrier(seat.barrier())
-        && let Some(attachment) = barrier.inner.attachment_of(seat)
-    {
+    if !is_superseded(seat.gate().now()) {
+        return;
+    }
+    let barrier = process::open_barrier(seat.barrier());
+    let attachment = barrier.as_ref().and_then(|barrier| barrier.inner.attachment_of(seat));
+    if let Some(attachment) = attachment {
         sign_off_if_left(attachment);
     }
 }

@@ -117,7 +117,8 @@ impl Listeners {
         list.listeners.push((number, ear));
         let attended = std::mem::replace(&mut list.attended, true);
         drop(list);
-        if !attended && let Err(error) = begin_helper(inner) {
+        let begun = if attended { Ok(()) } else { begin_helper(inner) };
+        if let Err(error) = begun {
             self.remove(number);
             // Whoever has relied on that helper tries again, and hears the same.
             self.take_all().into_iter().for_each(|(_, ear)| ear.hear());
@@ -169,9 +170,8 @@ fn begin_helper(inner: &Arc<Inner>) -> io::Result<()> {
 fn help(inner: &Weak<Inner>) {
     let mut first = None;
     // Without a barrier there are no listeners either.
-    while let Some(inner) = inner.upgrade()
-        && let Some(attachment) = inner.attachment_of_this_process()
-    {
+    while let Some(inner) = inner.upgrade() {
+        let Some(attachment) = inner.attachment_of_this_process() else { return };
         attachment.is_cut();
         let waiting_since = &attachment.slot(attachment.counted).waiting_since;
         let gate = attachment.gate();

@@ -134,11 +134,12 @@ fn wait_here(
         if let Some(watch) = &mut watch {
             watch.tick(Phase::Gate, &inner.place.path, Vec::new)?;
         }
-        if let Wait::AtMost(since, patience) = wait
-            && since.elapsed() >= patience
-        {
-            let path = inner.place.path.clone();
-            return Err(Error::TimedOut { path, waited: since.elapsed() });
+        match wait {
+            Wait::AtMost(since, patience) if since.elapsed() >= patience => {
+                let path = inner.place.path.clone();
+                return Err(Error::TimedOut { path, waited: since.elapsed() });
+            }
+            _ => {}
         }
     }
 }

@@ -32,9 +32,10 @@ pub(crate) fn users(files: &BTreeMap<Identity, bool>) -> BTreeMap<Identity, Vec<
     let mut found = |of: fn(u32) -> Vec<(Identity, PathBuf)>| {
         for pid in &pids {
             for (file, way) in of(*pid) {
-                if let Some(users) = users.get_mut(&file)
-                    && users.last().is_none_or(|user| user.pid != *pid)
-                {
+                let users = users.get_mut(&file);
+                let is_new =
+                    |users: &&mut Vec<User>| users.last().is_none_or(|user| user.pid != *pid);
+                if let Some(users) = users.filter(is_new) {
                     users.push(User { pid: *pid, way });
                 }
             }

@@ -198,9 +198,8 @@ impl Barrier {
         step("write lock: unlocked");
         if matches!(unlocked, Ok(()) | Err(Errno::EBADF)) {
             self.give_back(lock)?;
-            if lock.kind == LockKind::Classic
-                && let Some(seat) = self.seat()
-            {
+            let classic = lock.kind == LockKind::Classic;
+            if let Some(seat) = self.seat().filter(|_| classic) {
                 (0..end_classic(seat, lock.descriptor)).try_for_each(|_| self.leave_shared())?;
             }
         }
@@ -211,9 +210,7 @@ impl Barrier {
     /// The share that was taken for the lock is then still held, and given back by the next call that no
     /// handler may make: whatever this thread waited for before it, it does so no more.
     pub(crate) fn end_abandoned_attempt(&self) {
-        if let Some(seat) = self.seat()
-            && seat.brought().end_attempt()
-        {
+        if self.seat().is_some_and(|seat| seat.brought().end_attempt()) {
             let _ = self.leave_shared();
         }
     }

@@ -1,10 +1,13 @@
 //! What the crate promises to those who depend on it: that its interface may grow, that it names no
 //! crate whose versions are not its own, and that what is published builds by itself.
 //!
+//! `rust` builds it with the oldest compiler that is promised, and with Debian's.
+//!
 //! The interface is read from what rustdoc(1) knows of it, in its own words (JSON).
 
 #[path = "../common/mod.rs"]
 mod common;
+mod rust;
 
 use crate::common::must;
 use serde_json::Value;

@@ -96,17 +96,17 @@ impl Exclusive<'_> {
                     .cancel(&stop)
                     .keep_descriptor(self.inherited),
             );
-            match attempt {
-                Err(Error::Cancelled) if let Some((phase, writers)) = last => {
+            match (attempt, last) {
+                (Err(Error::Cancelled), Some((phase, writers))) => {
                     signals.check()?;
                     return Err(self.too_late(phase, writers).into());
                 }
-                Err(error)
+                (Err(error), _)
                     if matches!(
                         error.kind(),
                         ErrorKind::NotQuiet | ErrorKind::Busy | ErrorKind::Stragglers
                     ) && !self.patience.is_over() => {}
-                other => return Ok(other?),
+                (other, _) => return Ok(other?),
             }
         }
     }
@@ -160,7 +160,7 @@ impl Exclusive<'_> {
                 format!(
                     "{}: {} was ended at the hold limit of {limit}; see --hold",
                     self.barrier.path().display(),
-                    command.get_program().display(),
+                    command.get_program().to_string_lossy(),
                 ),
             )
             .into());

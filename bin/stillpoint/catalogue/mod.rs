@@ -199,13 +199,14 @@ impl Catalogue {
         for item in fs::read_dir(&self.folder)? {
             let path = item?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with('.')
-                && name.ends_with(ASIDE)
-                && let Ok(file) = open_record(&path)
-                && try_lock(&file)?
-                && leads_to(&path, &file)?
-            {
-                let _ = fs::remove_file(&path);
+            if !name.starts_with('.') || !name.ends_with(ASIDE) {
+                continue;
+            }
+            match open_record(&path) {
+                Ok(file) if try_lock(&file)? && leads_to(&path, &file)? => {
+                    let _ = fs::remove_file(&path);
+                }
+                _ => {}
             }
         }
         Ok(())

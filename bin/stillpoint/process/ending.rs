@@ -68,10 +68,10 @@ fn from_kind(kind: ErrorKind, conflict: Exit) -> Exit {
 /// a shell loop or systemd must be able to see that, which 128 + n alone does not tell them. The
 /// first process of a container has no default action to die of, and nobody outside who could tell.
 pub fn die_of_it(status: u8) {
-    if getpid().as_raw() != 1
-        && let Some(signal @ (SIGINT | SIGTERM | SIGHUP)) = received()
-        && i32::from(status) == 128 + signal
-    {
+    let is_meant = |signal: &i32| {
+        matches!(*signal, SIGINT | SIGTERM | SIGHUP) && i32::from(status) == 128 + *signal
+    };
+    if let Some(signal) = received().filter(is_meant).filter(|_| getpid().as_raw() != 1) {
         // Does not return unless the signal cannot be raised; then the status has to do.
         let _ = signal_hook::low_level::emulate_default_handler(signal);
     }

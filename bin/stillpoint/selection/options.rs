@@ -80,7 +80,7 @@ impl Place {
 
     pub fn describe(&self, barrier: Option<&OsStr>, filter: &Filter) -> String {
         let folder = self.catalogue().folder().display().to_string();
-        let barrier = barrier.map(|barrier| format!(" of {}", barrier.display()));
+        let barrier = barrier.map(|barrier| format!(" of {}", barrier.to_string_lossy()));
         match barrier.unwrap_or_default() + &filter.describe() {
             what if what.is_empty() => folder,
             what => format!("{folder}:{what}"),

@@ -192,9 +192,7 @@ fn keep(
     barrier.gather()?;
     warn_if_unseen(&barrier);
     // Before anything is refused: who is told to retire it first must be able to.
-    if let Some(known) = known
-        && known.uuid != barrier.uuid()
-    {
+    if let Some(known) = known.filter(|known| known.uuid != barrier.uuid()) {
         // A program made a new barrier before us; what the last one lost is not forgiven.
         match known.is_open() {
             true => barrier.raise_dirty(0, NOT_RETIRED),

@@ -106,11 +106,11 @@ fn wait_for_token(keeper: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
     // A line comes whole or not at all.
     while !token.ends_with(b"\n") {
         for received in signals.wait_beside(&[word.as_fd()], None).map_err(cannot)? {
-            if let Ok(signal) = Signal::try_from(received.signal)
-                && signal != Signal::SIGCHLD
-                && !received.whole_group
-            {
-                let _ = kill(keeper, signal);
+            match Signal::try_from(received.signal) {
+                Ok(signal) if signal != Signal::SIGCHLD && !received.whole_group => {
+                    let _ = kill(keeper, signal);
+                }
+                _ => {}
             }
         }
         let mut ready = [nix::poll::PollFd::new(word.as_fd(), nix::poll::PollFlags::POLLIN)];

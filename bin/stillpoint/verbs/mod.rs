@@ -143,9 +143,8 @@ impl Verb {
 
 /// Does what was asked for, in this process or in one that stands in for it.
 pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {
-    if !verb.outlives_us()
-        && let Some(exit) = reaper::attend()?
-    {
+    let ended = if verb.outlives_us() { None } else { reaper::attend()? };
+    if let Some(exit) = ended {
         return Ok(exit);
     }
     match verb {

@@ -90,10 +90,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             io::ErrorKind::WouldBlock => Outcome::InUse,
             _ => Outcome::Failed(error),
         };
-        if let Outcome::Failed(error) = &outcome
-            && matches!(exit, Exit::SUCCESS | Exit::DATA)
-        {
-            exit = failure(&manifest, error).exit;
+        match &outcome {
+            Outcome::Failed(error) if matches!(exit, Exit::SUCCESS | Exit::DATA) => {
+                exit = failure(&manifest, error).exit;
+            }
+            _ => {}
         }
         report.push(json(&manifest, &outcome));
     }

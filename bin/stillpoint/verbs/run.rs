@@ -259,7 +259,7 @@ fn command(string: Option<&OsStr>, words: &[OsString]) -> Result<Command, Failur
             [string] => Ok(by_shell(string)),
             _ => Err(Failure::usage(format!(
                 "{} takes exactly one argument, the string for the shell",
-                flag.display()
+                flag.to_string_lossy()
             ))),
         },
         (None, [program, rest @ ..]) if program != "--" => Ok(by_words(program, rest)),

@@ -20,7 +20,7 @@ impl Named {
         let user = if self.user { " --user" } else { "" };
         let state = self.state.iter().map(|state| format!(" --state {}", state.display()));
         let state: String = state.collect();
-        format!("`stillpoint {verb}{user}{state} {}`", self.barrier.display())
+        format!("`stillpoint {verb}{user}{state} {}`", self.barrier.to_string_lossy())
     }
 
     /// The way out, when it is dirty.

@@ -115,9 +115,8 @@ fn describe(waiting: &Waiting<'_>) -> String {
         Phase::OtherTool => "held by",
         _ => "",
     };
-    if !before.is_empty()
-        && let Some(who) = closer(waiting.barrier)
-    {
+    let who = if before.is_empty() { None } else { closer(waiting.barrier) };
+    if let Some(who) = who {
         text.push_str(&format!(", {}, {before} {who}", waiting.barrier.display()));
     }
     let mut separator = ": ";
@@ -137,9 +136,8 @@ pub fn present(writer: &Writer, barrier: &Path) -> Writer {
     let writers = status.iter().flat_map(|status| &status.writers);
     let mut inside = writers.filter(|other| other.inside && Some(other.slot) == writer.slot);
     let mut present = writer.clone();
-    if let Some(WriterStatus { pid, tid, comm, .. }) = inside.next()
-        && *pid != writer.pid
-    {
+    let other = inside.next().filter(|other| other.pid != writer.pid);
+    if let Some(WriterStatus { pid, tid, comm, .. }) = other {
         (present.pid, present.tid) = (*pid, *tid);
         present.comm.clone_from(comm);
         present.wait_channel = None;

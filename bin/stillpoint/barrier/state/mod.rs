@@ -100,7 +100,7 @@ impl State {
     /// The same for a report: what the next tool will find.
     pub fn tell_report(&self, status: &mut Status) {
         if self.uuid == status.uuid && self.is_beyond(&status.barrier, status.dirty) {
-            let ahead = self.epoch.wrapping_sub(status.dirty.epoch).cast_signed().max(0);
+            let ahead = (self.epoch.wrapping_sub(status.dirty.epoch) as i32).max(0);
             status.dirty.epoch = status.dirty.epoch.wrapping_add_signed(ahead).wrapping_add(1);
             let known = self.lost.iter().map(Lost::from);
             let known =
@@ -114,7 +114,7 @@ impl State {
     /// Whether it knows more than a barrier with its uuid. One that is dirty anyhow may be another file:
     /// who acknowledges that writes down which. A question that cannot be asked says nothing.
     fn is_beyond(&self, barrier: &Path, dirty: Dirty) -> bool {
-        let is_ahead = self.epoch.wrapping_sub(dirty.epoch).cast_signed() > 0;
+        let is_ahead = self.epoch.wrapping_sub(dirty.epoch) as i32 > 0;
         let is_other = || match (self.inode, inode(barrier)) {
             (Some(known), Some(now)) => known != now,
             _ => false,

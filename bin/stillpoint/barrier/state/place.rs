@@ -26,7 +26,11 @@ pub fn path(
         None if set("STILLPOINT_DIR").is_some() => return Ok(None),
         None => PathBuf::from(FOLDER),
     };
-    Ok(file.file_stem().map(|name| folder.join(name).with_added_extension("state")))
+    Ok(file.file_stem().map(|name| {
+        let mut name = name.to_os_string();
+        name.push(".state");
+        folder.join(name)
+    }))
 }
 
 /// Whether a path leads where a name does: it is the same barrier then.

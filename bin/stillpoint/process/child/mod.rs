@@ -71,9 +71,8 @@ impl Terms<'_> {
         if self.bounds.own_group() {
             command.process_group(0);
         }
-        if self.prints_errors_only
-            && let Ok(errors) = io::stderr().as_fd().try_clone_to_owned()
-        {
+        let errors = || io::stderr().as_fd().try_clone_to_owned().ok();
+        if let Some(errors) = self.prints_errors_only.then(errors).flatten() {
             command.stdout(Stdio::from(errors));
         }
     }
@@ -156,7 +155,7 @@ fn by_shell(command: &Command) -> Command {
 }
 
 fn cannot_run(command: &Command, error: &io::Error) -> Failure {
-    let program = command.get_program().display();
+    let program = command.get_program().to_string_lossy();
     let exit = match error.kind() {
         io::ErrorKind::NotFound => Exit::NOT_FOUND,
         _ if is_shortage(error) => Exit::SYSTEM,

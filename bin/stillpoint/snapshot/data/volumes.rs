@@ -50,9 +50,8 @@ pub fn discard(manifest: &Manifest) -> io::Result<()> {
         if !volume.is_told() {
             return Ok(());
         }
-        if system == System::Lvm
-            && let Some(origin) = volume.name.strip_suffix(&format!("-{}", manifest.name))
-        {
+        let origin = volume.name.strip_suffix(&format!("-{}", manifest.name));
+        if let Some(origin) = origin.filter(|_| system == System::Lvm) {
             // It does no harm to one that is not, and says nothing that could be acted on.
             let _ = tool::ask("lvchange", &["--refresh", origin]);
         }
@@ -91,10 +90,11 @@ pub fn remove(manifest: &Manifest) -> io::Result<()> {
     for_each(manifest, |system, volume| {
         destroy(system, volume)?;
         let place = if are_kept(manifest) { volume.kept.as_ref() } else { Some(&volume.name) };
-        if let Some(place) = place
-            && is_at(system, volume, place)?
-        {
-            rename(system, place, &volume.partial)?;
+        match place {
+            Some(place) if is_at(system, volume, place)? => {
+                rename(system, place, &volume.partial)?;
+            }
+            _ => {}
         }
         destroy(system, volume)
     })

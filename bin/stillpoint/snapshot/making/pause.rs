@@ -173,7 +173,7 @@ impl Making<'_> {
         let message = format!(
             "{}: still running at the hold limit of {limit} and stopped; the gate is open; \
              give it more with --hold if writers can wait that long",
-            command.get_program().display()
+            command.get_program().to_string_lossy()
         );
         Failure::new(Exit::LIMIT, message)
     }
@@ -181,7 +181,7 @@ impl Making<'_> {
 
 /// A command that failed: its status is ours.
 fn users_failure(command: &Command, ended: Ended) -> Failure {
-    let program = command.get_program().display();
+    let program = command.get_program().to_string_lossy();
     let how = match ended {
         Ended::Killed(signal) => format!("was killed by signal {signal}"),
         _ => format!("ended with status {}", ended.exit().code()),

@@ -61,7 +61,7 @@ impl Provider for UserCommand {
             Lookup::NotExecutable => (Exit::CANNOT_EXECUTE, "not an executable file"),
             Lookup::Missing => (Exit::NOT_FOUND, "command not found"),
         };
-        Err(Failure::new(exit, format!("{}: {what}", self.words[0].display())))
+        Err(Failure::new(exit, format!("{}: {what}", self.words[0].to_string_lossy())))
     }
 
     fn commands(&self, _target: Option<&Target>) -> Vec<Command> {
