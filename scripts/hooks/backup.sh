@@ -27,7 +27,7 @@ prune() {
 pin() {
     make_notes
     end_pins mine "$(number "$2")" || :
-    keeper=$(stillpoint use "$1" --while "$host" &)
+    keeper=$(stillpoint use --any "$1" --while "$host" &)
     # It has said why.
     [ -n "$keeper" ] || return 66
     note=$notes/.$hook.$(number "$2").$keeper.pin

@@ -217,6 +217,29 @@ fn only_their_own_snapshots_go() {
     }
 }
 
+/// Who took it has said that it is not clean; who pins it, and who reads it, need not say so again.
+#[test]
+fn a_dirty_barrier_is_told_of_once() {
+    for (hook, words) in [
+        ("kopia", &[][..]),
+        ("borgmatic", &["before", "link"]),
+        ("rsnapshot", &["pre", "link"]),
+        ("restic", &[]),
+    ] {
+        let backup = Backup::new(hook);
+        backup.restic("exit 0");
+        backup.host.place.lose("lmtp");
+        let mut command = backup.command(Call::with_arguments(&[]));
+        command.args(words).current_dir(backup.path(""));
+        let done = run({
+            command.env("KOPIA_ACTION", "before-snapshot-root");
+            command
+        });
+        assert_eq!(done.code(), 0, "{hook}: {done:?}");
+        assert_eq!(done.stderr.matches("is not clean").count(), 1, "{hook}: {done:?}");
+    }
+}
+
 /// The bare folder below would be kept as a store from which all has been deleted.
 #[test]
 fn a_source_that_is_not_mounted_is_not_backed_up() {

@@ -47,8 +47,8 @@ pub struct Arguments {
     #[arg(long)]
     latest: bool,
 
-    /// With --latest, the newest complete one, clean or not
-    #[arg(long, requires = "latest")]
+    /// Take what is not clean too, and say nothing of that
+    #[arg(long)]
     any: bool,
 
     /// Mount it over this folder, for the command alone; takes root
@@ -196,7 +196,7 @@ impl Arguments {
         }
     }
 
-    /// Who names one gets that one, but shall know.
+    /// Who names one gets that one, but shall know, unless he does.
     fn warn(&self, manifest: &Manifest) {
         if !self.any && !manifest.clean {
             let reason = manifest.reason.as_deref().unwrap_or("its manifest does not say why");
