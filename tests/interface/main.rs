@@ -1,5 +1,5 @@
 //! What the crate promises to those who depend on it: that its interface may grow, that it names no
-//! crate whose versions are not its own, and that what is published builds by itself.
+//! crate whose versions are not its own, and that what is published builds by itself (`published`).
 //!
 //! `rust` builds it with the oldest compiler that is promised, and with Debian's.
 //!
@@ -7,6 +7,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod published;
 mod rust;
 
 use crate::common::must;
@@ -84,18 +85,4 @@ fn the_interface_names_no_type_of_another_crate_and_can_grow() {
     assert!(items > 300, "only {items} items are known: has the form changed?");
     assert_eq!(foreign, BTreeSet::new());
     assert_eq!(closed, COMPLETE.map(str::to_string).into());
-}
-
-/// Cargo unpacks what would be published, and builds it.
-#[test]
-fn what_is_published_builds_by_itself() {
-    let mut package = cargo();
-    package.args(["package", "--package", "stillpoint", "--locked", "--offline", "--allow-dirty"]);
-    package.arg("--target-dir").arg(scratch().join("published"));
-    package.env("CARGO_PROFILE_DEV_DEBUG", "0");
-    let said = String::from_utf8(must(&mut package).stderr).unwrap();
-    assert!(said.contains("Verifying stillpoint"), "{said}");
-    let told = said.replace("manifest has no documentation, homepage or repository", "");
-    let told = told.lines().filter(|line| line.starts_with("warning: ")).collect::<Vec<_>>();
-    assert!(told.iter().all(|line| line.trim() == "warning:"), "{told:?}");
 }
