@@ -125,8 +125,12 @@ impl Actor {
                 self.owned.pop();
                 Ok(format!("owned {}", self.owned.len()))
             }
-            ["write-lock", path] => self.lock_to_write(path, WriteLock::acquire),
-            ["try-write-lock", path] => self.lock_to_write(path, WriteLock::try_acquire),
+            ["write-lock", path] => {
+                self.lock_to_write(path, |barrier, file| WriteLock::acquire(barrier, file))
+            }
+            ["try-write-lock", path] => {
+                self.lock_to_write(path, |barrier, file| WriteLock::try_acquire(barrier, file))
+            }
             ["write-unlock"] => {
                 self.write_locks.pop();
                 Ok(format!("depth {}", self.depth()))

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::thread::{self, Builder};
 use std::time::Duration;
-use stillpoint::{Barrier, Kind, SharedGuard, WriterStatus};
+use stillpoint::{Barrier, Kind, SharedGuard, WriteLock, WriterStatus};
 
 /// Bytes from a slot's word to the line, with the word that it belongs to before it.
 const TAKEN_AT: u64 = 88;
@@ -46,6 +46,10 @@ fn it_is_the_line_of_the_outermost_share() {
     let (again, line) = (share.yield_now(), here!());
     again.unwrap();
     assert_eq!(insider(&place).place, line, "it was taken again");
+    drop(share);
+    let file = File::create(place.path("mailbox")).unwrap();
+    let (_lock, line) = (WriteLock::acquire(&barrier, &file).unwrap(), here!());
+    assert_eq!(insider(&place).place, line, "a lock's");
 }
 
 /// Its first enter there may have been refused before it said anything.
