@@ -1,7 +1,7 @@
 //! Files and folders, whatever is kept in them.
 //!
-//! Uses no other room. Right about names: none is given that somebody has, and one that is given outlives a power
-//! cut.
+//! Uses no other room. Right about names: none is given that somebody has, one that is given outlives a power cut, and
+//! what somebody has named is looked at before it is opened.
 
 pub mod folder;
 pub mod names;
