@@ -31,11 +31,11 @@
 //! beside it; `tests/rooms` sees to that, by this plan.
 //!
 //! ```text
+//! +-------------+-------------+
+//! |  exclusive  | write_lock  |  pauses and their certificate | a share around every write lock
+//! +-------------+-------------+
+//! |          shared           |  shares of all kinds, and waiting for them
 //! +---------------------------+
-//! |        write_lock         |  a share around every write lock of a program
-//! +-------------+-------------+
-//! |   shared    |  exclusive  |  shares of all kinds, and waiting | pauses and their certificate
-//! +-------------+-------------+
 //! |          barrier          |  the handle: opening, making, looking, retiring
 //! +---------------------------+
 //! |        succession         |  files that lose their place, and who uses them still
@@ -85,21 +85,20 @@ mod write_lock;
 pub use {
     barrier::handle::Barrier,
     barrier::options::{Founding, Options},
-    barrier::status::{Holder, Kind, Lost, Status, WriterStatus},
+    barrier::status::{Holder, Kind, Status, WriterStatus},
+    error::name::{barrier_folder, barrier_path},
+    error::who::{Straggler, Writer},
     error::{Error, ErrorKind},
     exclusive::freeze::{Keeper, Thawed, Token},
-    exclusive::guard::{
-        Dirty, ExclusiveGuard, ExclusiveOptions, GateChange, PauseReport, Phase, Waiting,
-        exclusive_all,
-    },
+    exclusive::guard::{ExclusiveGuard, ExclusiveOptions, GateChange, PauseReport, exclusive_all},
     exclusive::pacing::Pacing,
-    file::open::{barrier_folder, barrier_path},
+    file::losses::{Dirty, Lost},
     member::cover::{Cover, HELD},
     member::cut::survive_bus_error,
     member::process::prepare,
     report::foreign::{FlockUser, lock_holders},
     report::stats::Stats,
-    report::writer::{Straggler, Writer},
+    report::watch::{Phase, Waiting},
     shared::command_loop::CommandLoop,
     shared::command_share::{CommandShare, CommandShareOptions},
     shared::counted::OwnedShared,

@@ -9,6 +9,7 @@
 
 use crate::error::Error;
 use crate::file::boot;
+use crate::file::byte_lock::{Mode, is_unlocked, try_lock_byte};
 use crate::file::layout::{
     DIRTY_OFFSET, FILE_SIZE, GATE_OFFSET, LockByte, MAGIC, MAJOR, MINOR, SLOT_SIZE, SLOTS,
     SLOTS_OFFSET,
@@ -21,7 +22,7 @@ use crate::gate::sync::step;
 use crate::member::join;
 use crate::member::process::{self, Locked};
 use crate::report::foreign;
-use crate::system::calls::{Mode, is_unlocked, random, try_lock_byte, write_in_place};
+use crate::system::calls::{random, write_in_place};
 use crate::system::standard;
 use nix::fcntl::posix_fallocate;
 use nix::libc;

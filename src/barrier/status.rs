@@ -2,26 +2,24 @@
 
 use crate::barrier::handle::Barrier;
 use crate::error::Error;
-use crate::exclusive::guard::Dirty;
-use crate::file::layout::{
-    DirtyRecord, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, LostRecord, Parts, Slot,
-};
+use crate::error::name::barrier_path;
+use crate::error::who::{Name, Straggler, Writer};
+use crate::file::byte_lock::is_byte_free;
+use crate::file::layout::{KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts, Slot};
+use crate::file::losses::{Dirty, Loss, Lost};
 use crate::file::open::{
-    HeaderCopy, Identity, absolute, barrier_path, check_file_system, check_header, hex, open_fresh,
+    HeaderCopy, Identity, absolute, check_file_system, check_header, hex, open_fresh,
 };
-use crate::file::taken_at::TakenAt;
 use crate::gate::protocol::{is_closed, is_inside};
 use crate::gate::sync::Ordering;
-use crate::member::join;
 use crate::member::mapping::BarrierMap;
 use crate::member::process;
-use crate::member::reclaim::Loss;
 use crate::report::foreign::{self, FlockUser};
 use crate::report::heirs;
 use crate::report::stats::Stats;
-use crate::report::writer::{Name, Straggler, Writer, is_stopped};
 use crate::succession::stragglers;
-use crate::system::calls::{is_byte_free, monotonic_milliseconds};
+use crate::system::calls::{comm, monotonic_milliseconds};
+use crate::system::proc::is_stopped;
 use crate::system::standard;
 use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter};
@@ -126,26 +124,6 @@ pub struct WriterStatus {
     pub place: String,
     /// The slot's word: while it stays the same and odd, it is the same share.
     pub word: u32,
-}
-
-/// A writer that was lost inside a share.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Lost {
-    /// The dirty epoch that it raised the barrier to.
-    pub epoch: u32,
-    /// Whether that was acknowledged.
-    pub acknowledged: bool,
-    /// Its process id; 0: unknown.
-    pub pid: u32,
-    /// The name of its thread.
-    pub comm: String,
-    /// What it called itself, or what else is known of it.
-    pub label: String,
-    /// Where it had taken its share, as [`WriterStatus::place`].
-    pub place: String,
-    /// When that was found out, if that is known.
-    pub when: Option<SystemTime>,
 }
 
 impl Status {
@@ -354,7 +332,7 @@ impl Barrier {
     /// with the process id 0, of nobody knows whom.
     pub fn raise_dirty(&self, pid: u32, label: &str) {
         if let Ok((_, attachment)) = self.whole() {
-            let comm = if pid == 0 { String::new() } else { join::comm() };
+            let comm = if pid == 0 { String::new() } else { comm() };
             attachment.parts.dirty().raise(&Loss { pid, comm: &comm, label, place: "" });
         }
     }
@@ -383,57 +361,5 @@ impl Barrier {
         if let Ok((_, attachment)) = self.whole() {
             attachment.parts.dirty().acknowledged.store(epoch, Ordering::Release);
         }
-    }
-}
-
-impl DirtyRecord {
-    /// Both epochs.
-    pub(crate) fn now(&self) -> Dirty {
-        Dirty {
-            epoch: self.epoch.load(Ordering::Acquire),
-            acknowledged: self.acknowledged.load(Ordering::Acquire),
-        }
-    }
-
-    /// The records of the loss that raised the epoch to this.
-    pub(crate) fn records(&self, epoch: u32) -> (&LostRecord, &TakenAt) {
-        let index = (epoch.wrapping_sub(1) % LOST) as usize;
-        (&self.ring[index], &self.taken_at[index])
-    }
-
-    /// Who was lost up to now, the newest first. Of losses before the barrier was made it may not be
-    /// known who they were: those that are not acknowledged stand there all the same.
-    pub(crate) fn lost(&self, now: Dirty) -> Vec<Lost> {
-        let open = now.epoch.wrapping_sub(now.acknowledged);
-        let lost = (0..LOST.min(now.epoch)).map(|back| {
-            let epoch = now.epoch.wrapping_sub(back);
-            self.read(epoch, back >= open)
-        });
-        lost.filter(|lost| !lost.acknowledged || lost.is_known()).collect()
-    }
-
-    fn read(&self, epoch: u32, acknowledged: bool) -> Lost {
-        let (record, taken_at) = self.records(epoch);
-        Lost {
-            epoch,
-            acknowledged,
-            pid: record.pid.load(Ordering::Relaxed),
-            comm: record.comm.get(),
-            label: record.label.get(),
-            place: taken_at.read(epoch),
-            when: record.when.wall_clock(),
-        }
-    }
-}
-
-impl<'a> From<&'a Lost> for Loss<'a> {
-    fn from(Lost { pid, comm, label, place, .. }: &'a Lost) -> Loss<'a> {
-        Loss { pid: *pid, comm, label, place }
-    }
-}
-
-impl Lost {
-    fn is_known(&self) -> bool {
-        self.pid != 0 || !self.comm.is_empty() || !self.label.is_empty() || self.when.is_some()
     }
 }

@@ -14,23 +14,24 @@
 //!
 //! Whatever fails, the gates are opened, and every lock goes with the values that hold it.
 
-use crate::barrier::handle::{Barrier, Inner};
+use crate::barrier::handle::Barrier;
 use crate::error::Error;
-use crate::exclusive::drain::{Insider, Watch, drain, still_inside};
+use crate::error::who::Writer;
+use crate::exclusive::drain::{Insider, drain, still_inside};
 use crate::exclusive::guard::{
-    ExclusiveGuard, ExclusiveOptions, GateChange, Limits, PauseReport, Phase, in_callers_order,
+    ExclusiveGuard, ExclusiveOptions, GateChange, Limits, PauseReport, in_callers_order,
 };
 use crate::exclusive::held::Held;
 use crate::exclusive::pacing::Pacing;
 use crate::file::layout::{KIND_FREE, Slot};
 use crate::gate::sync::{Ordering, step};
 use crate::member::cover::Cover;
-use crate::member::join;
+use crate::member::inner::Inner;
 use crate::member::reclaim::reclaim;
 use crate::report::foreign;
-use crate::report::writer::Writer;
+use crate::report::watch::{Phase, Watch};
 use crate::succession::gathering::{Gathered, Gathering};
-use crate::system::calls::Moment;
+use crate::system::calls::{Moment, comm, thread_id};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The longest that the first closing lasts if there is patience for a second.
@@ -72,7 +73,7 @@ pub(crate) fn acquire(
         gather(held, wait, watch)?;
         step("exclusive: no stragglers");
     }
-    let label = options.label.clone().unwrap_or_else(join::comm);
+    let label = options.label.clone().unwrap_or_else(comm);
     let limits = Limits::new(options.drain, options.hold);
     let mut announced = Announced { held };
     for held in announced.own() {
@@ -88,7 +89,7 @@ fn begin(barrier: &Barrier) -> Result<Barrier, Error> {
     barrier.end_abandoned_attempt();
     let attachments = barrier.inner.succession().filter_map(Inner::attachment_of_this_process);
     let mut holders = attachments.map(|own| own.exclusive_thread.load(Ordering::Relaxed));
-    if barrier.depth() > 0 || holders.any(|holder| holder == join::thread_id()) {
+    if barrier.depth() > 0 || holders.any(|holder| holder == thread_id()) {
         return Err(Error::Deadlock { path: barrier.path().into() });
     }
     barrier.at_its_path().map(|(inner, _)| Barrier::at(inner))
@@ -327,7 +328,7 @@ impl Announced {
             let slots = attachment.parts.slots();
             let gone = |insider: &Insider| {
                 !insider.is_still_inside(slots)
-                    || reclaim(&held.barrier.inner, attachment.parts, insider.index)
+                    || reclaim(&held.barrier.inner.place, attachment.parts, insider.index)
             };
             while !attachment.is_cut() && !insiders.iter().all(gone) && opened.elapsed() < patience
             {

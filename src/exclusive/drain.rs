@@ -7,64 +7,17 @@
 //! long at least somebody has been inside: writers read no clock themselves, commands excepted.
 
 use crate::error::Error;
-use crate::exclusive::guard::{Phase, Waiting};
+use crate::error::who::Writer;
 use crate::exclusive::held::Held;
-use crate::file::layout::{KIND_COUNTED, Slot};
+use crate::file::layout::Slot;
 use crate::gate::protocol::is_inside;
 use crate::gate::sync::Ordering;
 use crate::member::reclaim::reclaim;
-use crate::report::writer::Writer;
-use crate::system::calls::monotonic_milliseconds;
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use crate::report::watch::{Phase, Watch};
 use std::time::{Duration, Instant};
 
 /// How long the exclusive side sleeps at most between two looks.
 const TICK: Duration = Duration::from_millis(10);
-/// Between two reports of progress.
-const REPORT: Duration = Duration::from_millis(100);
-
-/// The caller's eyes and ears while the exclusive side waits.
-pub(crate) struct Watch<'a> {
-    progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
-    cancel: Option<&'a AtomicBool>,
-    started: Instant,
-    reported: Instant,
-}
-
-impl<'a> Watch<'a> {
-    pub(crate) fn new(
-        progress: Option<&'a mut dyn FnMut(&Waiting<'_>)>,
-        cancel: Option<&'a AtomicBool>,
-    ) -> Self {
-        let now = Instant::now();
-        Watch { progress, cancel, started: now, reported: now }
-    }
-
-    /// How long all of it has taken.
-    pub(crate) fn waited(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    /// Reports now and then; an error if the caller wants no more.
-    pub(crate) fn tick(
-        &mut self,
-        phase: Phase,
-        barrier: &Path,
-        writers: impl FnOnce() -> Vec<Writer>,
-    ) -> Result<(), Error> {
-        if self.cancel.is_some_and(|cancel| cancel.load(std::sync::atomic::Ordering::SeqCst)) {
-            return Err(Error::Cancelled);
-        }
-        let due = self.reported.elapsed() >= REPORT;
-        if let Some(progress) = self.progress.as_mut().filter(|_| due) {
-            self.reported = Instant::now();
-            let since = self.started.elapsed();
-            progress(&Waiting { phase, since, writers: &writers(), barrier });
-        }
-        Ok(())
-    }
-}
 
 /// Somebody who was seen inside.
 #[derive(Clone, Debug)]
@@ -103,27 +56,6 @@ pub(crate) struct Drained {
     pub(crate) insiders: Vec<Insider>,
 }
 
-impl Slot {
-    /// Remembers since when this word has been seen here.
-    pub(crate) fn see(&self, word: u32) {
-        if self.seen_word.load(Ordering::Relaxed) != word {
-            self.seen_since.set(monotonic_milliseconds());
-            self.seen_word.store(word, Ordering::Relaxed);
-        }
-    }
-
-    /// How long ago this share was first seen here; zero: not known. Words of counted slots come again,
-    /// so one that was seen before need not be the same share.
-    pub(crate) fn seen_for(&self, word: u32) -> Duration {
-        let seen = self.seen_word.load(Ordering::Relaxed) == word;
-        if !seen || self.kind.load(Ordering::Relaxed) == KIND_COUNTED {
-            return Duration::ZERO;
-        }
-        let now = monotonic_milliseconds();
-        Duration::from_millis(now.saturating_sub(self.seen_since.get()))
-    }
-}
-
 /// Waits until nobody is inside, at most until `deadline`.
 pub(crate) fn drain(
     held: &Held,
@@ -149,7 +81,7 @@ pub(crate) fn drain(
                 let before = insiders.len();
                 insiders.retain(|insider| {
                     !insider.is_still_inside(slots)
-                        || !reclaim(&held.barrier.inner, parts, insider.index)
+                        || !reclaim(&held.barrier.inner.place, parts, insider.index)
                 });
                 if insiders.len() < before {
                     return Some(Duration::ZERO);

@@ -28,8 +28,8 @@ use crate::file::layout::{FreezeRecord, LockByte};
 use crate::file::open::hex;
 use crate::gate::protocol::{ALL, is_closed};
 use crate::gate::sync::{Ordering, step};
-use crate::member::join::Attachment;
-use crate::shared::wait;
+use crate::member::attachment::Attachment;
+use crate::member::healing::{open_for_all, revoke};
 use crate::system::calls::random;
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -258,14 +258,14 @@ impl Barrier {
             }
             if now == generation {
                 if is_over {
-                    let reason = match wait::open_for_all(attachment, generation) {
+                    let reason = match open_for_all(attachment, generation) {
                         true => "its keeper was killed",
                         false => TOO_LATE,
                     };
                     return Err(revoked(self, reason));
                 }
                 if since.elapsed() >= PATIENCE {
-                    wait::revoke(attachment, generation);
+                    revoke(attachment, generation);
                     return Err(revoked(self, "its keeper does not answer"));
                 }
                 record.asked.word().store(generation, Ordering::Release);

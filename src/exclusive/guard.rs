@@ -7,16 +7,18 @@
 
 use crate::barrier::handle::Barrier;
 use crate::error::Error;
+use crate::error::who::Writer;
 use crate::exclusive::held::Held;
 use crate::exclusive::pacing::Pacing;
+use crate::file::losses::Dirty;
 use crate::gate::sync::step;
 use crate::member::cover;
 use crate::member::process;
-use crate::report::writer::Writer;
+use crate::report::watch::Waiting;
 use crate::system::calls::Moment;
 use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
@@ -136,58 +138,6 @@ pub enum GateChange {
     AboutToClose,
     /// They were opened again: shares that turned out to be long are waited for.
     Reopened,
-}
-
-/// What the exclusive side waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Phase {
-    /// Another tool has the exclusive side.
-    OtherTool,
-    /// The gate must stay open a while after the last closing.
-    Pacing,
-    /// Users of flock(1) on the barrier file.
-    Foreign,
-    /// Users of a file that was removed from the barrier's place.
-    Stragglers,
-    /// The gate is closed; writers inside are to leave.
-    Draining,
-    /// The gate is open; shares that turned out to be long are to end.
-    LongShares,
-    /// The barrier is quiet; the caller's predicate is not true yet.
-    Predicate,
-    /// The shared side is wanted, and the gate is closed.
-    Gate,
-}
-
-/// A wait in progress.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Waiting<'a> {
-    /// What is waited for.
-    pub phase: Phase,
-    /// How long all of it has taken so far.
-    pub since: Duration,
-    /// For whom, as far as that is known.
-    pub writers: &'a [Writer],
-    /// On which barrier.
-    pub barrier: &'a Path,
-}
-
-/// The dirty epoch and the epoch that was acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dirty {
-    /// Grows by at least one for each writer lost inside a share.
-    pub epoch: u32,
-    /// The last epoch that somebody repaired, or looked at and found harmless.
-    pub acknowledged: u32,
-}
-
-impl Dirty {
-    /// Whether a loss has not been acknowledged yet.
-    pub fn is_dirty(&self) -> bool {
-        self.epoch != self.acknowledged
-    }
 }
 
 /// How a pause went.

@@ -9,19 +9,19 @@
 use crate::barrier::handle::Barrier;
 use crate::barrier::status::Holder;
 use crate::error::Error;
-use crate::exclusive::guard::Dirty;
+use crate::error::who::Writer;
 use crate::exclusive::pacing;
 use crate::file::layout::{FLAG_MAY_BE_COVERED, LockByte, Slot};
+use crate::file::losses::Dirty;
 use crate::gate::protocol::is_inside;
 use crate::gate::sync::{Ordering, step};
-use crate::member::join::{self, Attachment};
+use crate::member::attachment::Attachment;
+use crate::member::healing::open_for_all;
 use crate::member::lifeline::Lifeline;
 use crate::member::process;
 use crate::member::reclaim::reclaim;
-use crate::report::writer::Writer;
-use crate::shared::wait;
 use crate::succession::stragglers::Stamp;
-use crate::system::calls::random;
+use crate::system::calls::{comm, random, thread_id};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -127,7 +127,7 @@ impl Held {
     pub(crate) fn heal(&self) -> Result<(), Error> {
         let attachment = self.attachment()?;
         step("exclusive: about to heal");
-        wait::open_for_all(attachment, attachment.gate().now());
+        open_for_all(attachment, attachment.gate().now());
         Ok(())
     }
 
@@ -141,7 +141,7 @@ impl Held {
         gate.limit.store(milliseconds, Ordering::Relaxed);
         step("exclusive: limit set");
         holder.pid.store(std::process::id(), Ordering::Relaxed);
-        holder.comm.set(&join::comm());
+        holder.comm.set(&comm());
         holder.label.set(label);
         holder.since.set_wall_clock();
         // It only tells pauses apart in reports.
@@ -149,7 +149,7 @@ impl Held {
         holder.token.set(u64::from(high) << 32 | u64::from(low));
         gate.wanted.store(1, Ordering::Relaxed);
         step("exclusive: wanted");
-        attachment.exclusive_thread.store(join::thread_id(), Ordering::Relaxed);
+        attachment.exclusive_thread.store(thread_id(), Ordering::Relaxed);
         step("exclusive: announced");
         Ok(())
     }
@@ -174,7 +174,7 @@ impl Held {
     /// Opens the gate without a grant, if it is closed, and records a closing that failed.
     pub(crate) fn reopen(&mut self) {
         if let Ok(attachment) = self.attachment() {
-            if wait::open_for_all(attachment, self.generation) {
+            if open_for_all(attachment, self.generation) {
                 pacing::record(attachment.parts.stats(), self.closed.elapsed(), true);
             }
         }
@@ -237,7 +237,7 @@ impl Held {
             let ticket = gate.drain.word().load(Ordering::Acquire);
             inside.retain(|(index, slot, word)| {
                 slot.word.load(Ordering::Acquire) == *word
-                    && !reclaim(&self.barrier.inner, parts, *index)
+                    && !reclaim(&self.barrier.inner.place, parts, *index)
             });
             let (index, slot, word) = inside.first()?;
             if looked.elapsed() >= KNOCKING {
@@ -255,7 +255,7 @@ impl Held {
         step("release: about to retract");
         self.retract();
         step("release: retracted");
-        self.attachment().is_ok_and(|here| wait::open_for_all(here, self.generation))
+        self.attachment().is_ok_and(|here| open_for_all(here, self.generation))
     }
 
     /// Records the pause and gives the locks back.

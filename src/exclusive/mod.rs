@@ -1,6 +1,6 @@
 //! The exclusive side: how a pause is reached, held, handed to another process, and ended.
 //!
-//! Uses `barrier` and below. Right about the certificate: who is given it was alone from the grant to the release.
+//! Uses `shared` and below. Right about the certificate: who is given it was alone from the grant to the release.
 
 pub(crate) mod acquire;
 pub(crate) mod drain;

@@ -24,9 +24,9 @@
 
 use crate::error::Error;
 use crate::file::layout::{Header, Parts, SEEN_BOOTS};
+use crate::file::losses::Loss;
 use crate::file::open::is_memory;
 use crate::gate::sync::{AtomicU32, Ordering, step};
-use crate::member::reclaim::Loss;
 use crate::system::standard;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use std::fs::File;

@@ -4,6 +4,8 @@
 //! about hostile bytes: nothing in the file is followed as an address, a length or a process.
 
 pub(crate) mod boot;
+pub(crate) mod byte_lock;
 pub(crate) mod layout;
+pub(crate) mod losses;
 pub(crate) mod open;
 pub(crate) mod taken_at;

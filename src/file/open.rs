@@ -5,15 +5,13 @@
 //! that the process already knows (device and inode): a replaced barrier is noticed, not used.
 
 use crate::error::Error;
+use crate::error::name::{barrier_folder, named};
 use crate::file::layout::{FILE_SIZE, MAGIC, MAJOR, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
-use crate::system::environment::variable;
 use crate::system::standard;
 use nix::libc;
 use nix::sys::statfs::{Statfs, fstatfs, statfs};
-use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -28,82 +26,6 @@ impl Identity {
     pub(crate) fn of(meta: &fs::Metadata) -> Identity {
         Identity { device: meta.dev(), inode: meta.ino() }
     }
-}
-
-/// The folder of the barriers that every user means by a name.
-const FOLDER: &str = "/run/stillpoint";
-/// With its ending, a name is that of a file.
-const LONGEST_NAME: usize = 255 - ".barrier".len();
-
-/// The path of a barrier: a name stands for `/run/stillpoint/NAME.barrier`, for every user, because a
-/// root tool and a writer of another user must mean the same file. `$STILLPOINT_DIR` replaces the
-/// folder, `user` means `$XDG_RUNTIME_DIR/stillpoint`; anything with a `/` is a path.
-///
-/// # Errors
-/// [`Error::BadName`] if no file can have the name.
-///
-/// # Examples
-/// ```
-/// # use stillpoint::barrier_path;
-/// let path = barrier_path("./spool.barrier".as_ref(), false)?;
-/// assert_eq!(path, std::path::Path::new("./spool.barrier"));
-/// # Ok::<(), stillpoint::Error>(())
-/// ```
-pub fn barrier_path(name: &OsStr, user: bool) -> Result<PathBuf, Error> {
-    let bytes = name.as_bytes();
-    let bad = |reason| Error::BadName { name: name.to_string_lossy().into_owned(), reason };
-    if bytes.is_empty() {
-        return Err(bad("it is empty"));
-    }
-    if bytes.contains(&0) {
-        return Err(bad("it has a zero byte in it"));
-    }
-    if bytes.contains(&b'/') {
-        return Ok(PathBuf::from(name));
-    }
-    if bytes.ends_with(b".barrier") {
-        return Err(bad("a name is without that ending, and a path has a slash"));
-    }
-    if bytes.len() > LONGEST_NAME {
-        return Err(bad("it is too long"));
-    }
-    if bytes[0] == b'.' || bytes[0] == b'-' || bytes.iter().any(u8::is_ascii_control) {
-        return Err(bad("a name begins with a letter or digit and has no control characters"));
-    }
-    let mut file = name.to_os_string();
-    file.push(".barrier");
-    Ok(folder(user)?.join(file))
-}
-
-/// The folder in which names are looked up.
-///
-/// # Errors
-/// [`Error::BadName`] if `user` is asked for and `$XDG_RUNTIME_DIR` is not set.
-pub fn barrier_folder(user: bool) -> Result<PathBuf, Error> {
-    folder(user)
-}
-
-fn folder(user: bool) -> Result<PathBuf, Error> {
-    if user {
-        let runtime = variable("XDG_RUNTIME_DIR").ok_or(Error::BadName {
-            name: "--user".into(),
-            reason: "XDG_RUNTIME_DIR is not set; set it, or give a path",
-        })?;
-        return Ok(Path::new(&runtime).join("stillpoint"));
-    }
-    Ok(variable("STILLPOINT_DIR").map_or_else(|| PathBuf::from(FOLDER), PathBuf::from))
-}
-
-/// The barrier at this path, as the command takes it: by its name, where it has one.
-pub(crate) fn named(path: &Path) -> String {
-    let by_name = |user: bool, option: &str| {
-        let name = path.file_name()?.to_str()?.strip_suffix(".barrier")?;
-        let found = barrier_path(name.as_ref(), user).ok()?;
-        let is_it = found == path || absolute(&found).is_ok_and(|found| found == path);
-        is_it.then(|| format!("{option}{name}"))
-    };
-    let named = by_name(false, "").or_else(|| by_name(true, "--user "));
-    named.unwrap_or_else(|| path.display().to_string())
 }
 
 /// The folder of a barrier.
@@ -133,7 +55,9 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
 
 /// Whether `create` makes this folder.
 fn is_made_when_missing(folder_of_barrier: &Path) -> bool {
-    [false, true].iter().any(|user| folder(*user).is_ok_and(|known| known == folder_of_barrier))
+    [false, true]
+        .iter()
+        .any(|user| barrier_folder(*user).is_ok_and(|known| known == folder_of_barrier))
 }
 
 const IS_FOLDER: &str = "it is a folder; give the path of a barrier, or a name without a slash";
@@ -442,15 +366,5 @@ mod tests {
         for local in [0x0102_1994, 0xef53, 0x9123_683e, 0x5846_5342] {
             assert_eq!(unsupported(local), None);
         }
-    }
-
-    #[test]
-    fn names_and_paths() {
-        let bad =
-            |name: &str| matches!(barrier_path(name.as_ref(), false), Err(Error::BadName { .. }));
-        assert!(bad("") && bad(".hidden") && bad("-s") && bad("a\nb") && bad("a\0b"));
-        assert_eq!(barrier_path("a/b".as_ref(), false).unwrap(), Path::new("a/b"));
-        let path = barrier_path("mail".as_ref(), false).unwrap();
-        assert!(path.ends_with("mail.barrier"));
     }
 }

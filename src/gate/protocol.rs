@@ -34,6 +34,7 @@
 //!
 //! Nothing here depends on time, on a process or on the map: the model checker runs this very code.
 
+use crate::gate::fence::Fence;
 use crate::gate::sync::{AtomicU32, Futex, Ordering, full_fence, step};
 use std::time::Duration;
 
@@ -42,26 +43,6 @@ pub const ALL: u32 = i32::MAX as u32;
 
 /// The generation of a gate that is closed for good.
 pub const SUPERSEDED: u32 = u32::MAX;
-
-/// Where a full fence stands, and what it is for. Each has a name, so that a test can take one away and
-/// watch the model checker find what it was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Fence {
-    /// Between publishing a slot word and looking at the gate. With [`Fence::Close`]: either the
-    /// writer sees the closed gate or the closer sees the word. Without it both may miss.
-    Enter = 1,
-    /// Between clearing a slot word and looking at the gate. Without it a closer that still saw the
-    /// word may sleep while the writer saw the gate open and woke nobody.
-    Leave = 2,
-    /// Between closing the gate and looking at the words: the other half of [`Fence::Enter`] and of
-    /// [`Fence::Leave`].
-    Close = 3,
-    /// Between two looks at all words. A covered writer publishes its word, passes [`Fence::Enter`]
-    /// and finds its cover standing. If a look found the cover ended, the next look must see that
-    /// writer's word, although the two never wrote to the same place.
-    Look = 4,
-}
 
 /// Whether a gate of this generation is closed.
 #[inline(always)]

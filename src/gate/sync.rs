@@ -9,7 +9,7 @@ pub use std::sync::atomic::{
     AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, fence,
 };
 
-use crate::gate::protocol::Fence;
+use crate::gate::fence::Fence;
 use std::time::Duration;
 
 /// A full fence: every access before it comes before every access after it, for everybody.

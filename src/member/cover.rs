@@ -13,12 +13,12 @@
 //! entry           = uuid ':' 's' ':' slot ':' word  |  uuid ':' 'x' ':' generation
 //! ```
 
-use crate::barrier::handle::Inner;
 use crate::file::layout::{FLAG_MAY_BE_COVERED, LockByte, SLOTS};
 use crate::file::open::hex;
 use crate::gate::protocol::{is_closed, is_inside};
 use crate::gate::sync::{AtomicU32, Ordering};
-use crate::member::join::Attachment;
+use crate::member::attachment::Attachment;
+use crate::member::lifeline::Place;
 use crate::system::environment::variable;
 use std::ffi::OsString;
 
@@ -63,7 +63,7 @@ impl Covered {
     }
 
     /// Whether a valid claim of one kind stands now. Once none does, none ever will.
-    pub(crate) fn holds(&self, inner: &Inner, attachment: &Attachment) -> Option<Cover> {
+    pub(crate) fn holds(&self, place: &Place, attachment: &Attachment) -> Option<Cover> {
         if self.claims.is_empty() || self.stale.load(Ordering::Relaxed) != 0 {
             return None;
         }
@@ -72,12 +72,12 @@ impl Covered {
                 index < SLOTS
                     && is_inside(word)
                     && attachment.slot(index).word.load(Ordering::Acquire) == word
-                    && !inner.place.is_free(LockByte::Life(index))
+                    && !place.is_free(LockByte::Life(index))
             }
             Claim::Generation(generation) => {
                 is_closed(generation)
                     && attachment.gate().now() == generation
-                    && !inner.place.is_free(LockByte::Exclusive)
+                    && !place.is_free(LockByte::Exclusive)
             }
         };
         let found = self.claims.iter().filter(valid).map(|claim| match claim {
@@ -158,7 +158,7 @@ mod tests {
         let holds = |held: &std::ffi::OsStr| {
             let claims = parse(held.to_str().unwrap(), &barrier.uuid());
             assert_eq!(claims.len(), 1);
-            Covered { claims, stale: AtomicU32::new(0) }.holds(&barrier.inner, attachment)
+            Covered { claims, stale: AtomicU32::new(0) }.holds(&barrier.inner.place, attachment)
         };
         let share = || barrier.shared_for_command(&mut Default::default()).unwrap();
         let first = share();

@@ -13,14 +13,14 @@
 //! number may now be a file of its own.
 
 use crate::error::Error;
+use crate::file::byte_lock::{Mode, is_byte_free, try_lock_byte, unlock_all_bytes};
 use crate::file::layout::LockByte;
 use crate::file::open::{Identity, identity_at, open_fresh};
 use crate::gate::sync::{AtomicI32, Ordering, step};
 use crate::member::mapping::Mapping;
 use crate::member::process::Locked;
+use crate::member::signature::Keys;
 use crate::member::vantage::Vantage;
-use crate::succession::signature::Keys;
-use crate::system::calls::{Mode, is_byte_free, try_lock_byte, unlock_all_bytes};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use std::fs::File;
@@ -209,7 +209,7 @@ mod tests {
         assert!(place.is_free(byte), "asked of the description that holds it");
         let parts = barrier.inner.attached().unwrap().parts;
         parts.slots()[9].word.store(1, Ordering::Relaxed);
-        assert!(!crate::member::reclaim::reclaim(&barrier.inner, parts, 9));
+        assert!(!crate::member::reclaim::reclaim(place, parts, 9));
         assert_eq!(barrier.dirty().epoch, 0);
     }
 }

@@ -21,10 +21,10 @@
 //! What the lock guards is only reached through [`Locked`], of which there is one at a time, and by a new
 //! child before it has a second thread.
 
-use crate::barrier::handle::{Barrier, Inner};
 use crate::file::open::Identity;
 use crate::gate::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::member::join::Attachment;
+use crate::member::attachment::Attachment;
+use crate::member::inner::Inner;
 use crate::member::mapping;
 use crate::member::threads;
 use crate::seat::Seat;
@@ -81,9 +81,8 @@ impl Process {
 }
 
 /// The open barrier of this number.
-pub(crate) fn open_barrier(id: u64) -> Option<Barrier> {
-    let found = lock().find(|opened| opened.id == id);
-    found.map(|inner| Barrier { id, inner })
+pub(crate) fn open_barrier(id: u64) -> Option<Arc<Inner>> {
+    lock().find(|opened| opened.id == id)
 }
 
 impl Process {

@@ -12,10 +12,10 @@
 //! the one that stat(2) tells; the table of mounts has it. Subvolumes number their files each for itself,
 //! so there a process is only named if it has this very file open, as far as that can be seen.
 
+use crate::error::who::Writer;
 use crate::file::layout::LockByte;
 use crate::file::open::Identity;
 use crate::report::lock_table::{self, Lock};
-use crate::report::writer::Writer;
 use crate::system::standard;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -155,10 +155,10 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         assert!(lock_holders(&file).is_empty());
         assert!(
-            crate::system::calls::try_lock_byte(
+            crate::file::byte_lock::try_lock_byte(
                 &file,
                 crate::file::layout::LockByte::Exclusive,
-                crate::system::calls::Mode::Exclusive
+                crate::file::byte_lock::Mode::Exclusive
             )
             .unwrap()
         );

@@ -4,10 +4,11 @@
 //! command leaves one in the background behind, the file names a process that is gone, and the lock is
 //! held all the same. Who waits for it wants to know by whom.
 
+use crate::error::who::Writer;
 use crate::file::layout::LockByte;
 use crate::file::open::Identity;
 use crate::report::foreign;
-use crate::report::writer::{Writer, state_of};
+use crate::system::proc::state_of;
 
 /// Who holds this byte in the place of a process that has ended, as far as that may be seen.
 pub(crate) fn of(pid: u32, file: Identity, byte: LockByte) -> Option<Writer> {

@@ -7,4 +7,5 @@ pub(crate) mod foreign;
 pub(crate) mod heirs;
 pub(crate) mod lock_table;
 pub(crate) mod stats;
+pub(crate) mod watch;
 pub(crate) mod writer;

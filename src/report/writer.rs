@@ -3,47 +3,13 @@
 //! Everything here is for people. Process ids and names come from the file, where anybody in the
 //! barrier's group could have written them, and nothing is decided by them.
 
-use crate::file::layout::{Slot, printable};
+use crate::error::who::Writer;
+use crate::file::layout::{KIND_COUNTED, Slot, printable};
 use crate::gate::sync::Ordering;
+use crate::system::calls::monotonic_milliseconds;
+use crate::system::proc::wait_channel;
 use crate::system::standard;
-use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
-
-/// The letter of what a process does, of proc_pid_stat(5); `None`: there is none that can be seen.
-pub(crate) fn state_of(pid: u32) -> Option<char> {
-    let _standard = standard::keep();
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let stat = String::from_utf8_lossy(&stat);
-    // Behind the name, which may hold anything.
-    stat.rsplit(") ").next()?.chars().next()
-}
-
-/// Whether a process is stopped, by SIGSTOP say.
-pub(crate) fn is_stopped(pid: u32) -> bool {
-    state_of(pid).is_some_and(|state| matches!(state, 'T' | 't'))
-}
-
-/// A writer that somebody waits for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Writer {
-    /// Its slot; `None` for a user of flock(1) on the barrier file.
-    pub slot: Option<u32>,
-    /// Its process id, in the pid namespace in which it joined; 0: unknown.
-    pub pid: u32,
-    /// Its thread id, likewise.
-    pub tid: u32,
-    /// The name of the thread.
-    pub comm: String,
-    /// What it calls itself.
-    pub label: String,
-    /// How long it has been inside, at least.
-    pub held: Duration,
-    /// Where it took its share, as in [`crate::WriterStatus::place`].
-    pub place: String,
-    /// The kernel function that it sleeps in, where that may be read.
-    pub wait_channel: Option<String>,
-}
 
 impl Writer {
     /// The owner of a slot.
@@ -59,10 +25,6 @@ impl Writer {
             place: slot.taken_at(word),
             wait_channel: wait_channel(pid),
         }
-    }
-
-    pub(crate) fn name(&self) -> Name<'_> {
-        Name { pid: self.pid, comm: &self.comm, label: &self.label }
     }
 
     /// A process known by its id alone.
@@ -84,68 +46,23 @@ impl Writer {
     }
 }
 
-/// proc(5): the kernel function that the process sleeps in.
-fn wait_channel(pid: u32) -> Option<String> {
-    let _standard = standard::keep();
-    let name = std::fs::read_to_string(format!("/proc/{pid}/wchan")).ok()?;
-    let name = name.trim();
-    (!name.is_empty() && name != "0").then(|| name.to_string())
-}
-
-/// Who somebody is, whatever he does.
-pub(crate) struct Name<'a> {
-    pub(crate) pid: u32,
-    pub(crate) comm: &'a str,
-    pub(crate) label: &'a str,
-}
-
-impl Display for Name<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Name { pid, comm, label } = *self;
-        write!(f, "{}[{pid}]", if comm.is_empty() { "?" } else { comm })?;
-        match label.is_empty() || label == comm {
-            true => Ok(()),
-            false => write!(f, " ({label})"),
+impl Slot {
+    /// Remembers since when this word has been seen here.
+    pub(crate) fn see(&self, word: u32) {
+        if self.seen_word.load(Ordering::Relaxed) != word {
+            self.seen_since.set(monotonic_milliseconds());
+            self.seen_word.store(word, Ordering::Relaxed);
         }
     }
-}
 
-impl Display for Writer {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.name().fmt(f)?;
-        if self.slot.is_none() {
-            write!(f, " holding flock(2) on the barrier file, as whoever may read it can")?;
-        } else if !self.place.is_empty() || !self.held.is_zero() {
-            write!(f, " inside")?;
+    /// How long ago this share was first seen here; zero: not known. Words of counted slots come again,
+    /// so one that was seen before need not be the same share.
+    pub(crate) fn seen_for(&self, word: u32) -> Duration {
+        let seen = self.seen_word.load(Ordering::Relaxed) == word;
+        if !seen || self.kind.load(Ordering::Relaxed) == KIND_COUNTED {
+            return Duration::ZERO;
         }
-        if !self.place.is_empty() {
-            write!(f, " from {}", self.place)?;
-        }
-        if !self.held.is_zero() {
-            write!(f, " for at least {:.3} s", self.held.as_secs_f64())?;
-        }
-        match &self.wait_channel {
-            Some(channel) => write!(f, ", in {channel}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A process that uses a file which stood where the barrier is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Straggler {
-    /// Its process id; 0: there is one that cannot be seen from here.
-    pub pid: u32,
-    /// Its name.
-    pub comm: String,
-}
-
-impl Display for Straggler {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.pid {
-            0 => f.write_str("processes that cannot be seen from here"),
-            pid => write!(f, "{}[{pid}]", self.comm),
-        }
+        let now = monotonic_milliseconds();
+        Duration::from_millis(now.saturating_sub(self.seen_since.get()))
     }
 }

@@ -69,7 +69,6 @@ mod word {
 #[cfg(not(target_arch = "x86_64"))]
 mod word {
     use super::NOBODY;
-    use crate::seat::Seat;
     use std::cell::Cell;
 
     thread_local! {

@@ -48,7 +48,6 @@ pub(crate) mod current;
 use crate::file::layout::Slot;
 use crate::gate::protocol::{Gate, is_inside};
 use crate::gate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, step};
-use crate::member::process;
 use crate::seat::brought::Brought;
 use crate::system::source_line::{KeptLine, SourceLine};
 use std::ptr;
@@ -127,8 +126,14 @@ impl Seat {
         }
     }
 
-    /// Registers it with a barrier: with a slot of its own, or counted.
-    pub(crate) fn register(&self, barrier: u64, gate: &Gate, own: Option<(u32, &Slot)>) {
+    /// Registers it with a barrier: with a slot of its own, or counted. `wiped`: the kernel wipes it in a child.
+    pub(crate) fn register(
+        &self,
+        barrier: u64,
+        gate: &Gate,
+        own: Option<(u32, &Slot)>,
+        wiped: bool,
+    ) {
         self.depth.store(0, Ordering::Relaxed);
         self.readmitted.store(0, Ordering::Relaxed);
         self.interrupting.store(0, Ordering::Relaxed);
@@ -145,7 +150,7 @@ impl Seat {
         self.settled.store(copy & !1, Ordering::Relaxed);
         self.serial.store(NEXT_SERIAL.fetch_add(TAG + 1, Ordering::Relaxed), Ordering::Relaxed);
         self.barrier.store(barrier, Ordering::Relaxed);
-        let express = if index != COUNTED && process::wipes_seats() { barrier } else { 0 };
+        let express = if index != COUNTED && wiped { barrier } else { 0 };
         self.express.store(express, Ordering::Relaxed);
     }
 
@@ -443,7 +448,7 @@ mod tests {
         // SAFETY: it consists of atomics only.
         let (seat, gate, slot) = (Seat::new(), Gate::default(), unsafe { zeroed() });
         let scene: &'static Scene = Box::leak(Box::new(Scene { seat, gate, slot }));
-        scene.seat.register(1, &scene.gate, Some((0, &scene.slot)));
+        scene.seat.register(1, &scene.gate, Some((0, &scene.slot)), true);
         scene
     }
 
@@ -490,7 +495,7 @@ mod tests {
         scene.seat.wipe();
         // SAFETY: it consists of atomics only.
         let other: Slot = unsafe { zeroed() };
-        scene.seat.register(2, &scene.gate, Some((1, Box::leak(Box::new(other)))));
+        scene.seat.register(2, &scene.gate, Some((1, Box::leak(Box::new(other)))), true);
         let odd = scene.seat.next_odd();
         scene.seat.publish(odd, here());
         assert!(!scene.seat.interrupt(), "the gate has not been asked");

@@ -102,4 +102,13 @@ impl Barrier {
         leave_slow(self, seat, seat.serial() | tag);
         Ok(())
     }
+
+    /// A signal handler may jump out of the wait for a lock, as programs that limit the wait by alarm(2) do.
+    /// The share that was taken for the lock is then still held, and given back by the next call that no
+    /// handler may make: whatever this thread waited for before it, it does so no more.
+    pub(crate) fn end_abandoned_attempt(&self) {
+        if self.seat().is_some_and(|seat| seat.brought().end_attempt()) {
+            let _ = self.leave_shared();
+        }
+    }
 }

@@ -4,7 +4,8 @@
 //! checks stand where it waits. In debug builds they panic and name the place that took the share; in
 //! release builds they cost nothing.
 
-use crate::barrier::handle::{Barrier, Inner};
+use crate::barrier::handle::Barrier;
+use crate::member::inner::Inner;
 use crate::member::process;
 use crate::seat::Seat;
 use crate::system::source_line::SourceLine;

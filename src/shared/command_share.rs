@@ -4,16 +4,17 @@
 //! that killing the wrapper does not end the share under a command that goes on writing; it is
 //! unlocked explicitly at the end, so that a grandchild that stays behind does not keep it.
 
-use crate::barrier::handle::{Barrier, Inner};
+use crate::barrier::handle::Barrier;
 use crate::error::Error;
-use crate::exclusive::drain::Watch;
-use crate::exclusive::guard::Waiting;
 use crate::file::layout::{FLAG_UNWATCHED, KIND_COMMAND};
 use crate::gate::sync::step;
+use crate::member::attachment::Attachment;
 use crate::member::cover;
-use crate::member::join::{self, Attachment};
+use crate::member::inner::Inner;
+use crate::member::join;
 use crate::member::lifeline::Lifeline;
 use crate::member::process;
+use crate::report::watch::{Waiting, Watch};
 use crate::shared::wait::{self, Wait};
 use crate::succession::coming_over::come_over;
 use crate::system::calls::random;
@@ -149,10 +150,17 @@ impl CommandShare {
                 gate.retract(&slot.word, odd.get().wrapping_add(1));
                 odd.set(odd.get().wrapping_add(2));
             },
-            || inner.cover.holds(inner, attachment).is_some(),
+            || inner.cover.holds(&inner.place, attachment).is_some(),
             |generation| {
                 *readmitted = true;
-                wait::for_opening(inner, attachment, Some(slot), generation, wait, Some(watch))
+                wait::for_opening(
+                    &inner.place,
+                    attachment,
+                    Some(slot),
+                    generation,
+                    wait,
+                    Some(watch),
+                )
             },
         )?;
         self.word = odd.get();

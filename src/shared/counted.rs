@@ -4,41 +4,29 @@
 //! has owned since it opened the barrier. Its word is `2n - 1` for n shares and 0 for none, so that it is odd whenever anybody is
 //! inside, and it is changed by compare-and-swap. Counting is not nesting: each entry asks the gate.
 
-use crate::barrier::handle::{Barrier, Inner};
+use crate::barrier::handle::Barrier;
 use crate::error::Error;
-use crate::gate::protocol::is_closed;
-use crate::gate::sync::AtomicU32;
-use crate::member::join::Attachment;
+use crate::member::attachment::Attachment;
+use crate::member::inner::Inner;
 use crate::member::process;
 use crate::shared::wait::{self, Wait};
 use crate::succession::coming_over::{come_over, sign_off_if_left};
+use std::time::Duration;
 
 /// Enters through the counted slot. True if it had to wait, and so owes the next waiter a wake-up.
 pub(crate) fn enter(inner: &Inner, attachment: &Attachment, wait: Wait) -> Result<bool, Error> {
-    let (gate, word) = (attachment.gate(), word(attachment));
+    let (gate, word) = (attachment.gate(), attachment.counted_word());
     let mut waited = false;
     gate.enter(
         || gate.publish_counted(word),
         || gate.retract_counted(word),
-        || inner.cover.holds(inner, attachment).is_some(),
+        || inner.cover.holds(&inner.place, attachment).is_some(),
         |generation| {
             waited = true;
-            wait::for_opening(inner, attachment, None, generation, wait, None)
+            wait::for_opening(&inner.place, attachment, None, generation, wait, None)
         },
     )?;
     Ok(waited)
-}
-
-/// Leaves `shares` shares of the counted slot, and wakes the next waiter if that is owed.
-pub(crate) fn leave(attachment: &Attachment, shares: u32, readmitted: bool) {
-    let gate = attachment.gate();
-    if is_closed(gate.leave_counted(word(attachment), shares)) || readmitted {
-        gate.tell(readmitted);
-    }
-}
-
-fn word(attachment: &Attachment) -> &AtomicU32 {
-    &attachment.slot(attachment.counted).word
 }
 
 /// A share that may move between threads.
@@ -53,6 +41,34 @@ pub struct OwnedShared {
     barrier: Barrier,
     incarnation: u64,
     readmitted: bool,
+}
+
+impl Barrier {
+    /// Enters the shared side with a share that may move between threads. It keeps this thread waiting while
+    /// the gate is closed: a task waits by [`Barrier::shared_owned_async`], or the runtime stands still until
+    /// the pause ends, with the tasks whose shares the pause waits for.
+    ///
+    /// # Errors
+    /// As [`Barrier::shared`].
+    pub fn shared_owned(&self) -> Result<OwnedShared, Error> {
+        OwnedShared::enter(self, Wait::Forever)
+    }
+
+    /// The same, without waiting.
+    ///
+    /// # Errors
+    /// As [`Barrier::try_shared`].
+    pub fn try_shared_owned(&self) -> Result<OwnedShared, Error> {
+        OwnedShared::enter(self, Wait::No)
+    }
+
+    /// The same, waiting at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Barrier::shared_timeout`].
+    pub fn shared_owned_timeout(&self, limit: Duration) -> Result<OwnedShared, Error> {
+        OwnedShared::enter(self, Wait::at_most(limit))
+    }
 }
 
 impl OwnedShared {
@@ -76,7 +92,7 @@ impl Drop for OwnedShared {
             return;
         }
         if let Some(attachment) = self.barrier.inner.attachment_of_this_process() {
-            leave(attachment, 1, self.readmitted);
+            attachment.leave_counted(1, self.readmitted);
             sign_off_if_left(attachment);
         }
     }
@@ -104,7 +120,7 @@ mod tests {
         let share = barrier.shared_owned().unwrap();
         let incarnation = share.incarnation + 1;
         drop(OwnedShared { barrier: barrier.clone(), incarnation, readmitted: false });
-        let word = word(barrier.inner.attached().unwrap());
+        let word = barrier.inner.attached().unwrap().counted_word();
         assert_eq!(word.load(Ordering::Relaxed), 1);
         drop(share);
         assert_eq!(word.load(Ordering::Relaxed), 0);

@@ -10,12 +10,14 @@
 //! A thread nests freely, also while the gate is closed: asking the gate again inside a share would
 //! wait for an exclusive side that waits for this very share.
 
-use crate::barrier::handle::{Barrier, Inner};
+use crate::barrier::handle::Barrier;
 use crate::error::Error;
 use crate::file::layout::LockByte;
 use crate::gate::protocol::{Gate, is_superseded};
 use crate::gate::sync::Ordering;
-use crate::member::join::{self, Attachment};
+use crate::member::attachment::Attachment;
+use crate::member::inner::Inner;
+use crate::member::join;
 use crate::member::process;
 use crate::seat::current;
 use crate::seat::{COUNTED, Seat, TAG, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING, TAG_OWN, VOID};
@@ -160,9 +162,16 @@ impl Barrier {
                     seat.publish(odd.get(), place)
                 },
                 || seat.retract(odd.get()),
-                || inner.cover.holds(inner, attachment).is_some(),
+                || inner.cover.holds(&inner.place, attachment).is_some(),
                 |generation| {
-                    wait::for_opening(inner, attachment, Some(slot), generation, wait, None)?;
+                    wait::for_opening(
+                        &inner.place,
+                        attachment,
+                        Some(slot),
+                        generation,
+                        wait,
+                        None,
+                    )?;
                     seat.set_readmitted();
                     Ok(())
                 },
@@ -289,7 +298,7 @@ pub(crate) fn after_leaving(seat: &Seat) {
         return;
     }
     let barrier = process::open_barrier(seat.barrier());
-    let attachment = barrier.as_ref().and_then(|barrier| barrier.inner.attachment_of(seat));
+    let attachment = barrier.as_ref().and_then(|barrier| barrier.attachment_of(seat));
     if let Some(attachment) = attachment {
         sign_off_if_left(attachment);
     }
@@ -311,7 +320,7 @@ pub(crate) fn leave_slow(barrier: &Barrier, seat: &'static Seat, serial: u64) {
         TAG_COUNTED => {
             seat.set_depth(seat.depth().saturating_sub(1));
             if seat.depth() == 0 {
-                counted::leave(attachment, 1, seat.take_readmitted());
+                attachment.leave_counted(1, seat.take_readmitted());
                 sign_off_if_left(attachment);
             }
         }

@@ -18,14 +18,15 @@
 //! A process that cannot follow (it is confined, or may not open the new file) gets the error: it shall
 //! not write beside a barrier.
 
-use crate::barrier::handle::Inner;
-use crate::barrier::options::open_at;
 use crate::error::Error;
 use crate::file::open::identity_at;
-use crate::gate::protocol::{Fence, is_superseded};
+use crate::gate::fence::Fence;
+use crate::gate::protocol::is_superseded;
 use crate::gate::sync::{full_fence, step};
+use crate::member::attachment::Attachment;
 use crate::member::cut;
-use crate::member::join::Attachment;
+use crate::member::inner::Inner;
+use crate::member::open::open_at;
 use crate::member::process;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

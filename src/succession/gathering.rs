@@ -1,19 +1,19 @@
 //! Bringing over those who use a file that was removed: it is closed for good, left, and its losses are carried
 //! over. What that rests on, `stragglers` and `succession` say.
 
-use crate::barrier::handle::Inner;
+use crate::error::who::Straggler;
+use crate::file::byte_lock::{Mode, is_byte_free, try_lock_byte};
 use crate::file::layout::{LEFT, LockByte, Parts};
+use crate::file::losses::Loss;
 use crate::file::open::{Identity, check_header, folder_of};
 use crate::gate::protocol::is_inside;
 use crate::gate::sync::{Ordering, step};
+use crate::member::inner::Inner;
 use crate::member::mapping::BarrierMap;
 use crate::member::process;
-use crate::member::reclaim::Loss;
-use crate::report::writer::Straggler;
+use crate::member::signature::elsewhere;
 use crate::succession::coming_over::come_over;
-use crate::succession::signature::elsewhere;
 use crate::succession::users::{Known, User, known, named, users};
-use crate::system::calls::{Mode, is_byte_free, try_lock_byte};
 use crate::system::standard;
 use std::collections::BTreeMap;
 use std::fs::{self, File};

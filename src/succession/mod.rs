@@ -5,6 +5,5 @@
 
 pub(crate) mod coming_over;
 pub(crate) mod gathering;
-pub(crate) mod signature;
 pub(crate) mod stragglers;
 pub(crate) mod users;

@@ -28,11 +28,11 @@
 //! guessed.
 
 use crate::error::Error;
+use crate::error::who::Straggler;
 use crate::file::layout::Parts;
 use crate::file::open::{Identity, folder_of, identity_at};
-use crate::report::writer::Straggler;
+use crate::member::signature::{elsewhere, is_this};
 use crate::succession::gathering::{Removed, Since};
-use crate::succession::signature::{elsewhere, is_this};
 use crate::succession::users::{Known, User, known, named, users};
 use std::fs;
 use std::os::unix::fs::MetadataExt;

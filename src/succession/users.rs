@@ -1,11 +1,11 @@
 //! Who uses a file that carries the signature of a place: found by the kernel's lists, and believed no further
 //! than they can be seen. See `stragglers`.
 
+use crate::error::who::Straggler;
 use crate::file::layout::FILE_SIZE;
 use crate::file::open::{Identity, folder_of};
+use crate::member::signature::elsewhere;
 use crate::report::lock_table::{self, Lock};
-use crate::report::writer::Straggler;
-use crate::succession::signature::elsewhere;
 use crate::system::standard;
 use nix::libc;
 use std::collections::BTreeMap;

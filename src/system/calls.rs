@@ -5,13 +5,10 @@
 //! `futex(2)`, `pthread_atfork(3)`, `getrandom(2)` and `ioctl_iflags(2)` have no wrapper in nix; each is called
 //! here with pointers to live memory only. Everything else goes through nix, std or fs2.
 
-use crate::file::layout::LockByte;
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -32,76 +29,6 @@ pub(crate) fn futex_wait(word: *const AtomicU32, expected: u32, limit: Option<Du
 pub(crate) fn futex_wake(word: &AtomicU32, count: u32) {
     // SAFETY: the kernel takes the address as a key and does not write.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
-}
-
-/// How a byte is locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Shared,
-    Exclusive,
-}
-
-fn range(kind: libc::c_int, byte: LockByte) -> libc::flock {
-    libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: byte.offset(),
-        l_len: 1,
-        l_pid: 0,
-    }
-}
-
-/// `fcntl(F_OFD_SETLK)`: locks a byte for this open file description without waiting. False if
-/// somebody else holds it. Never `F_SETLK`, whose locks fall when the process closes any descriptor
-/// of the file. See fcntl_locking(2).
-pub(crate) fn try_lock_byte(file: &impl AsFd, byte: LockByte, mode: Mode) -> io::Result<bool> {
-    let kind = match mode {
-        Mode::Shared => libc::F_RDLCK,
-        Mode::Exclusive => libc::F_WRLCK,
-    };
-    loop {
-        match fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&range(kind, byte))) {
-            Ok(_) => return Ok(true),
-            Err(Errno::EAGAIN | Errno::EACCES) => return Ok(false),
-            Err(Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// `fcntl(F_OFD_SETLK, F_UNLCK)`: gives every byte lock of this description back, for everybody
-/// who shares the description.
-pub(crate) fn unlock_all_bytes(file: &impl AsFd) {
-    let whole = libc::flock { l_start: 0, l_len: 0, ..range(libc::F_UNLCK, LockByte::Exclusive) };
-    let _ = fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&whole));
-}
-
-/// `fcntl(F_OFD_GETLK)`: how others hold the byte, if they do, as far as the question can be asked.
-pub(crate) fn lock_on(file: &impl AsFd, byte: LockByte) -> Option<Mode> {
-    let mut question = range(libc::F_WRLCK, byte);
-    fcntl(file.as_fd(), FcntlArg::F_OFD_GETLK(&mut question)).ok()?;
-    match i32::from(question.l_type) {
-        libc::F_RDLCK => Some(Mode::Shared),
-        libc::F_WRLCK => Some(Mode::Exclusive),
-        _ => None,
-    }
-}
-
-/// `fcntl(F_OFD_GETLK)`: whether nobody but this description holds a lock on the byte. Any error
-/// counts as held: nobody is taken for dead because a question could not be asked.
-pub(crate) fn is_byte_free(file: &impl AsFd, byte: LockByte) -> bool {
-    let mut question = range(libc::F_WRLCK, byte);
-    fcntl(file.as_fd(), FcntlArg::F_OFD_GETLK(&mut question)).is_ok()
-        && i32::from(question.l_type) == libc::F_UNLCK
-}
-
-/// `fcntl(F_OFD_GETLK)`: whether nobody but this description holds a lock on any byte. Any error counts
-/// as held.
-pub(crate) fn is_unlocked(file: &impl AsFd) -> bool {
-    let mut question =
-        libc::flock { l_start: 0, l_len: 0, ..range(libc::F_WRLCK, LockByte::Exclusive) };
-    fcntl(file.as_fd(), FcntlArg::F_OFD_GETLK(&mut question)).is_ok()
-        && i32::from(question.l_type) == libc::F_UNLCK
 }
 
 /// `getrandom(2)`: four random words.
@@ -167,6 +94,17 @@ fn since_boot() -> Option<Duration> {
     clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(Duration::from)
 }
 
+/// The kernel's number of this thread.
+pub(crate) fn thread_id() -> u32 {
+    u32::try_from(nix::unistd::gettid().as_raw()).unwrap_or(0)
+}
+
+/// The name of this thread, as the kernel has it.
+pub(crate) fn comm() -> String {
+    nix::sys::prctl::get_name()
+        .map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned())
+}
+
 /// `pthread_atfork(3)`.
 pub(crate) fn at_fork(
     prepare: unsafe extern "C" fn(),
@@ -177,18 +115,5 @@ pub(crate) fn at_fork(
     match unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) } {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::OpenOptionsExt;
-
-    #[test]
-    fn a_question_that_cannot_be_asked_is_answered_no() {
-        // fcntl(2): a descriptor that only stands for a path knows no locks.
-        let path = File::options().read(true).custom_flags(libc::O_PATH).open("/").unwrap();
-        assert!(!is_byte_free(&path, LockByte::Exclusive));
     }
 }

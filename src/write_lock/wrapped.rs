@@ -206,15 +206,6 @@ impl Barrier {
         Ok(unlocked?)
     }
 
-    /// A signal handler may jump out of the wait for a lock, as programs that limit the wait by alarm(2) do.
-    /// The share that was taken for the lock is then still held, and given back by the next call that no
-    /// handler may make: whatever this thread waited for before it, it does so no more.
-    pub(crate) fn end_abandoned_attempt(&self) {
-        if self.seat().is_some_and(|seat| seat.brought().end_attempt()) {
-            let _ = self.leave_shared();
-        }
-    }
-
     /// Gives the share back that this lock has brought this thread, if it has.
     fn give_back(&self, lock: FileLock) -> Result<(), Refused> {
         match self.seat() {
@@ -254,7 +245,11 @@ impl Barrier {
         };
         match seat.barrier() {
             id if id == self.id => leave(self),
-            id if owed > 0 => drop(process::open_barrier(id).as_ref().map(leave)),
+            id if owed > 0 => {
+                if let Some(other) = process::open_barrier(id) {
+                    leave(&Barrier::at(&other));
+                }
+            }
             _ => {}
         }
     }

@@ -4,7 +4,8 @@
 //! The command's word lies before its wrapper's, which is the order in which a look that passes both
 //! can be deceived: the command goes in behind the look, the wrapper leaves ahead of it.
 
-use crate::gate::protocol::{ALL, Fence};
+use crate::gate::fence::Fence;
+use crate::gate::protocol::ALL;
 use crate::gate::sync::full_fence;
 use crate::scene::{Scene, broken, check};
 use loom::sync::Arc;

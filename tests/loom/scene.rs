@@ -1,7 +1,8 @@
 //! What all models share: a gate with the words of its writers, and the two sides as processes play
 //! them.
 
-use crate::gate::protocol::{ALL, Fence, Gate, is_closed};
+use crate::gate::fence::Fence;
+use crate::gate::protocol::{ALL, Gate, is_closed};
 use crate::gate::sync::{begin, remove};
 use loom::cell::UnsafeCell;
 use loom::model::Builder;

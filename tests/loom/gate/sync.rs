@@ -5,7 +5,7 @@
 
 pub use loom::sync::atomic::{AtomicU32, Ordering};
 
-use crate::gate::protocol::Fence;
+use crate::gate::fence::Fence;
 use std::sync::atomic::AtomicU32 as PlainU32;
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
 //! Where a member takes its file to be, said by two locks on it whose places are drawn from that: by the folder
 //! it is in and its name, and by its path. What they are for, `stragglers` says.
 
+use crate::file::byte_lock::{Mode, try_lock_byte};
 use crate::file::layout::LockByte;
 use crate::file::open::{Identity, folder_of, open_fresh};
 use crate::report::foreign;
 use crate::report::lock_table::{self, Lock};
-use crate::system::calls::{Mode, try_lock_byte};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;

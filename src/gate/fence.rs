@@ -1,0 +1,21 @@
+//! The full fences of the protocol, by name.
+
+/// Where a full fence stands, and what it is for. Each has a name, so that a test can take one away and
+/// watch the model checker find what it was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Fence {
+    /// Between publishing a slot word and looking at the gate. With [`Fence::Close`]: either the
+    /// writer sees the closed gate or the closer sees the word. Without it both may miss.
+    Enter = 1,
+    /// Between clearing a slot word and looking at the gate. Without it a closer that still saw the
+    /// word may sleep while the writer saw the gate open and woke nobody.
+    Leave = 2,
+    /// Between closing the gate and looking at the words: the other half of [`Fence::Enter`] and of
+    /// [`Fence::Leave`].
+    Close = 3,
+    /// Between two looks at all words. A covered writer publishes its word, passes [`Fence::Enter`]
+    /// and finds its cover standing. If a look found the cover ended, the next look must see that
+    /// writer's word, although the two never wrote to the same place.
+    Look = 4,
+}
