@@ -51,6 +51,12 @@ impl Cookies {
         }
     }
 
+    /// How many there are, of those who wait as well.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.table().shares.len()
+    }
+
     /// It did not get in.
     pub(crate) fn withdraw(&self, cookie: u64) {
         self.table().shares.remove(&cookie);

@@ -198,3 +198,37 @@ fn help(inner: &Weak<Inner>) {
         futex_wait(word, generation, Some(nap));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Barrier;
+    use std::time::Duration;
+
+    /// The one wake-up that there is goes to the helper, which came first; whoever came second sleeps without
+    /// a tick.
+    #[test]
+    fn the_helper_passes_its_wake_up_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let gate = barrier.inner.attached().unwrap().gate();
+        let _x = crate::exclusive::held::Held::try_take(&barrier, 0, false).unwrap().unwrap();
+        let closed = gate.close().unwrap();
+        let _descriptor = barrier.gate_descriptor().unwrap();
+        // Should it not sleep yet, it finds the gate open by itself, and does the same.
+        std::thread::sleep(Duration::from_millis(20));
+        let passed_on = std::thread::scope(|scope| {
+            let second = || gate.among_waiters(|| gate.generation.wait(closed, None));
+            let second = scope.spawn(second);
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(gate.open(closed));
+            gate.generation.wake(1);
+            let passed_on = (0..5000).any(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                second.is_finished()
+            });
+            gate.generation.wake(crate::gate::protocol::ALL);
+            passed_on
+        });
+        assert!(passed_on);
+    }
+}

@@ -72,3 +72,28 @@ impl Barrier {
         Err(Error::NotHeld { path: self.path().into() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that tries at a closed gate, as an event loop may for hours, leaves nothing behind.
+    #[test]
+    fn who_does_not_get_in_has_no_cookie() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
+        let attachment = barrier.inner.attached().unwrap();
+        let pause = barrier.exclusive(&mut Default::default()).unwrap();
+        let begin = |limit| {
+            // SAFETY: nothing is pointed to.
+            unsafe { barrier.begin_shared(Some(limit), std::ptr::null(), 0) }
+        };
+        assert!(matches!(begin(Duration::ZERO), Err(Error::WouldBlock { .. })));
+        assert!(attachment.cookies.count() == 0);
+        pause.release().unwrap();
+        let cookie = begin(Duration::ZERO).unwrap();
+        assert_eq!(attachment.cookies.count(), 1);
+        barrier.end_shared(cookie).unwrap();
+        assert!(attachment.cookies.count() == 0);
+    }
+}

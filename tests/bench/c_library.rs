@@ -12,6 +12,8 @@ type Handle = *mut c_void;
 type Open = unsafe extern "C" fn(*const c_char, c_uint, *const c_char, *mut Handle) -> c_int;
 type LockShared = unsafe extern "C" fn(Handle, *const c_char, c_uint) -> c_int;
 type Unlock = unsafe extern "C" fn(Handle) -> c_int;
+type Begin = unsafe extern "C" fn(Handle, *mut u64, *const c_char, c_uint) -> c_int;
+type End = unsafe extern "C" fn(Handle, u64) -> c_int;
 type LockFile = unsafe extern "C" fn(Handle, c_int, c_int, *const c_char, c_uint) -> c_int;
 
 /// `STILLPOINT_CREATE`.
@@ -24,6 +26,8 @@ pub struct Library {
     handle: Handle,
     lock_shared: LockShared,
     unlock_shared: Unlock,
+    begin: Begin,
+    end: End,
     lock_file: LockFile,
 }
 
@@ -66,6 +70,8 @@ impl Library {
                 unlock_shared: std::mem::transmute::<*mut c_void, Unlock>(find(
                     c"stillpoint_unlock_shared",
                 )?),
+                begin: std::mem::transmute::<*mut c_void, Begin>(find(c"stillpoint_begin_at")?),
+                end: std::mem::transmute::<*mut c_void, End>(find(c"stillpoint_end")?),
                 lock_file: std::mem::transmute::<*mut c_void, LockFile>(find(
                     c"stillpoint_flock_at",
                 )?),
@@ -88,6 +94,33 @@ impl Contender for Library {
         inside();
         // SAFETY: as above.
         assert_eq!(unsafe { (self.unlock_shared)(self.handle) }, 0);
+    }
+
+    fn exclusive(&self, _inside: &mut dyn FnMut()) {
+        unreachable!("pairs only");
+    }
+}
+
+/// Shares that are counted, as event loops take them.
+pub struct Counted<'a>(pub &'a Library);
+
+impl Contender for Counted<'_> {
+    fn pairs(&self, count: u64) {
+        for _ in 0..count {
+            self.share(&mut || {});
+        }
+    }
+
+    #[inline(always)]
+    fn share(&self, inside: &mut dyn FnMut()) {
+        let Counted(library) = self;
+        let mut cookie = 0;
+        // SAFETY: an open handle, a place for the cookie, and a string that is never freed.
+        let begun = unsafe { (library.begin)(library.handle, &raw mut cookie, FILE.as_ptr(), 1) };
+        assert_eq!(begun, 0);
+        inside();
+        // SAFETY: an open handle.
+        assert_eq!(unsafe { (library.end)(library.handle, cookie) }, 0);
     }
 
     fn exclusive(&self, _inside: &mut dyn FnMut()) {

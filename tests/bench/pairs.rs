@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stillpoint::Barrier;
 
-use crate::c_library::{Library, WriteLock};
+use crate::c_library::{Counted, Library, WriteLock};
 use crate::contenders::{self, Contender};
 use crate::measure::{Effort, file_system, pair_costs};
 use crate::report::{Report, Row, Target, Time};
@@ -73,6 +73,16 @@ pub fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
         measured: Time::Took(costs[0]),
         peer: Some(("the Rust interface".into(), Time::Took(costs[1]))),
         target: Target::Ratio(1.5),
+        note: String::new(),
+    });
+
+    let counted = Counted(&library);
+    let costs = pair_costs(&[&counted, &library], rounds, STRETCH);
+    report.add(Row {
+        what: "begin+end of a counted share, from C".into(),
+        measured: Time::Took(costs[0]),
+        peer: Some(("enter+leave, from C".into(), Time::Took(costs[1]))),
+        target: Target::None,
         note: String::new(),
     });
 
