@@ -115,6 +115,7 @@ fn dropping_it_gives_everything_up() {
     tool.expect_like("exclusive patience=0 drain=5000", "granted");
     let mut future = barrier.shared_owned_async();
     assert!(poll(&mut future, &woken).is_none());
+    until("the helper has begun", || helpers() == 1);
     drop(future);
     until("the helper ends", || helpers() == 0);
     tool.expect_like("release", "released");
