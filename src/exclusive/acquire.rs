@@ -17,29 +17,20 @@
 use crate::barrier::handle::Barrier;
 use crate::error::Error;
 use crate::error::who::Writer;
-use crate::exclusive::drain::{Insider, drain, still_inside};
-use crate::exclusive::guard::{
-    ExclusiveGuard, ExclusiveOptions, GateChange, Limits, PauseReport, in_callers_order,
-};
+use crate::exclusive::closing::Announced;
+use crate::exclusive::guard::{ExclusiveGuard, Limits};
 use crate::exclusive::held::Held;
+use crate::exclusive::options::ExclusiveOptions;
 use crate::exclusive::pacing::Pacing;
-use crate::file::layout::{KIND_FREE, Slot};
 use crate::gate::sync::{Ordering, step};
 use crate::member::cover::Cover;
 use crate::member::inner::Inner;
-use crate::member::reclaim::reclaim;
 use crate::report::foreign;
 use crate::report::watch::{Phase, Watch};
 use crate::succession::gathering::{Gathered, Gathering};
-use crate::system::calls::{Moment, comm, thread_id};
-use std::time::{Duration, Instant, SystemTime};
+use crate::system::calls::{comm, thread_id};
+use std::time::{Duration, Instant};
 
-/// The longest that the first closing lasts if there is patience for a second.
-const COURTESY: Duration = Duration::from_millis(50);
-/// As long as any clock can count on.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
-/// How many writers a report names.
-const NAMED: usize = 64;
 /// Between two looks of who does not wait.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 /// Between two looks for stragglers, each of which reads much of /proc.
@@ -47,8 +38,32 @@ const BETWEEN_GATHERINGS: Duration = Duration::from_millis(50);
 /// Between two attempts at a lock, at first and at most for one that another tool has.
 const POLL: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(10));
 
+impl Barrier {
+    /// Takes the exclusive side: closes the gate and waits until nobody is inside, within the limits.
+    ///
+    /// # Errors
+    /// [`Error::NotQuiet`] or [`Error::Busy`] when a limit has passed, with the gate open again;
+    /// [`Error::Deadlock`] inside a share; [`Error::Cancelled`]; [`Error::System`].
+    pub fn exclusive(&self, options: &mut ExclusiveOptions<'_>) -> Result<ExclusiveGuard, Error> {
+        exclusive_all(&[self], options)
+    }
+}
+
+/// Takes the exclusive side of several barriers at once. They are closed and drained one after
+/// another in the order of device and inode, which is the order in which writers must nest them, and
+/// opened together. Each is named once.
+///
+/// # Errors
+/// As [`Barrier::exclusive`], naming the barrier.
+pub fn exclusive_all(
+    barriers: &[&Barrier],
+    options: &mut ExclusiveOptions<'_>,
+) -> Result<ExclusiveGuard, Error> {
+    acquire(barriers, options)
+}
+
 /// Takes the exclusive side of all barriers, within the limits.
-pub(crate) fn acquire(
+fn acquire(
     barriers: &[&Barrier],
     options: &mut ExclusiveOptions<'_>,
 ) -> Result<ExclusiveGuard, Error> {
@@ -213,199 +228,5 @@ fn poll<T>(
         watch.tick(phase, barrier.path(), &writers)?;
         std::thread::sleep(pause.min(remaining));
         pause = (pause * 2).min(slowest);
-    }
-}
-
-fn tell(options: &mut ExclusiveOptions<'_>, change: GateChange) -> Result<(), Error> {
-    let goes_on = options.around_closing.as_mut().is_none_or(|around| around(change));
-    if goes_on { Ok(()) } else { Err(Error::Cancelled) }
-}
-
-/// Barriers that this process has announced to pause: dropping it opens their gates and takes the
-/// announcement back.
-struct Announced {
-    held: Vec<Held>,
-}
-
-/// How a closing of all gates ended.
-struct Closing {
-    /// When the first gate was closed: for waits.
-    at: Instant,
-    /// The same moment, just before: for the certificate.
-    before: Moment,
-    /// Who was inside, per barrier, up to the first that did not become quiet.
-    insiders: Vec<Vec<Insider>>,
-    quiet: bool,
-}
-
-impl Announced {
-    fn own(&self) -> impl Iterator<Item = &Held> {
-        self.held.iter().filter(|held| !held.is_covered())
-    }
-
-    /// Quiets all barriers. Returns when the gates were closed for the last time, and the report.
-    fn quiet(
-        &mut self,
-        options: &mut ExclusiveOptions<'_>,
-        watch: &mut Watch<'_>,
-    ) -> Result<(Moment, PauseReport), Error> {
-        let mut closings = 1;
-        let courteous = !options.patience.is_zero() && options.drain > COURTESY;
-        let limit = if courteous { COURTESY } else { options.drain };
-        tell(options, GateChange::AboutToClose)?;
-        let mut closing = self.close(limit, watch)?;
-        if !closing.quiet && courteous {
-            self.open();
-            step("exclusive: reopened");
-            tell(options, GateChange::Reopened)?;
-            self.outlast(&closing, options.patience, watch)?;
-            tell(options, GateChange::AboutToClose)?;
-            closings += 1;
-            closing = self.close(options.drain, watch)?;
-        }
-        if !closing.quiet {
-            return Err(self.failed(&closing, watch));
-        }
-        let first = self.held.first().map(|held| held.barrier.clone());
-        if let (Some(predicate), Some(barrier)) = (options.predicate.as_mut(), first) {
-            while !predicate() {
-                if closing.at.elapsed() >= options.drain {
-                    return Err(self.failed(&closing, watch));
-                }
-                watch.tick(Phase::Predicate, barrier.path(), Vec::new)?;
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
-        self.held.iter().try_for_each(|held| held.attachment().map(drop))?;
-        if let Some(held) = self.held.iter().find(|held| !held.is_closed()) {
-            let reason = "somebody opened the gate before it was quiet".into();
-            return Err(Error::Revoked { path: held.barrier.path().into(), reason });
-        }
-        step("exclusive: quiet");
-        Ok((closing.before, self.report(&closing, closings)))
-    }
-
-    /// Closes and drains one barrier after another. All stay closed, whether quiet or not.
-    fn close(&mut self, limit: Duration, watch: &mut Watch<'_>) -> Result<Closing, Error> {
-        let before = Moment::now();
-        let at = Instant::now();
-        let deadline = at + limit.min(FOREVER);
-        let mut insiders = Vec::new();
-        for held in &mut self.held {
-            if held.is_covered() {
-                insiders.push(Vec::new());
-                continue;
-            }
-            held.close()?;
-            step("exclusive: closed");
-            let drained = drain(held, deadline, watch)?;
-            insiders.push(drained.insiders);
-            if !drained.quiet {
-                return Ok(Closing { at, before, insiders, quiet: false });
-            }
-        }
-        Ok(Closing { at, before, insiders, quiet: true })
-    }
-
-    /// Opens every gate that is closed, and records that this closing did not come to a pause.
-    fn open(&mut self) {
-        for held in self.held.iter_mut().filter(|held| !held.is_covered()) {
-            held.reopen();
-        }
-    }
-
-    /// Waits with the gates open for the shares that were still inside when they opened, and no
-    /// others. The gates stay open at least as long as they were closed.
-    fn outlast(
-        &self,
-        closing: &Closing,
-        patience: Duration,
-        watch: &mut Watch<'_>,
-    ) -> Result<(), Error> {
-        let opened = Instant::now();
-        for (held, insiders) in self.held.iter().zip(&closing.insiders) {
-            let attachment = held.attachment()?;
-            let slots = attachment.parts.slots();
-            let gone = |insider: &Insider| {
-                !insider.is_still_inside(slots)
-                    || reclaim(&held.barrier.inner.place, attachment.parts, insider.index)
-            };
-            while !attachment.is_cut() && !insiders.iter().all(gone) && opened.elapsed() < patience
-            {
-                let names =
-                    || still_inside(insiders, slots).map(|seen| seen.name(slots, true)).collect();
-                watch.tick(Phase::LongShares, held.barrier.path(), names)?;
-                std::thread::sleep(POLL.1 / 2);
-            }
-        }
-        let closed_for = opened.duration_since(closing.at);
-        std::thread::sleep(closed_for.min(COURTESY).saturating_sub(opened.elapsed()));
-        Ok(())
-    }
-
-    /// Opens the gates after a drain that reached its limit, and says who was inside.
-    fn failed(&mut self, closing: &Closing, watch: &Watch<'_>) -> Error {
-        let last = closing.insiders.len().saturating_sub(1);
-        let barrier = self.held[last].barrier.clone();
-        let slots = barrier.inner.whole().ok().map(|attachment| attachment.parts.slots());
-        let mut inside = Vec::new();
-        if let Some(slots) = slots {
-            inside.extend(still_inside(&closing.insiders[last], slots));
-        }
-        for held in self.own() {
-            held.count_drain_timeout();
-        }
-        self.open();
-        // Only now: nobody need wait for the names, for which /proc is read.
-        let mut writers = Vec::new();
-        if let Some(slots) = slots {
-            let identity = barrier.inner.place.identity;
-            let names = inside.iter().map(|insider| insider.name(slots, true));
-            writers.extend(names.map(|writer| writer.or_heir(identity)));
-        }
-        let path = barrier.path().to_path_buf();
-        Error::NotQuiet { path, waited: watch.waited(), writers }
-    }
-
-    fn report(&self, closing: &Closing, closings: u32) -> PauseReport {
-        let mut report = PauseReport {
-            drain: closing.before.elapsed(),
-            hold: Duration::ZERO,
-            pause: Duration::ZERO,
-            closings,
-            writers: 0,
-            waited_for: Vec::new(),
-            dirty_at_grant: in_callers_order(&self.held, Held::dirty),
-            dirty_at_release: Vec::new(),
-            generations: in_callers_order(&self.held, |held| held.generation),
-            quiet_at: SystemTime::now(),
-        };
-        for (held, insiders) in self.held.iter().zip(&closing.insiders) {
-            let Ok(attachment) = held.attachment() else {
-                continue;
-            };
-            let slots = attachment.parts.slots();
-            let owned = |slot: &&Slot| slot.kind.load(Ordering::Relaxed) != KIND_FREE;
-            report.writers += slots.iter().filter(owned).count();
-            let room = NAMED.saturating_sub(report.waited_for.len());
-            let named = insiders.iter().take(room).map(|insider| insider.name(slots, false));
-            report.waited_for.extend(named);
-        }
-        report
-    }
-
-    /// The pause belongs to the caller now.
-    fn granted(mut self) -> Vec<Held> {
-        std::mem::take(&mut self.held)
-    }
-}
-
-impl Drop for Announced {
-    fn drop(&mut self) {
-        for mut held in self.held.drain(..).filter(|held| !held.is_covered()) {
-            held.reopen();
-            held.retract();
-            held.unlock();
-        }
     }
 }

@@ -1,4 +1,5 @@
-//! How a tool comes to a pause, or gives up. Stands for `exclusive/acquire.rs` and the first half of `exclusive/held.rs`.
+//! How a tool comes to a pause, or gives up. Stands for `acquire`, `closing` and the first half of `held`, in
+//! `src/exclusive`.
 
 use crate::model::Event;
 use crate::scene::Scene;

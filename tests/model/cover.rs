@@ -1,4 +1,4 @@
-//! Covered writers, and what it is to be inside. Stands for `cover.rs`.
+//! Covered writers, and what it is to be inside. Stands for `src/member/cover.rs`.
 
 use crate::model::Event;
 use crate::scene::Scene;

@@ -1,6 +1,6 @@
 //! How a tool looks at the words, waits, and asks who is dead: while it drains, while it outlasts long
-//! shares, and once more before the release. Stands for `Gate::wait_until_quiet`, `drain.rs`,
-//! `reclaim.rs` and `Held::still_inside`.
+//! shares, and once more before the release. Stands for `Gate::wait_until_quiet`, `exclusive/drain.rs`,
+//! `member/reclaim.rs` and `Held::still_inside`.
 
 use crate::join::{Settle, settle};
 use crate::model::Event;

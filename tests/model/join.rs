@@ -1,5 +1,5 @@
 //! Coming and going: claiming a slot, the end of a thread, fork, and a command under a share. Stands
-//! for `join.rs`, `lifeline.rs` and `Slot::settle`.
+//! for `member/join.rs`, `member/lifeline.rs` and `Slot::settle`.
 
 use crate::cover::Claim;
 use crate::model::Event;

@@ -1,4 +1,5 @@
-//! A pause, and how it ends. Stands for `exclusive/guard.rs` and the second half of `exclusive/held.rs`.
+//! A pause, and how it ends. Stands for `guard` and the second half of `held`, in
+//! `src/exclusive`.
 
 use crate::cover::Claim;
 use crate::join;

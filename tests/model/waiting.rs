@@ -1,4 +1,5 @@
-//! A writer at a closed gate. Stands for `wait.rs`: it sleeps in ticks, heals, and revokes.
+//! A writer at a closed gate. Stands for `shared/wait.rs` and `member/healing.rs`: it sleeps in
+//! ticks, heals, and revokes.
 //!
 //! No clock is modelled. Where the code asks how long something has lasted there are events: a tick
 //! has passed, the pause's limit has passed, or neither. A scene in which no time passes shows that

@@ -1,5 +1,5 @@
-//! A writer: enters, nests, leaves. Stands for `Gate::enter`, `Gate::leave` and what of `seat.rs`,
-//! `counted.rs`, `cover.rs` and `command_share.rs` touches what others see.
+//! A writer: enters, nests, leaves. Stands for `Gate::enter`, `Gate::leave` and what of `seat/`,
+//! `shared/counted.rs`, `member/cover.rs` and `shared/command_share.rs` touches what others see.
 //!
 //! The fast path of `Barrier::shared` is the first turn of `Gate::enter`: the same loads and stores.
 //! A writer may be killed or stopped between any two of these steps.
