@@ -87,11 +87,12 @@ impl<const N: usize> Text<N> {
     }
 
     pub(crate) fn set_bytes(&self, bytes: &[u8]) {
-        let mut fours = bytes.chunks(4);
-        for word in &self.0 {
-            let mut four = [0; 4];
-            let some = fours.next().unwrap_or_default();
-            four[..some.len()].copy_from_slice(some);
+        let fours = bytes.chunks_exact(4);
+        let mut last = [0; 4];
+        last[..fours.remainder().len()].copy_from_slice(fours.remainder());
+        let fours = fours.map(|four| [four[0], four[1], four[2], four[3]]);
+        let fours = fours.chain([last]).chain(std::iter::repeat([0; 4]));
+        for (word, four) in self.0.iter().zip(fours) {
             word.store(u32::from_ne_bytes(four), Ordering::Relaxed);
         }
     }
