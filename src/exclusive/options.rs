@@ -87,7 +87,7 @@ impl<'a> ExclusiveOptions<'a> {
 
     /// Told before the gate closes and when it has been opened again without a grant, for locks of
     /// other programs that are to be held with it: who waits long shall not hold them. False gives up
-    /// with [`Error::Cancelled`].
+    /// with [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn around_closing(self, told: &'a mut dyn FnMut(GateChange) -> bool) -> Self {
         ExclusiveOptions { around_closing: Some(told), ..self }
     }
@@ -102,7 +102,7 @@ impl<'a> ExclusiveOptions<'a> {
         ExclusiveOptions { progress: Some(told), ..self }
     }
 
-    /// Checked while waiting: true ends it with [`Error::Cancelled`].
+    /// Checked while waiting: true ends it with [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn cancel(self, cancel: &'a AtomicBool) -> Self {
         ExclusiveOptions { cancel: Some(cancel), ..self }
     }
