@@ -111,36 +111,41 @@ fn hindered(path: &Path) -> Result<Option<Vec<User>>, Error> {
     Ok(hindering.next())
 }
 
-/// When a file was last changed, and last written to, and when its folder was changed.
+/// When a file was last changed, and its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    changed: Option<(i64, i64)>,
-    written: Option<(i64, i64)>,
-    folder: Option<(i64, i64)>,
+    file: Option<Time>,
+    folder: Option<Time>,
+}
+
+type Time = (i64, i64);
+
+fn change_of(meta: &fs::Metadata) -> Time {
+    (meta.ctime(), meta.ctime_nsec())
+}
+
+fn change_of_folder(path: &Path) -> Option<Time> {
+    fs::metadata(folder_of(path)).ok().as_ref().map(change_of)
 }
 
 impl Stamp {
     pub(crate) fn of(path: &Path) -> Stamp {
-        let change = |meta: &fs::Metadata| (meta.ctime(), meta.ctime_nsec());
-        let file = fs::symlink_metadata(path).ok();
-        let folder = fs::metadata(folder_of(path)).ok();
-        Stamp {
-            changed: file.as_ref().map(change),
-            written: file.map(|meta| (meta.mtime(), meta.mtime_nsec())),
-            folder: folder.as_ref().map(change),
-        }
+        let file = fs::symlink_metadata(path).ok().as_ref().map(change_of);
+        Stamp { file, folder: change_of_folder(path) }
     }
 
     /// Whether the file has been moved since, as far as that can be told: if it was moved away and put back, it
     /// was changed without having been written to, unless that has happened later.
     pub(crate) fn was_moved(&self, path: &Path) -> bool {
-        let now = Stamp::of(path);
-        now.changed != self.changed && now.changed != now.written
+        fs::symlink_metadata(path).is_ok_and(|now| {
+            let (changed, written) = (change_of(&now), (now.mtime(), now.mtime_nsec()));
+            self.file != Some(changed) && changed != written
+        })
     }
 
     /// Whether nobody uses another file that may have let him in since.
     pub(crate) fn is_alone(&self, parts: Parts, path: &Path, own: Identity) -> bool {
-        self.folder == Stamp::of(path).folder
+        self.folder == change_of_folder(path)
             || look(parts, path, own).is_none_or(|found| found.is_empty())
     }
 }

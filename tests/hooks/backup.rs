@@ -217,15 +217,18 @@ fn only_their_own_snapshots_go() {
     }
 }
 
+/// The hooks of tools that read from a snapshot, each with its words for the beginning.
+const READERS: [(&str, &[&str]); 4] = [
+    ("kopia", &[]),
+    ("borgmatic", &["before", "link"]),
+    ("rsnapshot", &["pre", "link"]),
+    ("restic", &[]),
+];
+
 /// Who took it has said that it is not clean; who pins it, and who reads it, need not say so again.
 #[test]
 fn a_dirty_barrier_is_told_of_once() {
-    for (hook, words) in [
-        ("kopia", &[][..]),
-        ("borgmatic", &["before", "link"]),
-        ("rsnapshot", &["pre", "link"]),
-        ("restic", &[]),
-    ] {
+    for (hook, words) in READERS {
         let backup = Backup::new(hook);
         backup.restic("exit 0");
         backup.host.place.lose("lmtp");
@@ -246,12 +249,7 @@ fn a_source_that_is_not_mounted_is_not_backed_up() {
     if !is_root() {
         return;
     }
-    for (hook, words) in [
-        ("kopia", &[][..]),
-        ("borgmatic", &["before", "link"]),
-        ("rsnapshot", &["pre", "link"]),
-        ("restic", &[]),
-    ] {
+    for (hook, words) in READERS {
         let backup = Backup::new(hook);
         backup.restic("exit 0");
         let read = |more: &str| {
