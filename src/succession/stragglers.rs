@@ -21,8 +21,9 @@
 //! change of the folder: whatever takes the file's place, or gives it back, changes the folder.
 //!
 //! Anybody can lock some file of his own at these bytes. So where the processes can be seen, only a file is
-//! believed that may have been the barrier: of its size, and of an owner who could have made it here. It
-//! is looked at by a descriptor that can do nothing else, before it is opened.
+//! believed that may have been the barrier: of its size, or mapped to write by who has locked it, if it was cut;
+//! and of an owner who could have made it here. It is looked at by a descriptor that can do nothing else,
+//! before it is opened.
 //!
 //! What cannot be seen (no /proc; a path that leads elsewhere for processes of others) is said and not
 //! guessed.
@@ -106,6 +107,7 @@ fn hindered(path: &Path) -> Result<Option<Vec<User>>, Error> {
             _ => None,
         }
     });
+    let stragglers = stragglers.filter(|users| !users.iter().all(User::is_of_no_barrier));
     let mut hindering = stragglers
         .filter(|users| Removed::reach(path, users).is_none_or(|removed| removed.is_held()));
     Ok(hindering.next())

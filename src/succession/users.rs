@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct User {
     pid: u32,
     way: PathBuf,
+    /// Whether he can write to it by a map, as members do.
+    writes: bool,
 }
 
 /// Who uses these files, as far as that can be seen from here.
@@ -29,14 +31,14 @@ pub(crate) fn users(files: &BTreeMap<Identity, bool>) -> BTreeMap<Identity, Vec<
     }
     let _standard = standard::keep();
     let pids: Vec<u32> = lock_table::processes().collect();
-    let mut found = |of: fn(u32) -> Vec<(Identity, PathBuf)>| {
+    let mut found = |of: fn(u32) -> Vec<(Identity, PathBuf, bool)>| {
         for pid in &pids {
-            for (file, way) in of(*pid) {
+            for (file, way, writes) in of(*pid) {
                 let users = users.get_mut(&file);
                 let is_new =
                     |users: &&mut Vec<User>| users.last().is_none_or(|user| user.pid != *pid);
                 if let Some(users) = users.filter(is_new) {
-                    users.push(User { pid: *pid, way });
+                    users.push(User { pid: *pid, way, writes });
                 }
             }
         }
@@ -48,27 +50,27 @@ pub(crate) fn users(files: &BTreeMap<Identity, bool>) -> BTreeMap<Identity, Vec<
     users
 }
 
-/// The files that a process has mapped to share, and the way to each.
-fn maps(pid: u32) -> Vec<(Identity, PathBuf)> {
+/// The files that a process has mapped to share, the way to each, and whether it can write to it.
+fn maps(pid: u32) -> Vec<(Identity, PathBuf, bool)> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
     let map = |line: &str| {
         let mut fields = line.split_whitespace();
-        let (range, _) = (fields.next()?, fields.next().filter(|how| how.ends_with('s'))?);
+        let (range, how) = (fields.next()?, fields.next().filter(|how| how.ends_with('s'))?);
         let (device, inode) = (fields.nth(1)?, fields.next()?);
         let file = lock_table::identity(&format!("{device}:{inode}"))?;
         let (start, end) = range.split_once('-')?;
         let number = |text| u64::from_str_radix(text, 16).ok();
         let range = format!("{:x}-{:x}", number(start)?, number(end)?);
-        Some((file, format!("/proc/{pid}/map_files/{range}").into()))
+        Some((file, format!("/proc/{pid}/map_files/{range}").into(), how.contains('w')))
     };
     maps.lines().filter_map(map).collect()
 }
 
 /// The files on which a process has locks by its descriptors, and the way to each.
-fn descriptors(pid: u32) -> Vec<(Identity, PathBuf)> {
+fn descriptors(pid: u32) -> Vec<(Identity, PathBuf, bool)> {
     let locked = |(entry, locks): (fs::DirEntry, Vec<Lock>)| {
         let lock = locks.iter().find(|lock| lock.is_of_description())?;
-        Some((lock.file, Path::new(&format!("/proc/{pid}/fd")).join(entry.file_name())))
+        Some((lock.file, Path::new(&format!("/proc/{pid}/fd")).join(entry.file_name()), false))
     };
     lock_table::of_descriptors(pid).filter_map(locked).collect()
 }
@@ -80,10 +82,21 @@ impl User {
         File::options().read(true).custom_flags(libc::O_PATH).open(&self.way).ok()
     }
 
-    /// Whether that may once have been the barrier; `None`: that cannot be seen.
+    fn meta(&self) -> Option<fs::Metadata> {
+        self.file()?.metadata().ok()
+    }
+
+    /// Whether the file was cut or grown: it is no barrier any more, and no pause of it has a certificate.
+    pub(crate) fn is_of_no_barrier(&self) -> bool {
+        self.meta().is_some_and(|meta| meta.len() != u64::from(FILE_SIZE))
+    }
+
+    /// Whether that may once have been the barrier; `None`: that cannot be seen. One that was cut is still mapped by
+    /// whoever has not found out, who may be inside; nobody maps a file to write who may not write to it.
     fn may_have_been(&self, makers: &Makers) -> Option<bool> {
-        let meta = self.file()?.metadata().ok()?;
-        Some(meta.is_file() && meta.len() == u64::from(FILE_SIZE) && makers.include(meta.uid()))
+        let meta = self.meta()?;
+        let has_the_size = meta.len() == u64::from(FILE_SIZE);
+        Some(meta.is_file() && (has_the_size || self.writes) && makers.include(meta.uid()))
     }
 
     /// Whether the path leads this process to the file that it uses; `None`: that cannot be seen.

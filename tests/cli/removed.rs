@@ -269,6 +269,23 @@ fn strangers_by_the_same_path_are_left_alone() {
     assert_eq!(inside("\"$S\" run -x -w 0.3 mail true").code(), 75, "it is inside still");
 }
 
+/// Whoever is inside of a file that was cut before it was removed may not know, and writes on.
+#[test]
+fn users_of_a_file_that_was_cut_are_waited_for() {
+    for length in [0, 4096, 540_671] {
+        let place = Place::with_barrier();
+        let writer = place.hold(&["-s"]);
+        let file = fs::File::options().write(true).open(place.barrier()).unwrap();
+        file.set_len(length).unwrap();
+        fs::remove_file(place.barrier()).unwrap();
+        place.run(["create", "mail"]);
+        let found = place.run(["run", "-x", "-w", "0.3", "mail", "true"]);
+        found.assert_complaint(75, &["still in use by"]);
+        drop(writer);
+        assert_eq!(place.run(["run", "-x", "-w", "5", "mail", "true"]).code(), 0);
+    }
+}
+
 /// Anybody can lock files of his own, or that he may read, where members lock theirs.
 #[test]
 fn who_only_pretends_keeps_nobody_waiting() {
