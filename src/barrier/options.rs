@@ -58,6 +58,7 @@ pub struct Options {
     mode: u32,
     group: Option<u32>,
     readmit: u32,
+    watched: bool,
     founding: Founding,
 }
 
@@ -70,6 +71,7 @@ impl Default for Options {
             mode: 0o660,
             group: None,
             readmit: 100,
+            watched: true,
             founding: Founding::default(),
         }
     }
@@ -107,6 +109,12 @@ impl Options {
     /// 0: all. 100 by default. Set when a barrier is made.
     pub fn readmit(self, writers: u32) -> Self {
         Options { readmit: writers, ..self }
+    }
+
+    /// Whether a share that this process dies in is a loss, and dirties the barrier; true by default. Not for
+    /// who is inside only while it asks for something that is not its own yet.
+    pub fn watched(self, watched: bool) -> Self {
+        Options { watched, ..self }
     }
 
     /// What a new barrier begins with.
@@ -208,6 +216,6 @@ impl Options {
             let label = variable("STILLPOINT_LABEL").and_then(|label| label.into_string().ok());
             label.or_else(|| self.label.clone()).unwrap_or_else(comm)
         };
-        open_at(&absolute(path)?, label, next_id).map(|inner| Barrier::at(&inner))
+        open_at(&absolute(path)?, label, next_id, self.watched).map(|inner| Barrier::at(&inner))
     }
 }

@@ -9,8 +9,8 @@
 //! 4. *Courtesy.* One long share must not make every writer queue behind it. The first closing lasts
 //!    50 ms at most. Shares that are still inside then are known to be long: open, wait for just these
 //!    to end with the gate open, and only then close for the full drain limit.
-//! 5. Ask the caller's predicate. Granted only if every gate still is of the generation that closed
-//!    it.
+//! 5. Ask the caller's predicate, if there is one: then `holders` says how gates are closed. Granted only if
+//!    every gate still is of the generation that closed it.
 //!
 //! Whatever fails, the gates are opened, and every lock goes with the values that hold it.
 

@@ -6,6 +6,7 @@ use crate::exclusive::guard::{PauseReport, in_callers_order};
 use crate::exclusive::held::Held;
 use crate::exclusive::options::{ExclusiveOptions, GateChange};
 use crate::file::layout::{KIND_FREE, Slot};
+use crate::gate::protocol::Gate;
 use crate::gate::sync::{Ordering, step};
 use crate::member::reclaim::reclaim;
 use crate::report::watch::{Phase, Watch};
@@ -15,7 +16,7 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 /// The longest that the first closing lasts if there is patience for a second.
-const COURTESY: Duration = Duration::from_millis(50);
+pub(super) const COURTESY: Duration = Duration::from_millis(50);
 /// As long as any clock can count on.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Between two looks whether a long share has ended.
@@ -23,7 +24,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 /// How many writers a report names.
 const NAMED: usize = 64;
 
-fn tell(options: &mut ExclusiveOptions<'_>, change: GateChange) -> Result<(), Error> {
+pub(super) fn tell(options: &mut ExclusiveOptions<'_>, change: GateChange) -> Result<(), Error> {
     let goes_on = options.around_closing.as_mut().is_none_or(|around| around(change));
     if goes_on { Ok(()) } else { Err(Error::Cancelled) }
 }
@@ -35,14 +36,14 @@ pub(super) struct Announced {
 }
 
 /// How a closing of all gates ended.
-struct Closing {
+pub(super) struct Closing {
     /// When the first gate was closed: for waits.
-    at: Instant,
+    pub(super) at: Instant,
     /// The same moment, just before: for the certificate.
     before: Moment,
     /// Who was inside, per barrier, up to the first that did not become quiet.
-    insiders: Vec<Vec<Insider>>,
-    quiet: bool,
+    pub(super) insiders: Vec<Vec<Insider>>,
+    pub(super) quiet: bool,
 }
 
 impl Announced {
@@ -56,6 +57,29 @@ impl Announced {
         options: &mut ExclusiveOptions<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<(Moment, PauseReport), Error> {
+        let (closing, closings) = match options.predicate.take() {
+            Some(predicate) => {
+                let closed = self.close_for(options, predicate, watch);
+                options.predicate = Some(predicate);
+                closed?
+            }
+            None => self.close_courteously(options, watch)?,
+        };
+        self.held.iter().try_for_each(|held| held.attachment().map(drop))?;
+        if let Some(held) = self.held.iter().find(|held| !held.is_closed()) {
+            let reason = "somebody opened the gate before it was quiet".into();
+            return Err(Error::Revoked { path: held.barrier.path().into(), reason });
+        }
+        step("exclusive: quiet");
+        Ok((closing.before, self.report(&closing, closings)))
+    }
+
+    /// Closes the gates: once, or twice if some share turns out to be long.
+    fn close_courteously(
+        &mut self,
+        options: &mut ExclusiveOptions<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Closing, u32), Error> {
         let mut closings = 1;
         let courteous = !options.patience.is_zero() && options.drain > COURTESY;
         let limit = if courteous { COURTESY } else { options.drain };
@@ -70,30 +94,21 @@ impl Announced {
             closings += 1;
             closing = self.close(options.drain, watch)?;
         }
-        if !closing.quiet {
-            return Err(self.failed(&closing, watch));
-        }
-        let first = self.held.first().map(|held| held.barrier.clone());
-        if let (Some(predicate), Some(barrier)) = (options.predicate.as_mut(), first) {
-            while !predicate() {
-                if closing.at.elapsed() >= options.drain {
-                    return Err(self.failed(&closing, watch));
-                }
-                watch.tick(Phase::Predicate, barrier.path(), Vec::new)?;
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
-        self.held.iter().try_for_each(|held| held.attachment().map(drop))?;
-        if let Some(held) = self.held.iter().find(|held| !held.is_closed()) {
-            let reason = "somebody opened the gate before it was quiet".into();
-            return Err(Error::Revoked { path: held.barrier.path().into(), reason });
-        }
-        step("exclusive: quiet");
-        Ok((closing.before, self.report(&closing, closings)))
+        if closing.quiet { Ok((closing, closings)) } else { Err(self.failed(&closing, watch)) }
     }
 
     /// Closes and drains one barrier after another. All stay closed, whether quiet or not.
     fn close(&mut self, limit: Duration, watch: &mut Watch<'_>) -> Result<Closing, Error> {
+        self.close_each(limit, watch, |_, _| {})
+    }
+
+    /// The same, with something to be done at each gate that was closed as this generation.
+    pub(super) fn close_each(
+        &mut self,
+        limit: Duration,
+        watch: &mut Watch<'_>,
+        then: impl Fn(&Gate, u32),
+    ) -> Result<Closing, Error> {
         let before = Moment::now();
         let at = Instant::now();
         let deadline = at + limit.min(FOREVER);
@@ -105,6 +120,7 @@ impl Announced {
             }
             held.close()?;
             step("exclusive: closed");
+            then(held.attachment()?.gate(), held.generation);
             let drained = drain(held, deadline, watch)?;
             insiders.push(drained.insiders);
             if !drained.quiet {
@@ -115,7 +131,7 @@ impl Announced {
     }
 
     /// Opens every gate that is closed, and records that this closing did not come to a pause.
-    fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         for held in self.held.iter_mut().filter(|held| !held.is_covered()) {
             held.reopen();
         }
@@ -151,7 +167,7 @@ impl Announced {
     }
 
     /// Opens the gates after a drain that reached its limit, and says who was inside.
-    fn failed(&mut self, closing: &Closing, watch: &Watch<'_>) -> Error {
+    pub(super) fn failed(&mut self, closing: &Closing, watch: &Watch<'_>) -> Error {
         let last = closing.insiders.len().saturating_sub(1);
         let barrier = self.held[last].barrier.clone();
         let slots = barrier.inner.whole().ok().map(|attachment| attachment.parts.slots());

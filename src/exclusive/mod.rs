@@ -8,5 +8,6 @@ pub(crate) mod drain;
 pub(crate) mod freeze;
 pub(crate) mod guard;
 pub(crate) mod held;
+mod holders;
 pub(crate) mod options;
 pub(crate) mod pacing;

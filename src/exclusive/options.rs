@@ -92,7 +92,11 @@ impl<'a> ExclusiveOptions<'a> {
         ExclusiveOptions { around_closing: Some(told), ..self }
     }
 
-    /// Asked once the barrier is quiet, until it is true or the drain limit has passed.
+    /// Asked once the barrier is quiet, until it is true. It may speak of what no share stands for, such as locks
+    /// that the kernel lists; who holds such a thing is let in while the gate is closing, by
+    /// [`Barrier::enter_shared_as_holder`](crate::Barrier::enter_shared_as_holder). A closing lasts 50 ms, later ones
+    /// 200 ms, with the gate open for as long in between, until patience and drain have passed; without patience
+    /// there is one, as long as the drain.
     pub fn predicate(self, predicate: &'a mut dyn FnMut() -> bool) -> Self {
         ExclusiveOptions { predicate: Some(predicate), ..self }
     }

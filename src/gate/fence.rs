@@ -18,4 +18,11 @@ pub enum Fence {
     /// and finds its cover standing. If a look found the cover ended, the next look must see that
     /// writer's word, although the two never wrote to the same place.
     Look = 4,
+    /// Between counting an admission to a closing gate and asking once more whether it admits. With
+    /// [`Fence::Shut`]: either the one who is let in sees that the gate is shut or the closer sees that
+    /// somebody was let in.
+    Admit = 5,
+    /// Between shutting a gate that admitted and looking at the count: the other half of
+    /// [`Fence::Admit`].
+    Shut = 6,
 }

@@ -79,7 +79,11 @@ pub struct Gate {
     /// Milliseconds after which a waiter may open a closed gate; 0: never. Only changed while the
     /// gate is open, by the holder of X.
     pub limit: AtomicU32,
-    reserved: [AtomicU32; 27],
+    /// The closed generation that still admits who holds what its closer waits for; anything else: none.
+    pub admitting: AtomicU32,
+    /// Grows whenever somebody was let in so.
+    pub admitted: AtomicU32,
+    reserved: [AtomicU32; 25],
 }
 
 /// What a look at all words found.
@@ -195,6 +199,52 @@ impl Gate {
                 wait(generation)?;
             }
         }
+    }
+
+    /// Enter, at an open gate or one that is closing and admits. Otherwise nothing has happened. For
+    /// who holds what the closer waits for: kept out, it would never give that back.
+    ///
+    /// It is counted after its word was published, so whoever sees the count sees the word; and it asks
+    /// once more after it was counted. So a closer that shuts the gate and finds the count as it was
+    /// before it looked at the words knows that nobody was let in since.
+    pub fn try_enter_admitted(&self, publish: impl FnOnce(), retract: impl FnOnce()) -> bool {
+        if !self.admits() {
+            return false;
+        }
+        publish();
+        self.admitted.fetch_add(1, Ordering::AcqRel);
+        step("enter: counted as admitted");
+        full_fence(Fence::Admit);
+        if !self.admits() {
+            retract();
+            return false;
+        }
+        true
+    }
+
+    fn admits(&self) -> bool {
+        let generation = self.now();
+        !is_closed(generation)
+            || !is_superseded(generation) && self.admitting.load(Ordering::Acquire) == generation
+    }
+
+    /// Lets those in, at a gate that the caller closed as this generation, who hold what he waits for.
+    pub fn admit(&self, closed: u32) {
+        self.admitting.store(closed, Ordering::Release);
+        step("admit: admitting");
+    }
+
+    /// How often somebody was let in so. To be asked before the look at all words.
+    pub fn admissions(&self) -> u32 {
+        self.admitted.load(Ordering::Acquire)
+    }
+
+    /// Admits nobody any more. True if nobody was since the count was this.
+    pub fn shut(&self, admissions: u32) -> bool {
+        self.admitting.store(0, Ordering::Release);
+        step("shut: admits nobody");
+        full_fence(Fence::Shut);
+        self.admissions() == admissions
     }
 
     /// Tells the exclusive side that a word has become even.

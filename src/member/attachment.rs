@@ -1,7 +1,7 @@
 //! What a process has of a barrier file: its map, its counted slot and the slots of its threads.
 
 use crate::error::Error;
-use crate::file::layout::{KIND_COUNTED, Parts, SLOTS, Slot};
+use crate::file::layout::{FLAG_UNWATCHED, KIND_COUNTED, Parts, SLOTS, Slot};
 use crate::file::open::{HeaderCopy, check_header};
 use crate::gate::protocol::{Gate, is_closed, is_inside};
 use crate::gate::sync::{AtomicU32, Ordering, step};
@@ -170,12 +170,14 @@ impl Attachment {
             } else if current && seat.depth() > 0 {
                 // The counted slot goes on; only the loss is recorded, and the share given back.
                 let slot = self.slot(self.counted);
-                self.parts.dirty().raise(&crate::file::losses::Loss {
-                    pid: std::process::id(),
-                    comm: &comm(),
-                    label: &slot.label.get(),
-                    place: &seat.place().map_or_else(String::new, |place| place.to_string()),
-                });
+                if slot.flags.load(Ordering::Relaxed) & FLAG_UNWATCHED == 0 {
+                    self.parts.dirty().raise(&crate::file::losses::Loss {
+                        pid: std::process::id(),
+                        comm: &comm(),
+                        label: &slot.label.get(),
+                        place: &seat.place().map_or_else(String::new, |place| place.to_string()),
+                    });
+                }
                 self.leave_counted(1, seat.take_readmitted());
             }
             if current {

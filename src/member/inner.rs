@@ -25,6 +25,8 @@ pub(crate) struct Inner {
     pub(crate) uuid: [u32; 4],
     pub(crate) boot_id: [u32; 4],
     pub(crate) label: String,
+    /// Whether a share that the process dies in is a loss.
+    pub(crate) watched: bool,
     pub(crate) cover: Covered,
     /// This process's attachment, or that of the process it was forked from.
     pub(crate) attachment: AtomicPtr<Attachment>,

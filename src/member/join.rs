@@ -11,7 +11,8 @@
 use crate::error::Error;
 use crate::file::byte_lock::{Mode, try_lock_byte};
 use crate::file::layout::{
-    KIND_COMMAND, KIND_COUNTED, KIND_FREE, KIND_THREAD, LockByte, Parts, SLOTS, Slot, THREAD_SLOTS,
+    FLAG_UNWATCHED, KIND_COMMAND, KIND_COUNTED, KIND_FREE, KIND_THREAD, LockByte, Parts, SLOTS,
+    Slot, THREAD_SLOTS,
 };
 use crate::file::open::open_fresh;
 use crate::gate::sync::{Ordering, fence, step};
@@ -110,7 +111,8 @@ pub(crate) fn introduce(slot: &Slot, kind: u32, flags: u32, inner: &Inner) {
     slot.comm.set(&comm());
     slot.label.set(&inner.label);
     slot.waiting_since.set(0);
-    slot.flags.store(flags | inner.cover.flag(), Ordering::Relaxed);
+    let watch = if inner.watched { 0 } else { FLAG_UNWATCHED };
+    slot.flags.store(flags | watch | inner.cover.flag(), Ordering::Relaxed);
     slot.kind.store(kind, Ordering::Relaxed);
     fence(Ordering::Release);
     step("join: introduced");

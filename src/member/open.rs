@@ -35,6 +35,7 @@ pub(crate) fn open_at(
     path: &Path,
     label: impl Fn() -> String,
     id: impl Fn() -> u64,
+    watched: bool,
 ) -> Result<Arc<Inner>, Error> {
     let _ = process::incarnation();
     let boot = boot::this(path)?;
@@ -54,6 +55,7 @@ pub(crate) fn open_at(
             uuid: header.uuid,
             boot_id: header.boot_id,
             label: label(),
+            watched,
             cover: Covered::from_environment(header.uuid),
             attachment: AtomicPtr::new(ptr::null_mut()),
             successor: OnceLock::new(),

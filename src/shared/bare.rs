@@ -12,7 +12,7 @@ use crate::shared::guard::{after_leaving, leave_slow};
 use crate::shared::wait::Wait;
 use crate::system::source_line::SourceLine;
 use std::ffi::c_char;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// [`Barrier::enter_shared_at_once`], for those who have the place.
 #[inline(always)]
@@ -55,6 +55,26 @@ impl Barrier {
         line: u32,
     ) -> Result<(), Error> {
         let wait = limit.map_or(Wait::Forever, Wait::at_most);
+        // SAFETY: the caller's promise.
+        self.enter_bare(wait, unsafe { SourceLine::new(file, line) })
+    }
+
+    /// The same, but the wait ends too when a signal handler has run that ends the program's system calls:
+    /// sigaction(2) without `SA_RESTART`. For who enters inside a call that the program may want to be
+    /// interrupted.
+    ///
+    /// # Errors
+    /// As [`Barrier::shared_timeout`]; [`Error::System`] with EINTR.
+    ///
+    /// # Safety
+    /// As [`Barrier::enter_shared_at_once`].
+    pub unsafe fn enter_shared_interruptibly(
+        &self,
+        limit: Duration,
+        file: *const c_char,
+        line: u32,
+    ) -> Result<(), Error> {
+        let wait = Wait::Interruptibly(Instant::now(), limit);
         // SAFETY: the caller's promise.
         self.enter_bare(wait, unsafe { SourceLine::new(file, line) })
     }

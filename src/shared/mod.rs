@@ -3,6 +3,7 @@
 //! Uses `barrier` and below. Right about writers: inside only with the gate's consent or under a cover, and never
 //! kept waiting longer than a pause may last.
 
+pub(crate) mod admitted;
 pub(crate) mod bare;
 pub(crate) mod command_loop;
 pub(crate) mod command_share;

@@ -16,6 +16,7 @@ use crate::member::healing::{ROUNDING, TICK, limit, look_after, until_due};
 use crate::member::lifeline::Place;
 use crate::report::watch::{Phase, Watch};
 use crate::system::calls::{monotonic_milliseconds, thread_id};
+use nix::errno::Errno;
 use std::time::{Duration, Instant};
 
 /// How long the caller is willing to wait.
@@ -25,6 +26,8 @@ pub(crate) enum Wait {
     No,
     /// This long, from this moment on.
     AtMost(Instant, Duration),
+    /// The same, and no longer than until a signal handler has run that ends the program's system calls.
+    Interruptibly(Instant, Duration),
     /// As long as it takes.
     Forever,
 }
@@ -33,6 +36,17 @@ impl Wait {
     /// From now on, at most `limit`.
     pub(crate) fn at_most(limit: Duration) -> Wait {
         if limit.is_zero() { Wait::No } else { Wait::AtMost(Instant::now(), limit) }
+    }
+
+    /// How long is left, if there is an end.
+    fn remaining(self) -> Option<Duration> {
+        match self {
+            Wait::No => Some(Duration::ZERO),
+            Wait::AtMost(since, limit) | Wait::Interruptibly(since, limit) => {
+                Some(limit.saturating_sub(since.elapsed()))
+            }
+            Wait::Forever => None,
+        }
     }
 }
 
@@ -78,18 +92,28 @@ fn wait_here(
     mut watch: Option<&mut Watch<'_>>,
 ) -> Result<(), Error> {
     let gate = attachment.gate();
-    let mut looked = Instant::now();
+    let began = Instant::now();
+    let mut looked = began;
     loop {
         let mut sleep = until_due(attachment, generation);
-        if let Wait::AtMost(since, patience) = wait {
-            sleep = sleep.min(patience.saturating_sub(since.elapsed()) + ROUNDING);
+        if let Some(remaining) = wait.remaining() {
+            sleep = sleep.min(remaining + ROUNDING);
         }
         step("wait: about to sleep");
-        gate.generation.wait(generation, Some(sleep));
+        let interrupted = match wait {
+            Wait::Interruptibly(..) => gate.generation.wait_interruptibly(generation, sleep),
+            _ => {
+                gate.generation.wait(generation, Some(sleep));
+                false
+            }
+        };
         step("wait: awake");
         attachment.is_cut();
         if gate.now() != generation {
             return Ok(());
+        }
+        if interrupted {
+            return Err(Error::system("futex", &place.path, Errno::EINTR));
         }
         let due = limit(gate).is_some_and(|limit| attachment.met.standing(generation) >= limit);
         if due || looked.elapsed() >= TICK {

@@ -61,7 +61,7 @@ pub(crate) fn come_over(from: &Arc<Inner>) -> Result<(), Error> {
     }
     let started = Instant::now();
     let to = loop {
-        match open_at(&from.place.path, || from.label.clone(), || from.id) {
+        match open_at(&from.place.path, || from.label.clone(), || from.id, from.watched) {
             // Somebody had made one, or else nobody would have come here; he may do so again.
             Err(Error::Missing { .. }) if !was_cut && started.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(1));

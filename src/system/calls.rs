@@ -5,6 +5,7 @@
 //! `futex(2)`, `pthread_atfork(3)`, `getrandom(2)` and `ioctl_iflags(2)` have no wrapper in nix; each is called
 //! here with pointers to live memory only. Everything else goes through nix, std or fs2.
 
+use nix::errno::Errno;
 use nix::libc;
 use std::fs::File;
 use std::io;
@@ -13,8 +14,13 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 /// `futex(FUTEX_WAIT)`: sleeps while `word` is `expected`, at most `limit`. Wakes early on signals,
-/// and for no reason: callers look again. At once if there is no word any more. See futex(2).
-pub(crate) fn futex_wait(word: *const AtomicU32, expected: u32, limit: Option<Duration>) {
+/// and for no reason: callers look again. At once if there is no word any more. True: a signal handler has run.
+/// See futex(2).
+pub(crate) fn futex_wait(
+    word: *const AtomicU32,
+    expected: u32,
+    limit: Option<Duration>,
+) -> bool {
     let limit = limit.map(|limit| libc::timespec {
         // Its width differs between platforms; nobody waits longer than 68 years.
         tv_sec: i32::try_from(limit.as_secs()).unwrap_or(i32::MAX).into(),
@@ -22,7 +28,44 @@ pub(crate) fn futex_wait(word: *const AtomicU32, expected: u32, limit: Option<Du
     });
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: the time-out is live for the whole call; the kernel reads both, and checks the address.
-    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, expected, limit) };
+    let waited = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, expected, limit) };
+    Errno::result(waited) == Err(Errno::EINTR)
+}
+
+/// `futex_waitv(2)`: as [`futex_wait`], but ends when a signal handler has run that does not restart system
+/// calls (sigaction(2), `SA_RESTART`), and then is true. Before Linux 5.16: when any handler has run.
+pub(crate) fn futex_wait_interruptibly(word: &AtomicU32, expected: u32, limit: Duration) -> bool {
+    #[repr(C)]
+    struct Waiter {
+        expected: u64,
+        word: u64,
+        flags: u32,
+        reserved: u32,
+    }
+    const OF_32_BITS: u32 = 2;
+    let word_at = word.as_ptr() as u64;
+    let waiter = Waiter { expected: expected.into(), word: word_at, flags: OF_32_BITS, reserved: 0 };
+    let until = monotonic().saturating_add(limit);
+    // A time of 64 bits on every platform.
+    let until = [until.as_secs(), u64::from(until.subsec_nanos())];
+    // SAFETY: both are live for the whole call, and laid out as the kernel has them.
+    let waited = unsafe {
+        libc::syscall(
+            libc::SYS_futex_waitv,
+            &raw const waiter,
+            1,
+            0,
+            until.as_ptr(),
+            libc::CLOCK_MONOTONIC,
+        )
+    };
+    match (waited, Errno::last()) {
+        (-1, Errno::EINTR) => true,
+        (-1, Errno::ENOSYS | Errno::EPERM) => {
+            futex_wait(word, expected, Some(limit))
+        }
+        _ => false,
+    }
 }
 
 /// `futex(FUTEX_WAKE)`: wakes at most `count` waiters, the longest waiting first. See futex(2).
@@ -61,12 +104,12 @@ pub(crate) fn write_in_place(file: &File) {
 
 /// Milliseconds of the monotonic clock, at least 1.
 pub(crate) fn monotonic_milliseconds() -> u64 {
+    u64::try_from(monotonic().as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+fn monotonic() -> Duration {
     use nix::time::{ClockId, clock_gettime};
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(1, |now| {
-        let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
-        let nanoseconds = u64::try_from(now.tv_nsec()).unwrap_or(0);
-        (seconds * 1000 + nanoseconds / 1_000_000).max(1)
-    })
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
 /// A moment of the clock that also counts while the machine is suspended.

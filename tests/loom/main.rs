@@ -14,6 +14,7 @@
 mod covered;
 mod exclusion;
 mod gate;
+mod holders;
 mod needed;
 mod readmission;
 mod revocation;

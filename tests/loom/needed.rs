@@ -62,6 +62,17 @@ fn identical_words() {
 }
 
 #[test]
+fn the_fences_around_shutting() {
+    fails("holders::one_that_goes_from_lock_to_lock", WITHOUT, "Admit", RACE);
+    fails("holders::one_that_goes_from_lock_to_lock", WITHOUT, "Shut", RACE);
+}
+
+#[test]
+fn counting_who_is_admitted() {
+    fails("holders::one_that_goes_from_lock_to_lock", BROKEN, "counting", RACE);
+}
+
+#[test]
 fn publishing_before_the_cover_is_believed() {
     fails("covered::a_command_under_a_share", BROKEN, "publishing first", RACE);
 }

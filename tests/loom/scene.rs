@@ -11,7 +11,7 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// Takes a fence away: `Enter`, `Leave`, `Close` or `Look`.
+/// Takes a fence away, by its name.
 pub const WITHOUT: &str = "STILLPOINT_LOOM_WITHOUT";
 /// Names a step that a model then leaves out.
 pub const BROKEN: &str = "STILLPOINT_LOOM_BROKEN";
@@ -32,6 +32,8 @@ pub fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
         Ok("Leave") => Some(Fence::Leave),
         Ok("Close") => Some(Fence::Close),
         Ok("Look") => Some(Fence::Look),
+        Ok("Admit") => Some(Fence::Admit),
+        Ok("Shut") => Some(Fence::Shut),
         _ => None,
     };
     remove(fence);

@@ -12,6 +12,8 @@ mod entering;
 mod exclusion;
 mod foreign;
 mod freeze;
+mod holders;
+mod interrupted;
 mod lifecycle;
 mod limits;
 mod nesting;

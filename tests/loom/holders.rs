@@ -1,0 +1,48 @@
+//! Who holds what a tool waits for is let in while the gate is closing, and never once it is shut.
+
+use crate::gate::protocol::ALL;
+use crate::scene::{Scene, broken, check};
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+
+/// It holds one lock, takes another one and gives the first back, as programs do that lock hand over hand. The
+/// tool reads who holds them one after the other, as the kernel lists them, and so may see neither.
+#[test]
+fn one_that_goes_from_lock_to_lock() {
+    check(3, || {
+        let scene = Scene::new(1);
+        let locks = Arc::new([AtomicBool::new(true), AtomicBool::new(false)]);
+        let holder = {
+            let (scene, locks) = (Arc::clone(&scene), Arc::clone(&locks));
+            thread::spawn(move || {
+                let word = &scene.words[0];
+                let publish = || {
+                    scene.gate.publish(word, 1);
+                };
+                let retract = || scene.gate.retract(word, 2);
+                let mut last = 0;
+                if scene.gate.try_enter_admitted(publish, retract) {
+                    locks[1].store(true, Ordering::Release);
+                    scene.leave(0);
+                    locks[0].store(false, Ordering::Release);
+                    last = 1;
+                }
+                scene.touch();
+                locks[last].store(false, Ordering::Release);
+            })
+        };
+        let generation = scene.gate.close().expect("nobody else closes the gate");
+        scene.gate.admit(generation);
+        let admissions = scene.gate.admissions();
+        scene.quiesce();
+        let free = |index: usize| !locks[index].load(Ordering::Acquire);
+        let predicate = free(1) && free(0);
+        if predicate && (scene.gate.shut(admissions) || broken("counting")) {
+            scene.touch();
+        }
+        assert!(scene.gate.open(generation), "nobody else opens the gate");
+        scene.gate.generation.wake(ALL);
+        holder.join().unwrap();
+    });
+}

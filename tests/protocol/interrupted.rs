@@ -1,0 +1,58 @@
+//! Waits that a signal handler ends, as it ends the program's system calls.
+
+use crate::common::{Place, at_once, ms, until};
+use nix::libc::{pthread_kill, pthread_self};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+static STRUCK: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn handler(_: i32) {
+    STRUCK.fetch_add(1, Ordering::Relaxed);
+}
+
+/// One signal for each kind of handler, so that nobody else in this program is disturbed.
+#[test]
+fn a_handler_ends_the_wait_unless_it_restarts_calls() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    for (signal, flags) in
+        [(Signal::SIGUSR1, SaFlags::empty()), (Signal::SIGUSR2, SaFlags::SA_RESTART)]
+    {
+        let action = SigAction::new(SigHandler::Handler(handler), flags, SigSet::empty());
+        // SAFETY: the handler only counts.
+        unsafe { sigaction(signal, &action) }.unwrap();
+        let pause = barrier.exclusive(&mut at_once(1000)).unwrap();
+        let (told, hears) = channel();
+        let ended = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                // SAFETY: it only answers.
+                told.send(unsafe { pthread_self() }).unwrap();
+                let limit = Duration::from_secs(20);
+                // SAFETY: null.
+                let entered = unsafe { barrier.enter_shared_interruptibly(limit, ptr::null(), 0) };
+                entered.inspect(|()| barrier.leave_shared().unwrap())
+            });
+            let thread = hears.recv().unwrap();
+            let waits = || place.status().writers.iter().any(|writer| writer.waiting.is_some());
+            until("the waiter waits", waits);
+            std::thread::sleep(ms(20));
+            let before = STRUCK.load(Ordering::Relaxed);
+            // SAFETY: the thread waits until the pause is over.
+            assert_eq!(unsafe { pthread_kill(thread, signal as i32) }, 0);
+            until("the handler runs", || STRUCK.load(Ordering::Relaxed) > before);
+            std::thread::sleep(ms(300));
+            let ended = waiter.is_finished();
+            pause.release().unwrap();
+            (ended, waiter.join().unwrap())
+        });
+        match (flags.is_empty(), ended) {
+            (true, (true, Err(error))) => assert!(error.to_string().contains("nterrupted"), "{error}"),
+            (false, (false, Ok(()))) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
