@@ -222,7 +222,8 @@ impl Gate {
         true
     }
 
-    fn admits(&self) -> bool {
+    /// Whether it is open, or lets holders in.
+    pub fn admits(&self) -> bool {
         let generation = self.now();
         !is_closed(generation)
             || !is_superseded(generation) && self.admitting.load(Ordering::Acquire) == generation

@@ -8,12 +8,19 @@
 
 use crate::barrier::handle::Barrier;
 use crate::error::Error;
+use crate::gate::protocol::is_closed;
 use crate::member::join;
 use crate::seat::COUNTED;
 use crate::system::source_line::SourceLine;
 use std::ffi::c_char;
 
 impl Barrier {
+    /// Whether the gate is closing and admits holders: whether it is worth while to find out if one is one.
+    pub fn admits_holders(&self) -> bool {
+        let here = self.latest().attachment_of_this_process();
+        here.is_some_and(|here| is_closed(here.gate().now()) && here.gate().admits())
+    }
+
     /// Enters the shared side without a guard and without waiting, also at a gate that is closing for a tool
     /// with a predicate ([`ExclusiveOptions::predicate`](crate::ExclusiveOptions::predicate)). For who holds
     /// what the predicate asks for, and was not let in otherwise. The share ends with

@@ -46,3 +46,37 @@ fn one_that_goes_from_lock_to_lock() {
         holder.join().unwrap();
     });
 }
+
+/// What made it a holder was given back just before it is let in: its parent's lock, say. The predicate may be true
+/// then, and only the gate keeps them apart.
+#[test]
+fn one_whose_lock_is_given_back_meanwhile() {
+    check(3, || {
+        let scene = Scene::new(1);
+        let lock = Arc::new(AtomicBool::new(true));
+        let holder = {
+            let (scene, lock) = (Arc::clone(&scene), Arc::clone(&lock));
+            thread::spawn(move || {
+                lock.store(false, Ordering::Release);
+                let word = &scene.words[0];
+                let publish = || {
+                    scene.gate.publish(word, 1);
+                };
+                if scene.gate.try_enter_admitted(publish, || scene.gate.retract(word, 2)) {
+                    scene.touch();
+                    scene.leave(0);
+                }
+            })
+        };
+        let generation = scene.gate.close().expect("nobody else closes the gate");
+        scene.gate.admit(generation);
+        let admissions = scene.gate.admissions();
+        scene.quiesce();
+        if !lock.load(Ordering::Acquire) && scene.gate.shut(admissions) {
+            scene.touch();
+        }
+        assert!(scene.gate.open(generation), "nobody else opens the gate");
+        scene.gate.generation.wake(ALL);
+        holder.join().unwrap();
+    });
+}

@@ -63,8 +63,8 @@ fn identical_words() {
 
 #[test]
 fn the_fences_around_shutting() {
-    fails("holders::one_that_goes_from_lock_to_lock", WITHOUT, "Admit", RACE);
-    fails("holders::one_that_goes_from_lock_to_lock", WITHOUT, "Shut", RACE);
+    fails("holders::one_whose_lock_is_given_back_meanwhile", WITHOUT, "Admit", RACE);
+    fails("holders::one_whose_lock_is_given_back_meanwhile", WITHOUT, "Shut", RACE);
 }
 
 #[test]
