@@ -1,0 +1,236 @@
+/*
+ * One call at the gate, or a few. Says what it is about to do and what came of it, a line each.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+int __fcntl(int, int, ...);
+
+static void say(const char *word)
+{
+    dprintf(1, "%s\n", word);
+}
+
+static void line(void)
+{
+    char byte;
+    if (read(0, &byte, 1) != 1)
+        _exit(1);
+}
+
+static int opened(const char *file)
+{
+    int fd = open(file, O_RDWR | O_CREAT, 0666);
+    if (fd < 0)
+        _exit(2);
+    return fd;
+}
+
+static int set(int fd, int command, int kind)
+{
+    struct flock lock = {.l_type = (short)kind, .l_whence = SEEK_SET};
+    return fcntl(fd, command, &lock);
+}
+
+static int call(const char *how, int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct flock64 lock64 = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (!strcmp(how, "setlk"))
+        return fcntl(fd, F_SETLK, &lock);
+    if (!strcmp(how, "setlkw"))
+        return fcntl(fd, F_SETLKW, &lock);
+    if (!strcmp(how, "ofd"))
+        return fcntl(fd, F_OFD_SETLK, &lock);
+    if (!strcmp(how, "ofdw"))
+        return fcntl(fd, F_OFD_SETLKW, &lock);
+    if (!strcmp(how, "fcntl64"))
+        return fcntl64(fd, F_SETLKW, &lock64);
+    if (!strcmp(how, "__fcntl"))
+        return __fcntl(fd, F_SETLKW, &lock);
+    if (!strcmp(how, "flock"))
+        return flock(fd, LOCK_EX);
+    if (!strcmp(how, "flock_nb"))
+        return flock(fd, LOCK_EX | LOCK_NB);
+    if (!strcmp(how, "lockf"))
+        return lockf(fd, F_LOCK, 0);
+    if (!strcmp(how, "tlock"))
+        return lockf(fd, F_TLOCK, 0);
+    if (!strcmp(how, "lockf64"))
+        return lockf64(fd, F_LOCK, 0);
+    if (!strcmp(how, "read"))
+        return set(fd, F_SETLKW, F_RDLCK);
+    if (!strcmp(how, "unlock"))
+        return set(fd, F_SETLK, F_UNLCK);
+    if (!strcmp(how, "ask"))
+        return fcntl(fd, F_GETLK, &lock);
+    if (!strcmp(how, "shared"))
+        return flock(fd, LOCK_SH);
+    if (!strcmp(how, "flags"))
+        return fcntl(fd, F_GETFL) < 0 || fcntl(fd, F_DUPFD_CLOEXEC, 100) < 100 ? -1 : 0;
+    _exit(64);
+}
+
+static void answer(int result)
+{
+    const char *words = strerrorname_np(errno);
+    say(result == 0 ? "got" : words);
+}
+
+static void struck(int signal)
+{
+    (void)signal;
+}
+
+static void in_a_child(void (*work)(const char *), const char *file)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        work(file);
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+}
+
+static void lock_another(const char *file)
+{
+    char other[4096];
+    snprintf(other, sizeof other, "%s.other", file);
+    answer(call("setlkw", opened(other)));
+}
+
+static void *waits(void *fd)
+{
+    call("setlkw", *(int *)fd);
+    return NULL;
+}
+
+/* As the parts of another C library would: counted while it matters. */
+static bool counting;
+static unsigned taken;
+void *__libc_malloc(size_t);
+void *__libc_calloc(size_t, size_t);
+void *__libc_realloc(void *, size_t);
+
+void *malloc(size_t size)
+{
+    taken += counting;
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    taken += counting;
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *block, size_t size)
+{
+    taken += counting;
+    return __libc_realloc(block, size);
+}
+
+static void takes_none(const char *file)
+{
+    int fd = opened(file);
+    counting = true;
+    int result = call("setlk", fd);
+    counting = false;
+    if (result != 0 && errno != EAGAIN)
+        _exit(3);
+    say(taken == 0 ? "none" : "some");
+    set(fd, F_SETLK, F_UNLCK);
+}
+
+static void *takes_none_in_a_thread(void *file)
+{
+    takes_none(file);
+    return NULL;
+}
+
+int main(int count, char **arguments)
+{
+    const char *how = arguments[1], *file = arguments[2];
+    if (count < 3)
+        return 64;
+    if (!strcmp(how, "alarm") || !strcmp(how, "restarted")) {
+        struct sigaction action = {.sa_handler = struck, .sa_flags = *how == 'r' ? SA_RESTART : 0};
+        int fd = opened(file);
+        sigaction(SIGALRM, &action, NULL);
+        ualarm(200000, 0);
+        answer(call(arguments[3], fd));
+    } else if (!strcmp(how, "nested") || !strcmp(how, "child")) {
+        int fd = opened(file);
+        call(arguments[3], fd);
+        say("holding");
+        line();
+        if (*how == 'n')
+            lock_another(file);
+        else
+            in_a_child(lock_another, file);
+        line();
+    } else if (!strcmp(how, "cancelled")) {
+        pthread_t thread;
+        void *result;
+        int fd = opened(file);
+        pthread_create(&thread, NULL, waits, &fd);
+        say("asking");
+        line();
+        pthread_cancel(thread);
+        pthread_join(thread, &result);
+        say(result == PTHREAD_CANCELED ? "cancelled" : "returned");
+    } else if (!strcmp(how, "memory")) {
+        pthread_t thread;
+        takes_none(file);
+        pthread_create(&thread, NULL, takes_none_in_a_thread, (void *)file);
+        pthread_join(thread, NULL);
+        in_a_child(takes_none, file);
+        say("ready");
+        line();
+        /* The gate is closed: a signal ends the wait. */
+        struct sigaction action = {.sa_handler = struck};
+        sigaction(SIGALRM, &action, NULL);
+        ualarm(200000, 0);
+        takes_none(file);
+    } else if (!strcmp(how, "confined")) {
+        int fd = opened(file);
+        if (chroot(".") != 0 || chdir("/") != 0 || setgid(65534) != 0 || setuid(65534) != 0)
+            return 4;
+        say("asking");
+        answer(call("setlkw", fd));
+        set(fd, F_SETLK, F_UNLCK);
+        if (fork() == 0) {
+            answer(call("setlkw", fd));
+            _exit(0);
+        }
+        wait(NULL);
+    } else if (!strcmp(how, "drops")) {
+        /* As mail servers deliver: a child of root becomes the user. */
+        int fd = opened(file);
+        say("asking");
+        if (fork() == 0) {
+            if (setgid(65534) != 0 || setuid(65534) != 0)
+                _exit(4);
+            answer(call("setlkw", fd));
+            _exit(0);
+        }
+        wait(NULL);
+    } else {
+        int fd = opened(file);
+        say("asking");
+        errno = 0;
+        answer(call(how, fd));
+    }
+    return 0;
+}

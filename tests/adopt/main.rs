@@ -1,0 +1,9 @@
+//! Programs that know nothing of a barrier and are adopted to it.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod harness;
+
+mod gate;
+mod programs;
+mod scenarios;
