@@ -2,8 +2,8 @@
 
 use crate::common::skip;
 use crate::harness::{Played, Scene};
-use std::fs;
-use std::os::unix::fs::chown;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
@@ -127,6 +127,7 @@ fn dovecots_delivery_agent() {
     let (message, settings) = (scene.elsewhere("message"), scene.elsewhere("dovecot.conf"));
     fs::write(&message, MESSAGE).unwrap();
     const NOBODY: u32 = 65534;
+    fs::set_permissions(scene.barrier.path(), Permissions::from_mode(0o666)).unwrap();
     for format in ["mbox", "maildir", "sdbox", "mdbox"] {
         let home = scene.file(format);
         fs::create_dir(&home).unwrap();
@@ -134,15 +135,15 @@ fn dovecots_delivery_agent() {
         let home = home.display();
         let inbox = if format == "mbox" { format!(":INBOX={home}/inbox") } else { String::new() };
         let text = format!(
-            "mail_location = {format}:{home}/mail{inbox}\nlog_path = {}\nbase_dir = {home}/run\n\
+            "mail_location = {format}:{home}/mail{inbox}\nlog_path = {home}/log\nbase_dir = {home}/run\n\
              mail_uid = {NOBODY}\nmail_gid = {NOBODY}\nfirst_valid_uid = 1\nhostname = example.org\n\
-             postmaster_address = p@example.org\nprotocols =\nssl = no\n",
-            scene.elsewhere("log").display(),
+             postmaster_address = p@example.org\nprotocols =\nssl = no\n"
         );
         fs::write(&settings, text).unwrap();
         let deliver = || {
             let mut command = scene.adopted("sh");
-            let script = "\"$0\" -c \"$1\" -d nobody -e -m INBOX < \"$2\" && echo delivered";
+            let script = "setpriv --reuid=65534 --regid=65534 --clear-groups \"$0\" -c \"$1\" -e -m INBOX < \"$2\" \
+                          && echo delivered";
             command.args(["-c", script, agent]).arg(&settings).arg(&message);
             command.env("USER", "nobody").env("HOME", scene.file(format));
             // It becomes doveconf and comes back, and keeps what it is told to.
@@ -150,7 +151,7 @@ fn dovecots_delivery_agent() {
             command
         };
         let first = deliver().output().unwrap();
-        let log = fs::read_to_string(scene.elsewhere("log")).unwrap_or_default();
+        let log = fs::read_to_string(scene.file(format).join("log")).unwrap_or_default();
         assert!(first.status.success(), "{format}: {first:?} {log}");
         assert_eq!(finishes_after_the_pause(&scene, &mut deliver()), "delivered", "{format}");
     }

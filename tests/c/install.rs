@@ -81,6 +81,7 @@ fn everything_has_its_place() {
             "lib/libstillpoint.so",
             "lib/libstillpoint.so.0",
             &format!("lib/libstillpoint.so.{version}"),
+            "lib/libstillpoint_adopt.so",
             "lib/pkgconfig/stillpoint.pc",
             "share/bash-completion/completions/stillpoint",
             "share/doc/stillpoint/CHANGELOG.md",
@@ -92,6 +93,7 @@ fn everything_has_its_place() {
             "share/man/man3/libstillpoint.3",
             "share/man/man7/stillpoint-hooks.7",
             "share/man/man7/stillpoint.7",
+            "share/man/man8/stillpoint-adopt.8",
             "share/zsh/site-functions/_stillpoint",
             "lib/tmpfiles.d/stillpoint.conf",
         ]
