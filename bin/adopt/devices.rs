@@ -16,7 +16,8 @@ const MOST: usize = 32;
 const REMEMBERED: usize = 64;
 /// How long it is believed that a device is not protected.
 const SECONDS: u64 = 4;
-const BTRFS: libc::c_long = 0x9123_683e;
+/// File systems whose files have other devices than their mounts: btrfs and overlayfs, statfs(2).
+const OF_MANY: [u32; 2] = [0x9123_683e, 0x794c_7630];
 
 /// File systems, by their devices.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Devices {
     paths: Vec<PathBuf>,
     /// 0: none.
     protected: [AtomicU32; MOST],
+    /// When the paths were looked at.
+    looked: AtomicU64,
     /// Device, then when it was asked about, then whether it is protected.
     remembered: [AtomicU64; REMEMBERED],
 }
@@ -62,19 +65,28 @@ fn of_mount(descriptor: RawFd) -> Option<u32> {
     mounts.lines().find_map(of_this)
 }
 
-fn is_btrfs(descriptor: RawFd) -> bool {
+fn is_of_many(descriptor: RawFd) -> bool {
     let mut about = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: a place for the answer, which is whole if the call succeeds.
     unsafe {
         libc::fstatfs(descriptor, about.as_mut_ptr()) == 0
-            && about.assume_init().f_type as libc::c_long == BTRFS
+            && OF_MANY.contains(&(about.assume_init().f_type as u32))
     }
+}
+
+/// The device of the file system that a descriptor's file lies on.
+fn of_descriptor(descriptor: RawFd) -> Option<u32> {
+    if is_of_many(descriptor)
+        && let Some(device) = of_mount(descriptor)
+    {
+        return Some(device);
+    }
+    status(descriptor).map(|status| of_number(status.st_dev))
 }
 
 fn of_path(path: &Path) -> Option<u32> {
     let file = std::fs::File::options().read(true).custom_flags(libc::O_PATH).open(path).ok()?;
-    let descriptor = file.as_raw_fd();
-    of_mount(descriptor).or_else(|| status(descriptor).map(|status| of_number(status.st_dev)))
+    of_descriptor(file.as_raw_fd())
 }
 
 fn seconds() -> u64 {
@@ -94,6 +106,7 @@ impl Devices {
         let devices = Devices {
             paths,
             protected: [const { AtomicU32::new(0) }; MOST],
+            looked: AtomicU64::new(seconds() & 0x7fff_ffff),
             remembered: [const { AtomicU64::new(0) }; REMEMBERED],
         };
         devices.look();
@@ -131,11 +144,14 @@ impl Devices {
         {
             return remembered & 1 == 1;
         }
-        self.look();
-        let protected = match of_mount(descriptor) {
-            Some(device) => self.contain(device),
+        if now != self.looked.swap(now, Ordering::Relaxed) {
+            self.look();
+        }
+        let protected = match is_of_many(descriptor).then(|| of_mount(descriptor)) {
+            None => self.contain(device),
+            Some(Some(device)) => self.contain(device),
             // Without /proc: rather too many files than too few.
-            None => self.contain(device) || is_btrfs(descriptor),
+            Some(None) => true,
         };
         let entry = u64::from(device) << 32 | now << 1 | u64::from(protected);
         place.store(entry, Ordering::Relaxed);

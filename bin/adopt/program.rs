@@ -1,9 +1,9 @@
 //! What this process is adopted to.
 //!
-//! It is found out when the library is loaded, or at the first call that comes before. A process of root may give
-//! up its root or its user later and then not reach the barrier any more: it joins at once, and so do its
-//! children. Others join when they first lock what is protected. A barrier that is missing is looked for again now
-//! and then: it may be made after its writers were started.
+//! It is found out when the library is loaded, or at the first call that comes before. The process joins then:
+//! it may give up its root or its user later, and not reach the barrier any more. So do children that may give up
+//! something. A barrier that is missing is looked for again now and then: it may be made after its writers were
+//! started.
 
 use crate::devices::Devices;
 use crate::flight::{busy, is_busy};
@@ -80,9 +80,7 @@ fn begin() {
         let _ = PROGRAM.set(program);
     }
     STATE.store(state, Ordering::Release);
-    if let Some(program) = PROGRAM.get()
-        && may_become_another()
-    {
+    if let Some(program) = PROGRAM.get() {
         // SAFETY: a function of this library, which stays loaded.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         let _ = busy(|| catch_unwind(AssertUnwindSafe(|| program.barrier())));
@@ -149,6 +147,10 @@ impl Program {
             return None;
         }
         self.looked.store(now, Ordering::Relaxed);
+        // Opening may ask libc for memory, which a hook should not: once, and not in vain.
+        if looked != 0 && std::fs::metadata(&self.path).is_err() {
+            return None;
+        }
         let opened = Barrier::options().create(false).watched(false).open(&self.path);
         let barrier = match opened {
             Ok(barrier) if self.is_in_its_own_way(&barrier) => {
