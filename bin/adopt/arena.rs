@@ -88,7 +88,8 @@ fn give(power: usize, place: usize) {
 }
 
 fn map(size: usize) -> *mut u8 {
-    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    let (access, kind) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: new memory, nobody else's.
     let mapped = unsafe { libc::mmap(ptr::null_mut(), size, access, kind, -1, 0) };
     if mapped == libc::MAP_FAILED { ptr::null_mut() } else { mapped.cast() }

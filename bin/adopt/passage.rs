@@ -17,7 +17,7 @@ use crate::holding;
 use crate::program::{self, Program};
 use barrier::{Barrier, Error, ErrorKind};
 use nix::errno::Errno;
-use nix::libc::{c_int, EAGAIN, EINTR};
+use nix::libc::{EAGAIN, EINTR, c_int};
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -118,7 +118,7 @@ pub fn pass(call: Call, ask: impl Fn() -> c_int) -> c_int {
                 Errno::set_raw(errno);
                 let result = ask();
                 let errno = Errno::last_raw();
-                uncancelled(|| leave_slowly());
+                uncancelled(leave_slowly);
                 Errno::set_raw(errno);
                 return result;
             }
@@ -142,7 +142,7 @@ pub fn pass(call: Call, ask: impl Fn() -> c_int) -> c_int {
 fn leave(frame: &mut Frame, number: u64) {
     let errno = Errno::last_raw();
     if !Barrier::leave_shared_at_once(number) {
-        uncancelled(|| leave_slowly());
+        uncancelled(leave_slowly);
     }
     frame.end();
     Errno::set_raw(errno);

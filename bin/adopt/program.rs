@@ -155,7 +155,9 @@ impl Program {
         let barrier = match opened {
             Ok(barrier) if self.is_in_its_own_way(&barrier) => {
                 let path = self.path.display();
-                self.complain(&format!("{path}: the barrier lies on a file system that it protects"));
+                self.complain(&format!(
+                    "{path}: the barrier lies on a file system that it protects"
+                ));
                 return None;
             }
             Ok(barrier) => barrier,
@@ -178,12 +180,12 @@ impl Program {
     /// Locks on the barrier would wait for the barrier.
     fn is_in_its_own_way(&self, barrier: &Barrier) -> bool {
         use std::os::fd::AsRawFd;
-        std::fs::File::open(barrier.path())
-            .is_ok_and(|file| self.devices.protect(file.as_raw_fd()))
+        std::fs::File::open(barrier.path()).is_ok_and(|file| self.devices.protect(file.as_raw_fd()))
     }
 
     fn complain(&self, error: &str) {
-        let then = if self.fails_without { "no write lock is given" } else { "write locks do not wait" };
+        let then =
+            if self.fails_without { "no write lock is given" } else { "write locks do not wait" };
         say(About::Barrier, &format!("{error}: {then}"));
     }
 
@@ -194,7 +196,8 @@ impl Program {
 
     /// A barrier that is there, and cannot be used.
     pub fn cannot_use(&self, error: &barrier::Error) -> Option<i32> {
-        let then = if self.fails_without { "no write lock is given" } else { "write locks do not wait" };
+        let then =
+            if self.fails_without { "no write lock is given" } else { "write locks do not wait" };
         say(About::Call, &format!("{error}: {then}"));
         self.without()
     }

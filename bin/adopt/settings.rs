@@ -44,7 +44,10 @@ impl Settings {
         let text = match std::fs::read(&file) {
             Ok(text) => text,
             Err(error) => {
-                say(About::Settings, &format!("{}: {error}: write locks do not wait", file.display()));
+                say(
+                    About::Settings,
+                    &format!("{}: {error}: write locks do not wait", file.display()),
+                );
                 return None;
             }
         };
@@ -58,7 +61,10 @@ impl Settings {
             settings.protected.retain(|path| asked.contains(&path.as_path()));
         }
         if settings.barrier.as_os_str().is_empty() {
-            say(About::Settings, &format!("{}: names no barrier: write locks do not wait", file.display()));
+            say(
+                About::Settings,
+                &format!("{}: names no barrier: write locks do not wait", file.display()),
+            );
             return None;
         }
         (!settings.protected.is_empty()).then_some(settings)

@@ -39,7 +39,8 @@ impl Announced {
             let remaining =
                 options.patience.saturating_add(options.drain).saturating_sub(began.elapsed());
             let patient = !options.patience.is_zero() && remaining > most;
-            let limit = if patient { most.min(options.drain) } else { options.drain.min(remaining) };
+            let limit =
+                if patient { most.min(options.drain) } else { options.drain.min(remaining) };
             tell(options, GateChange::AboutToClose)?;
             closings += 1;
             let mut closing = self.close_admitting(limit, watch)?;
@@ -66,7 +67,11 @@ impl Announced {
     }
 
     /// Closes and drains one barrier after another, admitting holders.
-    fn close_admitting(&mut self, limit: Duration, watch: &mut Watch<'_>) -> Result<Closing, Error> {
+    fn close_admitting(
+        &mut self,
+        limit: Duration,
+        watch: &mut Watch<'_>,
+    ) -> Result<Closing, Error> {
         self.close_each(limit, watch, |gate, generation| gate.admit(generation))
     }
 
@@ -103,7 +108,8 @@ impl Announced {
                 let gates: Vec<&Gate> =
                     self.own().flat_map(|held| held.attachment().map(|here| here.gate())).collect();
                 // Each of them, whatever the others say.
-                let since = gates.iter().zip(&admissions).filter(|(gate, count)| !gate.shut(**count));
+                let since =
+                    gates.iter().zip(&admissions).filter(|(gate, count)| !gate.shut(**count));
                 if since.count() == 0 {
                     step("exclusive: shut");
                     return Ok(true);

@@ -16,11 +16,7 @@ use std::time::Duration;
 /// `futex(FUTEX_WAIT)`: sleeps while `word` is `expected`, at most `limit`. Wakes early on signals,
 /// and for no reason: callers look again. At once if there is no word any more. True: a signal handler has run.
 /// See futex(2).
-pub(crate) fn futex_wait(
-    word: *const AtomicU32,
-    expected: u32,
-    limit: Option<Duration>,
-) -> bool {
+pub(crate) fn futex_wait(word: *const AtomicU32, expected: u32, limit: Option<Duration>) -> bool {
     let limit = limit.map(|limit| libc::timespec {
         // Its width differs between platforms; nobody waits longer than 68 years.
         tv_sec: i32::try_from(limit.as_secs()).unwrap_or(i32::MAX).into(),
@@ -44,7 +40,8 @@ pub(crate) fn futex_wait_interruptibly(word: &AtomicU32, expected: u32, limit: D
     }
     const OF_32_BITS: u32 = 2;
     let word_at = word.as_ptr() as u64;
-    let waiter = Waiter { expected: expected.into(), word: word_at, flags: OF_32_BITS, reserved: 0 };
+    let waiter =
+        Waiter { expected: expected.into(), word: word_at, flags: OF_32_BITS, reserved: 0 };
     let until = monotonic().saturating_add(limit);
     // A time of 64 bits on every platform.
     let until = [until.as_secs(), u64::from(until.subsec_nanos())];
@@ -61,9 +58,7 @@ pub(crate) fn futex_wait_interruptibly(word: &AtomicU32, expected: u32, limit: D
     };
     match (waited, Errno::last()) {
         (-1, Errno::EINTR) => true,
-        (-1, Errno::ENOSYS | Errno::EPERM) => {
-            futex_wait(word, expected, Some(limit))
-        }
+        (-1, Errno::ENOSYS | Errno::EPERM) => futex_wait(word, expected, Some(limit)),
         _ => false,
     }
 }

@@ -7,7 +7,8 @@ use stillpoint::ErrorKind;
 
 /// Calls for write locks, whether they would wait for the lock or not.
 const WRITE: [&str; 11] = [
-    "setlk", "setlkw", "ofd", "ofdw", "fcntl64", "__fcntl", "flock", "flock_nb", "lockf", "tlock", "lockf64",
+    "setlk", "setlkw", "ofd", "ofdw", "fcntl64", "__fcntl", "flock", "flock_nb", "lockf", "tlock",
+    "lockf64",
 ];
 
 #[test]
@@ -78,7 +79,13 @@ fn a_signal_ends_the_wait_as_it_would_end_the_call() {
 fn a_holder_is_let_in_while_the_gate_is_closing() {
     let scene = Scene::new();
     let program = scene.compile("gate", &[]);
-    for (who, how) in [("nested", "setlkw"), ("nested", "flock"), ("nested", "ofd"), ("child", "setlkw"), ("child", "flock")] {
+    for (who, how) in [
+        ("nested", "setlkw"),
+        ("nested", "flock"),
+        ("nested", "ofd"),
+        ("child", "setlkw"),
+        ("child", "flock"),
+    ] {
         let mut command = scene.adopted(&program);
         let mut played = Played::begin(command.arg(who).arg(scene.file("file")).arg(how));
         assert_eq!(played.line(), "holding", "{who} {how}");
@@ -93,7 +100,10 @@ fn a_holder_is_let_in_while_the_gate_is_closing() {
             let asked = Instant::now();
             played.go_on();
             assert_eq!(played.line(), "got", "{who} {how}");
-            assert!(asked.elapsed() < Duration::from_secs(5), "{who} {how}: only when the gate opened");
+            assert!(
+                asked.elapsed() < Duration::from_secs(5),
+                "{who} {how}: only when the gate opened"
+            );
             assert!(!tool.is_finished() && !newcomer.is_over());
             played.go_on();
             played.succeeds();
@@ -109,7 +119,8 @@ fn a_thread_that_waits_at_the_gate_can_be_cancelled() {
     let scene = Scene::new();
     let program = scene.compile("gate", &[]);
     let pause = scene.exclusive(0, 1000).unwrap();
-    let mut played = Played::begin(scene.adopted(&program).arg("cancelled").arg(scene.file("file")));
+    let mut played =
+        Played::begin(scene.adopted(&program).arg("cancelled").arg(scene.file("file")));
     assert_eq!(played.line(), "asking");
     scene.until_somebody_waits();
     played.go_on();
@@ -142,7 +153,8 @@ fn a_lock_that_is_taken_before_any_constructor_of_ours() {
     let pause = scene.exclusive(0, 1000).unwrap();
     let mut command = scene.adopted("/bin/true");
     let both = format!("{} {}", crate::harness::library().display(), early.display());
-    let mut played = Played::begin(command.env("LD_PRELOAD", both).env("EARLY", scene.file("file")));
+    let mut played =
+        Played::begin(command.env("LD_PRELOAD", both).env("EARLY", scene.file("file")));
     assert_eq!(played.line(), "asking");
     scene.until_somebody_waits();
     pause.release().unwrap();
@@ -174,12 +186,16 @@ fn without_the_barrier_it_goes_on_and_says_so_once() {
     let scene = Scene::new();
     let program = scene.compile("gate", &[]);
     std::fs::remove_file(scene.barrier.path()).unwrap();
-    let run = |how: &str| scene.adopted(&program).arg(how).arg(scene.file("file")).output().unwrap();
+    let run =
+        |how: &str| scene.adopted(&program).arg(how).arg(scene.file("file")).output().unwrap();
     let output = run("setlkw");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "asking\ngot\n");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains(&*scene.barrier.path().to_string_lossy()) && said.contains("do not wait"), "{said}");
+    assert!(
+        said.contains(&*scene.barrier.path().to_string_lossy()) && said.contains("do not wait"),
+        "{said}"
+    );
     scene.configure("without-barrier fail\n");
     for how in WRITE {
         let output = run(how);
@@ -200,10 +216,19 @@ fn what_is_set_wrongly_is_said_in_one_line() {
     };
     let barrier = scene.barrier.path().display();
     for (text, said) in [
-        (format!("barrier {barrier}\nprotect relative\n"), "adopt.conf:2: not understood: protect relative"),
+        (
+            format!("barrier {barrier}\nprotect relative\n"),
+            "adopt.conf:2: not understood: protect relative",
+        ),
         (format!("colour blue\nbarrier {barrier}\n"), "adopt.conf:1: not understood: colour blue"),
         ("protect /\n".to_string(), "names no barrier"),
-        (format!("barrier {barrier}\nprotect {}\n", scene.barrier.path().parent().unwrap().display()), "it protects"),
+        (
+            format!(
+                "barrier {barrier}\nprotect {}\n",
+                scene.barrier.path().parent().unwrap().display()
+            ),
+            "it protects",
+        ),
     ] {
         let told = run(&text);
         assert_eq!(told.lines().count(), 1, "{told}");

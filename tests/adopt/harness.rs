@@ -64,7 +64,9 @@ impl Scene {
     }
 
     pub fn until_somebody_waits(&self) {
-        until("somebody waits", || self.status().writers.iter().any(|writer| writer.waiting.is_some()));
+        until("somebody waits", || {
+            self.status().writers.iter().any(|writer| writer.waiting.is_some())
+        });
     }
 
     /// A program that is adopted.
@@ -91,7 +93,8 @@ impl Scene {
     pub fn exclusive(&self, patience: u64, drain: u64) -> Result<ExclusiveGuard, Error> {
         let device = device(self.place.folder());
         let mut predicate = || !is_locked(&device, self.place.folder());
-        let options = ExclusiveOptions::default().patience(ms(patience)).drain(ms(drain)).hold(None);
+        let options =
+            ExclusiveOptions::default().patience(ms(patience)).drain(ms(drain)).hold(None);
         self.barrier.exclusive(&mut options.predicate(&mut predicate))
     }
 

@@ -47,7 +47,8 @@ fn sqlite_with_a_rollback_journal_and_with_a_log() {
             command.arg(&database).arg(statement);
             command
         };
-        let made = format!("pragma journal_mode={journal}; create table t(x); insert into t values(1);");
+        let made =
+            format!("pragma journal_mode={journal}; create table t(x); insert into t values(1);");
         assert!(sqlite(&made).output().unwrap().status.success());
         let insert = "insert into t values(2); select count(*) from t; pragma integrity_check;";
         assert_eq!(finishes_after_the_pause(&scene, &mut sqlite(insert)), "2\nok");
@@ -77,7 +78,9 @@ fn python() {
         ("b", "fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)"),
         ("c", "os.lockf(f.fileno(), os.F_LOCK, 0)"),
     ] {
-        let script = format!("import fcntl, os; f = open({name:?}, 'w'); {call}; f.write('x'); print('done')");
+        let script = format!(
+            "import fcntl, os; f = open({name:?}, 'w'); {call}; f.write('x'); print('done')"
+        );
         let mut command = scene.adopted("python3");
         command.args(["-c", &script]);
         assert_eq!(finishes_after_the_pause(&scene, &mut command), "done");
@@ -92,7 +95,8 @@ fn perl() {
     }
     let scene = Scene::new();
     let mut command = scene.adopted("perl");
-    command.args(["-e", "open F, '>p'; flock(F, 2) or die; print F 'x'; close F; print \"done\\n\""]);
+    command
+        .args(["-e", "open F, '>p'; flock(F, 2) or die; print F 'x'; close F; print \"done\\n\""]);
     assert_eq!(finishes_after_the_pause(&scene, &mut command), "done");
     assert_eq!(fs::read_to_string(scene.file("p")).unwrap(), "x");
 }

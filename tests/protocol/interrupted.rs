@@ -50,7 +50,9 @@ fn a_handler_ends_the_wait_unless_it_restarts_calls() {
             (ended, waiter.join().unwrap())
         });
         match (flags.is_empty(), ended) {
-            (true, (true, Err(error))) => assert!(error.to_string().contains("nterrupted"), "{error}"),
+            (true, (true, Err(error))) => {
+                assert!(error.to_string().contains("nterrupted"), "{error}")
+            }
             (false, (false, Ok(()))) => {}
             other => panic!("{other:?}"),
         }
