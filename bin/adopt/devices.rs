@@ -76,12 +76,8 @@ fn is_of_many(descriptor: RawFd) -> bool {
 
 /// The device of the file system that a descriptor's file lies on.
 fn of_descriptor(descriptor: RawFd) -> Option<u32> {
-    if is_of_many(descriptor)
-        && let Some(device) = of_mount(descriptor)
-    {
-        return Some(device);
-    }
-    status(descriptor).map(|status| of_number(status.st_dev))
+    let of_mount = is_of_many(descriptor).then(|| of_mount(descriptor)).flatten();
+    of_mount.or_else(|| status(descriptor).map(|status| of_number(status.st_dev)))
 }
 
 fn of_path(path: &Path) -> Option<u32> {

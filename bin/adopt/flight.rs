@@ -72,9 +72,9 @@ impl Frame {
         if noted.is_null() {
             return false;
         }
-        if let Some((start, size)) = signal_stack()
-            && !(start..start + size).contains(&(noted as usize))
-        {
+        let elsewhere =
+            |(start, size): (usize, usize)| !(start..start + size).contains(&(noted as usize));
+        if signal_stack().is_some_and(elsewhere) {
             return false;
         }
         // SAFETY: see the head of the module.

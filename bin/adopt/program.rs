@@ -97,10 +97,8 @@ fn may_become_another() -> bool {
 
 extern "C" fn in_child() {
     let errno = Errno::last_raw();
-    if number() != 0
-        && may_become_another()
-        && let Some(program) = PROGRAM.get()
-    {
+    let program = PROGRAM.get().filter(|_| number() != 0 && may_become_another());
+    if let Some(program) = program {
         let join = || program.barrier().map(Barrier::join);
         let _ = busy(|| catch_unwind(AssertUnwindSafe(join)));
     }
