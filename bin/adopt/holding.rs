@@ -7,13 +7,18 @@
 //! a holder.
 
 use crate::devices::{self, Devices};
-use std::fs::{File, read, read_to_string};
+use std::fs::{File, read_to_string};
+use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// How far up ancestors are looked for.
 const GENERATIONS: usize = 32;
+/// The kernel hands out its list a page at a time; a lock that is given back in between moves the others up, and one of
+/// them over the edge. So it is read twice, and never in smaller pieces.
+const READINGS: usize = 2;
+const PIECE: usize = 1 << 15;
 
 /// Whether this process or one that it descends from holds such a lock.
 pub fn holds(devices: &Devices, ignored: &[PathBuf]) -> bool {
@@ -31,6 +36,22 @@ pub fn holds(devices: &Devices, ignored: &[PathBuf]) -> bool {
             |line: &str| is_held(line, devices, &inodes).is_some_and(|pid| family.contains(&pid));
         list.lines().any(of_family)
     }
+}
+
+fn list() -> Vec<u8> {
+    let mut list = vec![0; PIECE];
+    let mut end = 0;
+    if let Ok(mut file) = File::open("/proc/locks") {
+        while let Ok(length) = file.read(&mut list[end..]) {
+            end += length;
+            if length == 0 {
+                break;
+            }
+            list.resize(end + PIECE, 0);
+        }
+    }
+    list.truncate(end);
+    list
 }
 
 /// `1: POSIX  ADVISORY  WRITE 1234 08:02:5678 0 EOF`: who holds it, if it is one that counts. Those of waiters have

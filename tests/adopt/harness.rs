@@ -2,7 +2,7 @@
 
 use crate::common::{Place, ms, until};
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -120,8 +120,8 @@ fn is_locked(device: &str, folder: &Path) -> bool {
         .unwrap()
         .filter_map(|entry| Some(entry.ok()?.metadata().ok()?.ino()))
         .collect();
-    // In pieces: a lock that is given back in between may hide another one.
-    let lists: String = (0..3).map(|_| fs::read_to_string("/proc/locks").unwrap()).collect();
+    // The kernel hands it out a page at a time: a lock that is given back in between may hide another one.
+    let lists: String = (0..5).map(|_| list()).collect();
     lists.lines().filter(|line| !line.contains("->")).any(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let file = fields.get(5).and_then(|file| file.rsplit_once(':'));
@@ -130,6 +130,18 @@ fn is_locked(device: &str, folder: &Path) -> bool {
                 on == device && inode.parse().is_ok_and(|inode| inodes.contains(&inode))
             })
     })
+}
+
+/// The kernel's list of locks, in pieces as large as it gives.
+fn list() -> String {
+    let (mut file, mut list) = (fs::File::open("/proc/locks").unwrap(), Vec::new());
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece).unwrap() {
+            0 => return String::from_utf8(list).unwrap(),
+            length => list.extend(&piece[..length]),
+        }
+    }
 }
 
 /// A program that says what it does and waits to be told to go on.
