@@ -125,12 +125,8 @@ fn wait_here(
         if let Some(watch) = &mut watch {
             watch.tick(Phase::Gate, &place.path, Vec::new)?;
         }
-        match wait {
-            Wait::AtMost(since, patience) if since.elapsed() >= patience => {
-                let path = place.path.clone();
-                return Err(Error::TimedOut { path, waited: since.elapsed() });
-            }
-            _ => {}
+        if wait.remaining().is_some_and(|remaining| remaining.is_zero()) {
+            return Err(Error::TimedOut { path: place.path.clone(), waited: began.elapsed() });
         }
     }
 }
