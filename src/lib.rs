@@ -99,6 +99,7 @@ pub use {
     member::cut::survive_bus_error,
     member::process::prepare,
     report::foreign::{FlockUser, lock_holders},
+    report::held_lock::{HeldLock, LockedFileSystems},
     report::stats::Stats,
     report::watch::{Phase, Waiting},
     shared::command_loop::CommandLoop,

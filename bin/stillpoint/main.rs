@@ -11,6 +11,8 @@
 //! +-------------+-------------+
 //! |  selection  |  snapshot   |  which snapshots a verb is about | how one is made
 //! +-------------+-------------+
+//! |         stilling          |  how writers that take no share are made to stand still
+//! +---------------------------+
 //! |         catalogue         |  the manifests, their locks, what need not be kept
 //! +---------------------------+
 //! |          barrier          |  its state on disk, and a command's exclusive side
@@ -39,6 +41,7 @@ mod files;
 mod process;
 mod selection;
 mod snapshot;
+mod stilling;
 mod verbs;
 mod words;
 

@@ -150,9 +150,25 @@ impl Keeper {
     /// # Errors
     /// [`Error::Revoked`] if the pause did not hold until somebody asked for its end;
     /// [`Error::Cancelled`] if `cancel` became true first.
-    pub fn serve(mut self, cancel: &AtomicBool) -> Result<PauseReport, Error> {
+    pub fn serve(self, cancel: &AtomicBool) -> Result<PauseReport, Error> {
+        self.serve_if(cancel, || true)
+    }
+
+    /// The same for a pause in which others stand still, too. Asked for its end, and before the gate opens, it asks
+    /// whether they still do: if not, the pause did not hold.
+    ///
+    /// # Errors
+    /// As [`Keeper::serve`].
+    pub fn serve_if(
+        mut self,
+        cancel: &AtomicBool,
+        others_held: impl FnOnce() -> bool,
+    ) -> Result<PauseReport, Error> {
         self.wait(cancel)?;
         step("keeper: asked");
+        if !others_held() {
+            return Err(self.revoked("others did not stand still until its end"));
+        }
         self.guard.thawing = true;
         self.guard.release()
     }

@@ -19,7 +19,7 @@ const PIECE: usize = 1 << 16;
 /// One lock.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lock {
-    kind: String,
+    pub(crate) kind: String,
     pub(crate) exclusive: bool,
     /// The process; `None`: it is one of an open file description.
     pub(crate) pid: Option<u32>,

@@ -5,6 +5,7 @@
 
 pub(crate) mod foreign;
 pub(crate) mod heirs;
+pub(crate) mod held_lock;
 pub(crate) mod lock_table;
 pub(crate) mod stats;
 pub(crate) mod watch;

@@ -14,6 +14,7 @@ const COMMAND: House = House {
         &["process"],
         &["barrier"],
         &["catalogue"],
+        &["stilling"],
         &["selection", "snapshot"],
         &["verbs"],
     ],

@@ -5,13 +5,14 @@
 //! descriptor of the lock, so that writers stay out while it runs even if somebody killed this
 //! process. The pause is released, and thereby certified, only after the command has ended.
 
+use std::cell::RefCell;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use stillpoint::{
-    Barrier, Error, ErrorKind, ExclusiveGuard, ExclusiveOptions, HELD, Pacing, Phase, Waiting,
-    Writer,
+    Barrier, Error, ErrorKind, ExclusiveGuard, ExclusiveOptions, GateChange, HELD, Pacing, Phase,
+    Waiting, Writer,
 };
 
 use crate::process::child::ended::Ended;
@@ -25,6 +26,74 @@ use crate::words::waiting::{self, Progress};
 pub const DRAIN: Duration = Duration::from_secs(2);
 /// How long the command may run, unless told otherwise.
 pub const HOLD: Limit = Limit::After(Duration::from_secs(60));
+
+/// Others that stand still in a pause, besides the writers of the barrier.
+pub trait Others {
+    /// Whether anything is asked of them before the pause is granted.
+    fn are_asked(&self) -> bool;
+    /// Asked again and again with nobody inside, until it is true.
+    fn are_still(&mut self) -> bool;
+    /// The gate is open again: so shall they be.
+    fn let_go(&mut self);
+    /// Who kept the answer from being true, for messages.
+    fn in_the_way(&self) -> Vec<String>;
+}
+
+/// Nobody else.
+pub struct Nobody;
+
+impl Others for Nobody {
+    fn are_asked(&self) -> bool {
+        false
+    }
+    fn are_still(&mut self) -> bool {
+        true
+    }
+    fn let_go(&mut self) {}
+    fn in_the_way(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A pause that was not had because of others says which.
+pub fn because_of(others: &dyn Others, error: Error) -> anyhow::Error {
+    let in_the_way = others.in_the_way();
+    match &error {
+        Error::NotQuiet { path, waited, writers }
+            if writers.is_empty() && !in_the_way.is_empty() =>
+        {
+            let (path, waited) = (path.display(), seconds::display(*waited));
+            let message = format!("{path}: not quiet after {waited}: {}", in_the_way.join(", "));
+            Failure::new(Exit::CONFLICT, message).into()
+        }
+        _ => error.into(),
+    }
+}
+
+/// Others, as the callbacks of one attempt reach them.
+pub struct Beside<'a>(RefCell<&'a mut dyn Others>);
+
+impl<'a> Beside<'a> {
+    pub fn new(others: &'a mut dyn Others) -> Beside<'a> {
+        Beside(RefCell::new(others))
+    }
+
+    pub fn are_asked(&self) -> bool {
+        self.0.borrow().are_asked()
+    }
+
+    /// For the predicate.
+    pub fn are_still(&self) -> bool {
+        self.0.borrow_mut().are_still()
+    }
+
+    /// For what is told around closings.
+    pub fn changed(&self, change: GateChange) {
+        if change == GateChange::Reopened {
+            self.0.borrow_mut().let_go();
+        }
+    }
+}
 
 /// The time to get in.
 pub struct Patience {
@@ -66,7 +135,11 @@ pub struct Exclusive<'a> {
 
 impl Exclusive<'_> {
     /// Closes the gate again and again, briefly, until it is quiet once or the time is over.
-    pub fn quiesce(&self, signals: &Signals) -> anyhow::Result<ExclusiveGuard> {
+    pub fn quiesce(
+        &self,
+        signals: &Signals,
+        others: &mut dyn Others,
+    ) -> anyhow::Result<ExclusiveGuard> {
         // Else whoever holds it for us has said so.
         if self.barrier.is_covered().is_none() {
             waiting::warn_if_unseen(self.barrier);
@@ -84,29 +157,42 @@ impl Exclusive<'_> {
                 }
                 stop.store(late || signals.check().is_err(), Ordering::Relaxed);
             };
-            let attempt = self.barrier.exclusive(
-                &mut ExclusiveOptions::default()
-                    .patience(bound)
-                    .drain(bound.min(self.drain))
-                    .hold(self.hold.duration())
-                    .wait(bound)
-                    .pacing(Pacing::Minimal)
-                    .label(self.label.to_string())
-                    .progress(&mut show)
-                    .cancel(&stop)
-                    .keep_descriptor(self.inherited),
-            );
+            let beside = Beside::new(others);
+            let mut predicate = || beside.are_still();
+            let mut around = |change| {
+                beside.changed(change);
+                true
+            };
+            let mut options = ExclusiveOptions::default()
+                .patience(bound)
+                .drain(bound.min(self.drain))
+                .hold(self.hold.duration())
+                .wait(bound)
+                .pacing(Pacing::Minimal)
+                .label(self.label.to_string())
+                .progress(&mut show)
+                .cancel(&stop)
+                .around_closing(&mut around)
+                .keep_descriptor(self.inherited);
+            if beside.are_asked() {
+                options = options.predicate(&mut predicate);
+            }
+            let attempt = self.barrier.exclusive(&mut options);
+            if attempt.is_err() {
+                others.let_go();
+            }
             match (attempt, last) {
                 (Err(Error::Cancelled), Some((phase, writers))) => {
                     signals.check()?;
-                    return Err(self.too_late(phase, writers).into());
+                    return Err(because_of(others, self.too_late(phase, writers)));
                 }
                 (Err(error), _)
                     if matches!(
                         error.kind(),
                         ErrorKind::NotQuiet | ErrorKind::Busy | ErrorKind::Stragglers
                     ) && !self.patience.is_over() => {}
-                (other, _) => return Ok(other?),
+                (Err(error), _) => return Err(because_of(others, error)),
+                (Ok(guard), _) => return Ok(guard),
             }
         }
     }
@@ -139,6 +225,7 @@ impl Exclusive<'_> {
         guard: ExclusiveGuard,
         command: &mut Command,
         signals: &mut Signals,
+        others_held: impl FnOnce() -> Result<(), Failure>,
     ) -> anyhow::Result<Ended> {
         signals.check()?;
         command.env(HELD, guard.cover());
@@ -166,6 +253,8 @@ impl Exclusive<'_> {
             .into());
         }
         released?;
+        // Our own writers first.
+        others_held()?;
         Ok(ended)
     }
 }

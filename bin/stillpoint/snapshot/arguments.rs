@@ -12,6 +12,7 @@ use super::place::sources::SourceChanged;
 use super::provider::{btrfs, command, copy, lvm, reflink, zfs};
 use crate::catalogue::manifest::Manifest;
 use crate::files::names::without_links;
+use crate::stilling::Wanted;
 use crate::words::exit::{Exit, Failure};
 use crate::words::seconds::{self, Limit};
 
@@ -138,6 +139,9 @@ pub struct Arguments {
     /// Keep the data of a failed snapshot, as DIR/NAME.failed or DIR/NAME.revoked
     #[arg(long)]
     pub keep_failed: bool,
+
+    #[command(flatten)]
+    pub wanted: Wanted,
 
     /// Write metrics of this run, for Prometheus's textfile collector
     #[arg(long, value_name = "FILE")]

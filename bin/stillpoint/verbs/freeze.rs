@@ -29,6 +29,7 @@ use crate::barrier::freezable;
 use crate::barrier::state::State;
 use crate::process::signals::Signals;
 use crate::process::{apart, inherited};
+use crate::stilling::{Stilling, Wanted};
 use crate::words::advice::Named;
 use crate::words::exit::{Exit, Failure, STATUSES};
 use crate::words::seconds::{self, Limit};
@@ -61,6 +62,9 @@ pub struct Arguments {
     /// Where its durable state is kept, as given to `create`, or none
     #[arg(long, value_name = "PATH|none")]
     state: Option<PathBuf>,
+
+    #[command(flatten)]
+    wanted: Wanted,
 
     /// Look for the name in $XDG_RUNTIME_DIR/stillpoint
     #[arg(long)]
@@ -176,7 +180,8 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
         hold: arguments.hold.unwrap_or(HOLD),
         inherited: false,
     };
-    let guard = side.quiesce(&signals).map_err(|error| {
+    let mut stilling = Stilling::prepare(&arguments.wanted, &[])?;
+    let guard = side.quiesce(&signals, &mut stilling).map_err(|error| {
         let name = Named::new(&arguments.barrier, arguments.user, None);
         frozen_already(&barrier, &name, error)
     })?;
@@ -187,13 +192,15 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
         );
         return Err(Failure::usage(message).into());
     }
+    stilling.freeze(side.drain.min(guard.remaining().unwrap_or(side.drain)))?;
     let keeper = Keeper::new(guard)?;
     prctl::set_pdeathsig(None).map_err(cannot("cannot tie the keeper to its parent: prctl"))?;
     apart::leave_session().map_err(|error| Failure::system("cannot leave the session", error))?;
     // Fails if the parent is gone: then nobody knows of this pause.
     if File::from(word).write_all(format!("{}\n", keeper.token()).as_bytes()).is_ok() {
-        let _ = keeper.serve(signals.cancel());
+        let _ = keeper.serve_if(signals.cancel(), || stilling.check().is_ok());
     }
+    stilling.thaw();
     // The gate is open, and so are the disks.
     State::keep_dirt_of(&arguments.barrier, arguments.user, arguments.state.as_deref(), &barrier);
     Ok(Exit::SUCCESS)

@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::ArgGroup;
 use stillpoint::{Barrier, Dirty, ExclusiveGuard};
 
-use crate::barrier::exclusive::{DRAIN, Exclusive, HOLD, Patience};
+use crate::barrier::exclusive::{DRAIN, Exclusive, HOLD, Nobody, Patience};
 use crate::barrier::state::State;
 use crate::barrier::state::place;
 use crate::process::child::ended::Ended;
@@ -82,7 +82,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         hold: arguments.hold.unwrap_or(HOLD),
         inherited: true,
     };
-    let guard = side.quiesce(&signals)?;
+    let guard = side.quiesce(&signals, &mut Nobody)?;
     let dirty = at_grant(&guard)?;
     let lost = recovery.lost(dirty);
     if dirty.is_dirty() {
@@ -93,7 +93,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Some((program, words)) => {
             let mut check = Command::new(program);
             inherited::hand_on(check.args(words));
-            side.run(guard, &mut check, &mut signals)?
+            side.run(guard, &mut check, &mut signals, || Ok(()))?
         }
         None => guard.release().map(|_| Ended::Exited(0))?,
     };

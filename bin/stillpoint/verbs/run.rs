@@ -20,6 +20,7 @@ use crate::process::child::ended::Ended;
 use crate::process::child::{self, Bounds, Terms};
 use crate::process::signals::Signals;
 use crate::process::{ending, inherited};
+use crate::stilling::{Stilling, Wanted};
 use crate::words::exit::{self, Exit, Failure};
 use crate::words::lines;
 use crate::words::seconds::{self, Limit};
@@ -91,6 +92,9 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH|none")]
     state: Option<PathBuf>,
 
+    #[command(flatten)]
+    wanted: Wanted,
+
     /// Look for the name in $XDG_RUNTIME_DIR/stillpoint
     #[arg(long)]
     user: bool,
@@ -114,6 +118,10 @@ fn run_inside(arguments: Arguments) -> anyhow::Result<Exit> {
     let [barrier, words @ ..] = arguments.words.as_slice() else {
         return Err(Failure::usage("there is no barrier to run in").into());
     };
+    if !arguments.wanted.is_empty() && (arguments.shared || arguments.no_fork) {
+        let message = "others are made to stand still by -x only, and by a process that stays: not with -s or -F";
+        return Err(Failure::usage(message).into());
+    }
     let mut command = command(arguments.string.as_deref(), words)?;
     inherited::hand_on(&mut command);
     let signals = Signals::watch()?;
@@ -206,12 +214,15 @@ impl Run<'_> {
             hold: self.arguments.hold.unwrap_or(HOLD),
             inherited: !self.arguments.close,
         };
-        let guard = side.quiesce(&self.signals)?;
+        let mut stilling = Stilling::prepare(&self.arguments.wanted, &[])?;
+        let guard = side.quiesce(&self.signals, &mut stilling)?;
+        stilling.freeze(DRAIN.min(guard.remaining().unwrap_or(DRAIN)))?;
         self.announce("exclusive");
         if self.arguments.no_fork {
             return self.become_command(guard);
         }
-        let ended = side.run(guard, &mut self.command, &mut self.signals);
+        let ended = side.run(guard, &mut self.command, &mut self.signals, || stilling.check());
+        stilling.thaw();
         // What the drain, or the release, has met.
         State::keep_dirt_of(self.name, self.arguments.user, self.state(), self.barrier);
         Ok(ended?.exit())

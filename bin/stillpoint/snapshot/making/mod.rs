@@ -59,7 +59,7 @@ impl Making<'_> {
         let target = self.plan.target.as_ref();
         self.sync()?;
         let commands = self.plan.provider.commands(target);
-        let (guard, foreign) = self.pause()?;
+        let (guard, foreign, mut stilling) = self.pause()?;
         let made = self.refuse_dirty(&guard).and_then(|()| self.claim());
         let made = made.and_then(|()| self.run(commands, &guard));
         let so_far = guard.report().clone();
@@ -71,8 +71,9 @@ impl Making<'_> {
         }
         let released = guard.release();
         // Our own writers first: they count in milliseconds. Others must have been kept out until now.
-        let kept_out = foreign.check();
+        let kept_out = foreign.check().and_then(|()| stilling.check());
         drop(foreign);
+        stilling.thaw();
         self.manifest.record_pause(released.as_ref().unwrap_or(&so_far));
         self.manifest.certificate = released.is_ok() && kept_out.is_ok();
         self.revoked = !self.manifest.certificate;

@@ -10,6 +10,7 @@ use stillpoint::{
 };
 
 use super::Making;
+use crate::barrier::exclusive::{Beside, Others, because_of};
 use crate::catalogue::record::WriterRecord;
 use crate::files::sync::sync_file_system;
 use crate::process::child::ended::Ended;
@@ -19,6 +20,7 @@ use crate::process::tool;
 use crate::snapshot::arguments::Arguments;
 use crate::snapshot::foreign::{HeldLocks, Patience};
 use crate::snapshot::provider::command;
+use crate::stilling::Stilling;
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines::say;
 use crate::words::seconds;
@@ -50,14 +52,15 @@ impl Making<'_> {
 
     /// Closes all gates, with the locks of others taken before each closing; an attempt that fails gives
     /// back what it had.
-    pub fn pause(&mut self) -> anyhow::Result<(ExclusiveGuard, HeldLocks)> {
+    pub fn pause(&mut self) -> anyhow::Result<(ExclusiveGuard, HeldLocks, Stilling)> {
+        let mut stilling = Stilling::prepare(&self.arguments.wanted, self.plan.provider.sources())?;
         loop {
             self.manifest.attempts += 1;
             let attempt = self.manifest.attempts;
-            let error = match self.attempt() {
-                Ok(paused) => {
+            let error = match self.attempt(&mut stilling) {
+                Ok((guard, held)) => {
                     self.manifest.inside.clear();
-                    return Ok(paused);
+                    return Ok((guard, held, stilling));
                 }
                 Err(error) => error,
             };
@@ -73,14 +76,17 @@ impl Making<'_> {
         }
     }
 
-    fn attempt(&mut self) -> anyhow::Result<(ExclusiveGuard, HeldLocks)> {
+    fn attempt(&mut self, stilling: &mut Stilling) -> anyhow::Result<(ExclusiveGuard, HeldLocks)> {
         let barriers: Vec<&Barrier> = self.members.iter().map(|member| &member.barrier).collect();
         let (plan, signals) = (self.plan, &*self.signals);
         let Arguments { patience, drain, .. } = *self.arguments;
         let hold = self.arguments.hold();
         let records = &mut self.manifest.foreign;
         let (mut held, mut refused) = (HeldLocks::default(), None);
+        let beside = Beside::new(stilling);
+        let mut predicate = || beside.are_still();
         let mut around = |change| {
+            beside.changed(change);
             held = HeldLocks::default();
             if change == GateChange::AboutToClose {
                 // As long as a writer of ours may be kept waiting.
@@ -96,19 +102,27 @@ impl Making<'_> {
         let mut progress = Progress::new();
         let mut show = |waiting: &Waiting<'_>| progress.show(waiting);
         let mut options = ExclusiveOptions::default()
+            .around_closing(&mut around)
             .patience(patience)
             .drain(drain)
             .hold(hold)
             .pacing(self.arguments.min_open.map_or(Pacing::Tenth, Pacing::Open))
             .label(self.arguments.label.clone().unwrap_or_else(|| plan.name.clone()))
-            .around_closing(&mut around)
             .progress(&mut show)
             .cancel(signals.cancel());
-        let granted = exclusive_all(&barriers, &mut options);
-        match refused {
-            Some(error) => Err(error),
-            None => Ok((granted?, held)),
+        if beside.are_asked() {
+            options = options.predicate(&mut predicate);
         }
+        let granted = exclusive_all(&barriers, &mut options);
+        if granted.is_err() {
+            stilling.let_go();
+        }
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        let guard = granted.map_err(|error| because_of(stilling, error))?;
+        stilling.freeze(drain.min(guard.remaining().unwrap_or(drain)))?;
+        Ok((guard, held))
     }
 
     /// Runs the provider's commands, at most until the hold limit.

@@ -1,0 +1,83 @@
+//! Writers that take no share themselves: how they are made to stand still while the gate is closed.
+//!
+//! Each kind has a room of its own; this one puts them together for whoever wants the exclusive side. Everything that
+//! can be refused is refused before the gate closes. Then, in this order: the gate is closed and nobody is inside;
+//! what is asked of the kernel is true ([`Others::are_still`]); the pause is granted; stores with a quiesce of their own
+//! are told, as writers inside may have been waiting for them.
+//! At the end they are asked whether they have stood still all the time, the gate opens, and only then they go on.
+//!
+//! Uses `catalogue` and below. Right about the certificate: what did not stand still from before the first byte to
+//! after the last takes it away.
+
+pub mod locks;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::locks::Locks;
+use crate::barrier::exclusive::Others;
+use crate::words::exit::Failure;
+
+/// What is asked for.
+#[derive(clap::Args, Debug, Default)]
+pub struct Wanted {
+    /// Wait until nobody holds a write lock on the file system of PATH
+    #[arg(long, value_name = "PATH")]
+    pub adopted: Vec<PathBuf>,
+}
+
+impl Wanted {
+    /// Nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.adopted.is_empty()
+    }
+}
+
+/// What is done about it. Dropped, it lets everybody go on.
+#[derive(Debug)]
+pub struct Stilling {
+    locks: Option<Locks>,
+}
+
+impl Stilling {
+    /// Refuses what cannot work, and starts what must run before the gate closes. `_sources`: what the snapshot reads.
+    pub fn prepare(wanted: &Wanted, _sources: &[PathBuf]) -> Result<Stilling, Failure> {
+        let locks = (!wanted.adopted.is_empty()).then(|| Locks::on(&wanted.adopted)).transpose()?;
+        Ok(Stilling { locks })
+    }
+
+    /// In the pause: tells those that are told. They have this long to stand still.
+    pub fn freeze(&mut self, _limit: Duration) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Whether all have stood still until now. Quick: writers wait meanwhile.
+    pub fn check(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Lets all go on. The gate is open by then.
+    pub fn thaw(&mut self) {}
+}
+
+impl Others for Stilling {
+    fn are_asked(&self) -> bool {
+        self.locks.is_some()
+    }
+
+    fn are_still(&mut self) -> bool {
+        self.locks.as_mut().is_none_or(Locks::are_free)
+    }
+
+    fn let_go(&mut self) {}
+
+    fn in_the_way(&self) -> Vec<String> {
+        self.locks.iter().flat_map(Locks::in_the_way).collect()
+    }
+}
+
+impl Drop for Stilling {
+    fn drop(&mut self) {
+        self.thaw();
+    }
+}
