@@ -166,6 +166,13 @@ impl Played {
         line.trim_end().into()
     }
 
+    /// All that it still says.
+    pub fn rest(&mut self) -> String {
+        let mut said = String::new();
+        self.output.read_to_string(&mut said).unwrap();
+        said.trim_end().into()
+    }
+
     pub fn go_on(&mut self) {
         let _ = self.input.as_mut().unwrap().write_all(b"\n");
     }
