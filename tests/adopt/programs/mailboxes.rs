@@ -53,7 +53,7 @@ fn procmail_to_a_mailbox_and_to_a_maildir() {
 
 #[test]
 fn maildrop_to_a_mailbox() {
-    let Some(unpacked) = Unpacked::with("usr/bin/maildrop") else { return };
+    let Some(unpacked) = Unpacked::with("maildrop", "usr/bin/maildrop") else { return };
     let scene = Scene::new();
     let (filter, mailbox) = (scene.elsewhere("filter"), scene.file("mailbox"));
     fs::write(&filter, format!("to \"{}\"\n", mailbox.display())).unwrap();

@@ -24,13 +24,13 @@ fn is_missing(program: &str) -> bool {
     missing
 }
 
-/// Mail servers that Debian does not install beside each other, unpacked by `scripts/test`.
+/// A package that Debian does not install beside others, unpacked by `scripts/test`.
 struct Unpacked(PathBuf);
 
 impl Unpacked {
     #[track_caller]
-    fn with(program: &str) -> Option<Unpacked> {
-        let root = programs().parent().unwrap().join("unpacked");
+    fn with(package: &str, program: &str) -> Option<Unpacked> {
+        let root = programs().parent().unwrap().join("unpacked").join(package);
         let there = root.join(program).exists();
         if !there {
             skip(&format!("{} is missing: scripts/test unpacks it", root.join(program).display()));
@@ -42,7 +42,7 @@ impl Unpacked {
         self.0.join(name)
     }
 
-    /// Where their libraries are.
+    /// Where its libraries are.
     fn libraries(&self) -> String {
         let root = self.0.display();
         let folders = ["usr/lib", "usr/lib/x86_64-linux-gnu", "usr/lib/postfix"];

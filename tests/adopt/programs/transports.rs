@@ -98,7 +98,7 @@ fn procmail_of_an_ordinary_user() {
 /// user, locks the mailbox.
 #[test]
 fn exim() {
-    let Some(unpacked) = Unpacked::with("usr/sbin/exim4") else { return };
+    let Some(unpacked) = Unpacked::with("exim4-daemon-light", "usr/sbin/exim4") else { return };
     if !is_root() {
         return;
     }
@@ -154,7 +154,7 @@ fn exim() {
 /// Its queue is elsewhere, so that those who deliver are those who wait.
 #[test]
 fn postfix_local_and_virtual() {
-    let Some(unpacked) = Unpacked::with("usr/lib/postfix/sbin/master") else { return };
+    let Some(unpacked) = Unpacked::with("postfix", "usr/lib/postfix/sbin/master") else { return };
     if !is_root() {
         return;
     }
