@@ -14,7 +14,7 @@
 //! +-----------+------------+-----------+
 //! |  holding  |  program   |  flight   |  who holds a lock | what this process is adopted to | calls under way
 //! +-----------+------------+-----------+
-//! |  devices  |  settings  |           |  which files are protected | /etc/stillpoint/adopt.conf
+//! |  devices  |  settings  |           |  which files are protected | /etc/stillpoint/adopt.conf, by the command's parser
 //! +-----------+------------+-----------+
 //! |   libc    |    log     |   arena   |  what stands behind the hooks | one line | memory of our own
 //! +-----------+------------+-----------+
@@ -29,6 +29,8 @@
 //! and may be left by longjmp(3) or unwound by pthread_cancel(3): nothing that would have to be dropped is alive
 //! while libc is called.
 
+#[path = "../stillpoint/words/adoption.rs"]
+mod adoption;
 #[path = "../libstillpoint/cancel.rs"]
 mod cancel;
 

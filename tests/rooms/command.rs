@@ -41,6 +41,7 @@ const VERBS: House = House {
     storeys: &[
         &["deferred"],
         &[
+            "adopt",
             "completions",
             "create",
             "freeze",

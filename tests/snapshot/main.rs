@@ -12,6 +12,7 @@ mod catalogue;
 mod clock;
 mod command;
 mod copy;
+mod cover;
 mod dirty;
 mod every_step;
 mod foreign;

@@ -19,6 +19,7 @@
 
 pub mod age;
 pub mod clock;
+pub mod cover;
 pub mod directory;
 pub mod entry;
 pub mod file;

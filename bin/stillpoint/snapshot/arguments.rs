@@ -112,6 +112,10 @@ pub struct Arguments {
     #[arg(long, value_name = "fcntl|flock:PATH", value_parser = also_parser())]
     pub also: Vec<Also>,
 
+    /// No snapshot while a process that is not covered has files open for writing in the sources
+    #[arg(long)]
+    pub require_covered: bool,
+
     /// What to do when a writer was lost inside the barrier
     #[arg(long, value_name = "ACTION", default_value = "warn", overrides_with = "on_dirty")]
     pub on_dirty: OnDirty,

@@ -9,6 +9,7 @@
 //! Uses `catalogue` and below. Right about the certificate: what did not stand still from before the first byte to
 //! after the last takes it away.
 
+pub mod cover;
 pub mod locks;
 
 use std::path::PathBuf;

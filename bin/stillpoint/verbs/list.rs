@@ -20,6 +20,7 @@ use crate::catalogue::series::series;
 use crate::selection::options::Selection;
 use crate::selection::shown::Now;
 use crate::words::exit::{Exit, STATUSES};
+use crate::words::lines::printable;
 use crate::words::seconds;
 
 #[derive(clap::Args)]
@@ -60,6 +61,7 @@ fn json(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String>
 const HEAD: [&str; 10] =
     ["NAME", "STATUS", "CLEAN", "PROVIDER", "TAKEN", "AGE", "PAUSE", "PINNED", "PATH", "REASON"];
 
+const UNCOVERED: &str = "not all writers were covered";
 const ELSEWHERE: &str = "source on another file system than before";
 
 /// For people: one line each, the newest at the end, where it is seen.
@@ -114,6 +116,7 @@ fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [String; 10] {
         match &manifest.reason {
             Some(reason) => reason.clone(),
             None if manifest.source_changed => ELSEWHERE.to_owned(),
+            None if manifest.covered == Some(false) => UNCOVERED.to_owned(),
             None => none(),
         },
     ]
@@ -164,13 +167,5 @@ impl Ages {
         let is_supported = self.known.get(&manifest.name).is_none_or(|age| age.supports(by_clock));
         let doubt = if is_supported { "" } else { " ?" };
         Some(seconds::display(age) + doubt)
-    }
-}
-
-/// One line, whatever a command or a writer called itself.
-fn printable(cell: String) -> String {
-    match cell.chars().any(char::is_control) {
-        true => cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect(),
-        false => cell,
     }
 }

@@ -58,7 +58,7 @@ pub const STATUSES: &str = "\
 Exit status:
   the command's own, or 128 + n if signal n ended it
    64  usage, or an exclusive asked for inside a share
-   65  dirty barrier and --on-dirty keep or fail, a damaged state or manifest, or snapshots at odds
+   65  dirty barrier, or writers not covered, where not allowed; a damaged file; snapshots at odds
    66  no such barrier, catalogue or snapshot
    69  not available here: file system, provider or privilege
    70  internal error

@@ -20,6 +20,14 @@ fn write_line(level: u8, text: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
+/// One line, whatever a command or a writer called itself.
+pub fn printable(cell: String) -> String {
+    match cell.chars().any(char::is_control) {
+        true => cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect(),
+        false => cell,
+    }
+}
+
 /// Whether standard error is the journal: systemd.exec(5), `JOURNAL_STREAM`.
 pub fn is_journal() -> bool {
     let Some(stream) = std::env::var_os("JOURNAL_STREAM") else {

@@ -4,6 +4,7 @@
 //! Uses no other room. Right about how a thing is said: whatever goes wrong above becomes one line that says what,
 //! which, and what to do, and has its status.
 
+pub mod adoption;
 pub mod advice;
 pub mod exit;
 pub mod exposition;

@@ -21,6 +21,7 @@ use stillpoint::PauseReport;
 
 use crate::catalogue::age::Moment;
 use crate::catalogue::clock::ClockRecord;
+use crate::catalogue::cover::{CoverRecord, Sight};
 use crate::catalogue::identity::Identity;
 use crate::catalogue::origin::Origin;
 use crate::catalogue::record::{
@@ -100,6 +101,15 @@ pub struct Manifest {
     /// Locks of other programs that were held too.
     #[serde(default)]
     pub foreign: Vec<ForeignRecord>,
+    /// Processes that had files open for writing in the sources, and how each was stilled.
+    #[serde(default)]
+    pub writers: Vec<CoverRecord>,
+    /// What could not be looked at, in words.
+    #[serde(default)]
+    pub unseen: Option<String>,
+    /// All of them were stilled; `null` if that cannot be told, or nobody looked.
+    #[serde(default)]
+    pub covered: Option<bool>,
     pub began: String,
     /// When no writer was inside any more.
     pub quiet: Option<String>,
@@ -144,6 +154,9 @@ impl Manifest {
             volumes: Vec::new(),
             barriers: Vec::new(),
             foreign: Vec::new(),
+            writers: Vec::new(),
+            unseen: None,
+            covered: None,
             began: timestamp(SystemTime::now()),
             quiet: None,
             ended: None,
@@ -176,6 +189,19 @@ impl Manifest {
             barrier.at_grant = report.dirty_at_grant.get(index).map(DirtyRecord::from);
             barrier.at_release = report.dirty_at_release.get(index).map(DirtyRecord::from);
         }
+    }
+
+    /// Adds what was seen of those who write to the sources.
+    pub fn record_sight(&mut self, seen: Sight) {
+        let mut sight = self.sight();
+        sight.add(seen);
+        self.covered = sight.covered();
+        (self.writers, self.unseen) = (sight.writers, sight.unseen);
+    }
+
+    /// What was seen so far.
+    pub fn sight(&self) -> Sight {
+        Sight { writers: self.writers.clone(), unseen: self.unseen.clone() }
     }
 
     /// Ends the record: nothing was made, or nothing that may be used.

@@ -3,6 +3,7 @@
 //! Uses all other rooms of the snapshot. Right about what is left behind, whatever ends it: a certified snapshot under
 //! its name, or none and a manifest that says why.
 
+mod covered;
 mod pause;
 
 use std::fs::File;
@@ -57,6 +58,7 @@ impl Making<'_> {
     /// Up to the certificate.
     fn take(&mut self) -> anyhow::Result<()> {
         let target = self.plan.target.as_ref();
+        self.look_around()?;
         self.sync()?;
         let commands = self.plan.provider.commands(target);
         let (guard, foreign, mut stilling) = self.pause()?;
@@ -75,10 +77,13 @@ impl Making<'_> {
         drop(foreign);
         stilling.thaw();
         self.manifest.record_pause(released.as_ref().unwrap_or(&so_far));
-        self.manifest.certificate = released.is_ok() && kept_out.is_ok();
-        self.revoked = !self.manifest.certificate;
+        let was_held = released.is_ok() && kept_out.is_ok();
+        let covered = self.look_around();
+        self.manifest.certificate = was_held && covered.is_ok();
+        self.revoked = !was_held;
         released.map_err(|error| self.not_held(error))?;
-        Ok(kept_out?)
+        kept_out?;
+        Ok(covered?)
     }
 
     /// What a tool of ours has made is thrown away already; what a user's command has is the user's.
@@ -172,6 +177,7 @@ impl Making<'_> {
         if let Some(reason) = &self.manifest.reason {
             warn(&format!("{} is not clean: {reason}", self.manifest.name));
         }
+        self.say_uncovered();
         self.say_where();
         Ok(())
     }

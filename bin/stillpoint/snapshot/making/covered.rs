@@ -1,0 +1,61 @@
+//! Who writes to the sources, and how each is stilled: looked at before the gate closes, and again once it is open.
+//!
+//! Both looks count, and none is in the pause: it takes milliseconds for each thousand processes. Who came after the
+//! first and was gone before the second was not seen.
+
+use super::Making;
+use crate::snapshot::provider::btrfs;
+use crate::stilling::cover::{self, Extent, Means, Places};
+use crate::words::exit::{Exit, Failure};
+use crate::words::lines::warn;
+
+impl Making<'_> {
+    /// Looks, adds what is seen to the manifest, and refuses what is not to be had.
+    pub fn look_around(&mut self) -> Result<(), Failure> {
+        let provider = &self.plan.provider;
+        let extent = match (provider.volumes(), provider.name()) {
+            ([], btrfs::NAME) => Extent::Folder,
+            ([], _) => Extent::Mounts,
+            _ => Extent::FileSystem,
+        };
+        let places = Places { folders: provider.file_systems(), extent };
+        if !places.folders.is_empty() {
+            let sight = cover::look(&places, &self.means());
+            self.manifest.record_sight(sight);
+        }
+        match (self.arguments.require_covered, self.manifest.covered) {
+            (true, Some(false) | None) => Err(self.refused()),
+            _ => Ok(()),
+        }
+    }
+
+    fn means(&self) -> Means {
+        let foreign = &self.manifest.foreign;
+        Means {
+            barriers: self.members.iter().map(|member| member.barrier.path().to_owned()).collect(),
+            foreign: foreign.iter().map(|record| record.path.clone()).collect(),
+            cyrus: self.arguments.cyrus.is_some(),
+            ..Means::default()
+        }
+    }
+
+    fn refused(&self) -> Failure {
+        let why = cover::complaint(&self.manifest.sight());
+        let why = why.unwrap_or_else(|| {
+            "it cannot be told which files are read: name them with --sync".to_owned()
+        });
+        let message =
+            format!("--require-covered: {why}; there is no snapshot; see stillpoint-adopt(8)");
+        Failure::new(Exit::DATA, message)
+    }
+
+    /// A snapshot that somebody wrote into is whole, and may be of no one moment.
+    pub fn say_uncovered(&self) {
+        if self.manifest.covered != Some(false) {
+            return;
+        }
+        if let Some(complaint) = cover::complaint(&self.manifest.sight()) {
+            warn(&format!("{}: {complaint}; see stillpoint-adopt(8)", self.manifest.name));
+        }
+    }
+}

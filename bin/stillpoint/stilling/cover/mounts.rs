@@ -1,0 +1,151 @@
+//! The mounts that processes see, from proc_pid_mountinfo(5).
+//!
+//! An open file says by number which mount it was opened on, and no two mounts have one number, in whatever
+//! namespace they are. So a file has a name that is the same for all: that in its file system, which has one device, as
+//! also a btrfs with its subvolumes does here.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Major and minor number.
+pub type Device = (u32, u32);
+
+#[derive(Clone, Debug)]
+pub struct Mount {
+    pub device: Device,
+    /// What of the file system is mounted.
+    root: PathBuf,
+    pub target: PathBuf,
+    pub kind: String,
+}
+
+impl Mount {
+    /// What a path that lies on it is called in its file system.
+    pub fn name_of(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.target).ok()?;
+        // Without a slash at the end for the root of the mount itself.
+        Some(self.root.join(below).components().collect())
+    }
+}
+
+/// Those that have been looked at, by number.
+pub struct Mounts {
+    all: HashMap<u64, Mount>,
+    /// The namespaces whose mounts are in it.
+    namespaces: Vec<OsString>,
+    ours: OsString,
+}
+
+impl Mounts {
+    /// Those of this process. `None`: there is no /proc.
+    pub fn read() -> Option<Mounts> {
+        let ours = namespace("self")?;
+        let all = parse(&std::fs::read("/proc/self/mountinfo").ok()?).collect();
+        Some(Mounts { all, namespaces: vec![ours.clone()], ours })
+    }
+
+    /// The mount of this number, which a process has a file open on.
+    pub fn of(&mut self, number: u64, pid: u32) -> Option<&Mount> {
+        if !self.all.contains_key(&number) {
+            let namespace = namespace(&pid.to_string())?;
+            if !self.namespaces.contains(&namespace) {
+                let text = std::fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
+                self.all.extend(parse(&text));
+                self.namespaces.push(namespace);
+            }
+        }
+        self.all.get(&number)
+    }
+
+    /// Whether a process sees the mounts that we see.
+    pub fn are_those_of(&self, pid: u32) -> bool {
+        namespace(&pid.to_string()).is_some_and(|namespace| namespace == self.ours)
+    }
+
+    /// What a path that we see is called in this file system, by the innermost mount of it that the path lies in.
+    pub fn name_on(&self, device: Device, path: &Path) -> Option<PathBuf> {
+        let on_it = self.all.values().filter(|mount| mount.device == device);
+        let around = on_it.filter(|mount| path.starts_with(&mount.target));
+        around.max_by_key(|mount| mount.target.components().count())?.name_of(path)
+    }
+
+    /// What is mounted inside of a folder.
+    pub fn inside(&self, folder: &Path) -> Vec<PathBuf> {
+        let inside = |mount: &&Mount| mount.target != folder && mount.target.starts_with(folder);
+        self.all.values().filter(inside).map(|mount| mount.target.clone()).collect()
+    }
+}
+
+fn namespace(process: &str) -> Option<OsString> {
+    Some(std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok()?.into_os_string())
+}
+
+fn parse(text: &[u8]) -> impl Iterator<Item = (u64, Mount)> + '_ {
+    text.split(|byte| *byte == b'\n').filter_map(line)
+}
+
+fn line(line: &[u8]) -> Option<(u64, Mount)> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let number = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+    let device = device(std::str::from_utf8(fields.nth(1)?).ok()?, 10)?;
+    let (root, target) = (path(fields.next()?), path(fields.next()?));
+    let kind = fields.skip_while(|field| field != b"-").nth(1)?;
+    let kind = String::from_utf8_lossy(kind).into_owned();
+    Some((number, Mount { device, root, target, kind }))
+}
+
+/// A device as the kernel writes it: in decimal where mounts are listed, in hexadecimal elsewhere.
+pub fn device(text: &str, base: u32) -> Option<Device> {
+    let (major, minor) = text.split_once(':')?;
+    Some((u32::from_str_radix(major, base).ok()?, u32::from_str_radix(minor, base).ok()?))
+}
+
+/// What would end the field or the line is written in octal, as `\040`.
+pub fn path(field: &[u8]) -> PathBuf {
+    let mut text = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, after @ ..] = rest {
+        let octal = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let octal = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match octal.filter(|_| *first == b'\\') {
+            Some(byte) => {
+                text.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                text.push(*first);
+                rest = after;
+            }
+        }
+    }
+    OsString::from_vec(text).into()
+}
+
+/// As the kernel shows the path of a file that was removed.
+pub fn without_removed(path: &OsStr) -> Option<&OsStr> {
+    path.as_bytes().strip_suffix(b" (deleted)").map(OsStr::from_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_named_by_the_mount_that_it_lies_on() {
+        let text = br"30 1 8:1 / / rw - ext4 /dev/sda1 rw
+31 30 0:40 /@home /home rw,relatime shared:5 - btrfs /dev/sdb rw
+32 31 8:1 /srv/a\040b /home/a\040b rw - ext4 /dev/sda1 rw
+";
+        let all: HashMap<u64, Mount> = parse(text).collect();
+        let mounts = Mounts { all, namespaces: Vec::new(), ours: OsString::new() };
+        let name = |device, path: &str| mounts.name_on(device, Path::new(path));
+        assert_eq!(name((8, 1), "/srv/x"), Some("/srv/x".into()));
+        assert_eq!(name((8, 1), "/home/a b/c"), Some("/srv/a b/c".into()));
+        assert_eq!(name((0, 40), "/home"), Some("/@home".into()));
+        assert_eq!(name((0, 40), "/srv"), None);
+        assert_eq!(mounts.inside(Path::new("/home")), [PathBuf::from("/home/a b")]);
+        assert_eq!(mounts.all[&31].kind, "btrfs");
+    }
+}

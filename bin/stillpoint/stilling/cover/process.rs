@@ -1,0 +1,153 @@
+//! One process, as /proc shows it.
+//!
+//! Any may end while it is looked at: what cannot be read any more belongs to nobody, and is no error. What may not
+//! be read is one.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A thread of the kernel: `PF_KTHREAD`, which is in the flags of proc_pid_stat(5).
+const OF_KERNEL: u64 = 0x0020_0000;
+
+/// A process by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process(pub u32);
+
+/// All that are to be seen. An error: there is no /proc.
+pub fn all() -> io::Result<Vec<Process>> {
+    let names = fs::read_dir("/proc")?.flatten().map(|entry| entry.file_name());
+    Ok(names.filter_map(|name| name.to_str()?.parse().ok()).map(Process).collect())
+}
+
+impl Process {
+    pub fn file(self, name: &str) -> PathBuf {
+        format!("/proc/{}/{name}", self.0).into()
+    }
+
+    pub fn comm(self) -> String {
+        let comm = fs::read(self.file("comm")).unwrap_or_default();
+        String::from_utf8_lossy(comm.trim_ascii_end()).into_owned()
+    }
+
+    /// A field of proc_pid_stat(5), counted from the state of the process.
+    fn stat(self, field: usize) -> Option<u64> {
+        let stat = fs::read(self.file("stat")).ok()?;
+        let stat = String::from_utf8_lossy(&stat);
+        // Behind the name, which may hold anything.
+        stat.rsplit_once(") ")?.1.split(' ').nth(field)?.parse().ok()
+    }
+
+    pub fn parent(self) -> Option<Process> {
+        self.stat(1).filter(|parent| *parent != 0).map(|parent| Process(parent as u32))
+    }
+
+    pub fn is_of_kernel(self) -> bool {
+        self.stat(6).is_some_and(|flags| flags & OF_KERNEL != 0)
+    }
+
+    /// Its ancestors, the nearest first.
+    pub fn ancestors(self) -> impl Iterator<Item = Process> {
+        // A number that is given away again meanwhile could lead round in a circle.
+        std::iter::successors(self.parent(), |process| process.parent()).take(1000)
+    }
+
+    /// Where its program is. What runs on after its file was replaced has the name that the file had.
+    pub fn program(self) -> Option<PathBuf> {
+        let path = fs::read_link(self.file("exe")).ok()?;
+        let removed = super::mounts::without_removed(path.as_os_str()).map(PathBuf::from);
+        Some(removed.unwrap_or(path))
+    }
+
+    /// The file of its program, whatever that is called now.
+    pub fn image(self) -> Option<(u64, u64)> {
+        fs::metadata(self.file("exe")).ok().map(|found| (found.dev(), found.ino()))
+    }
+
+    /// A variable of the environment that its program was started with.
+    pub fn variable(self, name: &str) -> Option<OsString> {
+        let environment = fs::read(self.file("environ")).ok()?;
+        let mut entries = environment.split(|byte| *byte == 0);
+        let value = |entry: &[u8]| {
+            Some(entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_owned())
+        };
+        entries.find_map(value).map(OsString::from_vec)
+    }
+
+    /// Whether it was started with more than its starter may: `AT_SECURE`, getauxval(3).
+    pub fn is_secure(self) -> bool {
+        const SECURE: usize = 23;
+        let (size, vector) = (size_of::<usize>(), fs::read(self.file("auxv")).unwrap_or_default());
+        let word = |bytes: &[u8]| bytes.try_into().map(usize::from_ne_bytes).unwrap_or_default();
+        vector
+            .chunks_exact(2 * size)
+            .any(|entry| word(&entry[..size]) == SECURE && word(&entry[size..]) != 0)
+    }
+
+    /// The unit of systemd that its control group belongs to.
+    pub fn unit(self) -> Option<String> {
+        let groups = fs::read_to_string(self.file("cgroup")).ok()?;
+        unit(&groups)
+    }
+}
+
+fn unit(groups: &str) -> Option<String> {
+    let of_systemd = groups.lines().filter_map(|line| {
+        let (_, group) = line.split_once(':')?;
+        let (controllers, path) = group.split_once(':')?;
+        matches!(controllers, "" | "name=systemd").then_some(path)
+    });
+    let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
+    of_systemd.flat_map(|path| path.rsplit('/')).find(is_unit).map(str::to_owned)
+}
+
+/// The process itself, and whom it has started, and who waits for it to end in place of it.
+pub struct Ourselves {
+    this: Process,
+    image: Option<(u64, u64)>,
+}
+
+impl Ourselves {
+    pub fn new() -> Ourselves {
+        let this = Process(std::process::id());
+        Ourselves { this, image: this.image() }
+    }
+
+    pub fn are(&self, process: Process) -> bool {
+        let stands_in = || {
+            self.this.parent() == Some(process)
+                && self.image.is_some()
+                && process.image() == self.image
+        };
+        process == self.this || process.ancestors().any(|one| one == self.this) || stands_in()
+    }
+}
+
+/// Is what a process has open not to be read, rather than not there?
+pub fn is_denied(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::PermissionDenied
+}
+
+/// Whether other users' processes are not to be seen at all, as `hidepid` of proc(5) has it: the first one is always
+/// there.
+pub fn are_hidden() -> bool {
+    !Path::new("/proc/1").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_is_the_innermost_one() {
+        let of = |text: &str| unit(text);
+        assert_eq!(of("0::/system.slice/dovecot.service\n").as_deref(), Some("dovecot.service"));
+        let version_1 =
+            "3:freezer:/x.service\n1:name=systemd:/user.slice/user@1.service/a.scope/b\n";
+        assert_eq!(of(version_1).as_deref(), Some("a.scope"));
+        assert_eq!(of("0::/\n"), None);
+    }
+}

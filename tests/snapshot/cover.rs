@@ -1,0 +1,394 @@
+//! Who writes to the sources, and how each is stilled.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use stillpoint::Barrier;
+
+use crate::common::{
+    Done, Image, Mounted, Running, STILLPOINT, is_root, must, programs, run, start, subvolume,
+    until,
+};
+use crate::scene::Scene;
+
+/// Somebody with this file open for writing as standard output.
+fn writer(file: &Path) -> Running {
+    start(sleeper().stdout(OwnedFd::from(File::create(file).unwrap())))
+}
+
+fn sleeper() -> Command {
+    let mut command = Command::new("sleep");
+    command.arg("600").stdin(Stdio::null());
+    command
+}
+
+/// What a manifest says of a process.
+fn record(manifest: &Value, process: &Running) -> Option<Value> {
+    let pid = process.pid.as_raw();
+    let writers = manifest["writers"].as_array().unwrap();
+    writers.iter().find(|writer| writer["pid"] == pid).cloned()
+}
+
+fn how(manifest: &Value, process: &Running) -> Option<String> {
+    Some(record(manifest, process)?["how"].as_str().unwrap().to_owned())
+}
+
+fn take(scene: &Scene, more: &[&str]) -> (Done, Value) {
+    let done =
+        run(&mut scene.copy(&[&["--hold", "10", "--min-open", "0", "--json"], more].concat()));
+    let manifest = serde_json::from_str(&done.stdout).unwrap();
+    (done, manifest)
+}
+
+#[test]
+fn a_snapshot_that_somebody_may_write_into_is_whole_and_says_so() {
+    let scene = Scene::new();
+    let file = scene.path("store/log of\nmine");
+    let it = writer(&file);
+    let (done, manifest) = take(&scene, &["--name", "a"]);
+    done.assert_code(0);
+    assert_eq!(manifest["status"], "complete");
+    assert_eq!(manifest["clean"], true);
+    assert_eq!(manifest["covered"], false);
+    let found = record(&manifest, &it).unwrap();
+    assert_eq!((&found["how"], &found["comm"]), (&"none".into(), &"sleep".into()));
+    assert_eq!(found["files"][0], file.to_str().unwrap());
+    let said = format!("warning: a: not covered: sleep[{}] on ", it.pid);
+    assert!(done.stderr.contains(&said), "{done:?}");
+    let listed = scene.verb(["list"]).stdout;
+    assert!(listed.contains("not all writers were covered"), "{listed}");
+    drop(it);
+    let (done, manifest) = take(&scene, &["--name", "b"]);
+    assert_eq!(manifest["writers"], Value::Array(Vec::new()));
+    assert_ne!(manifest["covered"], false);
+    assert!(!done.stderr.contains("not covered"), "{done:?}");
+}
+
+#[test]
+fn who_only_reads_or_writes_elsewhere_does_not_count() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("store-old")).unwrap();
+    let beside = writer(&scene.path("store-old/file"));
+    let removed = writer(&scene.path("store/removed"));
+    fs::remove_file(scene.path("store/removed")).unwrap();
+    fs::write(scene.path("store/letter"), "").unwrap();
+    let reads = File::open(scene.path("store/letter")).unwrap();
+    let reader = start(sleeper().stdin(OwnedFd::from(reads)));
+    let (_, manifest) = take(&scene, &[]);
+    for one in [&beside, &removed, &reader] {
+        assert_eq!(record(&manifest, one), None);
+    }
+}
+
+#[test]
+fn what_is_mapped_counts_when_its_descriptor_is_closed() {
+    let scene = Scene::new();
+    let program = "
+import mmap, sys, time
+with open(sys.argv[1], 'w+b') as f:
+    f.truncate(4096)
+    m = mmap.mmap(f.fileno(), 4096)
+print(flush=True)
+time.sleep(600)";
+    let mut python = Command::new("python3");
+    let file = scene.path("store/mapped");
+    let mut it = start(python.args(["-c", program]).arg(&file).stdout(Stdio::piped()));
+    it.line();
+    let (_, manifest) = take(&scene, &[]);
+    assert_eq!(record(&manifest, &it).unwrap()["files"][0], file.to_str().unwrap());
+}
+
+/// Before the gate is touched.
+#[test]
+fn what_must_be_covered_and_is_not_is_refused_before_the_gate_closes() {
+    let scene = Scene::new();
+    let it = writer(&scene.path("store/file"));
+    let before = scene.generation();
+    let done = run(&mut scene.copy(&["--hold", "10", "--require-covered"]));
+    let named = format!("sleep[{}] on {}", it.pid, scene.path("store/file").display());
+    done.assert_refused(65, &named);
+    assert_eq!(scene.generation(), before);
+    assert_eq!(scene.snapshots(), [""; 0]);
+    let manifest = scene.manifest();
+    assert_eq!((&manifest["status"], &manifest["certificate"]), (&"failed".into(), &false.into()));
+}
+
+#[test]
+fn who_came_while_the_gate_was_closed_is_found() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let script = format!(
+        "rm -f {0}.pid; setsid sh -c 'exec >{0}/late; echo $$ >{0}.pid; exec sleep 600' &
+        until [ -s {0}.pid ]; do sleep 0.01; done",
+        scene.path("store").display()
+    );
+    let take = |more: &[&str]| {
+        let mut command = alone(&scene);
+        command.args(["snapshot", "mail", "--json", "--min-open", "0"]).args(more);
+        let done =
+            run(command.arg("--sync").arg(scene.path("store")).args(["--", "sh", "-c", &script]));
+        let pid: u32 = fs::read_to_string(scene.path("store.pid")).unwrap().trim().parse().unwrap();
+        let manifest: Value = serde_json::from_str(&done.stdout).unwrap();
+        let writers = manifest["writers"].as_array().unwrap();
+        assert!(writers.iter().any(|writer| writer["pid"] == pid), "{manifest:#}");
+        assert_eq!(manifest["covered"], false);
+        (done.code(), manifest["certificate"].as_bool().unwrap())
+    };
+    assert_eq!(take(&[]), (0, true));
+    assert_eq!(take(&["--require-covered"]), (65, false));
+    scene.assert_writers_go_on();
+}
+
+#[test]
+fn where_nobody_else_writes_all_is_covered() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let mut command = alone(&scene);
+    command.args(["snapshot", "mail", "--json", "--hold", "9", "--require-covered", "--copy"]);
+    let done = run(command.arg(scene.path("store")).arg("--to").arg(scene.path("snapshots")));
+    done.assert_code(0);
+    let manifest: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((&manifest["covered"], &manifest["unseen"]), (&true.into(), &Value::Null));
+    // What a command reads is not known unless it is said.
+    let mut command = alone(&scene);
+    let done = run(command.args(["snapshot", "mail", "--require-covered", "--", "true"]));
+    done.assert_refused(65, "--sync");
+}
+
+/// The command where it sees nobody but itself, for a machine may have processes that even root may not look into.
+fn alone(scene: &Scene) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+    command.args(["sh", "-c", "\"$@\"; exit $?", "sh", STILLPOINT]);
+    scene.environment(command)
+}
+
+#[test]
+fn a_member_of_the_barrier_is_covered_and_one_of_another_is_not() {
+    let scene = Scene::new();
+    let _file = File::create(scene.path("store/file")).unwrap();
+    let own = |manifest: &Value| {
+        let writers = manifest["writers"].as_array().unwrap();
+        let own = writers.iter().find(|writer| writer["pid"] == std::process::id());
+        let own = own.unwrap_or_else(|| panic!("{manifest:#}"));
+        (
+            own["how"].as_str().unwrap().to_owned(),
+            own["why"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let barrier = Barrier::open(scene.barrier_file("mail")).unwrap();
+    assert_eq!(own(&take(&scene, &[]).1).0, "linked");
+    drop(barrier);
+    scene.create("other");
+    let _other = Barrier::open(scene.barrier_file("other")).unwrap();
+    let (how, why) = own(&take(&scene, &[]).1);
+    assert_eq!(how, "none");
+    assert!(why.contains("linked to another barrier"), "{why}");
+}
+
+#[test]
+fn a_command_in_a_share_is_covered_until_that_ends() {
+    let scene = Scene::new();
+    let script = format!(
+        "exec 5>{}; echo; read x; setsid sleep 600 & echo",
+        scene.path("store/file").display()
+    );
+    let mut holder = scene.stillpoint();
+    holder.args(["run", "-s", "mail", "sh", "-c", &script]).stdin(Stdio::piped());
+    let mut child = holder.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    until("it is inside", || {
+        scene.status("mail")["writers"].as_array().unwrap().iter().any(|one| one["inside"] == true)
+            && scene.path("store/file").exists()
+    });
+    let taking = std::thread::spawn({
+        let mut command = scene.copy(&["--hold", "10", "--patience", "20", "--json"]);
+        move || run(&mut command)
+    });
+    until("the tool waits", || scene.status("mail")["wanted"] == true);
+    input.write_all(b"\n").unwrap();
+    let done = taking.join().unwrap();
+    child.wait().unwrap();
+    let manifest: Value = serde_json::from_str(&done.stdout).unwrap();
+    let how = |comm: &str| {
+        let writers = manifest["writers"].as_array().unwrap();
+        let found = writers.iter().find(|writer| writer["comm"] == comm);
+        found.map(|writer| writer["how"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(how("sh").as_deref(), Some("linked"), "{manifest:#}");
+    // Left behind, outside of any share.
+    assert_eq!(how("sleep").as_deref(), Some("none"), "{manifest:#}");
+    let left = manifest["writers"].as_array().unwrap().iter().find(|one| one["comm"] == "sleep");
+    let left = left.unwrap()["pid"].as_i64().unwrap() as i32;
+    let _ =
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(left), nix::sys::signal::Signal::SIGKILL);
+}
+
+#[test]
+fn who_has_the_lock_file_open_is_covered_by_that_lock() {
+    let scene = Scene::new();
+    let lock = scene.path("lock");
+    let opened = File::create(&lock).unwrap();
+    let mut command = sleeper();
+    command.stdin(OwnedFd::from(opened));
+    let file = File::create(scene.path("store/file")).unwrap();
+    let it = start(command.stdout(OwnedFd::from(file)));
+    let also = format!("flock:{}", lock.display());
+    assert_eq!(how(&take(&scene, &["--also", &also]).1, &it).as_deref(), Some("foreign"));
+    assert_eq!(how(&take(&scene, &[]).1, &it).as_deref(), Some("none"));
+}
+
+/// It is in the barrier, and yet it holds what it holds: nobody has asked for that.
+#[test]
+fn an_adopted_program_counts_only_where_its_locks_are_asked_for() {
+    let scene = Scene::new();
+    let library = programs().join("libstillpoint_adopt.so");
+    let settings = scene.path("adopt.conf");
+    let barrier = scene.barrier_file("mail");
+    let configure = |protect: &Path| {
+        let text = format!("barrier {}\nprotect {}\n", barrier.display(), protect.display());
+        fs::write(&settings, text).unwrap();
+    };
+    configure(&scene.path("store"));
+    let adopted = |narrowed: Option<&str>| {
+        let mut command = sleeper();
+        command.env("LD_PRELOAD", &library).env("STILLPOINT_ADOPT_CONFIG", &settings);
+        narrowed.map(|narrowed| command.env("STILLPOINT_ADOPT", narrowed));
+        let it =
+            start(command.stdout(OwnedFd::from(File::create(scene.path("store/file")).unwrap())));
+        until("the library is there", || {
+            let maps = fs::read_to_string(format!("/proc/{}/maps", it.pid)).unwrap_or_default();
+            maps.contains("libstillpoint_adopt")
+                && fs::read_link(format!("/proc/{}/exe", it.pid))
+                    .is_ok_and(|exe| exe.ends_with("sleep"))
+        });
+        it
+    };
+    let why = |it: &Running| {
+        let found = record(&take(&scene, &[]).1, it).unwrap();
+        assert_eq!(found["how"], "none", "{found:#}");
+        found["why"].as_str().unwrap_or_default().to_owned()
+    };
+    let it = adopted(None);
+    until("it has joined", || {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", it.pid)).unwrap_or_default();
+        maps.contains("mail.barrier")
+    });
+    let found = why(&it);
+    assert!(found.contains("--adopted") && found.contains("was not given"), "{found}");
+    // What it has read no longer stands there, and nobody knows what it was.
+    configure(Path::new("/proc"));
+    assert!(why(&it).contains("settings do not protect"));
+    assert!(why(&adopted(Some("off"))).contains("STILLPOINT_ADOPT=off"));
+    fs::write(&settings, "barrier none-such\nprotect /\n").unwrap();
+    assert!(why(&adopted(None)).contains("joined no barrier"));
+}
+
+/// Each subvolume numbers its files for itself, and has none of those in another one.
+#[test]
+fn only_the_subvolume_that_is_taken_counts() {
+    let Some(image) = Image::btrfs() else {
+        return;
+    };
+    let scene = Scene::new();
+    let [store, other] = ["store", "other"].map(|name| image.path().join(name));
+    [&store, &other].into_iter().for_each(|path| subvolume(path));
+    fs::create_dir(image.path().join("to")).unwrap();
+    let writers = [&store, &other].map(|folder| writer(&folder.join("file")));
+    let bound = scene.path("bound");
+    fs::create_dir(&bound).unwrap();
+    let _mounted = Mounted::bind(&store, &bound);
+    let elsewhere = writer(&bound.join("other-name"));
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--json", "--btrfs"]).arg(&store);
+    let done = run(command.arg("--to").arg(image.path().join("to")));
+    done.assert_code(0);
+    let manifest: Value = serde_json::from_str(&done.stdout).unwrap();
+    let seen: Vec<bool> = writers.iter().map(|it| record(&manifest, it).is_some()).collect();
+    assert_eq!(seen, [true, false], "{manifest:#}");
+    assert!(record(&manifest, &elsewhere).is_some(), "{manifest:#}");
+}
+
+/// A copy has it too.
+#[test]
+fn what_is_nested_counts_where_it_is_read() {
+    let Some(image) = Image::btrfs() else {
+        return;
+    };
+    let scene = Scene::new();
+    let store = image.path().join("store");
+    fs::create_dir(&store).unwrap();
+    subvolume(&store.join("nested"));
+    let _mounted = Mounted::new("tmpfs", "size=1m", &store.join("mounted"));
+    let writers = ["nested", "mounted"].map(|folder| writer(&store.join(folder).join("file")));
+    fs::create_dir(image.path().join("to")).unwrap();
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--json", "--hold", "9", "--copy"]);
+    let done = run(command.arg(&store).arg("--to").arg(image.path().join("to")));
+    let manifest: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(writers.each_ref().map(|it| record(&manifest, it).is_some()), [true, true]);
+}
+
+/// It sees the store at another place, and nothing where we see it.
+#[test]
+fn a_process_in_a_mount_namespace_is_found() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let script =
+        "mount --bind \"$1\" /mnt && mount -t tmpfs none \"$1\" && exec sleep 600 >/mnt/file";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script, "sh"]).arg(scene.path("store"));
+    let it = start(command.stdin(Stdio::null()));
+    until("it writes", || scene.path("store/file").exists());
+    until("it sleeps", || {
+        fs::read_to_string(format!("/proc/{}/comm", it.pid)).is_ok_and(|comm| comm == "sleep\n")
+    });
+    let found = record(&take(&scene, &[]).1, &it).unwrap();
+    assert_eq!(found["files"][0], "/mnt/file");
+}
+
+#[test]
+fn what_may_not_be_seen_is_not_called_covered() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    must(Command::new("chmod").args(["-R", "a+rwX"]).arg(scene.path("")));
+    must(Command::new("chmod").arg("755").arg(scene.barriers()));
+    must(Command::new("chmod").args(["a+rw"]).arg(scene.barrier_file("mail")));
+    let _it = writer(&scene.path("store/file"));
+    let words = |more: &[&str]| -> Vec<PathBuf> {
+        let mut words: Vec<PathBuf> =
+            ["snapshot", "mail", "--hold", "9", "--min-open", "0", "--json"]
+                .iter()
+                .chain(more)
+                .map(PathBuf::from)
+                .collect();
+        words.extend([
+            "--copy".into(),
+            scene.path("store"),
+            "--to".into(),
+            scene.path("snapshots"),
+        ]);
+        words
+    };
+    let done = run(&mut scene.as_nobody(words(&[])));
+    done.assert_code(0);
+    let manifest: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(manifest["covered"], Value::Null);
+    let unseen = manifest["unseen"].as_str().unwrap();
+    assert!(unseen.ends_with("could not be looked into: run as root"), "{unseen}");
+    let done = run(&mut scene.as_nobody(words(&["--require-covered"])));
+    done.assert_code(65);
+    assert!(done.stderr.contains("run as root"), "{done:?}");
+}
