@@ -3,6 +3,7 @@
 //! Uses every other room, and no verb another one. Right about what is asked for: what a verb says of itself for
 //! `--help` stands here, where the verbs are listed, and what an option does where it is.
 
+mod adopt;
 mod completions;
 mod create;
 mod deferred;
@@ -124,6 +125,11 @@ enum Verb {
     /// and all that it started, has ended. Needs permission to read the manifest only.
     Use(Deferred<r#use::Arguments>),
 
+    /// Adopt programs that know nothing of a barrier
+    ///
+    /// Their write locks wait for it then: see stillpoint-adopt(8).
+    Adopt(Deferred<adopt::Arguments>),
+
     /// Print a completion script for a shell
     ///
     /// For bash: stillpoint completions bash > /usr/share/bash-completion/completions/stillpoint
@@ -136,6 +142,7 @@ impl Verb {
         match self {
             Verb::Freeze(_) => true,
             Verb::Run(Deferred(arguments)) => arguments.no_fork,
+            Verb::Adopt(Deferred(arguments)) => arguments.outlives_us(),
             _ => false,
         }
     }
@@ -160,6 +167,7 @@ pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {
         Verb::Latest(Deferred(arguments)) => latest::run(arguments),
         Verb::Prune(Deferred(arguments)) => prune::run(arguments),
         Verb::Use(Deferred(arguments)) => r#use::run(arguments),
+        Verb::Adopt(Deferred(arguments)) => adopt::run(arguments),
         Verb::Completions(Deferred(arguments)) => completions::run(arguments),
     }
 }

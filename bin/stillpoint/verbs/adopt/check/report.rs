@@ -1,0 +1,66 @@
+//! What the check prints: a table and what to do, or an object.
+
+use std::io::{Write, stdout};
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::Findings;
+use crate::catalogue::cover::CoverRecord;
+use crate::catalogue::manifest::SCHEMA;
+use crate::words::lines::printable;
+
+pub fn json(findings: &Findings) -> anyhow::Result<()> {
+    let object = json!({
+        "schema": SCHEMA,
+        "path": findings.path.display().to_string(),
+        "covered": findings.sight.covered(),
+        "writers": findings.sight.writers,
+        "unseen": findings.sight.unseen,
+        "faults": findings.faults,
+        "advice": findings.advice,
+    });
+    print(&(object.to_string() + "\n"))
+}
+
+const HEAD: [&str; 5] = ["PID", "COMMAND", "UNIT", "COVER", "FILES"];
+
+pub fn text(findings: &Findings) -> anyhow::Result<()> {
+    let mut text = String::new();
+    let writers = &findings.sight.writers;
+    let rows = std::iter::once(HEAD.map(str::to_owned)).chain(writers.iter().map(row));
+    let rows: Vec<[String; 5]> = rows.map(|row| row.map(printable)).collect();
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2), width(3), 0];
+    for row in rows.iter().filter(|_| !writers.is_empty()) {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    if writers.is_empty() {
+        let path = findings.path.display().to_string();
+        text.push_str(&format!("nobody has files open for writing below {}\n", printable(path)));
+    }
+    for line in findings.advice.iter().chain(&findings.faults) {
+        text.push_str(&printable(line.clone()));
+        text.push('\n');
+    }
+    print(&text)
+}
+
+fn row(writer: &CoverRecord) -> [String; 5] {
+    [
+        writer.pid.to_string(),
+        writer.comm.clone(),
+        writer.unit.clone().unwrap_or_else(|| "-".to_owned()),
+        json!(writer.how).as_str().unwrap_or_default().to_owned(),
+        writer.files.join(" "),
+    ]
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut output = stdout().lock();
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).context("standard output")
+}

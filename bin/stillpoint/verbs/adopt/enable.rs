@@ -1,0 +1,245 @@
+//! `stillpoint adopt enable` and `disable`: the drop-in that makes systemd start a unit with the library.
+//!
+//! What the unit, its other drop-ins among it, preloads already is kept. The file says whose it is, and only such a
+//! one is written over or removed.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::library::{Library, VARIABLE};
+use super::servers;
+use super::settings::Settings;
+use super::unit_files;
+use crate::words::adoption::FILE;
+use crate::words::exit::{Exit, Failure, STATUSES, reason};
+use crate::words::lines::{say, warn};
+
+const DROP_IN: &str = "stillpoint-adopt.conf";
+const MARK: &str = "# Written by `stillpoint adopt enable`; `stillpoint adopt disable` removes it.";
+
+#[derive(clap::Args)]
+#[command(after_help = STATUSES)]
+pub struct Arguments {
+    /// Print what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// The system whose root is here, as of an image
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+
+    /// The unit, a service unless it says otherwise
+    #[arg(value_name = "UNIT")]
+    unit: String,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = STATUSES)]
+pub struct Disabling {
+    /// The system whose root is here, as of an image
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+
+    /// The unit, a service unless it says otherwise
+    #[arg(value_name = "UNIT")]
+    unit: String,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let library = Library::find()?;
+    let unit = unit(&arguments.unit)?;
+    let files = unit_files::of(&unit, &arguments.root)?;
+    let text = unit_files::without(&files, DROP_IN);
+    let place = place(&unit, &arguments.root);
+    refuse_strangers(&place)?;
+    let barrier = barrier(&arguments.root);
+    let content = drop_in(&text, &library, barrier.as_deref());
+    if arguments.dry_run {
+        print!("# {}\n{content}", place.display());
+        return Ok(Exit::SUCCESS);
+    }
+    write(&place, &content)?;
+    say(&format!("wrote {}", place.display()));
+    tell(&unit, &library, &arguments.root);
+    Ok(Exit::SUCCESS)
+}
+
+pub fn disable(arguments: &Disabling) -> anyhow::Result<Exit> {
+    let unit = unit(&arguments.unit)?;
+    let place = place(&unit, &arguments.root);
+    refuse_strangers(&place)?;
+    match fs::remove_file(&place) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            say(&format!("{unit} is not enabled: there is no {}", place.display()));
+        }
+        Err(error) => return Err(Failure::system(place.display(), error).into()),
+        Ok(()) => {
+            // Others may have files there.
+            let _ = place.parent().map(fs::remove_dir);
+            say(&format!("removed {}; {}", place.display(), restart(&unit)));
+        }
+    }
+    Ok(Exit::SUCCESS)
+}
+
+/// A unit's name with its kind.
+fn unit(name: &str) -> Result<String, Failure> {
+    let is_good = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    if name.is_empty() || name.starts_with(['-', '.']) || !name.chars().all(is_good) {
+        return Err(Failure::usage(format!("{name:?} is no name of a unit")));
+    }
+    let kinds = [".service", ".socket", ".mount", ".swap", ".slice", ".scope", ".target", ".timer"];
+    let kinds = [&kinds[..], &[".path", ".device", ".automount"]].concat();
+    match kinds.iter().find(|kind| name.ends_with(**kind)) {
+        Some(&".service") => Ok(name.to_owned()),
+        Some(kind) => Err(Failure::usage(format!(
+            "{name}: a unit of kind {kind} starts no program; name the service"
+        ))),
+        None => Ok(format!("{name}.service")),
+    }
+}
+
+fn place(unit: &str, root: &Path) -> PathBuf {
+    root.join("etc/systemd/system").join(format!("{unit}.d")).join(DROP_IN)
+}
+
+/// The content of the file.
+fn drop_in(unit: &str, library: &Library, barrier: Option<&Path>) -> String {
+    let standing = standing(unit);
+    let value = library.before(standing.as_deref().map(std::ffi::OsStr::new));
+    let value = escaped(&value.to_string_lossy());
+    let mut text = format!("{MARK}\n[Service]\nEnvironment=\"{VARIABLE}={value}\"\n");
+    // Else all is read-only to the unit, the barrier too.
+    let folder = barrier.and_then(Path::parent);
+    if let (Some("strict"), Some(folder)) =
+        (unit_files::values(unit, "ProtectSystem").pop().as_deref(), folder)
+    {
+        text.push_str(&format!("ReadWritePaths=-{}\n", escaped(&folder.to_string_lossy())));
+    }
+    text
+}
+
+/// What systemd would take for more than the character: systemd.syntax(7), systemd.unit(5).
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%")
+}
+
+/// What the unit preloads by now.
+fn standing(unit: &str) -> Option<String> {
+    let mut value = None;
+    for setting in unit_files::values(unit, "Environment") {
+        if setting.is_empty() {
+            value = None;
+        }
+        for word in words(&setting) {
+            let found = word.strip_prefix(VARIABLE).and_then(|rest| rest.strip_prefix('='));
+            value = found.map(|found| found.replace("%%", "%")).or(value);
+        }
+    }
+    value
+}
+
+/// The words of a setting, without their quotes.
+fn words(value: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote, mut any) = (Vec::new(), String::new(), None, false);
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        match (character, quote) {
+            ('\\', _) => word.extend(characters.next()),
+            (_, Some(open)) if character == open => quote = None,
+            ('"' | '\'', None) => (quote, any) = (Some(character), true),
+            (space, None) if space.is_whitespace() => {
+                if any || !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                any = false;
+            }
+            _ => word.push(character),
+        }
+    }
+    if any || !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+/// The barrier that programs of this system are adopted to.
+fn barrier(root: &Path) -> Option<PathBuf> {
+    let file = root.join(FILE.trim_start_matches('/'));
+    Settings::read(Some(&file)).ok()?.said.barrier
+}
+
+fn refuse_strangers(place: &Path) -> Result<(), Failure> {
+    match fs::read_to_string(place) {
+        Ok(text) if !text.starts_with(MARK) => Err(Failure::new(
+            Exit::CANNOT_CREATE,
+            format!("{}: somebody else has written it; remove it first", place.display()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn write(place: &Path, content: &str) -> Result<(), Failure> {
+    let folder = place.parent().unwrap_or(Path::new("/"));
+    let failed = |error: std::io::Error| match error.kind() {
+        ErrorKind::PermissionDenied => Failure::system(place.display(), error),
+        _ => Failure::new(Exit::CANNOT_CREATE, format!("{}: {}", place.display(), reason(&error))),
+    };
+    fs::create_dir_all(folder).map_err(failed)?;
+    let mut file = tempfile::Builder::new().prefix(".").tempfile_in(folder).map_err(failed)?;
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.write_all(content.as_bytes())
+        .and_then(|()| file.as_file().set_permissions(readable))
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(failed)?;
+    file.persist(place).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// What is left to be done.
+fn tell(unit: &str, library: &Library, root: &Path) {
+    say(&restart(unit));
+    if let Some(setting) = servers::setting(Path::new(unit), Some(library)) {
+        say(&setting);
+    }
+    let file = root.join(FILE.trim_start_matches('/'));
+    match Settings::usable(Some(&file)) {
+        Err(failure) => warn(&failure.to_string()),
+        Ok(_) => say("stillpoint adopt check PATH tells whether it is adopted then"),
+    }
+}
+
+fn restart(unit: &str) -> String {
+    format!("to make it count: systemctl daemon-reload, then systemctl restart {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_unit_preloads_is_kept() {
+        let library = Library { path: "/opt/libstillpoint_adopt.so".into() };
+        let made =
+            |unit: &str| drop_in(unit, &library, Some(Path::new("/run/stillpoint/a.barrier")));
+        let line = |unit: &str| made(unit).lines().nth(2).unwrap().to_owned();
+        assert_eq!(line("[Service]\n"), r#"Environment="LD_PRELOAD=/opt/libstillpoint_adopt.so""#);
+        let with = "[Service]\nEnvironment=A=b 'LD_PRELOAD=x.so y%%.so'\n";
+        let kept = r#"Environment="LD_PRELOAD=/opt/libstillpoint_adopt.so:x.so:y%%.so""#;
+        assert_eq!(line(with), kept);
+        assert_eq!(line(&format!("{with}Environment=\n")), line(""));
+        assert_eq!(made("ProtectSystem=full").lines().count(), 3);
+        assert!(made("ProtectSystem=strict").ends_with("\nReadWritePaths=-/run/stillpoint\n"));
+    }
+
+    #[test]
+    fn a_unit_is_a_service() {
+        assert_eq!(unit("dovecot").unwrap(), "dovecot.service");
+        assert_eq!(unit("postfix@-.service").unwrap(), "postfix@-.service");
+        assert_eq!(unit("php8.2-fpm").unwrap(), "php8.2-fpm.service");
+        for wrong in ["", "-x", "../x", "a/b", "a b", "x.socket"] {
+            assert!(unit(wrong).is_err(), "{wrong}");
+        }
+    }
+}
