@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod adopt;
 mod advice;
 mod bad_days;
 mod create;

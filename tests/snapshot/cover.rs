@@ -26,6 +26,15 @@ fn sleeper() -> Command {
     command
 }
 
+/// A program that keeps its file mapped, and no descriptor of it.
+const MAPPING: &str = "
+import mmap, sys, time
+with open(sys.argv[1], 'w+b') as f:
+    f.truncate(4096)
+    m = mmap.mmap(f.fileno(), 4096)
+print(flush=True)
+time.sleep(600)";
+
 /// What a manifest says of a process.
 fn record(manifest: &Value, process: &Running) -> Option<Value> {
     let pid = process.pid.as_raw();
@@ -87,16 +96,9 @@ fn who_only_reads_or_writes_elsewhere_does_not_count() {
 #[test]
 fn what_is_mapped_counts_when_its_descriptor_is_closed() {
     let scene = Scene::new();
-    let program = "
-import mmap, sys, time
-with open(sys.argv[1], 'w+b') as f:
-    f.truncate(4096)
-    m = mmap.mmap(f.fileno(), 4096)
-print(flush=True)
-time.sleep(600)";
     let mut python = Command::new("python3");
     let file = scene.path("store/mapped");
-    let mut it = start(python.args(["-c", program]).arg(&file).stdout(Stdio::piped()));
+    let mut it = start(python.args(["-c", MAPPING]).arg(&file).stdout(Stdio::piped()));
     it.line();
     let (_, manifest) = take(&scene, &[]);
     assert_eq!(record(&manifest, &it).unwrap()["files"][0], file.to_str().unwrap());
@@ -249,7 +251,12 @@ fn who_has_the_lock_file_open_is_covered_by_that_lock() {
 /// It is in the barrier, and yet it holds what it holds: nobody has asked for that.
 #[test]
 fn an_adopted_program_counts_only_where_its_locks_are_asked_for() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new();
+    // Where nobody else has locks.
+    let _mounted = Mounted::new("tmpfs", "size=4m", &scene.path("store"));
     let library = programs().join("libstillpoint_adopt.so");
     let settings = scene.path("adopt.conf");
     let barrier = scene.barrier_file("mail");
@@ -284,6 +291,9 @@ fn an_adopted_program_counts_only_where_its_locks_are_asked_for() {
     });
     let found = why(&it);
     assert!(found.contains("--adopted") && found.contains("was not given"), "{found}");
+    let store = scene.path("store");
+    let asked = take(&scene, &["--adopted", store.to_str().unwrap()]).1;
+    assert_eq!(how(&asked, &it).as_deref(), Some("adopted"), "{asked:#}");
     // What it has read no longer stands there, and nobody knows what it was.
     configure(Path::new("/proc"));
     assert!(why(&it).contains("settings do not protect"));
@@ -335,6 +345,21 @@ fn what_is_nested_counts_where_it_is_read() {
     let done = run(command.arg(&store).arg("--to").arg(image.path().join("to")));
     let manifest: Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(writers.each_ref().map(|it| record(&manifest, it).is_some()), [true, true]);
+}
+
+/// What it has mapped on the same file system, elsewhere, is no file of the store.
+#[test]
+fn what_a_process_in_a_mount_namespace_has_elsewhere_does_not_count() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let mut command = Command::new("unshare");
+    let file = scene.path("elsewhere");
+    command.args(["-m", "python3", "-c", MAPPING]).arg(&file).stdout(Stdio::piped());
+    let mut it = start(command);
+    it.line();
+    assert_eq!(record(&take(&scene, &[]).1, &it), None);
 }
 
 /// It sees the store at another place, and nothing where we see it.

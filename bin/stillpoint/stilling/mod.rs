@@ -15,6 +15,7 @@ pub mod locks;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use self::cover::Means;
 use self::locks::Locks;
 use crate::barrier::exclusive::Others;
 use crate::words::exit::Failure;
@@ -37,6 +38,8 @@ impl Wanted {
 /// What is done about it. Dropped, it lets everybody go on.
 #[derive(Debug)]
 pub struct Stilling {
+    /// Paths on the file systems whose locks are asked for.
+    adopted: Vec<PathBuf>,
     locks: Option<Locks>,
 }
 
@@ -44,7 +47,12 @@ impl Stilling {
     /// Refuses what cannot work, and starts what must run before the gate closes. `_sources`: what the snapshot reads.
     pub fn prepare(wanted: &Wanted, _sources: &[PathBuf]) -> Result<Stilling, Failure> {
         let locks = (!wanted.adopted.is_empty()).then(|| Locks::on(&wanted.adopted)).transpose()?;
-        Ok(Stilling { locks })
+        Ok(Stilling { adopted: wanted.adopted.clone(), locks })
+    }
+
+    /// By what it stills whom, for who looks at all that write.
+    pub fn means(&self) -> Means {
+        Means { adopted: self.adopted.clone(), ..Means::default() }
     }
 
     /// In the pause: tells those that are told. They have this long to stand still.

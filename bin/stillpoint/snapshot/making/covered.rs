@@ -5,22 +5,28 @@
 
 use super::Making;
 use crate::snapshot::provider::btrfs;
+use crate::stilling::Stilling;
 use crate::stilling::cover::{self, Extent, Means, Places};
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines::warn;
 
 impl Making<'_> {
     /// Looks, adds what is seen to the manifest, and refuses what is not to be had.
-    pub fn look_around(&mut self) -> Result<(), Failure> {
+    pub fn look_around(&mut self, means: &Means) -> Result<(), Failure> {
         let provider = &self.plan.provider;
         let extent = match (provider.volumes(), provider.name()) {
             ([], btrfs::NAME) => Extent::Folder,
             ([], _) => Extent::Mounts,
             _ => Extent::FileSystem,
         };
-        let places = Places { folders: provider.file_systems(), extent };
+        let folders = match provider.file_systems() {
+            // Nobody knows what a command reads; that is what it is about.
+            none if none.is_empty() => means.adopted.clone(),
+            folders => folders,
+        };
+        let places = Places { folders, extent };
         if !places.folders.is_empty() {
-            let sight = cover::look(&places, &self.means());
+            let sight = cover::look(&places, means);
             self.manifest.record_sight(sight);
         }
         match (self.arguments.require_covered, self.manifest.covered) {
@@ -29,13 +35,14 @@ impl Making<'_> {
         }
     }
 
-    fn means(&self) -> Means {
+    /// By what writers are stilled in this pause.
+    pub fn means(&self, stilling: &Stilling) -> Means {
         let foreign = &self.manifest.foreign;
         Means {
             barriers: self.members.iter().map(|member| member.barrier.path().to_owned()).collect(),
             foreign: foreign.iter().map(|record| record.path.clone()).collect(),
             cyrus: self.arguments.cyrus.is_some(),
-            ..Means::default()
+            ..stilling.means()
         }
     }
 

@@ -24,6 +24,7 @@ use crate::catalogue::manifest::{Manifest, Status};
 use crate::files::names::rename_to_free;
 use crate::process::signals::Signals;
 use crate::snapshot::place::target::{Target, place_taken};
+use crate::stilling::Stilling;
 use crate::words::exit::{Exit, Failure, reason};
 use crate::words::lines::{say, warn};
 
@@ -58,10 +59,13 @@ impl Making<'_> {
     /// Up to the certificate.
     fn take(&mut self) -> anyhow::Result<()> {
         let target = self.plan.target.as_ref();
-        self.look_around()?;
+        let wanted = &self.arguments.wanted;
+        let mut stilling = Stilling::prepare(wanted, self.plan.provider.sources())?;
+        let means = self.means(&stilling);
+        self.look_around(&means)?;
         self.sync()?;
         let commands = self.plan.provider.commands(target);
-        let (guard, foreign, mut stilling) = self.pause()?;
+        let (guard, foreign) = self.pause(&mut stilling)?;
         let made = self.refuse_dirty(&guard).and_then(|()| self.claim());
         let made = made.and_then(|()| self.run(commands, &guard));
         let so_far = guard.report().clone();
@@ -78,7 +82,7 @@ impl Making<'_> {
         stilling.thaw();
         self.manifest.record_pause(released.as_ref().unwrap_or(&so_far));
         let was_held = released.is_ok() && kept_out.is_ok();
-        let covered = self.look_around();
+        let covered = self.look_around(&means);
         self.manifest.certificate = was_held && covered.is_ok();
         self.revoked = !was_held;
         released.map_err(|error| self.not_held(error))?;

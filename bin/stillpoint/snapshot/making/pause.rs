@@ -52,15 +52,17 @@ impl Making<'_> {
 
     /// Closes all gates, with the locks of others taken before each closing; an attempt that fails gives
     /// back what it had.
-    pub fn pause(&mut self) -> anyhow::Result<(ExclusiveGuard, HeldLocks, Stilling)> {
-        let mut stilling = Stilling::prepare(&self.arguments.wanted, self.plan.provider.sources())?;
+    pub fn pause(
+        &mut self,
+        stilling: &mut Stilling,
+    ) -> anyhow::Result<(ExclusiveGuard, HeldLocks)> {
         loop {
             self.manifest.attempts += 1;
             let attempt = self.manifest.attempts;
-            let error = match self.attempt(&mut stilling) {
-                Ok((guard, held)) => {
+            let error = match self.attempt(stilling) {
+                Ok(paused) => {
                     self.manifest.inside.clear();
-                    return Ok((guard, held, stilling));
+                    return Ok(paused);
                 }
                 Err(error) => error,
             };

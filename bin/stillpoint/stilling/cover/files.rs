@@ -161,15 +161,14 @@ impl Open {
         self.add(on, inside.as_deref(), name, &file, places);
     }
 
-    fn look_at_mapped(&mut self, process: &Path, places: &[Place], mounts: &Mounts) {
+    fn look_at_mapped(&mut self, process: &Path, places: &[Place], mounts: &mut Mounts) {
         let shared = std::mem::take(&mut self.memory.shared);
         for (on, _, name) in &shared {
             let removed = without_removed(name.as_os_str()).is_some();
             if removed || !places.iter().any(|place| place.device == *on) {
                 continue;
             }
-            let sees_it = mounts.are_those_of(number_of(process));
-            let inside = sees_it.then(|| mounts.name_on(*on, name)).flatten();
+            let inside = mounts.name_on(*on, name, number_of(process));
             let file = process.join("root").join(name.strip_prefix("/").unwrap_or(name));
             self.add(*on, inside.as_deref(), name, &file, places);
         }

@@ -30,56 +30,70 @@ impl Mount {
     }
 }
 
-/// Those that have been looked at, by number.
+/// Those that have been looked at.
 pub struct Mounts {
     all: HashMap<u64, Mount>,
-    /// The namespaces whose mounts are in it.
-    namespaces: Vec<OsString>,
+    /// By namespace, the numbers of those in it.
+    namespaces: HashMap<OsString, Vec<u64>>,
     ours: OsString,
 }
 
 impl Mounts {
     /// Those of this process. `None`: there is no /proc.
     pub fn read() -> Option<Mounts> {
-        let ours = namespace("self")?;
-        let all = parse(&std::fs::read("/proc/self/mountinfo").ok()?).collect();
-        Some(Mounts { all, namespaces: vec![ours.clone()], ours })
+        let ours = namespace(std::process::id())?;
+        let (all, namespaces) = (HashMap::new(), HashMap::new());
+        let mut mounts = Mounts { all, namespaces, ours };
+        mounts.add(std::process::id())?;
+        Some(mounts)
+    }
+
+    /// Those that a process sees; once for all of its namespace.
+    fn add(&mut self, pid: u32) -> Option<&[u64]> {
+        let namespace = namespace(pid)?;
+        if !self.namespaces.contains_key(&namespace) {
+            let text = std::fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
+            let found: Vec<(u64, Mount)> = parse(&text).collect();
+            let numbers = found.iter().map(|(number, _)| *number).collect();
+            self.namespaces.insert(namespace.clone(), numbers);
+            self.all.extend(found);
+        }
+        self.namespaces.get(&namespace).map(Vec::as_slice)
     }
 
     /// The mount of this number, which a process has a file open on.
     pub fn of(&mut self, number: u64, pid: u32) -> Option<&Mount> {
         if !self.all.contains_key(&number) {
-            let namespace = namespace(&pid.to_string())?;
-            if !self.namespaces.contains(&namespace) {
-                let text = std::fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
-                self.all.extend(parse(&text));
-                self.namespaces.push(namespace);
-            }
+            self.add(pid)?;
         }
         self.all.get(&number)
     }
 
     /// Whether a process sees the mounts that we see.
     pub fn are_those_of(&self, pid: u32) -> bool {
-        namespace(&pid.to_string()).is_some_and(|namespace| namespace == self.ours)
+        namespace(pid).is_some_and(|namespace| namespace == self.ours)
     }
 
-    /// What a path that we see is called in this file system, by the innermost mount of it that the path lies in.
-    pub fn name_on(&self, device: Device, path: &Path) -> Option<PathBuf> {
-        let on_it = self.all.values().filter(|mount| mount.device == device);
-        let around = on_it.filter(|mount| path.starts_with(&mount.target));
+    /// What a path that a process sees is called in this file system, by the innermost mount of it that the path
+    /// lies in.
+    pub fn name_on(&mut self, device: Device, path: &Path, pid: u32) -> Option<PathBuf> {
+        let numbers = self.add(pid)?.to_owned();
+        let on_it = numbers.iter().filter_map(|number| self.all.get(number));
+        let around =
+            on_it.filter(|mount| mount.device == device && path.starts_with(&mount.target));
         around.max_by_key(|mount| mount.target.components().count())?.name_of(path)
     }
 
-    /// What is mounted inside of a folder.
+    /// What is mounted inside of a folder that we see.
     pub fn inside(&self, folder: &Path) -> Vec<PathBuf> {
-        let inside = |mount: &&Mount| mount.target != folder && mount.target.starts_with(folder);
-        self.all.values().filter(inside).map(|mount| mount.target.clone()).collect()
+        let numbers = self.namespaces.get(&self.ours).into_iter().flatten();
+        let targets = numbers.filter_map(|number| self.all.get(number)).map(|mount| &mount.target);
+        targets.filter(|target| *target != folder && target.starts_with(folder)).cloned().collect()
     }
 }
 
-fn namespace(process: &str) -> Option<OsString> {
-    Some(std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok()?.into_os_string())
+fn namespace(pid: u32) -> Option<OsString> {
+    Some(std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()?.into_os_string())
 }
 
 fn parse(text: &[u8]) -> impl Iterator<Item = (u64, Mount)> + '_ {
@@ -139,8 +153,10 @@ mod tests {
 32 31 8:1 /srv/a\040b /home/a\040b rw - ext4 /dev/sda1 rw
 ";
         let all: HashMap<u64, Mount> = parse(text).collect();
-        let mounts = Mounts { all, namespaces: Vec::new(), ours: OsString::new() };
-        let name = |device, path: &str| mounts.name_on(device, Path::new(path));
+        let (own, ours) = (std::process::id(), namespace(std::process::id()).unwrap());
+        let namespaces = HashMap::from([(ours.clone(), all.keys().copied().collect())]);
+        let mut mounts = Mounts { all, namespaces, ours };
+        let mut name = |device, path: &str| mounts.name_on(device, Path::new(path), own);
         assert_eq!(name((8, 1), "/srv/x"), Some("/srv/x".into()));
         assert_eq!(name((8, 1), "/home/a b/c"), Some("/srv/a b/c".into()));
         assert_eq!(name((0, 40), "/home"), Some("/@home".into()));
