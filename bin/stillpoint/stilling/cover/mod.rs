@@ -83,7 +83,7 @@ fn places(wanted: &Places, mounts: &mut Mounts) -> (Vec<Place>, Option<PathBuf>)
             Extent::Folder | Extent::FileSystem => Vec::new(),
         };
         let of = |folder: &PathBuf, mounts: &mut Mounts| {
-            Place::of(folder, mounts).map(|place| place.to_its(wanted.extent))
+            Place::of(folder, mounts).map(|place| place.with(wanted.extent))
         };
         match of(folder, mounts) {
             Some(place) => places.push(place),

@@ -56,7 +56,7 @@ impl Place {
     }
 
     /// With no more and no less than that.
-    pub fn to_its(mut self, extent: Extent) -> Place {
+    pub fn with(mut self, extent: Extent) -> Place {
         if extent != Extent::Folder {
             self.subvolume = None;
         }
