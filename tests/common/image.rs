@@ -15,7 +15,11 @@ pub struct Image {
 
 impl Image {
     pub fn btrfs() -> Option<Image> {
-        Image::mounted(256 << 20, &["mkfs.btrfs", "--quiet"])
+        Image::btrfs_of(256 << 20)
+    }
+
+    pub fn btrfs_of(size: u64) -> Option<Image> {
+        Image::mounted(size, &["mkfs.btrfs", "--quiet"])
     }
 
     pub fn xfs() -> Option<Image> {

@@ -7,6 +7,7 @@
 //! | `container` | one, with participants in it |
 //! | `command` | the command, in a place where it finds its folders |
 //! | `process` | processes that are run to their end, or that stay until the test ends |
+//! | `dovecot` | a Dovecot that runs, and what is spoken with it |
 //! | `image` | file systems in image files, subvolumes, mounts |
 //! | `strace` | the system calls that a process makes, and one of them failing or killing it |
 //! | `many` | many runs side by side, and the figures of all |
@@ -19,6 +20,7 @@
 pub mod comma;
 pub mod command;
 mod container;
+pub mod dovecot;
 mod image;
 pub mod many;
 mod participant;
