@@ -6,10 +6,14 @@
 //! the mark is gone, the call was left and its share is given back; if not, this is a signal handler's call
 //! in the middle of it. A thread that ends gives back what it has (see the core).
 //!
+//! While the core is at work the thread cannot be cancelled; whoever jumps out of that, from a wait at the gate,
+//! leaves it so. What the program had set is noted as well, and set again by the next call.
+//!
 //! # Safety
 //!
 //! The mark is read through the note only where the stack is in use: further out than the reader, on the same stack.
 
+use crate::cancel::Cancellation;
 use nix::libc;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -19,6 +23,8 @@ thread_local! {
     static OUTERMOST: Cell<*const u64> = const { Cell::new(ptr::null()) };
     /// The core is at work in this thread: what it locks is its own.
     static BUSY: Cell<bool> = const { Cell::new(false) };
+    /// What the outermost call has set aside.
+    static CANCELLATION: Cell<Option<Cancellation>> = const { Cell::new(None) };
 }
 
 const MARK: u64 = 0x7374_696c_6c70_6f69;
@@ -31,7 +37,7 @@ pub struct Frame {
 impl Frame {
     #[inline(always)]
     pub fn new() -> Frame {
-        Frame { mark: MARK }
+        Frame { mark: 0 }
     }
 
     /// Whether a call is noted that has not returned.
@@ -42,22 +48,22 @@ impl Frame {
 
     /// Notes this one as the outermost.
     #[inline(always)]
-    pub fn begin(&self) {
+    pub fn begin(&mut self) {
+        // SAFETY: our own; it may be read from elsewhere.
+        unsafe { (&raw mut self.mark).write_volatile(MARK) };
         OUTERMOST.set(&raw const self.mark);
-    }
-
-    /// No call is noted any more.
-    pub fn forget() {
-        OUTERMOST.set(ptr::null());
     }
 
     /// The call that was noted was left, maybe out of the core.
     pub fn give_up() {
-        Frame::forget();
+        OUTERMOST.set(ptr::null());
         BUSY.set(false);
+        if let Some(cancellation) = CANCELLATION.take() {
+            cancellation.set();
+        }
     }
 
-    /// It returns.
+    /// It is over, or goes on without a share.
     #[inline(always)]
     pub fn end(&mut self) {
         OUTERMOST.set(ptr::null());
@@ -106,5 +112,21 @@ pub fn busy<T>(work: impl FnOnce() -> T) -> T {
     let before = BUSY.replace(true);
     let result = work();
     BUSY.set(before);
+    result
+}
+
+/// Runs it to its end, unless a signal handler jumps out of it.
+#[inline(always)]
+pub fn uncancelled<T: Copy>(work: impl FnOnce() -> T) -> T {
+    let before = Cancellation::keep_off();
+    let is_first = CANCELLATION.get().is_none();
+    if is_first {
+        CANCELLATION.set(Some(before));
+    }
+    let result = work();
+    if is_first {
+        CANCELLATION.set(None);
+    }
+    before.set();
     result
 }

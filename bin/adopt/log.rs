@@ -2,11 +2,15 @@
 //!
 //! It goes to the system's log as syslog(3) would send it, but by a socket of our own: the program's log, its name
 //! and its descriptor are the program's. Where nobody listens it goes to standard error.
+//!
+//! What is wrong is found out when a program starts, and nobody's matter unless it asks for a write lock: till then it
+//! is kept.
 
 use nix::libc;
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 /// `daemon.warning`: syslog(3).
 const PRIORITY: u32 = 3 << 3 | 4;
@@ -14,21 +18,55 @@ const PRIORITY: u32 = 3 << 3 | 4;
 /// What has been said in this process: each thing once.
 static SAID: AtomicU32 = AtomicU32::new(0);
 
+/// Somebody has asked for a write lock.
+static MATTERS: AtomicBool = AtomicBool::new(false);
+/// What is kept, one for each thing.
+static KEPT: [AtomicPtr<String>; 3] = [const { AtomicPtr::new(ptr::null_mut()) }; 3];
+
 /// What there is to say.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
 pub enum About {
-    Settings = 1,
-    Barrier = 2,
-    Call = 4,
+    Settings,
+    Barrier,
+    Call,
 }
 
-/// Says it, unless something was said about this before.
+const ALL: [About; 3] = [About::Settings, About::Barrier, About::Call];
+
+/// Says it, once it matters, unless something was said about this before.
 pub fn say(about: About, text: &str) {
-    let before = SAID.fetch_or(about as u32, Ordering::Relaxed);
-    if before & about as u32 != 0 {
+    let place = 1 << about as u32;
+    if SAID.fetch_or(place, Ordering::Relaxed) & place != 0 {
         return;
     }
+    KEPT[about as usize].store(Box::into_raw(Box::new(text.into())), Ordering::SeqCst);
+    if MATTERS.load(Ordering::SeqCst) {
+        say_kept(about);
+    }
+}
+
+fn say_kept(about: About) {
+    let kept = KEPT[about as usize].swap(ptr::null_mut(), Ordering::SeqCst);
+    if !kept.is_null() {
+        // SAFETY: from a box, and nobody else has it any more.
+        tell(&unsafe { Box::from_raw(kept) });
+    }
+}
+
+pub fn is_anything_kept() -> bool {
+    ALL.iter().any(|about| !KEPT[*about as usize].load(Ordering::Relaxed).is_null())
+}
+
+/// It matters from now on.
+pub fn speak() {
+    if !MATTERS.load(Ordering::Relaxed) {
+        MATTERS.store(true, Ordering::SeqCst);
+        ALL.into_iter().for_each(say_kept);
+    }
+}
+
+fn tell(text: &str) {
     let pid = std::process::id();
     let name = program();
     let line = format!("{name}[{pid}]: stillpoint adopt: {text}");

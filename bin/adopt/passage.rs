@@ -11,9 +11,9 @@
 //! Which descriptors lead to protected files is remembered, since fstat(2) costs more than all else here; what is
 //! remembered is asked again before anybody waits for it, and is not believed while the core is at work.
 
-use crate::cancel::uncancelled;
-use crate::flight::{Frame, busy, is_busy};
+use crate::flight::{Frame, busy, is_busy, uncancelled};
 use crate::holding;
+use crate::log;
 use crate::program::{self, Program};
 use barrier::{Barrier, Error, ErrorKind};
 use nix::errno::Errno;
@@ -100,9 +100,19 @@ pub fn pass(call: Call, ask: impl Fn() -> c_int) -> c_int {
         frame.end();
     }
     let errno = Errno::last_raw();
+    if frame.finds_one_abandoned() {
+        give_back();
+    }
     let mut waited = false;
     loop {
-        let way = uncancelled(|| find_way(call, &frame, waited));
+        let outermost = !Frame::is_any();
+        if outermost {
+            frame.begin();
+        }
+        let way = uncancelled(|| find_way(call, outermost, waited));
+        if outermost && !matches!(way, Way::Inside) {
+            frame.end();
+        }
         match way {
             Way::Past => {
                 Errno::set_raw(errno);
@@ -160,9 +170,21 @@ fn leave_slowly() {
     let _ = busy(|| catch_unwind(AssertUnwindSafe(leave)));
 }
 
+/// What a call has that was left without returning.
 #[cold]
 #[inline(never)]
-fn find_way(call: Call, frame: &Frame, waited: bool) -> Way {
+fn give_back() {
+    Frame::give_up();
+    let give_back = || {
+        let barrier = program::this().and_then(Program::barrier);
+        while barrier.is_some_and(|barrier| barrier.leave_shared().is_ok()) {}
+    };
+    let _ = uncancelled(|| busy(|| catch_unwind(AssertUnwindSafe(give_back)).is_ok()));
+}
+
+#[cold]
+#[inline(never)]
+fn find_way(call: Call, outermost: bool, waited: bool) -> Way {
     let Some(program) = program::this() else {
         return Way::Past;
     };
@@ -171,36 +193,22 @@ fn find_way(call: Call, frame: &Frame, waited: bool) -> Way {
     if !protected {
         return Way::Past;
     }
-    if frame.finds_one_abandoned() {
-        Frame::give_up();
-        let give_back = || {
-            let barrier = program.barrier();
-            while barrier.is_some_and(|barrier| barrier.leave_shared().is_ok()) {}
-        };
-        let _ = busy(|| catch_unwind(AssertUnwindSafe(give_back)));
-    }
-    let find = || way(program, call, frame, waited);
+    log::speak();
+    let find = || way(program, call, outermost, waited);
     // A fault of ours is not the program's.
     busy(|| catch_unwind(AssertUnwindSafe(find))).unwrap_or(Way::Past)
 }
 
-fn way(program: &Program, call: Call, frame: &Frame, waited: bool) -> Way {
+fn way(program: &Program, call: Call, outermost: bool, waited: bool) -> Way {
     let past = |answer: Option<c_int>| answer.map_or(Way::Past, Way::Refused);
     let Some(barrier) = program.barrier() else {
         return past(program.without());
     };
-    let within = Frame::is_any();
-    if !within {
-        frame.begin();
-    }
     let entered = match enter(program, barrier, waited) {
-        Ok(()) if within => return Way::Within,
-        Ok(()) => return Way::Inside,
+        Ok(()) if outermost => return Way::Inside,
+        Ok(()) => return Way::Within,
         Err(error) => error,
     };
-    if !within {
-        Frame::forget();
-    }
     match entered.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Way::Again,
         _ if is_interrupted(&entered) && call.waits => Way::Refused(EINTR),

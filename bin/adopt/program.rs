@@ -1,13 +1,13 @@
 //! What this process is adopted to.
 //!
-//! It is found out when the library is loaded, or at the first call that comes before. The process joins then:
-//! it may give up its root or its user later, and not reach the barrier any more. So do children that may give up
-//! something. A barrier that is missing is looked for again now and then: it may be made after its writers were
-//! started.
+//! It is found out when the library is loaded, or at the first call that comes before. A process that may give up
+//! what it needs to reach the barrier, its root or its user, joins then, and so does each of its children; any other
+//! joins when it first asks for a write lock that counts: most never do. A barrier that is missing is looked for
+//! again now and then: it may be made after its writers were started.
 
 use crate::devices::Devices;
 use crate::flight::{busy, is_busy};
-use crate::log::{About, say};
+use crate::log::{self, About, say};
 use crate::settings::Settings;
 use barrier::Barrier;
 use nix::errno::Errno;
@@ -22,6 +22,8 @@ const UNKNOWN: u32 = 0;
 const BEGINNING: u32 = 1;
 const ADOPTED: u32 = 2;
 const NOT_ADOPTED: u32 = 3;
+/// Not adopted either, and that is to be said to who asks for a lock.
+const AGAINST_THE_WISH: u32 = 4;
 
 static STATE: AtomicU32 = AtomicU32::new(UNKNOWN);
 static PROGRAM: OnceLock<Program> = OnceLock::new();
@@ -60,6 +62,11 @@ pub fn this() -> Option<&'static Program> {
         match STATE.load(Ordering::Acquire) {
             ADOPTED => return PROGRAM.get(),
             NOT_ADOPTED => return None,
+            AGAINST_THE_WISH => {
+                log::speak();
+                STATE.store(NOT_ADOPTED, Ordering::Relaxed);
+                return None;
+            }
             // What this thread calls on its way here is its own.
             BEGINNING if is_busy() => return None,
             BEGINNING => std::thread::sleep(Duration::from_micros(100)),
@@ -75,7 +82,11 @@ fn begin() {
     }
     let errno = Errno::last_raw();
     let found = busy(|| catch_unwind(AssertUnwindSafe(Program::read)).ok().flatten());
-    let state = if found.is_some() { ADOPTED } else { NOT_ADOPTED };
+    let state = match found {
+        Some(_) => ADOPTED,
+        None if log::is_anything_kept() => AGAINST_THE_WISH,
+        None => NOT_ADOPTED,
+    };
     if let Some(program) = found {
         let _ = PROGRAM.set(program);
     }
@@ -83,16 +94,28 @@ fn begin() {
     if let Some(program) = PROGRAM.get() {
         // SAFETY: a function of this library, which stays loaded.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        let _ = busy(|| catch_unwind(AssertUnwindSafe(|| program.barrier())));
+        if may_become_another() {
+            let _ = busy(|| catch_unwind(AssertUnwindSafe(|| program.barrier())));
+        }
     }
     Errno::set_raw(errno);
 }
 
-/// Whether it may give up what it needs to reach the barrier.
+/// Whether it may give up what it needs to reach the barrier: it is root, or has some of root's privileges.
 fn may_become_another() -> bool {
     // SAFETY: it only answers.
     let user = unsafe { libc::geteuid() };
-    user == 0 || barrier::is_untrusted()
+    user == 0 || barrier::is_untrusted() || has_capabilities()
+}
+
+/// capget(2): the third version, of which a process may be asked about as 0.
+fn has_capabilities() -> bool {
+    let question = [0x2008_0522_u32, 0];
+    // Effective, permitted, inheritable; twice.
+    let mut sets = [[0_u32; 3]; 2];
+    // SAFETY: places of the size that this version has.
+    let asked = unsafe { libc::syscall(libc::SYS_capget, question.as_ptr(), sets.as_mut_ptr()) };
+    asked == 0 && sets.iter().any(|set| set[1] != 0)
 }
 
 extern "C" fn in_child() {
@@ -106,9 +129,7 @@ extern "C" fn in_child() {
 }
 
 extern "C" fn loaded() {
-    crate::cancel::uncancelled(|| {
-        this();
-    });
+    crate::cancel::uncancelled(begin);
 }
 
 #[used]

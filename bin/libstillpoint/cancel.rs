@@ -23,21 +23,43 @@ unsafe extern "C-unwind" {
     fn pthread_setcanceltype(kind: c_int, before: *mut c_int) -> c_int;
 }
 
+/// What a thread has set: how it may be cancelled, and whether.
+#[derive(Clone, Copy, Debug)]
+pub struct Cancellation {
+    kind: c_int,
+    state: c_int,
+}
+
+impl Cancellation {
+    /// Keeps it off. What was set before.
+    #[inline(always)]
+    pub fn keep_off() -> Cancellation {
+        let (mut kind, mut state) = (0, 0);
+        // SAFETY: places for what was before.
+        unsafe {
+            pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &raw mut kind);
+            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut state);
+        }
+        Cancellation { kind, state }
+    }
+
+    /// Sets it again.
+    #[inline(always)]
+    pub fn set(self) {
+        let mut set_here = 0;
+        // SAFETY: as above; what is set is what was.
+        unsafe {
+            pthread_setcancelstate(self.state, &raw mut set_here);
+            pthread_setcanceltype(self.kind, &raw mut set_here);
+        }
+    }
+}
+
 /// Runs it to its end.
 #[inline(always)]
 pub fn uncancelled<T: Copy>(work: impl FnOnce() -> T) -> T {
-    let (mut kind, mut state) = (0, 0);
-    // SAFETY: places for what was before.
-    unsafe {
-        pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &raw mut kind);
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut state);
-    }
+    let before = Cancellation::keep_off();
     let result = work();
-    let mut set_here = 0;
-    // SAFETY: as above; what is set is what was.
-    unsafe {
-        pthread_setcancelstate(state, &raw mut set_here);
-        pthread_setcanceltype(kind, &raw mut set_here);
-    }
+    before.set();
     result
 }

@@ -41,7 +41,7 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    match folder.canonicalize().and_then(|_| std::path::absolute(folder)) {
+    match fs::metadata(folder).and_then(|_| std::path::absolute(folder)) {
         Ok(folder) => Ok(folder.join(name)),
         Err(source) => Err(match source.raw_os_error() {
             Some(libc::ENOENT | libc::ENOTDIR) => Error::Missing {

@@ -24,15 +24,18 @@ use crate::member::process::{self, Locked};
 use crate::member::threads;
 use crate::report::foreign;
 use crate::seat::Seat;
-use crate::system::calls::{comm, random, thread_id};
+use crate::system::calls::{comm, thread_id};
 use std::fs::File;
-use std::iter::once_with;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a join waits for somebody who is making the file anew, or retiring it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How many slots a thread asks for that do not look free. Each question costs as much as there are
+/// How many slots are looked at before anything is asked: a page of them. Where processes come and go by exec, exit
+/// and signals, few look free, and most are.
+const NEAR: usize = 32;
+
+/// How many slots are asked for then that do not look free. Each question costs as much as there are
 /// locks on the file, and meanwhile nobody joins or forks in this process; a thread that asks in vain
 /// can count. The slots are found by chance, so the dead are found sooner or later.
 const SWEEP: usize = 8;
@@ -62,21 +65,14 @@ pub(crate) fn claim(
     kind: u32,
 ) -> Result<(u32, Lifeline), Error> {
     let slots = parts.slots();
-    let can_count = kind == KIND_THREAD;
-    let reserved = if can_count { 0..0 } else { THREAD_SLOTS..SLOTS };
-    let range = reserved.clone().chain(0..THREAD_SLOTS);
-    let sweep = || {
-        let (first, most) = if can_count { (chance(), SWEEP) } else { (0, SLOTS as usize) };
-        reserved.chain(first..THREAD_SLOTS).chain(0..first).take(most)
-    };
+    let looks_free = |index: u32| slots[index as usize].kind.load(Ordering::Relaxed) == KIND_FREE;
+    let candidates = candidates(kind == KIND_THREAD, chance(), looks_free);
     let keep_descriptor = kind == KIND_COMMAND;
-    let looks_free = |index: &u32| slots[*index as usize].kind.load(Ordering::Relaxed) == KIND_FREE;
     let held = Lifeline::hold(process, place, place.open_fresh()?, keep_descriptor, |file| {
         if !become_member(file, place, kind == KIND_COMMAND)? {
             return Ok(None);
         }
-        // The sweep is only begun when nothing that looks free can be had.
-        for index in range.filter(looks_free).chain(once_with(sweep).flatten()) {
+        for index in candidates {
             if try_lock_byte(file, LockByte::Life(index), Mode::Exclusive)? {
                 return Ok(Some(Ok(index)));
             }
@@ -99,9 +95,29 @@ pub(crate) fn claim(
     }
 }
 
-/// Any of the threads' slots; the first, where the kernel has no chance to give.
+/// Slots in the order in which they are asked for: the first of those for this kind of owner, some that are found
+/// anywhere, the rest. None is looked at before it is its turn.
+fn candidates(
+    is_thread: bool,
+    anywhere: u32,
+    looks_free: impl Fn(u32) -> bool + Copy,
+) -> impl Iterator<Item = u32> {
+    let own = if is_thread { 0..THREAD_SLOTS } else { THREAD_SLOTS..SLOTS };
+    let others = if is_thread { 0..0 } else { 0..THREAD_SLOTS };
+    let (start, end) = (own.start, own.end);
+    let first = start + anywhere % (end - start);
+    let around = move || (first..end).chain(start..first);
+    let free = move |index: &u32| looks_free(*index);
+    let near = own.clone().take(NEAR).filter(free).chain(around().take(SWEEP));
+    let far = around().chain(others.clone()).filter(free);
+    let all = around().chain(others).filter(move |_| !is_thread);
+    near.chain(far).chain(all)
+}
+
+/// Anything. By the clock, which no early boot keeps waiting, as getrandom(2) may be.
 fn chance() -> u32 {
-    random().map_or(0, |words| words[0] % THREAD_SLOTS)
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.subsec_nanos() / 64
 }
 
 /// Writes into the slot who owns it. Whoever sees the owner's word later sees all of this too.
@@ -199,6 +215,34 @@ mod tests {
     use super::*;
 
     use crate::file::open::Identity;
+    use std::cell::Cell;
+    use std::collections::BTreeSet;
+
+    /// Processes that end without a word leave slots that look taken.
+    #[test]
+    fn slots_of_the_dead_are_found_at_once() {
+        for is_thread in [true, false] {
+            let looked = Cell::new(0);
+            let looks_free = |_| {
+                looked.set(looked.get() + 1);
+                false
+            };
+            let mut candidates = candidates(is_thread, 3000, looks_free);
+            assert!((0..SWEEP).all(|_| candidates.next().is_some()));
+            assert!(looked.get() <= NEAR, "{} were looked at", looked.get());
+        }
+    }
+
+    #[test]
+    fn whoever_needs_one_asks_for_all() {
+        let asked = |is_thread, free: u32| -> BTreeSet<u32> {
+            candidates(is_thread, 77, |index| index == free).collect()
+        };
+        assert_eq!(asked(false, 1).len() as u32, SLOTS);
+        let threads = asked(true, 2000);
+        assert!(threads.contains(&2000) && threads.len() == SWEEP + 1);
+        assert!(asked(true, THREAD_SLOTS).iter().all(|index| *index < THREAD_SLOTS));
+    }
 
     #[test]
     fn a_file_that_was_removed_is_not_joined() {

@@ -5,6 +5,7 @@
 //! whatever stands there has not replaced it.
 
 use crate::file::open::Identity;
+use crate::system::calls::mount_of_root;
 use nix::unistd::{getegid, geteuid};
 use std::fs;
 use std::path::Path;
@@ -13,17 +14,26 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Vantage {
     root: Option<Identity>,
-    /// The namespace of mounts; `None` without /proc.
-    mounts: Option<Identity>,
+    mounts: Mounts,
     user: (u32, u32),
+}
+
+/// A namespace of mounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mounts {
+    /// By the mount of the root folder, of which each namespace has one of its own.
+    OfRoot(u64),
+    /// Where the kernel does not tell that; `None` without /proc, which also takes far longer to ask.
+    Namespace(Option<Identity>),
 }
 
 impl Vantage {
     pub(crate) fn now() -> Vantage {
         let identity = |path| fs::metadata(Path::new(path)).ok().map(|meta| Identity::of(&meta));
+        let namespace = || Mounts::Namespace(identity("/proc/self/ns/mnt"));
         Vantage {
             root: identity("/"),
-            mounts: identity("/proc/self/ns/mnt"),
+            mounts: mount_of_root().map_or_else(namespace, Mounts::OfRoot),
             user: (geteuid().as_raw(), getegid().as_raw()),
         }
     }
@@ -43,10 +53,28 @@ mod tests {
     fn it_stays_the_same_until_something_changes() {
         let here = Vantage::now();
         assert!(here == Vantage::now() && here.sees_the_same());
-        for elsewhere in [Vantage { root: None, ..here }, Vantage { mounts: None, ..here }] {
+        let mounts = Mounts::Namespace(None);
+        for elsewhere in [Vantage { root: None, ..here }, Vantage { mounts, ..here }] {
             assert!(elsewhere != here && !elsewhere.sees_the_same());
         }
         let another = Vantage { user: (here.user.0 + 1, here.user.1), ..here };
         assert!(another != here && another.sees_the_same());
+    }
+
+    /// Even where all mounts are copies of the same.
+    #[test]
+    fn it_is_another_in_a_namespace_of_its_own() {
+        use nix::sched::{CloneFlags, unshare};
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let here = Vantage::now();
+        let there =
+            std::thread::spawn(|| unshare(CloneFlags::CLONE_NEWNS).map(|()| Vantage::now()));
+        // A container may not do so.
+        if let Ok(there) = there.join().unwrap() {
+            assert!(there.root == here.root && there.mounts != here.mounts);
+        }
+        assert!(here.sees_the_same());
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! # Safety
 //!
-//! `futex(2)`, `pthread_atfork(3)`, `getrandom(2)` and `ioctl_iflags(2)` have no wrapper in nix; each is called
+//! `futex(2)`, `pthread_atfork(3)`, `statx(2)`, `getrandom(2)` and `ioctl_iflags(2)` have no wrapper in nix; each is called
 //! here with pointers to live memory only. Everything else goes through nix, std or fs2.
 
 use nix::errno::Errno;
 use nix::libc;
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -67,6 +68,22 @@ pub(crate) fn futex_wait_interruptibly(word: &AtomicU32, expected: u32, limit: D
 pub(crate) fn futex_wake(word: &AtomicU32, count: u32) {
     // SAFETY: the kernel takes the address as a key and does not write.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+}
+
+/// The mount that the root folder of this process stands on, by a number that no other mount has, in whatever
+/// namespace; `None` before Linux 5.8. `statx(2)`, of which std does not give that away.
+pub(crate) fn mount_of_root() -> Option<u64> {
+    const MOUNT: u32 = 0x1000;
+    /// The same, and not to be given again; from Linux 6.8.
+    const MOUNT_FOR_EVER: u32 = 0x4000;
+    let mut about = MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: a valid string, and a place for the answer, of which zeros are one.
+    let about = unsafe {
+        let (asked, root) = (MOUNT | MOUNT_FOR_EVER, c"/".as_ptr());
+        libc::syscall(libc::SYS_statx, libc::AT_FDCWD, root, 0, asked, about.as_mut_ptr());
+        about.assume_init()
+    };
+    (about.stx_mask & (MOUNT | MOUNT_FOR_EVER) != 0).then_some(about.stx_mnt_id)
 }
 
 /// `getrandom(2)`: four random words.

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -110,6 +111,24 @@ static void lock_another(const char *file)
     answer(call("setlkw", opened(other)));
 }
 
+static sigjmp_buf out;
+
+static void jump(int signal)
+{
+    (void)signal;
+    siglongjmp(out, 1);
+}
+
+/* A handler jumps out of the wait at the gate; then it asks again. */
+static void *jumps_and_waits(void *fd)
+{
+    if (sigsetjmp(out, 1) == 0)
+        call("setlkw", *(int *)fd);
+    say("out");
+    call("setlkw", *(int *)fd);
+    return NULL;
+}
+
 static void *waits(void *fd)
 {
     call("setlkw", *(int *)fd);
@@ -190,6 +209,22 @@ int main(int count, char **arguments)
         pthread_cancel(thread);
         pthread_join(thread, &result);
         say(result == PTHREAD_CANCELED ? "cancelled" : "returned");
+    } else if (!strcmp(how, "jumps")) {
+        pthread_t thread;
+        void *result;
+        int fd = opened(file);
+        struct sigaction action = {.sa_handler = jump};
+        sigaction(SIGUSR1, &action, NULL);
+        pthread_create(&thread, NULL, jumps_and_waits, &fd);
+        say("asking");
+        line();
+        pthread_kill(thread, SIGUSR1);
+        line();
+        pthread_cancel(thread);
+        pthread_join(thread, &result);
+        say(result == PTHREAD_CANCELED ? "cancelled" : "returned");
+        /* What was left behind is given back by now. */
+        line();
     } else if (!strcmp(how, "memory")) {
         pthread_t thread;
         takes_none(file);

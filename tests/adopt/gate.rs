@@ -129,6 +129,26 @@ fn a_thread_that_waits_at_the_gate_can_be_cancelled() {
     pause.release().unwrap();
 }
 
+/// What keeps cancellation off while the core is at work was jumped over.
+#[test]
+fn a_thread_that_has_jumped_out_of_the_wait_can_be_cancelled_in_the_next() {
+    let scene = Scene::new();
+    let program = scene.compile("gate", &[]);
+    let pause = scene.exclusive(0, 2000).unwrap();
+    let mut played = Played::begin(scene.adopted(&program).arg("jumps").arg(scene.file("file")));
+    assert_eq!(played.line(), "asking");
+    scene.until_somebody_waits();
+    played.go_on();
+    assert_eq!(played.line(), "out");
+    assert!(played.waits());
+    played.go_on();
+    assert_eq!(played.line(), "cancelled");
+    pause.release().unwrap();
+    assert!(scene.is_quiet());
+    played.go_on();
+    played.succeeds();
+}
+
 /// A hook may be called from inside malloc(3).
 #[test]
 fn no_memory_is_taken_from_the_program() {

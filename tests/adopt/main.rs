@@ -7,3 +7,4 @@ mod harness;
 mod gate;
 mod programs;
 mod scenarios;
+mod start;
