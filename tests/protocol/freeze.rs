@@ -94,6 +94,32 @@ fn a_request_that_comes_after_the_limit_is_refused_on_both_sides() {
     assert_eq!(barrier.thaw(None).unwrap_err().kind(), ErrorKind::Revoked);
 }
 
+/// The gate opens at once, and nobody is told that it held.
+#[test]
+fn a_pause_whose_others_did_not_stand_still_did_not_hold() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    for held in [false, true] {
+        let keeper = keeper(&barrier, 20_000);
+        let token = keeper.token().clone();
+        let (kept, thawed) = std::thread::scope(|scope| {
+            let thaw = scope.spawn(|| barrier.thaw(Some(&token)));
+            let asked = AtomicBool::new(false);
+            let others = || {
+                assert!(place.status().closed);
+                asked.store(true, Ordering::Relaxed);
+                held
+            };
+            let kept = keeper.serve_if(&AtomicBool::new(false), others);
+            assert!(asked.load(Ordering::Relaxed));
+            (kept, thaw.join().unwrap())
+        });
+        assert!(!place.status().closed);
+        assert_eq!((kept.is_ok(), thawed.is_ok()), (held, held), "{kept:?} {thawed:?}");
+        assert_eq!(barrier.thaw(Some(&token)).is_ok(), held);
+    }
+}
+
 #[test]
 fn what_was_asked_of_another_pause_ends_no_later_one() {
     let place = Place::new();
