@@ -109,6 +109,7 @@ pub use {
     shared::guard::SharedGuard,
     system::environment::{is_untrusted, variable},
     system::file_lock::{FileLock, LockKind},
+    system::signals::Handlers,
     write_lock::guard::WriteLock,
     write_lock::wrapped::LockRequest,
 };

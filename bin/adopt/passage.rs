@@ -4,7 +4,8 @@
 //! 2. At a closed one: a process that holds what the tool waits for is let in as long as the gate admits holders.
 //! 3. Everybody else waits until the gate opens, also for a call that would not wait for the lock itself: programs
 //!    take its refusal for an error. A signal handler that ends system calls ends the wait: then a call that waits says
-//!    EINTR, and one that does not says that somebody else has the lock.
+//!    EINTR, and one that does not says that somebody else has the lock. No handler is missed: they are held back from
+//!    the first look at the gate, and run while the thread sleeps.
 //!
 //! Never is anything but the call's own result an answer: no deadlock is told of, and `errno` is as libc left it.
 //!
@@ -15,7 +16,7 @@ use crate::flight::{Frame, busy, is_busy, uncancelled};
 use crate::holding;
 use crate::log;
 use crate::program::{self, Program};
-use barrier::{Barrier, Error, ErrorKind};
+use barrier::{Barrier, Error, ErrorKind, Handlers};
 use nix::errno::Errno;
 use nix::libc::{EAGAIN, EINTR, c_int};
 use std::ffi::c_char;
@@ -103,13 +104,13 @@ pub fn pass(call: Call, ask: impl Fn() -> c_int) -> c_int {
     if frame.finds_one_abandoned() {
         give_back();
     }
-    let mut waited = false;
+    let (mut waited, mut handlers) = (false, None);
     loop {
         let outermost = !Frame::is_any();
         if outermost {
             frame.begin();
         }
-        let way = uncancelled(|| find_way(call, outermost, waited));
+        let way = uncancelled(|| find_way(call, outermost, waited, &mut handlers));
         if outermost && !matches!(way, Way::Inside) {
             frame.end();
         }
@@ -184,7 +185,7 @@ fn give_back() {
 
 #[cold]
 #[inline(never)]
-fn find_way(call: Call, outermost: bool, waited: bool) -> Way {
+fn find_way(call: Call, outermost: bool, waited: bool, handlers: &mut Option<Handlers>) -> Way {
     let Some(program) = program::this() else {
         return Way::Past;
     };
@@ -194,17 +195,28 @@ fn find_way(call: Call, outermost: bool, waited: bool) -> Way {
         return Way::Past;
     }
     log::speak();
-    let find = || way(program, call, outermost, waited);
+    let held_back = *handlers.get_or_insert_with(Handlers::hold_back);
+    let find = || way(program, call, outermost, waited, held_back);
     // A fault of ours is not the program's.
-    busy(|| catch_unwind(AssertUnwindSafe(find))).unwrap_or(Way::Past)
+    let mut way = busy(|| catch_unwind(AssertUnwindSafe(find))).unwrap_or(Way::Past);
+    if call.waits && held_back.end_calls() {
+        if matches!(way, Way::Inside | Way::Within) {
+            leave_slowly();
+        }
+        way = Way::Refused(EINTR);
+    }
+    if !matches!(way, Way::Again) {
+        held_back.let_run();
+    }
+    way
 }
 
-fn way(program: &Program, call: Call, outermost: bool, waited: bool) -> Way {
+fn way(program: &Program, call: Call, outermost: bool, waited: bool, handlers: Handlers) -> Way {
     let past = |answer: Option<c_int>| answer.map_or(Way::Past, Way::Refused);
     let Some(barrier) = program.barrier() else {
         return past(program.without());
     };
-    let entered = match enter(program, barrier, waited) {
+    let entered = match enter(program, barrier, waited, handlers) {
         Ok(()) if outermost => return Way::Inside,
         Ok(()) => return Way::Within,
         Err(error) => error,
@@ -222,7 +234,12 @@ fn is_interrupted(error: &Error) -> bool {
 }
 
 /// Enters, or waits a while.
-fn enter(program: &Program, barrier: &Barrier, waited: bool) -> Result<(), Error> {
+fn enter(
+    program: &Program,
+    barrier: &Barrier,
+    waited: bool,
+    handlers: Handlers,
+) -> Result<(), Error> {
     if !waited {
         // SAFETY: a string that is never freed.
         match unsafe { barrier.enter_shared(Some(Duration::ZERO), PLACE, 0) } {
@@ -242,5 +259,5 @@ fn enter(program: &Program, barrier: &Barrier, waited: bool) -> Result<(), Error
         slice = HOLDERS_SLICE;
     }
     // SAFETY: as above.
-    unsafe { barrier.enter_shared_interruptibly(slice, PLACE, 0) }
+    unsafe { barrier.enter_shared_interruptibly(slice, handlers, PLACE, 0) }
 }

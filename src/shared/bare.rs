@@ -10,6 +10,7 @@ use crate::seat::current;
 use crate::seat::{COUNTED, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING};
 use crate::shared::guard::{after_leaving, leave_slow};
 use crate::shared::wait::Wait;
+use crate::system::signals::Handlers;
 use crate::system::source_line::SourceLine;
 use std::ffi::c_char;
 use std::time::{Duration, Instant};
@@ -59,9 +60,10 @@ impl Barrier {
         self.enter_bare(wait, unsafe { SourceLine::new(file, line) })
     }
 
-    /// The same, but the wait ends too when a signal handler has run that ends the program's system calls:
+    /// The same, but the wait ends too when a signal handler has run or is due that ends the program's system calls:
     /// sigaction(2) without `SA_RESTART`. For who enters inside a call that the program may want to be
-    /// interrupted.
+    /// interrupted. The caller holds all handlers back from before its first question to the gate: they run while the
+    /// thread sleeps, and none is missed.
     ///
     /// # Errors
     /// As [`Barrier::shared_timeout`]; [`Error::System`] with EINTR.
@@ -71,10 +73,11 @@ impl Barrier {
     pub unsafe fn enter_shared_interruptibly(
         &self,
         limit: Duration,
+        handlers: Handlers,
         file: *const c_char,
         line: u32,
     ) -> Result<(), Error> {
-        let wait = Wait::Interruptibly(Instant::now(), limit);
+        let wait = Wait::Interruptibly(Instant::now(), limit, handlers);
         // SAFETY: the caller's promise.
         self.enter_bare(wait, unsafe { SourceLine::new(file, line) })
     }

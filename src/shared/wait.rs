@@ -16,6 +16,7 @@ use crate::member::healing::{ROUNDING, TICK, limit, look_after, until_due};
 use crate::member::lifeline::Place;
 use crate::report::watch::{Phase, Watch};
 use crate::system::calls::{monotonic_milliseconds, thread_id};
+use crate::system::signals::Handlers;
 use nix::errno::Errno;
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,9 @@ pub(crate) enum Wait {
     No,
     /// This long, from this moment on.
     AtMost(Instant, Duration),
-    /// The same, and no longer than until a signal handler has run that ends the program's system calls.
-    Interruptibly(Instant, Duration),
+    /// The same, and no longer than until a signal handler is due or has run that ends the program's system calls.
+    /// They are held back but while the thread sleeps.
+    Interruptibly(Instant, Duration, Handlers),
     /// As long as it takes.
     Forever,
 }
@@ -42,7 +44,7 @@ impl Wait {
     fn remaining(self) -> Option<Duration> {
         match self {
             Wait::No => Some(Duration::ZERO),
-            Wait::AtMost(since, limit) | Wait::Interruptibly(since, limit) => {
+            Wait::AtMost(since, limit) | Wait::Interruptibly(since, limit, _) => {
                 Some(limit.saturating_sub(since.elapsed()))
             }
             Wait::Forever => None,
@@ -101,7 +103,10 @@ fn wait_here(
         }
         step("wait: about to sleep");
         let interrupted = match wait {
-            Wait::Interruptibly(..) => gate.generation.wait_interruptibly(generation, sleep),
+            Wait::Interruptibly(_, _, handlers) => {
+                let sleep = || gate.generation.wait_interruptibly(generation, sleep);
+                handlers.end_calls() || handlers.let_run_during(sleep)
+            }
             _ => {
                 gate.generation.wait(generation, Some(sleep));
                 false
@@ -109,11 +114,11 @@ fn wait_here(
         };
         step("wait: awake");
         attachment.is_cut();
-        if gate.now() != generation {
-            return Ok(());
-        }
         if interrupted {
             return Err(Error::system("futex", &place.path, Errno::EINTR));
+        }
+        if gate.now() != generation {
+            return Ok(());
         }
         let due = limit(gate).is_some_and(|limit| attachment.met.standing(generation) >= limit);
         if due || looked.elapsed() >= TICK {

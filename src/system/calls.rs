@@ -2,7 +2,7 @@
 //!
 //! # Safety
 //!
-//! `futex(2)`, `pthread_atfork(3)`, `statx(2)`, `getrandom(2)` and `ioctl_iflags(2)` have no wrapper in nix; each is called
+//! `futex(2)`, `pthread_atfork(3)`, `statx(2)`, `sigpending(2)`, `getrandom(2)` and `ioctl_iflags(2)` have no wrapper in nix; each is called
 //! here with pointers to live memory only. Everything else goes through nix, std or fs2.
 
 use nix::errno::Errno;
@@ -84,6 +84,34 @@ pub(crate) fn mount_of_root() -> Option<u64> {
         about.assume_init()
     };
     (about.stx_mask & (MOUNT | MOUNT_FOR_EVER) != 0).then_some(about.stx_mnt_id)
+}
+
+/// Whether a signal is pending, but not for being in this set, whose handler ends system calls: `sigpending(2)`, and
+/// `sigaction(2)` without `SA_RESTART`. nix knows neither real-time signals nor how to ask.
+pub(crate) fn is_pending_to_end_calls(unless_in: &libc::sigset_t) -> bool {
+    let mut pending = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: a place for the answer, which is whole if the call succeeds.
+    let pending = unsafe {
+        if libc::sigpending(pending.as_mut_ptr()) != 0 {
+            return false;
+        }
+        pending.assume_init()
+    };
+    // SAFETY: sets that are whole.
+    let is_in = |set, signal| unsafe { libc::sigismember(set, signal) == 1 };
+    (1..=libc::SIGRTMAX()).any(|signal| {
+        let mut action = MaybeUninit::<libc::sigaction>::uninit();
+        is_in(&raw const pending, signal)
+            && !is_in(unless_in, signal)
+            // SAFETY: nothing is set; the answer is whole if the call succeeds.
+            && unsafe {
+                libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0 && {
+                    let action = action.assume_init();
+                    let runs = ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction);
+                    runs && action.sa_flags & libc::SA_RESTART == 0
+                }
+            }
+    })
 }
 
 /// `getrandom(2)`: four random words.

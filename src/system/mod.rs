@@ -7,5 +7,6 @@ pub(crate) mod calls;
 pub(crate) mod environment;
 pub(crate) mod file_lock;
 pub(crate) mod proc;
+pub(crate) mod signals;
 pub(crate) mod source_line;
 pub(crate) mod standard;

@@ -10,9 +10,9 @@
 //!
 //! A number is closed here only if it is one that was opened here and still is none but a path.
 
+use crate::system::signals::AllBlocked;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const STANDARD: usize = 3;
@@ -118,21 +118,4 @@ fn stand_in(number: usize) -> bool {
         unsafe { libc::close(opened) };
     }
     opened == number as libc::c_int
-}
-
-/// No signal is handled for as long as this lives.
-pub(crate) struct AllBlocked(SigSet);
-
-impl AllBlocked {
-    pub(crate) fn new() -> AllBlocked {
-        let mut before = SigSet::empty();
-        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before));
-        AllBlocked(before)
-    }
-}
-
-impl Drop for AllBlocked {
-    fn drop(&mut self) {
-        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.0), None);
-    }
 }

@@ -209,6 +209,20 @@ int main(int count, char **arguments)
         pthread_cancel(thread);
         pthread_join(thread, &result);
         say(result == PTHREAD_CANCELED ? "cancelled" : "returned");
+    } else if (!strcmp(how, "alarms")) {
+        /* Each strikes a little later; to look whether something is held takes long. */
+        struct sigaction action = {.sa_handler = struck};
+        int fd = opened(file), missed = 0;
+        for (int i = 0; i < 900; i++)
+            (void)!dup(fd);
+        sigaction(SIGALRM, &action, NULL);
+        say("asking");
+        line();
+        for (int milliseconds = 1; milliseconds <= 15; milliseconds++) {
+            ualarm((unsigned)milliseconds * 1000, 0);
+            missed += call("setlkw", fd) != -1 || errno != EINTR;
+        }
+        say(missed ? "missed" : "interrupted");
     } else if (!strcmp(how, "jumps")) {
         pthread_t thread;
         void *result;

@@ -74,6 +74,26 @@ fn a_signal_ends_the_wait_as_it_would_end_the_call() {
     played.succeeds();
 }
 
+/// Also one that strikes while the process looks whether it holds something itself.
+#[test]
+fn no_signal_is_missed() {
+    let scene = Scene::new();
+    let program = scene.compile("gate", &[]);
+    let held = std::fs::File::create(scene.file("held")).unwrap();
+    fs2::FileExt::lock_exclusive(&held).unwrap();
+    let mut played = Played::begin(scene.adopted(&program).arg("alarms").arg(scene.file("file")));
+    assert_eq!(played.line(), "asking");
+    std::thread::scope(|scope| {
+        let tool = scope.spawn(|| scene.exclusive(0, 10_000).map(|pause| pause.release()));
+        until("the gate is closed", || scene.is_closed());
+        played.go_on();
+        assert_eq!(played.line(), "interrupted");
+        fs2::FileExt::unlock(&held).unwrap();
+        tool.join().unwrap().unwrap().unwrap();
+    });
+    played.succeeds();
+}
+
 /// One that holds a lock takes another one while the tool waits for it, itself or by a child.
 #[test]
 fn a_holder_is_let_in_while_the_gate_is_closing() {

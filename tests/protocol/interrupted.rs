@@ -7,6 +7,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
+use stillpoint::Handlers;
 
 static STRUCK: AtomicU32 = AtomicU32::new(0);
 
@@ -32,8 +33,11 @@ fn a_handler_ends_the_wait_unless_it_restarts_calls() {
                 // SAFETY: it only answers.
                 told.send(unsafe { pthread_self() }).unwrap();
                 let limit = Duration::from_secs(20);
+                let handlers = Handlers::hold_back();
                 // SAFETY: null.
-                let entered = unsafe { barrier.enter_shared_interruptibly(limit, ptr::null(), 0) };
+                let entered =
+                    unsafe { barrier.enter_shared_interruptibly(limit, handlers, ptr::null(), 0) };
+                handlers.let_run();
                 entered.inspect(|()| barrier.leave_shared().unwrap())
             });
             let thread = hears.recv().unwrap();
@@ -56,5 +60,47 @@ fn a_handler_ends_the_wait_unless_it_restarts_calls() {
             (false, (false, Ok(()))) => {}
             other => panic!("{other:?}"),
         }
+    }
+}
+
+static DUE: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn due_handler(_: i32) {
+    DUE.fetch_add(1, Ordering::Relaxed);
+}
+
+/// One that is due before the thread sleeps is not missed, and one that restarts calls ends nothing.
+#[test]
+fn a_handler_that_is_due_ends_the_wait_before_it_begins() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    for (signal, flags) in
+        [(Signal::SIGURG, SaFlags::empty()), (Signal::SIGWINCH, SaFlags::SA_RESTART)]
+    {
+        let action = SigAction::new(SigHandler::Handler(due_handler), flags, SigSet::empty());
+        // SAFETY: the handler only counts.
+        unsafe { sigaction(signal, &action) }.unwrap();
+        let pause = barrier.exclusive(&mut at_once(1000)).unwrap();
+        let entered = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let handlers = Handlers::hold_back();
+                let before = DUE.load(Ordering::Relaxed);
+                // SAFETY: it only answers.
+                unsafe { pthread_kill(pthread_self(), signal as i32) };
+                assert_eq!(DUE.load(Ordering::Relaxed), before, "it was held back");
+                assert_eq!(handlers.end_calls(), flags.is_empty());
+                // SAFETY: null.
+                let entered = unsafe {
+                    barrier.enter_shared_interruptibly(ms(200), handlers, ptr::null(), 0)
+                };
+                handlers.let_run();
+                assert!(DUE.load(Ordering::Relaxed) > before);
+                entered
+            });
+            waiter.join().unwrap()
+        });
+        pause.release().unwrap();
+        let error = entered.unwrap_err().to_string();
+        assert_eq!(error.contains("nterrupted"), flags.is_empty(), "{error}");
     }
 }
