@@ -10,7 +10,7 @@ use serde_json::Value;
 use stillpoint::Barrier;
 
 use crate::common::{
-    Done, Image, Mounted, Running, STILLPOINT, is_root, must, programs, run, start, subvolume,
+    Done, Image, Mounted, Running, STILLPOINT, is_root, ms, must, programs, run, start, subvolume,
     until,
 };
 use crate::scene::Scene;
@@ -284,19 +284,24 @@ fn an_adopted_program_counts_only_where_its_locks_are_asked_for() {
         assert_eq!(found["how"], "none", "{found:#}");
         found["why"].as_str().unwrap_or_default().to_owned()
     };
-    let it = adopted(None);
-    until("it has joined", || {
-        let maps = fs::read_to_string(format!("/proc/{}/maps", it.pid)).unwrap_or_default();
-        maps.contains("mail.barrier")
-    });
+    let joined = || {
+        let it = adopted(None);
+        let maps = || fs::read_to_string(format!("/proc/{}/maps", it.pid)).unwrap_or_default();
+        until("it has joined", || maps().contains("mail.barrier"));
+        it
+    };
+    let it = joined();
     let found = why(&it);
     assert!(found.contains("--adopted") && found.contains("was not given"), "{found}");
     let store = scene.path("store");
     let asked = take(&scene, &["--adopted", store.to_str().unwrap()]).1;
     assert_eq!(how(&asked, &it).as_deref(), Some("adopted"), "{asked:#}");
     // What it has read no longer stands there, and nobody knows what it was.
+    std::thread::sleep(ms(100));
+    configure(&store);
+    assert!(why(&it).contains("changed since it was started"));
     configure(Path::new("/proc"));
-    assert!(why(&it).contains("settings do not protect"));
+    assert!(why(&joined()).contains("settings do not protect"));
     assert!(why(&adopted(Some("off"))).contains("STILLPOINT_ADOPT=off"));
     fs::write(&settings, "barrier none-such\nprotect /\n").unwrap();
     assert!(why(&adopted(None)).contains("joined no barrier"));

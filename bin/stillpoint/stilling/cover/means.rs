@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use nix::sys::stat::{major, minor};
 use stillpoint::{HELD, Status};
@@ -109,7 +110,17 @@ impl<'a> Lookup<'a> {
     /// Why an adopted process that has joined is not stilled there, if it is not.
     fn lacks(&self, process: Process, place: &Place, mounts: &mut Mounts) -> Option<String> {
         let shown = place.path.display();
-        if !protected(process, mounts).contains(&place.device) {
+        let settings = Settings::of(process, mounts.are_those_of(process.0));
+        let Some(settings) = settings.filter(|settings| !settings.is_newer_than(process)) else {
+            return Some(
+                "its settings were changed since it was started: start it again".to_owned(),
+            );
+        };
+        let mut protected = settings.said.protected.iter();
+        let is_on = |path: &PathBuf| {
+            Place::of(path, mounts).map(|found| found.device) == Some(place.device)
+        };
+        if !protected.any(is_on) {
             return Some(format!(
                 "it is adopted, but not for {shown}: its settings do not protect that"
             ));
@@ -197,27 +208,38 @@ impl Barrier {
     }
 }
 
-/// The file systems that the settings of an adopted process protect.
-fn protected(process: Process, mounts: &mut Mounts) -> Vec<Device> {
-    let said = match settings(process, mounts.are_those_of(process.0)) {
-        Some(said) => said.protected,
-        None => return Vec::new(),
-    };
-    said.iter().filter_map(|path| Place::of(path, mounts)).map(|place| place.device).collect()
+/// What the library in a process has read.
+struct Settings {
+    said: Adoption,
+    changed: Option<SystemTime>,
 }
 
-/// What the library in a process has read, if it has not changed since. `None`: nothing, or it was turned off.
-fn settings(process: Process, sees_ours: bool) -> Option<Adoption> {
-    let variable = |name| process.variable(name).filter(|_| !process.is_secure());
-    let file = variable(CONFIG).map_or_else(|| FILE.into(), PathBuf::from);
-    let file = match sees_ours {
-        true => file,
-        false => process.file("root").join(file.strip_prefix("/").unwrap_or(&file)),
-    };
-    let mut said = Adoption::parse(&fs::read(file).ok()?, |_, _| {});
-    match variable(NARROWED) {
-        Some(narrowed) => said.narrow(&narrowed).then_some(said),
-        None => Some(said),
+/// Times of files are not told any finer, nor those of processes.
+const RESOLUTION: Duration = Duration::from_millis(50);
+
+impl Settings {
+    /// `None`: there are none, or none that count for it.
+    fn of(process: Process, sees_ours: bool) -> Option<Settings> {
+        let variable = |name| process.variable(name).filter(|_| !process.is_secure());
+        let file = variable(CONFIG).map_or_else(|| FILE.into(), PathBuf::from);
+        let file = match sees_ours {
+            true => file,
+            false => process.file("root").join(file.strip_prefix("/").unwrap_or(&file)),
+        };
+        let mut said = Adoption::parse(&fs::read(&file).ok()?, |_, _| {});
+        if variable(NARROWED).is_some_and(|narrowed| !said.narrow(&narrowed)) {
+            return None;
+        }
+        let changed = fs::metadata(file).and_then(|found| found.modified()).ok();
+        Some(Settings { said, changed })
+    }
+
+    /// It has read them before they became what they are.
+    fn is_newer_than(&self, process: Process) -> bool {
+        match (self.changed, process.started()) {
+            (Some(changed), Some(started)) => changed > started + RESOLUTION,
+            _ => true,
+        }
     }
 }
 

@@ -9,9 +9,13 @@ use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// A thread of the kernel: `PF_KTHREAD`, which is in the flags of proc_pid_stat(5).
 const OF_KERNEL: u64 = 0x0020_0000;
+
+/// What proc_pid_stat(5) counts times in, per second: `USER_HZ`.
+const TICKS: f64 = 100.0;
 
 /// A process by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,19 @@ impl Process {
 
     pub fn is_of_kernel(self) -> bool {
         self.stat(6).is_some_and(|flags| flags & OF_KERNEL != 0)
+    }
+
+    /// When it was started, as today's clock has it. A process that was forked off has what its parent had read: then
+    /// when the oldest of them was, that runs the same program.
+    pub fn started(self) -> Option<SystemTime> {
+        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
+        let image = self.image();
+        let family = self.ancestors().take_while(|one| image.is_some() && one.image() == image);
+        let since_boot =
+            std::iter::once(self).chain(family).filter_map(|one| one.stat(19)).min()?;
+        let age = uptime - since_boot as f64 / TICKS;
+        SystemTime::now().checked_sub(Duration::try_from_secs_f64(age.max(0.0)).ok()?)
     }
 
     /// Its ancestors, the nearest first.
