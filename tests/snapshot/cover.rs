@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,8 +11,8 @@ use serde_json::Value;
 use stillpoint::Barrier;
 
 use crate::common::{
-    Done, Image, Mounted, Running, STILLPOINT, is_root, ms, must, programs, run, start, subvolume,
-    until,
+    Done, Image, Mounted, NOBODY, Running, STILLPOINT, as_user, is_root, ms, must, programs, run,
+    start, subvolume, until,
 };
 use crate::scene::Scene;
 
@@ -305,6 +306,42 @@ fn an_adopted_program_counts_only_where_its_locks_are_asked_for() {
     assert!(why(&adopted(Some("off"))).contains("STILLPOINT_ADOPT=off"));
     fs::write(&settings, "barrier none-such\nprotect /\n").unwrap();
     assert!(why(&adopted(None)).contains("joined no barrier"));
+}
+
+/// Whoever may not become another user joins when it first asks for a lock.
+#[test]
+fn who_has_not_joined_yet_counts_if_it_can() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let _mounted = Mounted::new("tmpfs", "size=4m,mode=777", &scene.path("store"));
+    let library = scene.path("bin/libstillpoint_adopt.so");
+    fs::copy(programs().join("libstillpoint_adopt.so"), &library).unwrap();
+    let (barrier, settings) = (scene.barrier_file("mail"), scene.path("adopt.conf"));
+    let text =
+        format!("barrier {}\nprotect {}\n", barrier.display(), scene.path("store").display());
+    fs::write(&settings, text).unwrap();
+    must(Command::new("chmod").args(["-R", "a+rX"]).arg(scene.path("")).arg(scene.barriers()));
+    // Only for the program: setpriv is root.
+    let mut env = vec![format!("LD_PRELOAD={}", library.display())];
+    env.push(format!("STILLPOINT_ADOPT_CONFIG={}", settings.display()));
+    let mut command = Command::new("setpriv");
+    command.args(as_user(NOBODY, NOBODY)).arg("env").args(&env).args(["sleep", "600"]);
+    let file = File::create(scene.path("store/file")).unwrap();
+    let it = start(command.stdin(Stdio::null()).stdout(OwnedFd::from(file)));
+    until("it sleeps with the library", || {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", it.pid)).unwrap_or_default();
+        maps.contains("libstillpoint_adopt") && maps.contains("bin/sleep")
+    });
+    let store = scene.path("store");
+    let how = || {
+        let asked = take(&scene, &["--adopted", store.to_str().unwrap()]).1;
+        how(&asked, &it).unwrap()
+    };
+    assert_eq!(how(), "none");
+    fs::set_permissions(&barrier, PermissionsExt::from_mode(0o666)).unwrap();
+    assert_eq!(how(), "adopted");
 }
 
 /// Each subvolume numbers its files for itself, and has none of those in another one.

@@ -53,6 +53,8 @@ struct Barrier {
     /// As it may stand in lists of mappings: the device of the file, and that of its mount.
     devices: Vec<Device>,
     inode: u64,
+    /// As stat(2) has it.
+    identity: (u64, u64),
     uuid: String,
     /// Slots of who is inside, with their words.
     inside: Vec<(u32, u32)>,
@@ -79,17 +81,15 @@ impl<'a> Lookup<'a> {
         places: &[Place],
         mounts: &mut Mounts,
     ) -> Verdict {
-        let there = || open.places.iter().map(|index| &places[*index]);
+        let is_member = self.barriers.iter().any(|barrier| barrier.is_in(&open.memory));
         let mut why = None;
-        if self.barriers.iter().any(|barrier| barrier.is_in(&open.memory)) {
-            if !open.memory.is_preloaded {
-                return Verdict::by(How::Linked);
+        if open.memory.is_preloaded {
+            why = self.is_not_adopted(process, open, is_member, places, mounts);
+            if why.is_none() {
+                return Verdict::by(How::Adopted);
             }
-            let lacking = there().find_map(|place| self.lacks(process, place, mounts));
-            match lacking {
-                None => return Verdict::by(How::Adopted),
-                lacking => why = lacking,
-            }
+        } else if is_member {
+            return Verdict::by(How::Linked);
         }
         if self.barriers.iter().any(|barrier| barrier.has_inside(process)) {
             return Verdict::by(How::Linked);
@@ -105,6 +105,35 @@ impl<'a> Lookup<'a> {
         }
         let why = why.or_else(|| without_barrier(process, &open.memory));
         Verdict { why, ..Verdict::by(How::None) }
+    }
+
+    /// Why a process with the library is not stilled there, if it is not.
+    fn is_not_adopted(
+        &self,
+        process: Process,
+        open: &Open,
+        is_member: bool,
+        places: &[Place],
+        mounts: &mut Mounts,
+    ) -> Option<String> {
+        let is_joining = || self.will_join(process, mounts.are_those_of(process.0));
+        if !is_member && !is_joining() {
+            return without_barrier(process, &open.memory);
+        }
+        open.places.iter().find_map(|index| self.lacks(process, &places[*index], mounts))
+    }
+
+    /// Whoever cannot lose the permission to joins only when it first asks for a lock.
+    fn will_join(&self, process: Process, sees_ours: bool) -> bool {
+        let barrier = Settings::of(process, sees_ours).and_then(|settings| settings.said.barrier);
+        let barrier = barrier.map(|path| process.inside(&path));
+        let found = barrier.and_then(|path| fs::metadata(path).ok());
+        found.is_some_and(|found| {
+            let it = (found.dev(), found.ino());
+            self.barriers.iter().any(|barrier| barrier.identity == it)
+                && process.may_write(&found) == Some(true)
+                && !process.is_root()
+        })
     }
 
     /// Why an adopted process that has joined is not stilled there, if it is not.
@@ -189,6 +218,7 @@ impl Barrier {
         Some(Barrier {
             devices: by_mount.into_iter().chain([by_number]).collect(),
             inode: found.ino(),
+            identity: (found.dev(), found.ino()),
             inside: inside.map(|writer| (writer.slot, writer.word)).collect(),
             uuid: status.map(|status| status.uuid).unwrap_or_default(),
         })
@@ -224,7 +254,7 @@ impl Settings {
         let file = variable(CONFIG).map_or_else(|| FILE.into(), PathBuf::from);
         let file = match sees_ours {
             true => file,
-            false => process.file("root").join(file.strip_prefix("/").unwrap_or(&file)),
+            false => process.inside(&file),
         };
         let mut said = Adoption::parse(&fs::read(&file).ok()?, |_, _| {});
         if variable(NARROWED).is_some_and(|narrowed| !said.narrow(&narrowed)) {

@@ -4,10 +4,10 @@
 //! be read is one.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -102,6 +102,36 @@ impl Process {
         vector
             .chunks_exact(2 * size)
             .any(|entry| word(&entry[..size]) == SECURE && word(&entry[size..]) != 0)
+    }
+
+    /// A path as the process has it.
+    pub fn inside(self, path: &Path) -> PathBuf {
+        self.file("root").join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    pub fn is_root(self) -> bool {
+        self.numbers("Uid:").get(1) == Some(&0)
+    }
+
+    /// Whether its user may read and write a file. `None`: that cannot be told.
+    pub fn may_write(self, file: &Metadata) -> Option<bool> {
+        let user = *self.numbers("Uid:").get(1)?;
+        let groups = [self.numbers("Gid:").get(1..2)?.to_vec(), self.numbers("Groups:")].concat();
+        let mode = file.permissions().mode();
+        let bits = match () {
+            () if user == 0 => return Some(true),
+            () if user == file.uid() => mode >> 6,
+            () if groups.contains(&file.gid()) => mode >> 3,
+            () => mode,
+        };
+        Some(bits & 0o6 == 0o6)
+    }
+
+    /// A line of proc_pid_status(5).
+    fn numbers(self, key: &str) -> Vec<u32> {
+        let status = fs::read_to_string(self.file("status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        line.split_whitespace().filter_map(|number| number.parse().ok()).collect()
     }
 
     /// The unit of systemd that its control group belongs to.

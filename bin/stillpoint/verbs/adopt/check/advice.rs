@@ -1,8 +1,5 @@
 //! What to do about a process that is not covered.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
-
 use crate::catalogue::cover::CoverRecord;
 use crate::stilling::cover::Process;
 use crate::verbs::adopt::library::{self, Library, VARIABLE};
@@ -75,30 +72,10 @@ impl Adviser<'_> {
     /// Its user could not open the barrier.
     fn denied(&self, process: Process) -> Option<String> {
         let barrier = self.settings?.said.barrier.as_deref()?;
-        let may = may_write(process, barrier)?;
+        let may = process.may_write(&std::fs::metadata(barrier).ok()?)?;
         (!may).then(|| {
             let barrier = barrier.display();
             format!("its user may not write to {barrier}: put him into the barrier's group, or give it the mode 0666; then adopt it")
         })
     }
-}
-
-/// `None`: that cannot be told.
-fn may_write(process: Process, barrier: &Path) -> Option<bool> {
-    let status = std::fs::read_to_string(process.file("status")).ok()?;
-    let numbers = |key: &str| -> Vec<u32> {
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-        line.split_whitespace().filter_map(|number| number.parse().ok()).collect()
-    };
-    let user = *numbers("Uid:").get(1)?;
-    let groups = [numbers("Gid:").get(1..2)?.to_vec(), numbers("Groups:")].concat();
-    let found = std::fs::metadata(barrier).ok()?;
-    let mode = found.permissions().mode();
-    let bits = match () {
-        () if user == 0 => return Some(true),
-        () if user == found.uid() => mode >> 6,
-        () if groups.contains(&found.gid()) => mode >> 3,
-        () => mode,
-    };
-    Some(bits & 0o6 == 0o6)
 }
