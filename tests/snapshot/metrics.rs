@@ -202,6 +202,7 @@ fn the_journal_gets_levels_and_a_summary() {
         text.contains(" status=complete clean=true provider=command attempts=1 pause_ms="),
         "{text}"
     );
+    assert!(text.contains(" waited_for=0 covered=- reason="), "{text}");
     let (code, text) = run_with(&ours, "exit 7");
     assert_eq!(code, Some(7));
     assert!(text.contains(" status=failed clean=false "), "{text}");

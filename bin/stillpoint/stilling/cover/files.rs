@@ -5,8 +5,8 @@
 //! that has hung up can hold us. A mapping keeps a file writable after its descriptor was closed.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -110,26 +110,35 @@ fn read_memory(process: Process) -> io::Result<Option<(PathBuf, Memory)>> {
 
 /// `None`: it has none.
 fn read(process: &Path) -> io::Result<Option<Memory>> {
-    let maps = fs::read(process.join("maps"))?;
-    let mut memory = Memory::default();
-    for line in maps.split(|byte| *byte == b'\n') {
-        let mut fields = line.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
-        let Some(access) = fields.nth(1) else { continue };
-        let is_shared = access.get(1) == Some(&b'w') && access.get(3) == Some(&b's');
-        memory.is_preloaded |= is_library(line);
-        if !is_shared {
-            continue;
+    let mut maps = BufReader::with_capacity(1 << 16, File::open(process.join("maps"))?);
+    let (mut memory, mut line, mut any) = (Memory::default(), Vec::new(), false);
+    while maps.read_until(b'\n', &mut line)? > 0 {
+        any = true;
+        memory.add(line.trim_ascii_end());
+        line.clear();
+    }
+    Ok(any.then_some(memory))
+}
+
+impl Memory {
+    /// A line of proc_pid_maps(5).
+    fn add(&mut self, line: &[u8]) {
+        self.is_preloaded |= is_library(line);
+        let Some(addresses) = line.iter().position(|byte| *byte == b' ') else { return };
+        let access = line.get(addresses + 1..addresses + 5);
+        if !access.is_some_and(|access| access[1] == b'w' && access[3] == b's') {
+            return;
         }
+        let mut fields = line.split(|byte| *byte == b' ').skip(3);
         let text = |field| std::str::from_utf8(field).unwrap_or_default();
-        let on = fields.nth(1).and_then(|field| device(text(field), 16));
+        let on = fields.next().and_then(|field| device(text(field), 16));
         let inode = fields.next().and_then(|field| text(field).parse().ok());
         // The rest of the line, which may have blanks in it.
         let name = line.iter().position(|byte| *byte == b'/').map(|start| path(&line[start..]));
         if let (Some(on), Some(inode), Some(name)) = (on, inode, name) {
-            memory.shared.push((on, inode, name));
+            self.shared.push((on, inode, name));
         }
     }
-    Ok((!maps.is_empty()).then_some(memory))
 }
 
 fn is_library(line: &[u8]) -> bool {

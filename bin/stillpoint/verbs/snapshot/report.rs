@@ -40,16 +40,16 @@ pub fn log(manifest: &Manifest, error: Option<&anyhow::Error>) {
     let milliseconds = |what: Option<f64>| what.map_or("-".to_owned(), |what| format!("{what:.3}"));
     let reason = error.map(|error| format!("{error:#}")).or_else(|| manifest.reason.clone());
     say(&format!(
-        "snapshot name={} status={} clean={} covered={} provider={} attempts={} pause_ms={} drain_ms={} waited_for={} reason={:?}",
+        "snapshot name={} status={} clean={} provider={} attempts={} pause_ms={} drain_ms={} waited_for={} covered={} reason={:?}",
         manifest.name,
         json!(manifest.status).as_str().unwrap_or_default(),
         manifest.clean,
-        manifest.covered.map_or("-", |covered| if covered { "true" } else { "false" }),
         manifest.provider,
         manifest.attempts,
         milliseconds(pause.and_then(|pause| pause.pause_ms)),
         milliseconds(pause.map(|pause| pause.drain_ms)),
         pause.map_or(0, |pause| pause.waited_for.len()),
+        manifest.covered.map_or("-", |covered| if covered { "true" } else { "false" }),
         reason.unwrap_or_default(),
     ));
 }
