@@ -133,8 +133,7 @@ fn may_have_open(pid: u32, file: Identity) -> bool {
 
 /// The locks on this file.
 fn listed(file: Identity) -> impl Iterator<Item = Lock> {
-    let locks = lock_table::of_all().unwrap_or_default();
-    locks.into_iter().filter(move |lock| lock.file == file)
+    lock_table::those(|lock| lock.file == file).unwrap_or_default().into_iter()
 }
 
 /// The processes with a description that has such a lock on the file.

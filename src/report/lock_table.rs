@@ -10,14 +10,19 @@ use std::collections::BTreeSet;
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
 
-/// The kernel hands out its list piece by piece; a lock that is given back in between moves the others up,
-/// and one of them over the edge. So a list of several pieces is read more than once.
-const READINGS: usize = 3;
 /// More than a piece has, which is a page.
 const PIECE: usize = 1 << 16;
+/// How much of the list is asked for first, when it is read for the first time, and again.
+///
+/// The kernel hands it out piece by piece. Each is of one moment, and the next begins so many locks from the top: one
+/// that is given back in between moves the others up, and one of them over the edge. So a list of several pieces is
+/// read more than once, with its edges elsewhere: a lock that is held all the time stays unseen only if each time,
+/// between two pieces, just as many locks were given back as it takes to move it over the edge, and at some edge those
+/// are at least ten.
+const FIRST_PIECES: [usize; 3] = [PIECE, 1365, 2730];
 
 /// One lock.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lock {
     pub(crate) kind: String,
     pub(crate) exclusive: bool,
@@ -50,6 +55,11 @@ impl Lock {
         self.kind == "FLOCK"
     }
 
+    /// Whether it is one to write, of flock(2) or fcntl(2): no lease, which is about opening a file.
+    pub(crate) fn is_to_write(&self) -> bool {
+        self.exclusive && matches!(self.kind.as_str(), "POSIX" | "FLOCK" | "OFDLCK")
+    }
+
     /// Whether it is one of fcntl(2) that belongs to an open file description.
     pub(crate) fn is_of_description(&self) -> bool {
         self.kind == "OFDLCK"
@@ -69,11 +79,16 @@ pub(crate) fn identity(text: &str) -> Option<Identity> {
 
 /// Everybody's locks.
 pub(crate) fn of_all() -> io::Result<BTreeSet<Lock>> {
+    those(|_| true)
+}
+
+/// Those of everybody's locks that are such.
+pub(crate) fn those(is_such: impl Fn(&Lock) -> bool) -> io::Result<BTreeSet<Lock>> {
     let _standard = standard::keep();
     let mut found = BTreeSet::new();
-    for _ in 0..READINGS {
-        let (list, pieces) = list()?;
-        found.extend(list.lines().filter_map(Lock::parse));
+    for first in FIRST_PIECES {
+        let (list, pieces) = list(first)?;
+        found.extend(list.lines().filter_map(Lock::parse).filter(&is_such));
         if pieces < 2 {
             break;
         }
@@ -82,11 +97,11 @@ pub(crate) fn of_all() -> io::Result<BTreeSet<Lock>> {
 }
 
 /// The list, and of how many pieces it was put together.
-fn list() -> io::Result<(String, usize)> {
+fn list(first: usize) -> io::Result<(String, usize)> {
     let mut file = File::open("/proc/locks")?;
     let (mut list, mut end, mut pieces) = (Vec::new(), 0, 0);
     loop {
-        list.resize(end + PIECE, 0);
+        list.resize(end + if pieces == 0 { first } else { PIECE }, 0);
         match file.read(&mut list[end..]) {
             Ok(0) => break,
             Ok(length) => (end, pieces) = (end + length, pieces + 1),
@@ -107,6 +122,15 @@ pub(crate) fn of_descriptors(pid: u32) -> impl Iterator<Item = (DirEntry, Vec<Lo
         let locks = lines.filter_map(Lock::parse).collect();
         (entry, locks)
     })
+}
+
+/// Whether the list has the locks of all processes: in a pid namespace those are left out that belong to a process which
+/// has no number there, or has ended.
+pub(crate) fn is_of_all_processes() -> bool {
+    /// That of the first namespace, `PROC_PID_INIT_INO`.
+    const FIRST: &str = "pid:[4026531836]";
+    let _standard = standard::keep();
+    fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() == FIRST)
 }
 
 /// All processes that can be seen.

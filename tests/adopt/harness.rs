@@ -185,6 +185,10 @@ impl Played {
         poll(&mut [PollFd::new(output, PollFlags::POLLIN)], 300u16).unwrap() == 0
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn is_over(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

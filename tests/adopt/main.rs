@@ -8,3 +8,4 @@ mod gate;
 mod programs;
 mod scenarios;
 mod start;
+mod tool;

@@ -63,7 +63,8 @@ pub fn because_of(others: &dyn Others, error: Error) -> anyhow::Error {
             if writers.is_empty() && !in_the_way.is_empty() =>
         {
             let (path, waited) = (path.display(), seconds::display(*waited));
-            let message = format!("{path}: not quiet after {waited}: {}", in_the_way.join(", "));
+            let message =
+                format!("{path}: not quiet after {waited}, busy: {}", in_the_way.join(", "));
             Failure::new(Exit::CONFLICT, message).into()
         }
         _ => error.into(),

@@ -18,6 +18,7 @@ use std::time::Duration;
 use self::cover::Means;
 use self::locks::Locks;
 use crate::barrier::exclusive::Others;
+use crate::catalogue::record::WriterRecord;
 use crate::words::exit::Failure;
 
 /// What is asked for.
@@ -26,6 +27,10 @@ pub struct Wanted {
     /// Wait until nobody holds a write lock on the file system of PATH
     #[arg(long, value_name = "PATH")]
     pub adopted: Vec<PathBuf>,
+
+    /// But for locks on this file, or on files in this folder, which are kept for a program's life
+    #[arg(long, value_name = "PATH", requires = "adopted")]
+    pub adopted_ignore: Vec<PathBuf>,
 }
 
 impl Wanted {
@@ -46,13 +51,20 @@ pub struct Stilling {
 impl Stilling {
     /// Refuses what cannot work, and starts what must run before the gate closes. `_sources`: what the snapshot reads.
     pub fn prepare(wanted: &Wanted, _sources: &[PathBuf]) -> Result<Stilling, Failure> {
-        let locks = (!wanted.adopted.is_empty()).then(|| Locks::on(&wanted.adopted)).transpose()?;
-        Ok(Stilling { adopted: wanted.adopted.clone(), locks })
+        let Wanted { adopted, adopted_ignore, .. } = wanted;
+        let locks = (!adopted.is_empty()).then(|| Locks::on(adopted, adopted_ignore));
+        let locks = locks.transpose()?;
+        Ok(Stilling { adopted: adopted.clone(), locks })
     }
 
     /// By what it stills whom, for who looks at all that write.
     pub fn means(&self) -> Means {
         Means { adopted: self.adopted.clone(), ..Means::default() }
+    }
+
+    /// Who kept it from being had, for the manifest.
+    pub fn inside(&self) -> Vec<WriterRecord> {
+        self.locks.iter().flat_map(Locks::records).collect()
     }
 
     /// In the pause: tells those that are told. They have this long to stand still.
@@ -78,10 +90,14 @@ impl Others for Stilling {
         self.locks.as_mut().is_none_or(Locks::are_free)
     }
 
-    fn let_go(&mut self) {}
+    fn let_go(&mut self) {
+        if let Some(locks) = &mut self.locks {
+            locks.look();
+        }
+    }
 
     fn in_the_way(&self) -> Vec<String> {
-        self.locks.iter().flat_map(Locks::in_the_way).collect()
+        self.locks.iter().filter_map(Locks::in_the_way).collect()
     }
 }
 

@@ -66,9 +66,13 @@ impl Making<'_> {
                 }
                 Err(error) => error,
             };
-            if let Some(stillpoint::Error::NotQuiet { writers, .. }) = error.downcast_ref() {
-                self.manifest.inside = writers.iter().map(WriterRecord::from).collect();
-            }
+            self.manifest.inside = match error.downcast_ref() {
+                Some(stillpoint::Error::NotQuiet { writers, .. }) => {
+                    writers.iter().map(WriterRecord::from).collect()
+                }
+                Some(_) => Vec::new(),
+                None => stilling.inside(),
+            };
             if from_error(&error, Exit::CONFLICT) != Exit::CONFLICT
                 || attempt >= self.arguments.attempts
             {

@@ -1,0 +1,73 @@
+//! Whose descriptors a lock hangs on.
+//!
+//! The kernel's list names who took it. That process is asked first; a lock of an open file description has no such
+//! name, and the taker of one of flock(2) may have ended: then all processes are looked at.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::RawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use stillpoint::{HeldLock, LockedFileSystems, Status};
+
+/// A descriptor of a process.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub pid: u32,
+    descriptor: RawFd,
+}
+
+impl Place {
+    fn file(&self) -> PathBuf {
+        format!("/proc/{}/fd/{}", self.pid, self.descriptor).into()
+    }
+
+    /// Device and inode of its file, as stat(2) has them.
+    pub fn identity(&self) -> Option<(u64, u64)> {
+        let found = fs::metadata(self.file()).ok()?;
+        Some((found.dev(), found.ino()))
+    }
+
+    /// The name of its file.
+    pub fn path(&self) -> Option<String> {
+        Some(fs::read_link(self.file()).ok()?.display().to_string())
+    }
+
+    /// Whether its file is a barrier, whose members keep parts of it locked.
+    pub fn is_of_barrier(&self) -> bool {
+        let Ok(path) = fs::read_link(self.file()) else {
+            return false;
+        };
+        let found = fs::metadata(&path).ok().map(|found| (found.dev(), found.ino()));
+        found.is_some() && found == self.identity() && Status::read(&path).is_ok()
+    }
+}
+
+/// Where each of these locks hangs, as far as that can be seen.
+pub fn places(systems: &LockedFileSystems, locks: &[HeldLock]) -> BTreeMap<HeldLock, Vec<Place>> {
+    let mut found: BTreeMap<HeldLock, Vec<Place>> = BTreeMap::new();
+    let mut look_at = |pid: u32| {
+        for (descriptor, lock) in systems.held_by(pid) {
+            if locks.contains(&lock) {
+                found.entry(lock).or_default().push(Place { pid, descriptor });
+            }
+        }
+        found.len()
+    };
+    let mut takers: Vec<u32> = locks.iter().filter_map(|lock| lock.pid).collect();
+    takers.sort_unstable();
+    takers.dedup();
+    let mut count = 0;
+    for pid in &takers {
+        count = look_at(*pid);
+    }
+    if count < locks.len() {
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        for pid in all.filter(|pid| !takers.contains(pid)) {
+            look_at(pid);
+        }
+    }
+    found
+}
