@@ -5,7 +5,7 @@
 //! 3. Everybody else waits until the gate opens, also for a call that would not wait for the lock itself: programs
 //!    take its refusal for an error. A signal handler that ends system calls ends the wait: then a call that waits says
 //!    EINTR, and one that does not says that somebody else has the lock. No handler is missed: they are held back from
-//!    the first look at the gate, and run while the thread sleeps.
+//!    the first look at the gate.
 //!
 //! Never is anything but the call's own result an answer: no deadlock is told of, and `errno` is as libc left it.
 //!
@@ -192,6 +192,10 @@ fn find_way(call: Call, outermost: bool, waited: bool, handlers: &mut Option<Han
     let protected = program.devices.protect(call.descriptor);
     remember(call.descriptor, protected);
     if !protected {
+        // Not any more, maybe.
+        if let Some(held_back) = handlers.take() {
+            held_back.let_run();
+        }
         return Way::Past;
     }
     log::speak();

@@ -44,11 +44,6 @@ impl Futex {
         crate::system::calls::futex_wait(&self.0, expected, limit);
     }
 
-    /// The same, until a signal handler has run that ends the program's system calls: then true.
-    pub fn wait_interruptibly(&self, expected: u32, limit: Duration) -> bool {
-        crate::system::calls::futex_wait_interruptibly(&self.0, expected, limit)
-    }
-
     /// Wakes at most `count` waiters, in the order in which they came.
     pub fn wake(&self, count: u32) {
         crate::system::calls::futex_wake(&self.0, count);

@@ -60,10 +60,10 @@ impl Barrier {
         self.enter_bare(wait, unsafe { SourceLine::new(file, line) })
     }
 
-    /// The same, but the wait ends too when a signal handler has run or is due that ends the program's system calls:
+    /// The same, but the wait ends too when a signal handler is due that ends the program's system calls:
     /// sigaction(2) without `SA_RESTART`. For who enters inside a call that the program may want to be
-    /// interrupted. The caller holds all handlers back from before its first question to the gate: they run while the
-    /// thread sleeps, and none is missed.
+    /// interrupted. The caller holds all handlers back from before its first question to the gate, so that none is
+    /// missed; others run within 20 ms.
     ///
     /// # Errors
     /// As [`Barrier::shared_timeout`]; [`Error::System`] with EINTR.

@@ -20,6 +20,9 @@ use crate::system::signals::Handlers;
 use nix::errno::Errno;
 use std::time::{Duration, Instant};
 
+/// How long handlers are kept waiting by who is to be told of them.
+const HANDLERS: Duration = Duration::from_millis(20);
+
 /// How long the caller is willing to wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wait {
@@ -27,8 +30,7 @@ pub(crate) enum Wait {
     No,
     /// This long, from this moment on.
     AtMost(Instant, Duration),
-    /// The same, and no longer than until a signal handler is due or has run that ends the program's system calls.
-    /// They are held back but while the thread sleeps.
+    /// The same, and no longer than until a signal handler is due that ends the program's system calls.
     Interruptibly(Instant, Duration, Handlers),
     /// As long as it takes.
     Forever,
@@ -101,22 +103,16 @@ fn wait_here(
         if let Some(remaining) = wait.remaining() {
             sleep = sleep.min(remaining + ROUNDING);
         }
+        if let Wait::Interruptibly(_, _, handlers) = wait {
+            if handlers.end_calls() {
+                return Err(Error::system("futex", &place.path, Errno::EINTR));
+            }
+            sleep = sleep.min(HANDLERS);
+        }
         step("wait: about to sleep");
-        let interrupted = match wait {
-            Wait::Interruptibly(_, _, handlers) => {
-                let sleep = || gate.generation.wait_interruptibly(generation, sleep);
-                handlers.end_calls() || handlers.let_run_during(sleep)
-            }
-            _ => {
-                gate.generation.wait(generation, Some(sleep));
-                false
-            }
-        };
+        gate.generation.wait(generation, Some(sleep));
         step("wait: awake");
         attachment.is_cut();
-        if interrupted {
-            return Err(Error::system("futex", &place.path, Errno::EINTR));
-        }
         if gate.now() != generation {
             return Ok(());
         }

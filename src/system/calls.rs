@@ -5,7 +5,6 @@
 //! `futex(2)`, `pthread_atfork(3)`, `statx(2)`, `sigpending(2)`, `getrandom(2)` and `ioctl_iflags(2)` have no wrapper in nix; each is called
 //! here with pointers to live memory only. Everything else goes through nix, std or fs2.
 
-use nix::errno::Errno;
 use nix::libc;
 use std::fs::File;
 use std::io;
@@ -15,9 +14,8 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 /// `futex(FUTEX_WAIT)`: sleeps while `word` is `expected`, at most `limit`. Wakes early on signals,
-/// and for no reason: callers look again. At once if there is no word any more. True: a signal handler has run.
-/// See futex(2).
-pub(crate) fn futex_wait(word: *const AtomicU32, expected: u32, limit: Option<Duration>) -> bool {
+/// and for no reason: callers look again. At once if there is no word any more. See futex(2).
+pub(crate) fn futex_wait(word: *const AtomicU32, expected: u32, limit: Option<Duration>) {
     let limit = limit.map(|limit| libc::timespec {
         // Its width differs between platforms; nobody waits longer than 68 years.
         tv_sec: i32::try_from(limit.as_secs()).unwrap_or(i32::MAX).into(),
@@ -25,43 +23,7 @@ pub(crate) fn futex_wait(word: *const AtomicU32, expected: u32, limit: Option<Du
     });
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: the time-out is live for the whole call; the kernel reads both, and checks the address.
-    let waited = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, expected, limit) };
-    Errno::result(waited) == Err(Errno::EINTR)
-}
-
-/// `futex_waitv(2)`: as [`futex_wait`], but ends when a signal handler has run that does not restart system
-/// calls (sigaction(2), `SA_RESTART`), and then is true. Before Linux 5.16: when any handler has run.
-pub(crate) fn futex_wait_interruptibly(word: &AtomicU32, expected: u32, limit: Duration) -> bool {
-    #[repr(C)]
-    struct Waiter {
-        expected: u64,
-        word: u64,
-        flags: u32,
-        reserved: u32,
-    }
-    const OF_32_BITS: u32 = 2;
-    let word_at = word.as_ptr() as u64;
-    let waiter =
-        Waiter { expected: expected.into(), word: word_at, flags: OF_32_BITS, reserved: 0 };
-    let until = monotonic().saturating_add(limit);
-    // A time of 64 bits on every platform.
-    let until = [until.as_secs(), u64::from(until.subsec_nanos())];
-    // SAFETY: both are live for the whole call, and laid out as the kernel has them.
-    let waited = unsafe {
-        libc::syscall(
-            libc::SYS_futex_waitv,
-            &raw const waiter,
-            1,
-            0,
-            until.as_ptr(),
-            libc::CLOCK_MONOTONIC,
-        )
-    };
-    match (waited, Errno::last()) {
-        (-1, Errno::EINTR) => true,
-        (-1, Errno::ENOSYS | Errno::EPERM) => futex_wait(word, expected, Some(limit)),
-        _ => false,
-    }
+    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, expected, limit) };
 }
 
 /// `futex(FUTEX_WAKE)`: wakes at most `count` waiters, the longest waiting first. See futex(2).
@@ -86,32 +48,37 @@ pub(crate) fn mount_of_root() -> Option<u64> {
     (about.stx_mask & (MOUNT | MOUNT_FOR_EVER) != 0).then_some(about.stx_mnt_id)
 }
 
-/// Whether a signal is pending, but not for being in this set, whose handler ends system calls: `sigpending(2)`, and
-/// `sigaction(2)` without `SA_RESTART`. nix knows neither real-time signals nor how to ask.
-pub(crate) fn is_pending_to_end_calls(unless_in: &libc::sigset_t) -> bool {
+/// Signals that are pending, and would not be but for not being in this set: whether there are any, and whether the
+/// handler of one ends system calls. `sigpending(2)`, and `sigaction(2)` without `SA_RESTART`; nix knows neither
+/// real-time signals nor how to ask.
+pub(crate) fn signals_due(before: &libc::sigset_t) -> (bool, bool) {
     let mut pending = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: a place for the answer, which is whole if the call succeeds.
     let pending = unsafe {
         if libc::sigpending(pending.as_mut_ptr()) != 0 {
-            return false;
+            return (false, false);
         }
         pending.assume_init()
     };
     // SAFETY: sets that are whole.
     let is_in = |set, signal| unsafe { libc::sigismember(set, signal) == 1 };
-    (1..=libc::SIGRTMAX()).any(|signal| {
-        let mut action = MaybeUninit::<libc::sigaction>::uninit();
-        is_in(&raw const pending, signal)
-            && !is_in(unless_in, signal)
-            // SAFETY: nothing is set; the answer is whole if the call succeeds.
-            && unsafe {
-                libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0 && {
-                    let action = action.assume_init();
-                    let runs = ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction);
-                    runs && action.sa_flags & libc::SA_RESTART == 0
-                }
-            }
-    })
+    let due = |signal: &i32| is_in(&raw const pending, *signal) && !is_in(before, *signal);
+    let mut due = (1..=libc::SIGRTMAX()).filter(due).peekable();
+    (due.peek().is_some(), due.any(ends_calls))
+}
+
+/// Whether its handler does.
+fn ends_calls(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: nothing is set, and there is a place for the answer, which is whole if the call succeeds.
+    let action = unsafe {
+        if libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) != 0 {
+            return false;
+        }
+        action.assume_init()
+    };
+    let is_handled = ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction);
+    is_handled && action.sa_flags & libc::SA_RESTART == 0
 }
 
 /// `getrandom(2)`: four random words.

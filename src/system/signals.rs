@@ -1,11 +1,11 @@
 //! Handlers of signals, and when they may run.
 //!
-//! A system call that waits ends when a handler has run, whenever that was: the kernel looks before it lets the
-//! thread sleep. A wait that is made of several calls would miss a handler that runs between two of them, and
-//! whoever set an alarm to limit it would wait for ever. So handlers are held back from the first to the last of them,
-//! run only while the thread sleeps, and one that is due is asked for before it does.
+//! A system call that waits ends when a handler has run, and misses none: the kernel looks before it lets the thread
+//! sleep, and after. A wait that is made of several calls would miss a handler that runs between two of them, or when
+//! one of them had just timed out, and whoever set an alarm to limit it would wait for ever. So handlers are held
+//! back from the first to the last of them, and asked for now and then: what is due then runs, or ends the wait.
 
-use crate::system::calls::is_pending_to_end_calls;
+use crate::system::calls::signals_due;
 use nix::sys::signal::Signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
@@ -49,21 +49,18 @@ impl Handlers {
         Handlers { before }
     }
 
-    /// Whether one is due that ends system calls: sigaction(2) without `SA_RESTART`.
+    /// Whether one is due that ends system calls: sigaction(2) without `SA_RESTART`. Else those that are due run now.
     pub fn end_calls(&self) -> bool {
-        is_pending_to_end_calls(self.before.as_ref())
+        let (any, end_calls) = signals_due(self.before.as_ref());
+        if any && !end_calls {
+            let held_back = exchange(&self.before);
+            exchange(&held_back);
+        }
+        end_calls
     }
 
     /// They run again, and those that are due at once.
     pub fn let_run(self) {
         exchange(&self.before);
-    }
-
-    /// They run while `wait` does.
-    pub(crate) fn let_run_during<T>(&self, wait: impl FnOnce() -> T) -> T {
-        let held_back = exchange(&self.before);
-        let result = wait();
-        exchange(&held_back);
-        result
     }
 }

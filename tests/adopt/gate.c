@@ -187,7 +187,7 @@ int main(int count, char **arguments)
         struct sigaction action = {.sa_handler = struck, .sa_flags = *how == 'r' ? SA_RESTART : 0};
         int fd = opened(file);
         sigaction(SIGALRM, &action, NULL);
-        ualarm(200000, 0);
+        ualarm(200000, 200000);
         answer(call(arguments[3], fd));
     } else if (!strcmp(how, "nested") || !strcmp(how, "child")) {
         int fd = opened(file);
@@ -250,7 +250,7 @@ int main(int count, char **arguments)
         /* The gate is closed: a signal ends the wait. */
         struct sigaction action = {.sa_handler = struck};
         sigaction(SIGALRM, &action, NULL);
-        ualarm(200000, 0);
+        ualarm(200000, 200000);
         takes_none(file);
     } else if (!strcmp(how, "confined")) {
         int fd = opened(file);
