@@ -9,8 +9,10 @@
 //! What is not known is not called covered: who may not look into a process is told so, and how many there are.
 //! Processes in another pid namespace than ours, or beside it, are not to be seen from a container, and are not spoken of.
 
+mod adopted;
 mod files;
 mod means;
+mod member;
 mod mounts;
 mod place;
 mod process;
