@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::common::command::Place;
 use crate::common::{
-    Done, NOBODY, Running, as_user, has, is_root, must, programs, run, start, until,
+    Done, Mounted, NOBODY, Running, as_user, has, is_root, must, programs, run, start, until,
 };
 
 /// A place with a barrier, a store on a file system of its own, and settings.
@@ -296,6 +296,31 @@ fn what_is_wrong_with_the_settings_is_said() {
     run(scene.adopt("check", &[]).arg(&none)).assert_complaint(66, &[none.to_str().unwrap()]);
 }
 
+#[test]
+fn a_lock_that_is_held_for_life_is_told_unless_it_is_left_out() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let _mounted = Mounted::new("tmpfs", "size=1m", &scene.store());
+    let (locked, brief) = (scene.file("pid"), scene.file("brief"));
+    let mut command = Command::new("sleep");
+    let held = File::create(&locked).unwrap();
+    held.lock().unwrap();
+    let _it = start(command.arg("600").stdin(OwnedFd::from(held)));
+    let comes_and_goes = "while :; do flock \"$0\" sleep 0.02; done";
+    let _other = start(Command::new("sh").args(["-c", comes_and_goes]).arg(&brief));
+    until("it is locked", || brief.exists());
+    let locks = || scene.check().1["locks"].to_string();
+    let said = locks();
+    assert!(
+        said.contains(&format!(" on {}", locked.display())) && !said.contains("brief"),
+        "{said}"
+    );
+    scene.configure(&format!("ignore {}\n", locked.display()));
+    assert_eq!(locks(), "[]");
+}
+
 /// Where nobody else can be seen: a machine may have processes that even root may not look into.
 #[test]
 fn all_is_well_where_all_are_covered() {
@@ -303,6 +328,7 @@ fn all_is_well_where_all_are_covered() {
         return;
     }
     let scene = Scene::new();
+    let _mounted = Mounted::new("tmpfs", "size=1m", &scene.store());
     let script = "\"$0\" adopt run --config $1 sleep 600 >$2/file &
         until \"$0\" adopt check --config $1 $2; do sleep 0.05; done; kill $!; wait";
     let mut command = scene.place.program("unshare");

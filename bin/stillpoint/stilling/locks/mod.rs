@@ -17,6 +17,7 @@ mod ignored;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::unistd::getppid;
 use stillpoint::{HeldLock, LockedFileSystems};
@@ -31,6 +32,8 @@ use crate::words::waiting::who;
 const NAMED: usize = 4;
 /// As many askings tell whether a lock is kept all the time.
 const ENOUGH: u32 = 3;
+/// Between two looks at locks that may last.
+const BETWEEN: Duration = Duration::from_millis(60);
 /// Locks that are counted, at most.
 const COUNTED: usize = 4096;
 
@@ -58,6 +61,13 @@ struct Named {
     pid: u32,
     comm: String,
     file: String,
+}
+
+impl Named {
+    fn text(&self) -> String {
+        let who = who(self.pid, &self.comm, "");
+        format!("{} WRITE lock of {who} on {}", self.lock.kind, self.file)
+    }
 }
 
 impl Locks {
@@ -172,11 +182,7 @@ impl Locks {
     /// Who held one when they were last asked about.
     pub fn in_the_way(&self) -> Option<String> {
         let (culprits, stay) = self.culprits();
-        let named = |named: &&Named| {
-            let who = who(named.pid, &named.comm, "");
-            format!("{} WRITE lock of {who} on {}", named.lock.kind, named.file)
-        };
-        let names: Vec<String> = culprits.iter().map(named).collect();
+        let names: Vec<String> = culprits.iter().map(|named| named.text()).collect();
         let hint = match stay {
             true => ", all the time; what is locked for life, --adopted-ignore leaves out",
             false => "",
@@ -184,7 +190,21 @@ impl Locks {
         (!names.is_empty()).then(|| format!("{}{hint}", names.join(", ")))
     }
 
-    /// The same, for the manifest.
+    /// Those that are held for longer than a pause waits, as some looks at them tell.
+    pub fn that_last(&mut self) -> Vec<String> {
+        for _ in 0..=ENOUGH {
+            self.are_free();
+            std::thread::sleep(BETWEEN);
+        }
+        self.are_free();
+        self.look();
+        match self.culprits() {
+            (staying, true) => staying.into_iter().map(Named::text).collect(),
+            (_, false) => Vec::new(),
+        }
+    }
+
+    /// Who held one, for the manifest.
     pub fn records(&self) -> Vec<WriterRecord> {
         let record = |named: &&Named| WriterRecord {
             pid: named.pid,

@@ -17,6 +17,7 @@ use super::library::Library;
 use super::settings::Settings;
 use crate::catalogue::cover::Sight;
 use crate::stilling::cover::{self, Extent, Means, Places};
+use crate::stilling::locks::Locks;
 use crate::words::exit::{Exit, Failure, STATUSES};
 
 #[derive(clap::Args)]
@@ -45,13 +46,15 @@ pub struct Findings {
     pub sight: Sight,
     /// What is wrong with the configuration.
     pub faults: Vec<String>,
+    /// Locks that no pause waits for so long.
+    pub locks: Vec<String>,
     /// What to do about processes.
     pub advice: Vec<String>,
 }
 
 impl Findings {
     fn is_well(&self) -> bool {
-        self.sight.covered() == Some(true) && self.faults.is_empty()
+        self.sight.covered() == Some(true) && self.faults.is_empty() && self.locks.is_empty()
     }
 }
 
@@ -78,7 +81,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let adviser = Adviser { library: library.as_ref().ok(), settings: settings.as_ref().ok() };
     let advice = sight.uncovered().filter_map(|writer| adviser.about(writer)).collect();
     faults.extend(sight.unseen.clone());
-    let findings = Findings { path, sight, faults, advice };
+    let ignored = settings.as_ref().map_or(&[][..], |settings| &settings.said.ignored);
+    let locks = Locks::on(&means.adopted, ignored)?.that_last();
+    let findings = Findings { path, sight, faults, locks, advice };
     match arguments.json {
         true => report::json(&findings)?,
         false => report::text(&findings)?,

@@ -18,6 +18,7 @@ pub fn json(findings: &Findings) -> anyhow::Result<()> {
         "writers": findings.sight.writers,
         "unseen": findings.sight.unseen,
         "faults": findings.faults,
+        "locks": findings.locks,
         "advice": findings.advice,
     });
     print(&(object.to_string() + "\n"))
@@ -43,7 +44,13 @@ pub fn text(findings: &Findings) -> anyhow::Result<()> {
         let path = findings.path.display().to_string();
         text.push_str(&format!("nobody has files open for writing below {}\n", printable(path)));
     }
-    for line in findings.advice.iter().chain(&findings.faults) {
+    let lasts = |lock: &String| {
+        format!(
+            "{lock}: held all the time; if it is for life, leave it out: --adopted-ignore, and ignore in the settings"
+        )
+    };
+    let locks: Vec<String> = findings.locks.iter().map(lasts).collect();
+    for line in findings.advice.iter().chain(&locks).chain(&findings.faults) {
         text.push_str(&printable(line.clone()));
         text.push('\n');
     }
