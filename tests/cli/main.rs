@@ -21,6 +21,7 @@ mod modes;
 mod nesting;
 mod numbers;
 mod older;
+mod participants;
 mod pipes;
 mod prometheus;
 mod reaper;

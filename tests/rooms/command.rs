@@ -47,6 +47,7 @@ const VERBS: House = House {
             "freeze",
             "latest",
             "list",
+            "participant",
             "prune",
             "recover",
             "retire",

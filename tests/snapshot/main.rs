@@ -24,6 +24,7 @@ mod limits;
 mod list;
 mod metrics;
 mod names;
+mod participants;
 mod pins;
 mod place;
 mod power;

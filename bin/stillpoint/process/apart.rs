@@ -9,15 +9,19 @@ use nix::unistd;
 
 /// Closes every descriptor but these and the standard ones.
 pub fn close_all_but(kept: &[RawFd]) -> io::Result<()> {
-    let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|descriptor| *descriptor > 2 && !kept.contains(descriptor))
-        .collect();
-    for descriptor in open {
+    let open = open_descriptors()?;
+    for descriptor in open.into_iter().filter(|descriptor| !kept.contains(descriptor)) {
         // The one that the folder was read through is closed by now.
         let _ = unistd::close(descriptor);
     }
     Ok(())
+}
+
+/// Every descriptor that is open but the standard ones, and one that was.
+pub fn open_descriptors() -> io::Result<Vec<RawFd>> {
+    let entries = std::fs::read_dir("/proc/self/fd")?;
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(numbers.filter(|descriptor| *descriptor > 2).collect())
 }
 
 /// Leaves the caller's session, its folder and its standard descriptors.

@@ -20,7 +20,7 @@ pub fn from_error(error: &anyhow::Error, conflict: Exit) -> Exit {
     }
     for cause in error.chain() {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
-            return failure.exit;
+            return if failure.exit == Exit::CONFLICT { conflict } else { failure.exit };
         }
         if let Some(error) = cause.downcast_ref::<stillpoint::Error>() {
             return from_kind(error.kind(), conflict);

@@ -21,6 +21,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
+use nix::unistd::setsid;
+
+use super::apart;
 
 /// The signals that we watch or send to ourselves.
 const OURS: [Signal; 6] = [
@@ -123,6 +126,28 @@ pub fn hand_on(command: &mut Command) {
     };
     // SAFETY: calls nothing but sigaction(2) and sigprocmask(2), which signal-safety(7) lists.
     unsafe { command.pre_exec(restore) };
+}
+
+/// Lets a command begin in a session of its own, with the standard descriptors only, and with every signal at its
+/// default: whatever our parent, or we, have done to ours.
+pub fn begin_anew(command: &mut Command) {
+    // Those of a parent that shows no /proc are below that.
+    let open = apart::open_descriptors().unwrap_or_else(|_| (3..1024).collect());
+    let ignored: Vec<Signal> = Signal::iterator().filter(|signal| is_ignored(*signal)).collect();
+    let begin = move || {
+        setsid()?;
+        for descriptor in &open {
+            // SAFETY: takes no memory; one that is closed by now is an error.
+            unsafe { libc::fcntl(*descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+        for signal in &ignored {
+            set_default(*signal)?;
+        }
+        Ok(SigSet::empty().thread_set_mask()?)
+    };
+    // SAFETY: calls nothing but setsid(2), fcntl(2), sigaction(2) and sigprocmask(2), which signal-safety(7)
+    // lists.
+    unsafe { command.pre_exec(begin) };
 }
 
 /// Whether this standard descriptor was closed when we were started: what is written there is lost.

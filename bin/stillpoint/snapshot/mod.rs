@@ -50,6 +50,7 @@ use crate::process::signals::Signals;
 /// Takes a snapshot. The record of it is left with the caller, however it ends.
 pub fn take(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Result<()> {
     let mut signals = Signals::watch()?;
+    arguments.wanted.check(arguments.hold())?;
     let members = members::open(arguments)?;
     let paths: Vec<PathBuf> =
         members.iter().map(|member| member.barrier.path().to_owned()).collect();

@@ -11,15 +11,22 @@
 
 pub mod cover;
 pub mod locks;
+pub mod participant;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use stillpoint::ExclusiveGuard;
+
 use self::cover::Means;
 use self::locks::Locks;
+use self::participant::Participants;
+use self::participant::named::{self, With};
 use crate::barrier::exclusive::Others;
 use crate::catalogue::record::WriterRecord;
 use crate::words::exit::Failure;
+use crate::words::seconds::FOREVER;
 
 /// What is asked for.
 #[derive(clap::Args, Debug, Default)]
@@ -31,12 +38,29 @@ pub struct Wanted {
     /// But for locks on this file, or on files in this folder, which are kept for a program's life
     #[arg(long, value_name = "PATH", requires = "adopted")]
     pub adopted_ignore: Vec<PathBuf>,
+
+    /// Still a store that has a quiesce of its own, by its participant: 'NAME [ARGUMENT...]', or '/PROGRAM [ARGUMENT...]'
+    #[arg(long, value_name = "PARTICIPANT", value_parser = with_parser())]
+    pub with: Vec<With>,
+}
+
+fn with_parser() -> impl TypedValueParser<Value = With> {
+    OsStringValueParser::new().try_map(|text| named::parse(&text))
 }
 
 impl Wanted {
     /// Nothing is.
     pub fn is_empty(&self) -> bool {
-        self.adopted.is_empty()
+        self.adopted.is_empty() && self.with.is_empty()
+    }
+
+    /// Refuses what cannot work, with this limit of the hold, and starts nothing.
+    pub fn check(&self, hold: Option<Duration>) -> Result<(), Failure> {
+        if hold.is_none() && !self.with.is_empty() {
+            let message = "participants must know when to go on by themselves: --with needs a --hold other than none";
+            return Err(Failure::usage(message));
+        }
+        Participants::find(&self.with).map(drop)
     }
 }
 
@@ -46,6 +70,7 @@ pub struct Stilling {
     /// Paths on the file systems whose locks are asked for.
     adopted: Vec<PathBuf>,
     locks: Option<Locks>,
+    participants: Participants,
 }
 
 impl Stilling {
@@ -54,12 +79,18 @@ impl Stilling {
         let Wanted { adopted, adopted_ignore, .. } = wanted;
         let locks = (!adopted.is_empty()).then(|| Locks::on(adopted, adopted_ignore));
         let locks = locks.transpose()?;
-        Ok(Stilling { adopted: adopted.clone(), locks })
+        let mut participants = Participants::find(&wanted.with)?;
+        participants.start()?;
+        Ok(Stilling { adopted: adopted.clone(), locks, participants })
     }
 
-    /// By what it stills whom, for who looks at all that write.
+    /// By what it stills whom, for who looks at all that write. Participants are ready by then.
     pub fn means(&self) -> Means {
-        Means { adopted: self.adopted.clone(), ..Means::default() }
+        Means {
+            adopted: self.adopted.clone(),
+            participants: self.participants.covers(),
+            ..Means::default()
+        }
     }
 
     /// Who kept it from being had, for the manifest.
@@ -67,18 +98,26 @@ impl Stilling {
         self.locks.iter().flat_map(Locks::records).collect()
     }
 
-    /// In the pause: tells those that are told. They have this long to stand still.
-    pub fn freeze(&mut self, _limit: Duration) -> Result<(), Failure> {
-        Ok(())
+    /// Before each closing: those that are told are there and listen.
+    pub fn get_ready(&mut self) -> Result<(), Failure> {
+        self.participants.get_ready()
+    }
+
+    /// In the pause: tells those that are told. They have as long to stand still as a writer may be kept waiting.
+    pub fn freeze(&mut self, drain: Duration, guard: &ExclusiveGuard) -> Result<(), Failure> {
+        let limit = guard.remaining().unwrap_or(FOREVER);
+        self.participants.freeze(drain.min(limit), limit)
     }
 
     /// Whether all have stood still until now. Quick: writers wait meanwhile.
     pub fn check(&mut self) -> Result<(), Failure> {
-        Ok(())
+        self.participants.check()
     }
 
     /// Lets all go on. The gate is open by then.
-    pub fn thaw(&mut self) {}
+    pub fn thaw(&mut self) {
+        self.participants.thaw();
+    }
 }
 
 impl Others for Stilling {

@@ -180,7 +180,9 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
         hold: arguments.hold.unwrap_or(HOLD),
         inherited: false,
     };
+    arguments.wanted.check(side.hold.duration())?;
     let mut stilling = Stilling::prepare(&arguments.wanted, &[])?;
+    stilling.get_ready()?;
     let guard = side.quiesce(&signals, &mut stilling).map_err(|error| {
         let name = Named::new(&arguments.barrier, arguments.user, None);
         frozen_already(&barrier, &name, error)
@@ -192,7 +194,7 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
         );
         return Err(Failure::usage(message).into());
     }
-    stilling.freeze(side.drain.min(guard.remaining().unwrap_or(side.drain)))?;
+    stilling.freeze(side.drain, &guard)?;
     let keeper = Keeper::new(guard)?;
     prctl::set_pdeathsig(None).map_err(cannot("cannot tie the keeper to its parent: prctl"))?;
     apart::leave_session().map_err(|error| Failure::system("cannot leave the session", error))?;

@@ -10,6 +10,7 @@ mod deferred;
 mod freeze;
 mod latest;
 mod list;
+mod participant;
 mod prune;
 mod recover;
 mod retire;
@@ -130,6 +131,11 @@ enum Verb {
     /// Their write locks wait for it then: see stillpoint-adopt(8).
     Adopt(Deferred<adopt::Arguments>),
 
+    /// Try a participant: a command that stills a store with a quiesce of its own
+    ///
+    /// How to write one is in stillpoint-participants(7).
+    Participant(Deferred<participant::Arguments>),
+
     /// Print a completion script for a shell
     ///
     /// For bash: stillpoint completions bash > /usr/share/bash-completion/completions/stillpoint
@@ -168,6 +174,7 @@ pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {
         Verb::Prune(Deferred(arguments)) => prune::run(arguments),
         Verb::Use(Deferred(arguments)) => r#use::run(arguments),
         Verb::Adopt(Deferred(arguments)) => adopt::run(arguments),
+        Verb::Participant(Deferred(arguments)) => participant::run(arguments),
         Verb::Completions(Deferred(arguments)) => completions::run(arguments),
     }
 }

@@ -214,9 +214,11 @@ impl Run<'_> {
             hold: self.arguments.hold.unwrap_or(HOLD),
             inherited: !self.arguments.close,
         };
+        self.arguments.wanted.check(side.hold.duration())?;
         let mut stilling = Stilling::prepare(&self.arguments.wanted, &[])?;
+        stilling.get_ready()?;
         let guard = side.quiesce(&self.signals, &mut stilling)?;
-        stilling.freeze(DRAIN.min(guard.remaining().unwrap_or(DRAIN)))?;
+        stilling.freeze(DRAIN, &guard)?;
         self.announce("exclusive");
         if self.arguments.no_fork {
             return self.become_command(guard);

@@ -1,4 +1,10 @@
-//! How a command has ended.
+//! How a command has ended, and whether what it has started has.
+
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::sys::signal::killpg;
+use nix::unistd::{Pid, getpid};
 
 use crate::words::exit::Exit;
 
@@ -20,4 +26,34 @@ impl Ended {
             Ended::AtLimit => Exit::LIMIT,
         }
     }
+}
+
+/// Whether nothing of a process group runs any more. What has ended and was not reaped yet, as it is no
+/// child of ours, is in nobody's way.
+pub fn is_ended(group: Pid) -> bool {
+    if killpg(group, None) == Err(Errno::ESRCH) {
+        return true;
+    }
+    // That of another pid namespace has other numbers.
+    let is_ours = |link: PathBuf| *link.as_os_str() == *getpid().to_string();
+    if !std::fs::read_link("/proc/self").is_ok_and(is_ours) {
+        return false;
+    }
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return false;
+    };
+    let mut ended = false;
+    for process in processes.flatten() {
+        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        // proc_pid_stat(5): the name may have spaces and parentheses; then state, parent, group.
+        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let (state, its_group) = (fields.next(), fields.nth(1));
+        if its_group == Some(&group.to_string()) {
+            match state {
+                Some("Z" | "X") => ended = true,
+                _ => return false,
+            }
+        }
+    }
+    ended
 }

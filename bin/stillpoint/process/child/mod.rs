@@ -18,7 +18,7 @@ mod supervisor;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -119,26 +119,29 @@ pub fn exec(command: &mut Command) -> Failure {
 
 fn start(command: &mut Command, terms: Terms<'_>) -> Result<Pid, Failure> {
     let failed = |error: Errno| Failure::system("cannot hand a descriptor to the command", error);
-    terms.apply(command);
     for descriptor in terms.inherited {
         fcntl(*descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map_err(failed)?;
     }
+    let started = spawn(command, |command| terms.apply(command));
+    for descriptor in terms.inherited {
+        fcntl(*descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(failed)?;
+    }
+    Ok(Pid::from_raw(started?.id() as i32))
+}
+
+/// Starts a command, with what `terms` does to it: a script without #!, too, which execvp(3) would give to the
+/// shell.
+pub fn spawn(command: &mut Command, terms: impl Fn(&mut Command)) -> Result<Child, Failure> {
+    terms(command);
     let started = match command.spawn() {
-        // A script without #!, which execvp(3) would give to the shell.
         Err(error) if error.raw_os_error() == Some(Errno::ENOEXEC as i32) => {
             let mut shell = by_shell(command);
-            terms.apply(&mut shell);
+            terms(&mut shell);
             shell.spawn().map_err(|_| error)
         }
         other => other,
     };
-    for descriptor in terms.inherited {
-        fcntl(*descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(failed)?;
-    }
-    match started {
-        Ok(child) => Ok(Pid::from_raw(child.id() as i32)),
-        Err(error) => Err(cannot_run(command, &error)),
-    }
+    started.map_err(|error| cannot_run(command, &error))
 }
 
 fn by_shell(command: &Command) -> Command {

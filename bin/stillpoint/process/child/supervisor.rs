@@ -8,16 +8,15 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, getpgrp, getpid, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 use signal_hook::consts::{SIGCHLD, SIGTSTP};
 
-use super::ended::Ended;
+use super::ended::{Ended, is_ended};
 use crate::process::signals::{Signals, Stop};
 
 /// From TERM to KILL.
@@ -192,34 +191,4 @@ impl<'a> Supervisor<'a> {
             let _ = killpg(getpgrp(), Signal::SIGINT);
         }
     }
-}
-
-/// Whether nothing of a process group runs any more. What has ended and was not reaped yet, as it is no
-/// child of ours, is in nobody's way.
-fn is_ended(group: Pid) -> bool {
-    if killpg(group, None) == Err(Errno::ESRCH) {
-        return true;
-    }
-    // That of another pid namespace has other numbers.
-    let is_ours = |link: PathBuf| *link.as_os_str() == *getpid().to_string();
-    if !std::fs::read_link("/proc/self").is_ok_and(is_ours) {
-        return false;
-    }
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return false;
-    };
-    let mut ended = false;
-    for process in processes.flatten() {
-        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
-        // proc_pid_stat(5): the name may have spaces and parentheses; then state, parent, group.
-        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-        let (state, its_group) = (fields.next(), fields.nth(1));
-        if its_group == Some(&group.to_string()) {
-            match state {
-                Some("Z" | "X") => ended = true,
-                _ => return false,
-            }
-        }
-    }
-    ended
 }

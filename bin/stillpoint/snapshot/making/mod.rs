@@ -61,6 +61,7 @@ impl Making<'_> {
         let target = self.plan.target.as_ref();
         let wanted = &self.arguments.wanted;
         let mut stilling = Stilling::prepare(wanted, self.plan.provider.sources())?;
+        stilling.get_ready()?;
         let means = self.means(&stilling);
         self.look_around(&means)?;
         self.sync()?;

@@ -57,6 +57,7 @@ impl Making<'_> {
         stilling: &mut Stilling,
     ) -> anyhow::Result<(ExclusiveGuard, HeldLocks)> {
         loop {
+            stilling.get_ready()?;
             self.manifest.attempts += 1;
             let attempt = self.manifest.attempts;
             let error = match self.attempt(stilling) {
@@ -66,6 +67,8 @@ impl Making<'_> {
                 }
                 Err(error) => error,
             };
+            // The gate is open again.
+            stilling.thaw();
             self.manifest.inside = match error.downcast_ref() {
                 Some(stillpoint::Error::NotQuiet { writers, .. }) => {
                     writers.iter().map(WriterRecord::from).collect()
@@ -127,7 +130,7 @@ impl Making<'_> {
             return Err(error);
         }
         let guard = granted.map_err(|error| because_of(stilling, error))?;
-        stilling.freeze(drain.min(guard.remaining().unwrap_or(drain)))?;
+        stilling.freeze(drain, &guard)?;
         Ok((guard, held))
     }
 
