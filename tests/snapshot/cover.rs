@@ -94,6 +94,16 @@ fn who_only_reads_or_writes_elsewhere_does_not_count() {
     }
 }
 
+/// Whose output goes into a file there, and who has just begun the snapshot.
+#[test]
+fn the_tool_itself_does_not_count() {
+    let scene = Scene::new();
+    let output = File::create(scene.path("store/output")).unwrap();
+    let mut it = start(scene.copy(&["--hold", "10", "--name", "a"]).stdout(output));
+    assert_eq!(it.end(), 0);
+    assert_eq!(record(&scene.manifest(), &it), None);
+}
+
 #[test]
 fn what_is_mapped_counts_when_its_descriptor_is_closed() {
     let scene = Scene::new();
