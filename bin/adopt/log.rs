@@ -1,15 +1,18 @@
 //! One line for the administrator.
 //!
 //! It goes to the system's log as syslog(3) would send it, but by a socket of our own: the program's log, its name
-//! and its descriptor are the program's. Where nobody listens it goes to standard error.
+//! and its descriptor are the program's. Where nobody listens it goes to standard error, if that still is what it was
+//! when the program started: one that has closed it may have a mailbox in its place.
 //!
 //! What is wrong is found out when a program starts, and nobody's matter unless it asks for a write lock: till then it
 //! is kept.
 
 use nix::libc;
 use std::io::Write;
+use std::mem::MaybeUninit;
 use std::os::unix::net::UnixDatagram;
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 /// `daemon.warning`: syslog(3).
@@ -17,6 +20,9 @@ const PRIORITY: u32 = 3 << 3 | 4;
 
 /// What has been said in this process: each thing once.
 static SAID: AtomicU32 = AtomicU32::new(0);
+
+/// What standard error led to when the program started.
+static STANDARD_ERROR: OnceLock<Option<(u64, u64)>> = OnceLock::new();
 
 /// Somebody has asked for a write lock.
 static MATTERS: AtomicBool = AtomicBool::new(false);
@@ -54,6 +60,22 @@ fn say_kept(about: About) {
     }
 }
 
+/// The program starts.
+pub fn begin() {
+    STANDARD_ERROR.get_or_init(standard_error);
+}
+
+fn standard_error() -> Option<(u64, u64)> {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: a place for the answer, which is whole if the call succeeds.
+    unsafe {
+        (libc::fstat(2, status.as_mut_ptr()) == 0).then(|| {
+            let status = status.assume_init();
+            (status.st_dev, status.st_ino)
+        })
+    }
+}
+
 pub fn is_anything_kept() -> bool {
     ALL.iter().any(|about| !KEPT[*about as usize].load(Ordering::Relaxed).is_null())
 }
@@ -74,7 +96,8 @@ fn tell(text: &str) {
         socket.set_nonblocking(true)?;
         socket.send_to(format!("<{PRIORITY}>{line}").as_bytes(), "/dev/log")
     });
-    if sent.is_err() {
+    let is_what_it_was = STANDARD_ERROR.get().is_some_and(|then| *then == standard_error());
+    if sent.is_err() && is_what_it_was {
         let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
     }
 }

@@ -81,6 +81,7 @@ fn begin() {
         return;
     }
     let errno = Errno::last_raw();
+    log::begin();
     let found = busy(|| catch_unwind(AssertUnwindSafe(Program::read)).ok().flatten());
     let state = match found {
         Some(_) => ADOPTED,

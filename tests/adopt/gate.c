@@ -209,6 +209,28 @@ int main(int count, char **arguments)
         pthread_cancel(thread);
         pthread_join(thread, &result);
         say(result == PTHREAD_CANCELED ? "cancelled" : "returned");
+    } else if (!strcmp(how, "each")) {
+        /* A lock for each line. */
+        int fd = opened(file);
+        for (;;) {
+            say("ready");
+            line();
+            answer(call("setlkw", fd));
+            set(fd, F_SETLK, F_UNLCK);
+        }
+    } else if (!strcmp(how, "often")) {
+        int fd = opened(file);
+        for (int count = atoi(arguments[3]); count > 0; count--) {
+            call("setlk", fd);
+            set(fd, F_SETLK, F_UNLCK);
+        }
+    } else if (!strcmp(how, "closed")) {
+        /* What a daemon opens after it has closed its standard streams. */
+        close(2);
+        int fd = opened(file);
+        if (fd != 2)
+            return 5;
+        answer(call("setlkw", fd));
     } else if (!strcmp(how, "alarms")) {
         /* Each strikes a little later; to look whether something is held takes long. */
         struct sigaction action = {.sa_handler = struck};

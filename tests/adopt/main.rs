@@ -4,6 +4,7 @@
 mod common;
 mod harness;
 
+mod days;
 mod gate;
 mod programs;
 mod scenarios;

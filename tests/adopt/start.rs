@@ -17,7 +17,7 @@ fn public_scene() -> Scene {
 }
 
 /// What the program asks of the kernel from its first instruction on.
-fn calls(scene: &Scene, user: &str, program: &str, adopted: bool) -> Vec<strace::Call> {
+fn calls(scene: &Scene, user: &str, program: &[&str], adopted: bool) -> Vec<strace::Call> {
     let trace = scene.elsewhere("trace");
     let mut command = Command::new("setpriv");
     command.args(["--reuid", user, "--regid", user, "--clear-groups", "strace"]);
@@ -29,7 +29,7 @@ fn calls(scene: &Scene, user: &str, program: &str, adopted: bool) -> Vec<strace:
     }
     fs::write(&trace, "").unwrap();
     fs::set_permissions(&trace, Permissions::from_mode(0o666)).unwrap();
-    let output = command.arg(program).output().unwrap();
+    let output = command.args(program).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     strace::read(&trace)
 }
@@ -42,14 +42,30 @@ fn a_start_takes_few_system_calls() {
     }
     let scene = public_scene();
     let barrier = scene.barrier.path().to_str().unwrap();
-    for (user, most) in [(NOBODY, 30), ("0", 100)] {
-        let count = |adopted| calls(&scene, user, "/bin/true", adopted).len();
+    for (user, most) in [(NOBODY, 32), ("0", 112)] {
+        let count = |adopted| calls(&scene, user, &["/bin/true"], adopted).len();
         let more = count(true) - count(false);
         assert!(more <= most, "{more} system calls more to start for user {user}");
-        let opens = calls(&scene, user, "/bin/true", true);
+        let opens = calls(&scene, user, &["/bin/true"], true);
         let joins = opens.iter().any(|call| call.text.contains(barrier));
         assert_eq!(joins, user == "0", "user {user}");
     }
+}
+
+/// Nor does a lock at an open gate.
+#[test]
+fn a_lock_takes_no_system_call_more() {
+    if !is_root() || !has(&["setpriv"]) || !strace::works() {
+        return;
+    }
+    let scene = public_scene();
+    let program = scene.compile("gate", &[]);
+    let file = scene.file("file");
+    let count = |times| {
+        let arguments = [program.to_str().unwrap(), "often", file.to_str().unwrap(), times];
+        calls(&scene, NOBODY, &arguments, true).len()
+    };
+    assert_eq!(count("300") - count("100"), 2 * 200);
 }
 
 /// Each would be loaded into every program, and its constructors run.
