@@ -101,6 +101,7 @@ fn everything_has_its_place() {
         .to_vec();
         for (from, to, ending) in [
             ("scripts/hooks", "share/stillpoint/hooks", ""),
+            ("scripts/participants", "share/stillpoint/participants", ""),
             ("scripts/systemd", "lib/systemd/system", "r"),
             ("scripts/systemd", "lib/systemd/system", "service"),
         ] {
