@@ -406,3 +406,14 @@ fn without_standard_descriptors() {
     run(&mut command).assert_code(0);
     assert_eq!(said(&scene, "log"), ["freeze closed", "thaw open", "end"]);
 }
+
+#[test]
+fn one_that_finds_out_when_it_thaws_that_it_was_not_still_makes_no_certificate() {
+    let scene = Scene::new();
+    let lost =
+        by("echo ready; read x; echo frozen; read x; echo the server has gone away >&2; exit 1");
+    let done = take(&scene, &["--with", &lost]);
+    assert_eq!(done.code(), 124, "{done:?}");
+    assert!(done.stderr.contains("the server has gone away"), "{done:?}");
+    assert_eq!(scene.manifest()["certificate"], false, "{done:?}");
+}

@@ -114,9 +114,9 @@ impl Stilling {
         self.participants.check()
     }
 
-    /// Lets all go on. The gate is open by then.
-    pub fn thaw(&mut self) {
-        self.participants.thaw();
+    /// Lets all go on. The gate is open by then. An error if one finds that it was not still.
+    pub fn thaw(&mut self) -> Result<(), Failure> {
+        self.participants.thaw()
     }
 }
 
@@ -142,6 +142,6 @@ impl Others for Stilling {
 
 impl Drop for Stilling {
     fn drop(&mut self) {
-        self.thaw();
+        let _ = self.thaw();
     }
 }

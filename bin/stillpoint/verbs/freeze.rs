@@ -200,9 +200,11 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
     apart::leave_session().map_err(|error| Failure::system("cannot leave the session", error))?;
     // Fails if the parent is gone: then nobody knows of this pause.
     if File::from(word).write_all(format!("{}\n", keeper.token()).as_bytes()).is_ok() {
-        let _ = keeper.serve_if(signals.cancel(), || stilling.check().is_ok());
+        // Many find out only when they thaw that they did not stand still.
+        let held = || stilling.check().and_then(|()| stilling.thaw()).is_ok();
+        let _ = keeper.serve_if(signals.cancel(), held);
     }
-    stilling.thaw();
+    let _ = stilling.thaw();
     // The gate is open, and so are the disks.
     State::keep_dirt_of(&arguments.barrier, arguments.user, arguments.state.as_deref(), &barrier);
     Ok(Exit::SUCCESS)

@@ -224,10 +224,12 @@ impl Run<'_> {
             return self.become_command(guard);
         }
         let ended = side.run(guard, &mut self.command, &mut self.signals, || stilling.check());
-        stilling.thaw();
+        let was_still = stilling.thaw();
         // What the drain, or the release, has met.
         State::keep_dirt_of(self.name, self.arguments.user, self.state(), self.barrier);
-        Ok(ended?.exit())
+        let ended = ended?;
+        was_still?;
+        Ok(ended.exit())
     }
 
     /// -F: nobody stays behind to end the command at the limit, so an alarm, which survives exec,

@@ -80,7 +80,7 @@ impl Making<'_> {
         // Our own writers first: they count in milliseconds. Others must have been kept out until now.
         let kept_out = foreign.check().and_then(|()| stilling.check());
         drop(foreign);
-        stilling.thaw();
+        let kept_out = kept_out.and(stilling.thaw());
         self.manifest.record_pause(released.as_ref().unwrap_or(&so_far));
         let was_held = released.is_ok() && kept_out.is_ok();
         let covered = self.look_around(&means);

@@ -68,7 +68,7 @@ impl Making<'_> {
                 Err(error) => error,
             };
             // The gate is open again.
-            stilling.thaw();
+            let _ = stilling.thaw();
             self.manifest.inside = match error.downcast_ref() {
                 Some(stillpoint::Error::NotQuiet { writers, .. }) => {
                     writers.iter().map(WriterRecord::from).collect()

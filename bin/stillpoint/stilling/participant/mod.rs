@@ -167,16 +167,21 @@ impl Participants {
     }
 
     /// Lets all go on, and ends those that do not say that they do. The gate is open by now.
-    pub fn thaw(&mut self) {
+    ///
+    /// An error if one has ended, or says something else: many find out only now that what they held was lost before.
+    pub fn thaw(&mut self) -> Result<(), Failure> {
         self.sessions().for_each(Session::thaw);
         let is_thawing = |one: &Participant| one.phase() == Some(Phase::Thawing);
         self.wait(THAW, |all| !all.iter().any(|one| is_thawing(one) && !is_faulty(one)));
         let late = format!("did not say `thawed` within {} and is ended", seconds::display(THAW));
         let mut lost = Vec::new();
+        let mut held = Ok(());
         for participant in &mut self.all {
             if is_thawing(participant) {
-                let what = participant.fault().unwrap_or(&late);
-                warn(&participant.failure(Exit::UNAVAILABLE, what).to_string());
+                match participant.fault() {
+                    Some(fault) => held = held.and(Err(participant.failure(Exit::LIMIT, fault))),
+                    None => warn(&participant.failure(Exit::UNAVAILABLE, &late).to_string()),
+                }
             } else if !is_faulty(participant) {
                 continue;
             }
@@ -185,6 +190,7 @@ impl Participants {
         }
         self.tell_complaints();
         dialogue::end(lost);
+        held
     }
 
     fn sessions(&mut self) -> impl Iterator<Item = &mut Session> {
@@ -217,7 +223,7 @@ impl Participants {
 
 impl Drop for Participants {
     fn drop(&mut self) {
-        self.thaw();
+        let _ = self.thaw();
         let sessions = self.all.iter_mut().filter_map(|one| one.session.take());
         dialogue::end(sessions.map(Session::into_dialogue).collect());
     }
