@@ -15,15 +15,15 @@ pub struct Dovecot {
 }
 
 impl Dovecot {
-    /// `program` starts it, in what environment it needs; `folder` is for its sockets, its settings and its log. What
-    /// `mail` says is the mail of the user `%n`, who is nobody's user.
+    /// `program` starts it, in what environment it needs; `folder` is for its sockets, its settings and its log.
+    /// `mail` says where that of the user `%n` of the domain `%d` is; they all are nobody.
     pub fn start(mut program: Command, folder: &Path, mail: &str) -> Dovecot {
         let run = folder.join("run");
         let settings = folder.join("dovecot.conf");
         let text = format!(
             "base_dir = {run}\nlog_path = {folder}/log\nprotocols = imap lmtp\nssl = no\nhostname = example.org\n\
              postmaster_address = p@example.org\nimport_environment = TZ LD_PRELOAD STILLPOINT_ADOPT_CONFIG\n\
-             first_valid_uid = 1\ndisable_plaintext_auth = no\nauth_username_format = %Ln\n\
+             first_valid_uid = 1\ndisable_plaintext_auth = no\nauth_username_format = %Lu\n\
              passdb {{\n driver = static\n args = nopassword=y\n}}\n\
              userdb {{\n driver = static\n args = uid={NOBODY} gid={NOBODY} home=/nonexistent mail={mail}\n}}\n\
              service lmtp {{\n unix_listener lmtp {{\n mode = 0600\n }}\n}}\n\
@@ -33,7 +33,7 @@ impl Dovecot {
             folder = folder.display(),
         );
         fs::write(&settings, text).unwrap();
-        program.arg("-F").arg("-c").arg(&settings).stdout(Stdio::null());
+        program.arg("-F").arg("-c").arg(&settings).stdout(Stdio::null()).stderr(Stdio::null());
         let dovecot = Dovecot { _master: start(program), run };
         until("Dovecot listens", || {
             ["lmtp", "imap"].iter().all(|name| dovecot.run.join(name).exists())
@@ -95,11 +95,11 @@ impl Dialogue {
         self.until(beginning)
     }
 
-    /// A mail to this user, up to where its text is to come.
+    /// A mail to this address, up to where its text is to come.
     #[track_caller]
-    pub fn mail_to(&mut self, user: &str) {
+    pub fn mail_to(&mut self, address: &str) {
         self.ask("MAIL FROM:<a@example.org>\r\n", "250");
-        self.ask(&format!("RCPT TO:<{user}@example.org>\r\n"), "250");
+        self.ask(&format!("RCPT TO:<{address}>\r\n"), "250");
         self.ask("DATA\r\n", "354");
     }
 

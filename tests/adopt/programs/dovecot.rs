@@ -28,7 +28,7 @@ fn a_running_dovecot() {
         let data = store.join(format);
         let mut delivery = dovecot.lmtp();
         let mut deliver = |scene: Option<&Scene>| {
-            delivery.mail_to(format);
+            delivery.mail_to(&format!("{format}@example.org"));
             let closed = scene.map(|scene| (contents(&data), Closed::at(scene)));
             delivery.say(&format!("{MESSAGE}.\r\n"));
             if let Some((before, closed)) = closed {

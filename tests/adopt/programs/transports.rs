@@ -2,13 +2,14 @@
 
 use super::pause::{Closed, assert_untouched, contents, finishes_after_the_pause};
 use super::{MESSAGE, Unpacked, is_missing};
-use crate::common::{is_root, must, start, until};
+use crate::common::{folder_in_memory, is_root, must, start, until};
 use crate::harness::{Scene, library};
 use nix::unistd::{Gid, Uid, User};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use tempfile::TempDir;
 
 /// What Debian has on each machine, and nobody is.
 fn user(name: &str) -> (Option<u32>, Option<u32>) {
@@ -20,20 +21,22 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A folder that is laid over one of the system's, for one process and its children.
+/// A folder that is laid over one of the system's, for one process and its children. In memory, as a container may
+/// lie on what cannot be laid over anything.
 struct Overlay {
     over: &'static str,
     upper: PathBuf,
     work: PathBuf,
+    _folder: TempDir,
 }
 
 impl Overlay {
-    fn new(scene: &Scene, over: &'static str, name: &str) -> Overlay {
-        let folder = scene.elsewhere(name);
-        let overlay = Overlay { over, upper: folder.join("upper"), work: folder.join("work") };
-        fs::create_dir_all(&overlay.upper).unwrap();
-        fs::create_dir(&overlay.work).unwrap();
-        overlay
+    fn new(over: &'static str) -> Overlay {
+        let folder = folder_in_memory();
+        let [upper, work] = ["upper", "work"].map(|name| folder.path().join(name));
+        fs::create_dir(&upper).unwrap();
+        fs::create_dir(&work).unwrap();
+        Overlay { over, upper, work, _folder: folder }
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -75,8 +78,7 @@ fn procmail_of_an_ordinary_user() {
     fs::write(&message, MESSAGE).unwrap();
     let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
     let folder = folders.into_iter().find(|folder| Path::new(folder).exists()).unwrap();
-    let (libraries, etc) =
-        (Overlay::new(&scene, folder, "lib"), Overlay::new(&scene, "/etc", "etc"));
+    let (libraries, etc) = (Overlay::new(folder), Overlay::new("/etc"));
     let installed = libraries.upper.join("libstillpoint_adopt.so");
     fs::copy(library(), &installed).unwrap();
     mode(&installed, 0o4755);
@@ -125,7 +127,7 @@ fn exim() {
         folder.display(),
     );
     // It keeps its privileges with its own settings only, and has the name of a user built in.
-    let etc = Overlay::new(&scene, "/etc", "etc");
+    let etc = Overlay::new("/etc");
     etc.write("exim4/exim4.conf", &settings);
     for (name, line) in
         [("passwd", "Debian-exim:x:993:993::/:/bin/false\n"), ("group", "Debian-exim:x:993:\n")]
