@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::common::NOBODY;
 
 /// What all messages end with.
-const END: &str = "the end of it";
+pub const END: &str = "the end of it";
 
 fn settings(mail: &str, log: &str) -> String {
     format!(
@@ -33,7 +33,8 @@ pub fn writer(mut program: Command, folder: &Path, mail: &str) -> Command {
             doveadm -c \"$0\" expunge mailbox INBOX all
             doveadm -c \"$0\" purge
         done";
-    program.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", script]);
+    program.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig", "KILL"]);
+    program.args(["sh", "-c", script]);
     program.arg(configuration).arg(message);
     program.env("USER", "nobody").env("HOME", "/nonexistent");
     program.env("DOVECOT_PRESERVE_ENVS", "LD_PRELOAD STILLPOINT_ADOPT_CONFIG");
@@ -44,8 +45,16 @@ pub fn writer(mut program: Command, folder: &Path, mail: &str) -> Command {
 pub fn messages(folder: &Path, mail: &str) -> Result<usize, String> {
     let configuration = folder.join("fresh.conf");
     fs::write(&configuration, settings(mail, "/dev/stderr")).unwrap();
-    let mut doveadm = Command::new("setpriv");
-    doveadm.args(["--reuid=65534", "--regid=65534", "--clear-groups", "doveadm", "-c"]);
+    let mut doveadm = Command::new("timeout");
+    doveadm.args([
+        "20",
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "doveadm",
+        "-c",
+    ]);
     doveadm.arg(&configuration).args(["fetch", "body", "mailbox", "INBOX", "all"]);
     doveadm.env("USER", "nobody").env("HOME", "/nonexistent");
     let output = doveadm.output().unwrap();

@@ -8,5 +8,7 @@ mod common;
 mod dovecot;
 mod figures;
 mod host;
+mod moment;
+mod servers;
 mod sqlite;
 mod torn;

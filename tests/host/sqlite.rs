@@ -10,7 +10,7 @@ use crate::common::must;
 const TRANSACTION: &str =
     "begin; update a set n = n + 1, x = randomblob(3000); update b set n = n + 1; commit;";
 
-/// One after the other, for ever.
+/// One after the other, for as long as this test lives. `program` is setpriv(1).
 pub fn writer(mut program: Command, database: &Path, mode: &str) -> Command {
     let make = format!(
         "pragma journal_mode={mode}; create table a(n, x); create table b(n); insert into b values(1);\
@@ -19,7 +19,7 @@ pub fn writer(mut program: Command, database: &Path, mode: &str) -> Command {
     );
     must(Command::new("sqlite3").arg(database).arg(make));
     let script = "(echo 'pragma synchronous=off; pragma wal_autocheckpoint=50;'; yes \"$0\") | exec sqlite3 \"$1\"";
-    program.args(["-c", script, TRANSACTION]).arg(database);
+    program.args(["--pdeathsig", "KILL", "sh", "-c", script, TRANSACTION]).arg(database);
     program
 }
 
