@@ -84,7 +84,7 @@ fn no_signal_is_missed() {
     let mut played = Played::begin(scene.adopted(&program).arg("alarms").arg(scene.file("file")));
     assert_eq!(played.line(), "asking");
     std::thread::scope(|scope| {
-        let tool = scope.spawn(|| scene.exclusive(0, 10_000).map(|pause| pause.release()));
+        let tool = scope.spawn(|| scene.exclusive(0, 60_000).map(|pause| pause.release()));
         until("the gate is closed", || scene.is_closed());
         played.go_on();
         assert_eq!(played.line(), "interrupted");
@@ -110,7 +110,7 @@ fn a_holder_is_let_in_while_the_gate_is_closing() {
         let mut played = Played::begin(command.arg(who).arg(scene.file("file")).arg(how));
         assert_eq!(played.line(), "holding", "{who} {how}");
         std::thread::scope(|scope| {
-            let tool = scope.spawn(|| scene.exclusive(0, 10_000).map(|pause| pause.release()));
+            let tool = scope.spawn(|| scene.exclusive(0, 60_000).map(|pause| pause.release()));
             until("the gate is closed", || scene.is_closed());
             // Somebody who holds nothing waits meanwhile.
             let newcomer = scene.file("newcomer");

@@ -123,8 +123,7 @@ fn an_ordinary_user_takes_part() {
         let mut played = Played::begin(&mut as_nobody(&[how], how));
         assert_eq!(played.line(), "asking");
         assert!(played.waits(), "{how}");
-        let told = scene.status();
-        assert!(told.writers.iter().any(|writer| writer.waiting.is_some()), "{how}: {told:?}");
+        scene.until_somebody_waits();
     }
     pause.release().unwrap();
     let mut played = Played::begin(&mut as_nobody(&["memory"], "file"));
