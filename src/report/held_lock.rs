@@ -59,6 +59,7 @@ impl From<Lock> for HeldLock {
 #[derive(Clone, Debug)]
 pub struct LockedFileSystems {
     devices: Vec<u64>,
+    all: bool,
 }
 
 impl LockedFileSystems {
@@ -75,7 +76,12 @@ impl LockedFileSystems {
             let device = device_of(path).map_err(|error| Error::system("open", path, error))?;
             devices.push(device);
         }
-        Ok(LockedFileSystems { devices })
+        Ok(LockedFileSystems { devices, all: false })
+    }
+
+    /// All that there are.
+    pub fn all() -> LockedFileSystems {
+        LockedFileSystems { devices: Vec::new(), all: true }
     }
 
     /// Their devices, one for each path.
@@ -115,7 +121,7 @@ impl LockedFileSystems {
     }
 
     fn have(&self, lock: &Lock) -> bool {
-        lock.is_to_write() && self.devices.contains(&lock.file.device)
+        lock.is_to_write() && (self.all || self.devices.contains(&lock.file.device))
     }
 }
 

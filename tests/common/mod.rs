@@ -9,6 +9,7 @@
 //! | `process` | processes that are run to their end, or that stay until the test ends |
 //! | `dovecot` | a Dovecot that runs, and what is spoken with it |
 //! | `image` | file systems in image files, subvolumes, mounts |
+//! | `group` | control groups with processes in them |
 //! | `strace` | the system calls that a process makes, and one of them failing or killing it |
 //! | `many` | many runs side by side, and the figures of all |
 //! | `comma` | a locale with a decimal comma |
@@ -21,6 +22,7 @@ pub mod comma;
 pub mod command;
 mod container;
 pub mod dovecot;
+pub mod group;
 mod image;
 pub mod many;
 mod participant;
@@ -31,6 +33,7 @@ pub mod strace;
 mod time;
 
 pub use container::Container;
+pub use group::Group;
 pub use image::{Image, Mounted, subvolume};
 pub use participant::{Participant, at_a_barrier, field};
 pub use place::*;

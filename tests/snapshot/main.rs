@@ -18,6 +18,7 @@ mod every_step;
 mod foreign;
 mod frozen;
 mod full_disk;
+mod groups;
 mod interrupted;
 mod latest;
 mod limits;

@@ -12,4 +12,5 @@ pub mod inherited;
 pub mod lifetime;
 pub mod reaper;
 pub mod signals;
+pub mod standby;
 pub mod tool;

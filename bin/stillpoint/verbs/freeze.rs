@@ -29,7 +29,7 @@ use crate::barrier::freezable;
 use crate::barrier::state::State;
 use crate::process::signals::Signals;
 use crate::process::{apart, inherited};
-use crate::stilling::{Stilling, Wanted};
+use crate::stilling::{Limits, Stilling, Wanted};
 use crate::words::advice::Named;
 use crate::words::exit::{Exit, Failure, STATUSES};
 use crate::words::seconds::{self, Limit};
@@ -181,7 +181,7 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
         inherited: false,
     };
     arguments.wanted.check(side.hold.duration())?;
-    let mut stilling = Stilling::prepare(&arguments.wanted, &[])?;
+    let mut stilling = Stilling::prepare(&arguments.wanted, &[], Limits::of(&side))?;
     stilling.get_ready()?;
     let guard = side.quiesce(&signals, &mut stilling).map_err(|error| {
         let name = Named::new(&arguments.barrier, arguments.user, None);

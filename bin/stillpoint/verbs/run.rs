@@ -20,7 +20,7 @@ use crate::process::child::ended::Ended;
 use crate::process::child::{self, Bounds, Terms};
 use crate::process::signals::Signals;
 use crate::process::{ending, inherited};
-use crate::stilling::{Stilling, Wanted};
+use crate::stilling::{Limits, Stilling, Wanted};
 use crate::words::exit::{self, Exit, Failure};
 use crate::words::lines;
 use crate::words::seconds::{self, Limit};
@@ -215,7 +215,7 @@ impl Run<'_> {
             inherited: !self.arguments.close,
         };
         self.arguments.wanted.check(side.hold.duration())?;
-        let mut stilling = Stilling::prepare(&self.arguments.wanted, &[])?;
+        let mut stilling = Stilling::prepare(&self.arguments.wanted, &[], Limits::of(&side))?;
         stilling.get_ready()?;
         let guard = side.quiesce(&self.signals, &mut stilling)?;
         stilling.freeze(DRAIN, &guard)?;

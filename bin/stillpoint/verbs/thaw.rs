@@ -7,6 +7,7 @@ use std::ffi::OsString;
 
 use stillpoint::{Barrier, Error, Thawed, Token};
 
+use crate::stilling;
 use crate::words::exit::Exit;
 use crate::words::{lines, waiting};
 
@@ -25,6 +26,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    stilling::thaw_what_was_left();
     let barrier = Barrier::options().user(arguments.user).label("thaw").open(&arguments.barrier)?;
     let nothing = match barrier.thaw(arguments.token.as_ref())? {
         // What is frozen may be a file that stood here before.

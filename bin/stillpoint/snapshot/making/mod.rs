@@ -24,7 +24,7 @@ use crate::catalogue::manifest::{Manifest, Status};
 use crate::files::names::rename_to_free;
 use crate::process::signals::Signals;
 use crate::snapshot::place::target::{Target, place_taken};
-use crate::stilling::Stilling;
+use crate::stilling::{Limits, Stilling};
 use crate::words::exit::{Exit, Failure, reason};
 use crate::words::lines::{say, warn};
 
@@ -60,7 +60,8 @@ impl Making<'_> {
     fn take(&mut self) -> anyhow::Result<()> {
         let target = self.plan.target.as_ref();
         let wanted = &self.arguments.wanted;
-        let mut stilling = Stilling::prepare(wanted, self.plan.provider.sources())?;
+        let limits = Limits { drain: self.arguments.drain, hold: self.arguments.hold() };
+        let mut stilling = Stilling::prepare(wanted, &self.plan.provider.file_systems(), limits)?;
         stilling.get_ready()?;
         let means = self.means(&stilling);
         self.look_around(&means)?;
@@ -78,7 +79,8 @@ impl Making<'_> {
         }
         let released = guard.release();
         // Our own writers first: they count in milliseconds. Others must have been kept out until now.
-        let kept_out = foreign.check().and_then(|()| stilling.check());
+        let stood = stilling.check();
+        let kept_out = foreign.check().and(stood);
         drop(foreign);
         let kept_out = kept_out.and(stilling.thaw());
         self.manifest.record_pause(released.as_ref().unwrap_or(&so_far));

@@ -14,8 +14,9 @@
 
 mod holders;
 mod ignored;
+mod whose;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use stillpoint::{HeldLock, LockedFileSystems};
 
 use self::holders::{Place, places};
 use self::ignored::Ignored;
+pub use self::whose::Whose;
 use crate::catalogue::record::WriterRecord;
 use crate::words::exit::{Exit, Failure};
 use crate::words::waiting::who;
@@ -71,7 +73,7 @@ impl Named {
 }
 
 impl Locks {
-    /// Of the file systems that these paths lie on, but for those on files that are `ignored`.
+    /// Of the file systems that these paths lie on, of all if there is none; but for those on files that are `ignored`.
     pub fn on(paths: &[PathBuf], ignored: &[PathBuf]) -> Result<Locks, Failure> {
         for path in paths {
             path.metadata().map_err(|error| {
@@ -81,7 +83,10 @@ impl Locks {
         }
         let unavailable =
             |error: stillpoint::Error| Failure::new(Exit::UNAVAILABLE, error.to_string());
-        let systems = LockedFileSystems::of(paths).map_err(unavailable)?;
+        let systems = match paths {
+            [] => LockedFileSystems::all(),
+            paths => LockedFileSystems::of(paths).map_err(unavailable)?,
+        };
         let mut locks = Locks {
             paths: paths.to_owned(),
             systems,
@@ -98,12 +103,12 @@ impl Locks {
         Ok(locks)
     }
 
-    /// Whether none is held.
-    pub fn are_free(&mut self) -> bool {
+    /// Whether none is held by those that count.
+    pub fn are_free(&mut self, whose: Whose<'_>) -> bool {
         let Ok(held) = self.systems.held() else {
             return false;
         };
-        self.last = self.in_the_way_of(held);
+        self.last = self.in_the_way_of(whose.of(held, &self.systems));
         self.asked += 1;
         if self.seen.len() > COUNTED {
             self.seen.clear();
@@ -193,10 +198,10 @@ impl Locks {
     /// Those that are held for longer than a pause waits, as some looks at them tell.
     pub fn that_last(&mut self) -> Vec<String> {
         for _ in 0..=ENOUGH {
-            self.are_free();
+            self.are_free(Whose::AllBut(&BTreeSet::new()));
             std::thread::sleep(BETWEEN);
         }
-        self.are_free();
+        self.are_free(Whose::AllBut(&BTreeSet::new()));
         self.look();
         match self.culprits() {
             (staying, true) => staying.into_iter().map(Named::text).collect(),
