@@ -90,8 +90,9 @@ impl Driven {
         }
     }
 
+    /// To one that may have ended.
     pub fn say(&mut self, line: &str) {
-        self.input.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+        let _ = self.input.as_mut().unwrap().write_all(format!("{line}\n").as_bytes());
     }
 
     /// The next line, or `None` if there will be none, as a tool has it: it has ended.
