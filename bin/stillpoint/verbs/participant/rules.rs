@@ -17,6 +17,8 @@ const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_secs(1);
 /// How long it is watched when it shall do nothing.
 const WATCH: Duration = Duration::from_millis(200);
+/// How long those that it has started may outlive it.
+const MOMENT: Duration = Duration::from_millis(300);
 /// How long it may take to thaw or to end.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -159,9 +161,11 @@ impl Trial {
         if !self.session.until(SOON, |one| one.dialogue().ended().is_some()) {
             return Err(format!("runs on for {soon}"));
         }
-        match self.session.dialogue().has_left_others() {
-            true => Err("leaves processes behind, which are ended".to_owned()),
-            false => Ok(String::new()),
+        // What filters its last words ends after it.
+        let is_alone = |one: &Session| !one.dialogue().has_left_others();
+        match self.session.until(MOMENT, is_alone) {
+            true => Ok(String::new()),
+            false => Err("leaves processes behind, which are ended".to_owned()),
         }
     }
 
