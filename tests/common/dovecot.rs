@@ -15,7 +15,7 @@ pub struct Dovecot {
 }
 
 impl Dovecot {
-    /// `program` starts it, in what environment it needs; `folder` is for its sockets, its settings and its log.
+    /// `program` is setpriv(1), in the environment that it needs: it ends with this test, however that ends; `folder` is for its sockets, its settings and its log.
     /// `mail` says where that of the user `%n` of the domain `%d` is; they all are nobody.
     pub fn start(mut program: Command, folder: &Path, mail: &str) -> Dovecot {
         let run = folder.join("run");
@@ -33,7 +33,11 @@ impl Dovecot {
             folder = folder.display(),
         );
         fs::write(&settings, text).unwrap();
-        program.arg("-F").arg("-c").arg(&settings).stdout(Stdio::null()).stderr(Stdio::null());
+        program
+            .args(["--pdeathsig", "TERM", "dovecot", "-F", "-c"])
+            .arg(&settings)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let dovecot = Dovecot { _master: start(program), run };
         until("Dovecot listens", || {
             ["lmtp", "imap"].iter().all(|name| dovecot.run.join(name).exists())

@@ -62,7 +62,7 @@ impl Stores {
         must(Command::new("sqlite3").arg(stores.join("sqlite/it.db")).arg(make));
         let redis = redis(&folder(stores.join("redis")), host.place("redis.sock"));
         let mail = format!("%d:{}/mail/%n", stores.display());
-        let mail = Dovecot::start(host.adopted("dovecot"), &folder(host.place("dovecot")), &mail);
+        let mail = Dovecot::start(host.adopted("setpriv"), &folder(host.place("dovecot")), &mail);
         Stores { mail, mariadb, redis }
     }
 

@@ -23,7 +23,7 @@ fn a_running_dovecot() {
     chown(&store, Some(NOBODY), Some(NOBODY)).unwrap();
     // The user's name is the format of his mail.
     let mail = format!("%n:{}/%n/mail", store.display());
-    let dovecot = Dovecot::start(scene.adopted("dovecot"), &scene.elsewhere(""), &mail);
+    let dovecot = Dovecot::start(scene.adopted("setpriv"), &scene.elsewhere(""), &mail);
     for format in ["mbox", "maildir", "sdbox", "mdbox"] {
         let data = store.join(format);
         let mut delivery = dovecot.lmtp();
