@@ -393,8 +393,17 @@ fn fifty_at_once_and_one_of_the_same_words() {
 #[test]
 fn complaints_are_told_and_counted() {
     let scene = Scene::new();
-    let flood = "(while :; do printf \"no \\033[1m end\\n\"; done) >&2 & echo ready; read x; echo frozen; read x; echo thawed; kill $!";
-    let done = take(&scene, &["--with", &by(&format!("echo one >&2; {flood}"))]);
+    let line = "printf \"no \\033[1m end\\n\"";
+    let flood = format!(
+        "(while :; do {line}; done) >&2 & echo ready; read x; echo frozen; read x; echo thawed; kill $!"
+    );
+    let done = take(
+        &scene,
+        &[
+            "--with",
+            &by(&format!("echo one >&2; for x in $(seq 30); do {line} >&2; done; {flood}")),
+        ],
+    );
     done.assert_code(0);
     let lines: Vec<&str> = done.stderr.lines().collect();
     assert_eq!(lines[0], "stillpoint: sh: one");
