@@ -83,11 +83,15 @@ serve() {
     [ ! "$frozen" ] || melt "$@"
 }
 
+# The guard looks on until it is done: whatever fails here, or ends us, it thaws.
 melt() {
-    disarm || fail 1 "went on by itself at its limit"
     thaw "$@"
+    disarm || fail 1 "went on by itself at its limit"
+    thawed
     frozen=
 }
+
+thawed() { echo thawed; }
 
 # Becomes the client whose session holds the store: session EXPLAIN CLIENT...
 #
@@ -109,6 +113,8 @@ session() {
         # shellcheck disable=SC2016
         guard sh -c 'kill -KILL "$0" 2>/dev/null' $$
         exec >"$pipes/statements" 5>&-
+        # That says the client.
+        thawed() { :; }
         prepare
         serve
     } &

@@ -92,6 +92,7 @@ fn everything_has_its_place() {
             "share/man/man1/stillpoint.1",
             "share/man/man3/libstillpoint.3",
             "share/man/man7/stillpoint-hooks.7",
+            "share/man/man7/stillpoint-participants.7",
             "share/man/man7/stillpoint.7",
             "share/man/man8/stillpoint-adopt.8",
             "share/zsh/site-functions/_stillpoint",

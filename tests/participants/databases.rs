@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use crate::common::command::Place;
-use crate::common::{Running, has, is_root, ms, must, start, until};
+use crate::common::{Running, has, is_root, ms, must, start, state, until};
 use crate::store::Store;
 
 /// Ends with the test, at once.
@@ -392,6 +393,9 @@ fn postgresql_stands_still_and_goes_on() {
     driven.say("thaw");
     assert_eq!(driven.hear(), None);
     assert_eq!(driven.end(), (1, vec!["somebody has made it go on".to_owned()]));
+    // And none of it is left behind.
+    let goes_on = |pid: &u32| state(Pid::from_raw(*pid as i32)) != Some('T');
+    until("all of it goes on", || store.ready("dash").covers.iter().all(goes_on));
     (store.write)();
 
     let server_of = folder.display().to_string();
