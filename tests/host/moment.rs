@@ -176,8 +176,8 @@ fn what_is_counted_has_been_delivered() {
     }
     let Some(host) = Host::new() else { return };
     let stores = Stores::start(&host);
-    let folder = root().join("scripts/participants");
-    let participants = folder.display();
+    let participants = root().join("scripts/participants");
+    let participants = participants.display();
     let mariadb = format!(
         "{participants}/mariadb --no-defaults --user=root --socket={}",
         stores.mariadb.socket.display()
@@ -187,11 +187,8 @@ fn what_is_counted_has_been_delivered() {
     let ignored = host.stores().join("mariadb");
     let [place, ignored] =
         [host.stores(), ignored].map(|path| path.into_os_string().into_string().unwrap());
-    let mut stilling = vec!["--adopted", &place, "--adopted-ignore", &ignored];
-    // Without them the two are as after a crash, which each can do with; together with the others only in an instant.
-    if folder.exists() {
-        stilling.extend(["--with", &mariadb, "--with", &redis]);
-    }
+    let stilling =
+        ["--adopted", &place, "--adopted-ignore", &ignored, "--with", &mariadb, "--with", &redis];
     // Held to look at a copy: the machine is for that then, and the stores stay small.
     let at_work = RwLock::new(());
     let rounds = AtomicU64::new(0);

@@ -18,8 +18,7 @@ use stillpoint::HELD;
 
 use self::named::With;
 use self::session::{Phase, Session};
-use crate::catalogue::record::ParticipantRecord;
-use crate::process::dialogue::{self, Dialogue};
+use crate::process::dialogue;
 use crate::process::signals::received;
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines::{say, warn};
@@ -39,18 +38,13 @@ pub struct Participant {
     pub name: String,
     with: With,
     session: Option<Session>,
-    /// That of its last session.
-    record: ParticipantRecord,
+    covers: Vec<u32>,
 }
 
 impl Participant {
-    /// Writes down how its session stands.
-    fn record(&mut self) {
-        if let Some(session) = &self.session {
-            self.record.covers = session.covers().to_vec();
-            self.record.frozen_ms = session.froze().map(seconds::milliseconds);
-            self.record.thawed = session.froze().is_some() && session.phase() == Phase::Ready;
-        }
+    /// The processes of this host that it stills, as it says.
+    pub fn covers(&self) -> &[u32] {
+        self.session.as_ref().map_or(&self.covers, Session::covers)
     }
 
     fn phase(&self) -> Option<Phase> {
@@ -94,20 +88,15 @@ impl Participants {
             with.command()?;
             let number = 1 + all.iter().filter(|other| other.with.name() == name).count();
             let name = if number == 1 { name } else { format!("{name} ({number})") };
-            let record = ParticipantRecord {
-                participant: name.clone(),
-                covers: Vec::new(),
-                frozen_ms: None,
-                thawed: false,
-            };
-            all.push(Participant { name, with: with.clone(), session: None, record });
+            all.push(Participant { name, with: with.clone(), session: None, covers: Vec::new() });
         }
         Ok(Participants { all })
     }
 
-    /// What a manifest says of them.
-    pub fn records(&self) -> Vec<ParticipantRecord> {
-        self.all.iter().map(|one| one.record.clone()).collect()
+    /// Of each its name, and the processes of this host that it stills, as it says.
+    pub fn covers(&self) -> Vec<(String, Vec<u32>)> {
+        let covers = |one: &Participant| (one.name.clone(), one.covers().to_vec());
+        self.all.iter().map(covers).collect()
     }
 
     /// Starts those that do not run.
@@ -131,7 +120,6 @@ impl Participants {
             late.map_or(Ok(()), |late| Err(late.too_late(Exit::UNAVAILABLE, what)))
         });
         self.tell_complaints();
-        self.all.iter_mut().for_each(Participant::record);
         ready
     }
 
@@ -142,7 +130,6 @@ impl Participants {
             let is_in_vain = |one: &Participant| !is_asked(one) && !is_frozen(one);
             all.iter().all(is_frozen) || all.iter().any(is_in_vain) || received().is_some()
         });
-        self.all.iter_mut().for_each(Participant::record);
         self.faultless()?;
         // Whoever refused has kept others from answering in time.
         let refused = self.all.iter().position(|one| !is_frozen(one) && !is_asked(one));
@@ -186,7 +173,6 @@ impl Participants {
         self.sessions().for_each(Session::thaw);
         let is_thawing = |one: &Participant| one.phase() == Some(Phase::Thawing);
         self.wait(THAW, |all| !all.iter().any(|one| is_thawing(one) && !is_faulty(one)));
-        self.all.iter_mut().for_each(Participant::record);
         let late = format!("did not say `thawed` within {} and is ended", seconds::display(THAW));
         let mut lost = Vec::new();
         let mut held = Ok(());
@@ -199,10 +185,11 @@ impl Participants {
             } else if !is_faulty(participant) {
                 continue;
             }
+            participant.covers = participant.covers().to_vec();
             lost.extend(participant.session.take().map(Session::into_dialogue));
         }
         self.tell_complaints();
-        dialogue::end(&mut lost);
+        dialogue::end(lost);
         held
     }
 
@@ -226,8 +213,9 @@ impl Participants {
 
     fn tell_complaints(&mut self) {
         for participant in &mut self.all {
-            if let Some(session) = &mut participant.session {
-                tell(&participant.name, session.dialogue_mut());
+            let Some(session) = &mut participant.session else { continue };
+            for line in session.dialogue_mut().take_complaints() {
+                say(&format!("{}: {line}", participant.name));
             }
         }
     }
@@ -236,13 +224,8 @@ impl Participants {
 impl Drop for Participants {
     fn drop(&mut self) {
         let _ = self.thaw();
-        let running = self.all.iter_mut().filter_map(|one| Some((&one.name, one.session.take()?)));
-        let (names, mut dialogues): (Vec<_>, Vec<_>) =
-            running.map(|(name, session)| (name, session.into_dialogue())).unzip();
-        dialogue::end(&mut dialogues);
-        for (name, dialogue) in names.into_iter().zip(&mut dialogues) {
-            tell(name, dialogue);
-        }
+        let sessions = self.all.iter_mut().filter_map(|one| one.session.take());
+        dialogue::end(sessions.map(Session::into_dialogue).collect());
     }
 }
 
@@ -258,12 +241,6 @@ pub fn start(with: &With) -> Result<Session, Failure> {
         };
         Failure::new(exit, format!("participant {}: {failure}", with.name()))
     })
-}
-
-fn tell(name: &str, dialogue: &mut Dialogue) {
-    for line in dialogue.take_complaints() {
-        say(&format!("{name}: {line}"));
-    }
 }
 
 fn is_faulty(one: &Participant) -> bool {

@@ -43,8 +43,6 @@ pub struct Session {
     begins: bool,
     spoke: bool,
     covers: Vec<u32>,
-    asked: Instant,
-    froze: Option<Duration>,
     fault: Option<String>,
 }
 
@@ -57,8 +55,6 @@ impl Session {
             begins: true,
             spoke: false,
             covers: Vec::new(),
-            asked: Instant::now(),
-            froze: None,
             fault: None,
         })
     }
@@ -86,11 +82,6 @@ impl Session {
         &self.covers
     }
 
-    /// How long it took to freeze, the last time that it was told, if it has.
-    pub fn froze(&self) -> Option<Duration> {
-        self.froze
-    }
-
     pub fn dialogue(&self) -> &Dialogue {
         &self.dialogue
     }
@@ -105,7 +96,6 @@ impl Session {
 
     pub fn freeze(&mut self, limit: Duration) {
         self.phase = Phase::Asked;
-        (self.asked, self.froze) = (Instant::now(), None);
         self.tell(&spoken::freeze(limit));
     }
 
@@ -169,7 +159,6 @@ impl Session {
             }
             (Some(Word::Frozen), Phase::Asked) => {
                 self.begins = false;
-                self.froze = Some(self.asked.elapsed());
                 Phase::Frozen
             }
             (Some(Word::Failed), Phase::Asked) => Phase::Refused,
