@@ -34,6 +34,18 @@ pub struct ForeignRecord {
     pub waited_ms: Option<f64>,
 }
 
+/// A store with a quiesce of its own that took part.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ParticipantRecord {
+    pub participant: String,
+    /// The processes that it stills, as it says.
+    pub covers: Vec<u32>,
+    /// How long it took to stand still, the last time; `null`: it did not.
+    pub frozen_ms: Option<f64>,
+    /// It has said that it goes on.
+    pub thawed: bool,
+}
+
 /// The dirty epoch at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirtyRecord {

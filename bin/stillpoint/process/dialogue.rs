@@ -193,7 +193,7 @@ pub fn wait<'a>(dialogues: impl Iterator<Item = &'a Dialogue>, limit: Duration) 
 }
 
 /// Ends the input of all of them, and then those that do not end: by TERM, by KILL.
-pub fn end(mut dialogues: Vec<Dialogue>) {
+pub fn end(dialogues: &mut [Dialogue]) {
     dialogues.iter_mut().for_each(Dialogue::close_input);
     for signal in [None, Some(Signal::SIGTERM), Some(Signal::SIGKILL)] {
         if let Some(signal) = signal {

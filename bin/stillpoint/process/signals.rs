@@ -80,6 +80,13 @@ impl Signals {
         &self.cancel
     }
 
+    /// Becomes true as well when a child ends, from now on.
+    pub fn cancel_with_children(&self) -> Result<(), Failure> {
+        signal_hook::flag::register(SIGCHLD, Arc::clone(&self.cancel))
+            .map(drop)
+            .map_err(|error| Failure::system("cannot watch for signals", error))
+    }
+
     /// An error once a signal has come: for use between two steps of something longer.
     pub fn check(&self) -> Result<(), stillpoint::Error> {
         match self.cancel.load(Ordering::Relaxed) {

@@ -29,7 +29,7 @@ use self::locks::{Locks, Whose};
 use self::participant::Participants;
 use self::participant::named::{self, With};
 use crate::barrier::exclusive::{Exclusive, Others};
-use crate::catalogue::record::WriterRecord;
+use crate::catalogue::record::{ParticipantRecord, WriterRecord};
 use crate::words::exit::Failure;
 use crate::words::seconds::FOREVER;
 
@@ -148,7 +148,11 @@ impl Stilling {
         Means {
             adopted: self.adopted.clone(),
             frozen: frozen.unwrap_or_default(),
-            participants: self.participants.covers(),
+            participants: self
+                .participants()
+                .into_iter()
+                .map(|one| (one.participant, one.covers))
+                .collect(),
             ..Means::default()
         }
     }
@@ -167,6 +171,11 @@ impl Stilling {
         let excused = self.frozen.as_ref().map(|frozen| frozen.groups.processes(true));
         let excused = excused.unwrap_or_else(|| Some(Default::default()));
         excused.is_some_and(|excused| locks.are_free(Whose::AllBut(&excused)))
+    }
+
+    /// What a manifest says of those that are told.
+    pub fn participants(&self) -> Vec<ParticipantRecord> {
+        self.participants.records()
     }
 
     /// Before each closing: those that are told are there and listen.

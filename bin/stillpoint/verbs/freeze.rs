@@ -195,6 +195,11 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
         return Err(Failure::usage(message).into());
     }
     stilling.freeze(side.drain, &guard)?;
+    if !arguments.wanted.with.is_empty() {
+        // Nobody shall stand at the gate for a pause that has no certificate any more.
+        signals.cancel_with_children()?;
+        stilling.check()?;
+    }
     let keeper = Keeper::new(guard)?;
     prctl::set_pdeathsig(None).map_err(cannot("cannot tie the keeper to its parent: prctl"))?;
     apart::leave_session().map_err(|error| Failure::system("cannot leave the session", error))?;

@@ -25,7 +25,7 @@ use crate::catalogue::cover::{CoverRecord, Sight};
 use crate::catalogue::identity::Identity;
 use crate::catalogue::origin::Origin;
 use crate::catalogue::record::{
-    BarrierRecord, DirtyRecord, ForeignRecord, PauseRecord, WriterRecord,
+    BarrierRecord, DirtyRecord, ForeignRecord, ParticipantRecord, PauseRecord, WriterRecord,
 };
 use crate::catalogue::volume::{System, Volume};
 use crate::words::seconds::{milliseconds, timestamp};
@@ -101,6 +101,9 @@ pub struct Manifest {
     /// Locks of other programs that were held too.
     #[serde(default)]
     pub foreign: Vec<ForeignRecord>,
+    /// Stores with a quiesce of their own that were told to stand still.
+    #[serde(default)]
+    pub participants: Vec<ParticipantRecord>,
     /// Processes that had files open for writing in the sources, and how each was stilled.
     #[serde(default)]
     pub writers: Vec<CoverRecord>,
@@ -154,6 +157,7 @@ impl Manifest {
             volumes: Vec::new(),
             barriers: Vec::new(),
             foreign: Vec::new(),
+            participants: Vec::new(),
             writers: Vec::new(),
             unseen: None,
             covered: None,

@@ -83,6 +83,7 @@ impl Making<'_> {
         let kept_out = foreign.check().and(stood);
         drop(foreign);
         let kept_out = kept_out.and(stilling.thaw());
+        self.manifest.participants = stilling.participants();
         self.manifest.record_pause(released.as_ref().unwrap_or(&so_far));
         let was_held = released.is_ok() && kept_out.is_ok();
         let covered = self.look_around(&means);

@@ -63,12 +63,14 @@ impl Making<'_> {
             let error = match self.attempt(stilling) {
                 Ok(paused) => {
                     self.manifest.inside.clear();
+                    self.manifest.participants = stilling.participants();
                     return Ok(paused);
                 }
                 Err(error) => error,
             };
             // The gate is open again.
             let _ = stilling.thaw();
+            self.manifest.participants = stilling.participants();
             self.manifest.inside = match error.downcast_ref() {
                 Some(stillpoint::Error::NotQuiet { writers, .. }) => {
                     writers.iter().map(WriterRecord::from).collect()

@@ -18,7 +18,8 @@ use stillpoint::HELD;
 
 use self::named::With;
 use self::session::{Phase, Session};
-use crate::process::dialogue;
+use crate::catalogue::record::ParticipantRecord;
+use crate::process::dialogue::{self, Dialogue};
 use crate::process::signals::received;
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines::{say, warn};
@@ -38,13 +39,18 @@ pub struct Participant {
     pub name: String,
     with: With,
     session: Option<Session>,
-    covers: Vec<u32>,
+    /// That of its last session.
+    record: ParticipantRecord,
 }
 
 impl Participant {
-    /// The processes of this host that it stills, as it says.
-    pub fn covers(&self) -> &[u32] {
-        self.session.as_ref().map_or(&self.covers, Session::covers)
+    /// Writes down how its session stands.
+    fn record(&mut self) {
+        if let Some(session) = &self.session {
+            self.record.covers = session.covers().to_vec();
+            self.record.frozen_ms = session.froze().map(seconds::milliseconds);
+            self.record.thawed = session.froze().is_some() && session.phase() == Phase::Ready;
+        }
     }
 
     fn phase(&self) -> Option<Phase> {
@@ -88,15 +94,20 @@ impl Participants {
             with.command()?;
             let number = 1 + all.iter().filter(|other| other.with.name() == name).count();
             let name = if number == 1 { name } else { format!("{name} ({number})") };
-            all.push(Participant { name, with: with.clone(), session: None, covers: Vec::new() });
+            let record = ParticipantRecord {
+                participant: name.clone(),
+                covers: Vec::new(),
+                frozen_ms: None,
+                thawed: false,
+            };
+            all.push(Participant { name, with: with.clone(), session: None, record });
         }
         Ok(Participants { all })
     }
 
-    /// Of each its name, and the processes of this host that it stills, as it says.
-    pub fn covers(&self) -> Vec<(String, Vec<u32>)> {
-        let covers = |one: &Participant| (one.name.clone(), one.covers().to_vec());
-        self.all.iter().map(covers).collect()
+    /// What a manifest says of them.
+    pub fn records(&self) -> Vec<ParticipantRecord> {
+        self.all.iter().map(|one| one.record.clone()).collect()
     }
 
     /// Starts those that do not run.
@@ -120,6 +131,7 @@ impl Participants {
             late.map_or(Ok(()), |late| Err(late.too_late(Exit::UNAVAILABLE, what)))
         });
         self.tell_complaints();
+        self.all.iter_mut().for_each(Participant::record);
         ready
     }
 
@@ -130,6 +142,7 @@ impl Participants {
             let is_in_vain = |one: &Participant| !is_asked(one) && !is_frozen(one);
             all.iter().all(is_frozen) || all.iter().any(is_in_vain) || received().is_some()
         });
+        self.all.iter_mut().for_each(Participant::record);
         self.faultless()?;
         // Whoever refused has kept others from answering in time.
         let refused = self.all.iter().position(|one| !is_frozen(one) && !is_asked(one));
@@ -173,6 +186,7 @@ impl Participants {
         self.sessions().for_each(Session::thaw);
         let is_thawing = |one: &Participant| one.phase() == Some(Phase::Thawing);
         self.wait(THAW, |all| !all.iter().any(|one| is_thawing(one) && !is_faulty(one)));
+        self.all.iter_mut().for_each(Participant::record);
         let late = format!("did not say `thawed` within {} and is ended", seconds::display(THAW));
         let mut lost = Vec::new();
         let mut held = Ok(());
@@ -185,11 +199,10 @@ impl Participants {
             } else if !is_faulty(participant) {
                 continue;
             }
-            participant.covers = participant.covers().to_vec();
             lost.extend(participant.session.take().map(Session::into_dialogue));
         }
         self.tell_complaints();
-        dialogue::end(lost);
+        dialogue::end(&mut lost);
         held
     }
 
@@ -213,9 +226,8 @@ impl Participants {
 
     fn tell_complaints(&mut self) {
         for participant in &mut self.all {
-            let Some(session) = &mut participant.session else { continue };
-            for line in session.dialogue_mut().take_complaints() {
-                say(&format!("{}: {line}", participant.name));
+            if let Some(session) = &mut participant.session {
+                tell(&participant.name, session.dialogue_mut());
             }
         }
     }
@@ -224,8 +236,13 @@ impl Participants {
 impl Drop for Participants {
     fn drop(&mut self) {
         let _ = self.thaw();
-        let sessions = self.all.iter_mut().filter_map(|one| one.session.take());
-        dialogue::end(sessions.map(Session::into_dialogue).collect());
+        let running = self.all.iter_mut().filter_map(|one| Some((&one.name, one.session.take()?)));
+        let (names, mut dialogues): (Vec<_>, Vec<_>) =
+            running.map(|(name, session)| (name, session.into_dialogue())).unzip();
+        dialogue::end(&mut dialogues);
+        for (name, dialogue) in names.into_iter().zip(&mut dialogues) {
+            tell(name, dialogue);
+        }
     }
 }
 
@@ -241,6 +258,12 @@ pub fn start(with: &With) -> Result<Session, Failure> {
         };
         Failure::new(exit, format!("participant {}: {failure}", with.name()))
     })
+}
+
+fn tell(name: &str, dialogue: &mut Dialogue) {
+    for line in dialogue.take_complaints() {
+        say(&format!("{name}: {line}"));
+    }
 }
 
 fn is_faulty(one: &Participant) -> bool {

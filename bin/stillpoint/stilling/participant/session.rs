@@ -43,6 +43,8 @@ pub struct Session {
     begins: bool,
     spoke: bool,
     covers: Vec<u32>,
+    asked: Instant,
+    froze: Option<Duration>,
     fault: Option<String>,
 }
 
@@ -55,6 +57,8 @@ impl Session {
             begins: true,
             spoke: false,
             covers: Vec::new(),
+            asked: Instant::now(),
+            froze: None,
             fault: None,
         })
     }
@@ -82,6 +86,11 @@ impl Session {
         &self.covers
     }
 
+    /// How long it took to freeze, the last time that it was told, if it has.
+    pub fn froze(&self) -> Option<Duration> {
+        self.froze
+    }
+
     pub fn dialogue(&self) -> &Dialogue {
         &self.dialogue
     }
@@ -96,6 +105,7 @@ impl Session {
 
     pub fn freeze(&mut self, limit: Duration) {
         self.phase = Phase::Asked;
+        (self.asked, self.froze) = (Instant::now(), None);
         self.tell(&spoken::freeze(limit));
     }
 
@@ -159,6 +169,7 @@ impl Session {
             }
             (Some(Word::Frozen), Phase::Asked) => {
                 self.begins = false;
+                self.froze = Some(self.asked.elapsed());
                 Phase::Frozen
             }
             (Some(Word::Failed), Phase::Asked) => Phase::Refused,

@@ -53,7 +53,7 @@ pub fn outcome(rule: &Rule, with: &With, patience: Duration) -> Outcome {
         None => Err(format!("is not ready after {}", seconds::display(patience))),
         Some(fault) => Err(fault.to_owned()),
     };
-    dialogue::end(vec![trial.session.into_dialogue()]);
+    dialogue::end(&mut [trial.session.into_dialogue()]);
     outcome
 }
 
