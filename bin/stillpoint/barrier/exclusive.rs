@@ -33,6 +33,10 @@ pub trait Others {
     fn are_asked(&self) -> bool;
     /// Asked again and again with nobody inside, until it is true.
     fn are_still(&mut self) -> bool;
+    /// Asked once, just before the gate opens.
+    fn have_stayed_still(&mut self) -> Result<(), Failure>;
+    /// Asked once, when it is open again and before they go on.
+    fn have_held(&mut self) -> Result<(), Failure>;
     /// The gate is open again: so shall they be.
     fn let_go(&mut self);
     /// Who kept the answer from being true, for messages.
@@ -48,6 +52,12 @@ impl Others for Nobody {
     }
     fn are_still(&mut self) -> bool {
         true
+    }
+    fn have_stayed_still(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+    fn have_held(&mut self) -> Result<(), Failure> {
+        Ok(())
     }
     fn let_go(&mut self) {}
     fn in_the_way(&self) -> Vec<String> {
@@ -226,7 +236,7 @@ impl Exclusive<'_> {
         guard: ExclusiveGuard,
         command: &mut Command,
         signals: &mut Signals,
-        others_held: impl FnOnce() -> Result<(), Failure>,
+        others: &mut dyn Others,
     ) -> anyhow::Result<Ended> {
         signals.check()?;
         command.env(HELD, guard.cover());
@@ -240,6 +250,7 @@ impl Exclusive<'_> {
         let terms = Terms { bounds, inherited: &descriptors, prints_errors_only: false };
         let ended = child::run(command, terms, signals)?;
         drop(descriptors);
+        let stayed = others.have_stayed_still();
         let released = guard.release();
         if ended == Ended::AtLimit {
             let limit = self.hold.duration().map(seconds::display).unwrap_or_default();
@@ -255,7 +266,8 @@ impl Exclusive<'_> {
         }
         released?;
         // Our own writers first.
-        others_held()?;
+        others.have_held()?;
+        stayed?;
         Ok(ended)
     }
 }

@@ -14,7 +14,8 @@ pub mod cover;
 pub mod locks;
 pub mod participant;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ArgGroup;
@@ -128,7 +129,7 @@ impl Stilling {
         limits: Limits,
     ) -> Result<Stilling, Failure> {
         let Wanted { adopted, adopted_ignore, freeze_unit, freeze_cgroup, with } = wanted;
-        let locks = (!adopted.is_empty()).then(|| Locks::on(adopted, adopted_ignore));
+        let locks = (!adopted.is_empty()).then(|| Locks::adopted(adopted, adopted_ignore));
         let locks = locks.transpose()?;
         let mut participants = Participants::find(with)?;
         let mut frozen = None;
@@ -157,6 +158,11 @@ impl Stilling {
         }
     }
 
+    /// Refuses what would not be still while these barriers are closed.
+    pub fn check_barriers(&self, closed: &[&Path]) -> Result<(), Failure> {
+        self.locks.as_ref().map_or(Ok(()), |locks| locks.check_barriers(closed))
+    }
+
     /// Who kept it from being had, for the manifest.
     pub fn inside(&self) -> Vec<WriterRecord> {
         let of_frozen = self.frozen.iter().map(|frozen| &frozen.locks);
@@ -165,12 +171,19 @@ impl Stilling {
 
     /// Nobody holds a lock that counts, but for those who are frozen whatever they hold.
     fn are_locks_free(&mut self) -> bool {
-        let Some(locks) = &mut self.locks else {
+        if self.locks.is_none() {
             return true;
-        };
+        }
+        let (excused, locks) = (self.excused(), &mut self.locks);
+        excused
+            .zip(locks.as_mut())
+            .is_some_and(|(excused, locks)| locks.are_free(Whose::AllBut(&excused)))
+    }
+
+    /// Those who are frozen whatever they hold; `None`: they cannot be seen.
+    fn excused(&self) -> Option<BTreeSet<u32>> {
         let excused = self.frozen.as_ref().map(|frozen| frozen.groups.processes(true));
-        let excused = excused.unwrap_or_else(|| Some(Default::default()));
-        excused.is_some_and(|excused| locks.are_free(Whose::AllBut(&excused)))
+        excused.unwrap_or_else(|| Some(BTreeSet::new()))
     }
 
     /// What a manifest says of those that are told.
@@ -245,6 +258,18 @@ impl Others for Stilling {
         if let Some(locks) = &mut self.locks {
             locks.look();
         }
+    }
+
+    fn have_stayed_still(&mut self) -> Result<(), Failure> {
+        if self.locks.is_none() {
+            return Ok(());
+        }
+        let (excused, locks) = (self.excused().unwrap_or_default(), self.locks.as_mut());
+        locks.map_or(Ok(()), |locks| locks.have_stayed_free(Whose::AllBut(&excused)))
+    }
+
+    fn have_held(&mut self) -> Result<(), Failure> {
+        self.check()
     }
 
     fn in_the_way(&self) -> Vec<String> {

@@ -24,7 +24,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
 use stillpoint::{Barrier, Keeper};
 
-use crate::barrier::exclusive::{DRAIN, Exclusive, HOLD, Patience};
+use crate::barrier::exclusive::{DRAIN, Exclusive, HOLD, Others, Patience};
 use crate::barrier::freezable;
 use crate::barrier::state::State;
 use crate::process::signals::Signals;
@@ -182,6 +182,7 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
     };
     arguments.wanted.check(side.hold.duration())?;
     let mut stilling = Stilling::prepare(&arguments.wanted, &[], Limits::of(&side))?;
+    stilling.check_barriers(&[barrier.path()])?;
     stilling.get_ready()?;
     let guard = side.quiesce(&signals, &mut stilling).map_err(|error| {
         let name = Named::new(&arguments.barrier, arguments.user, None);
@@ -206,7 +207,10 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
     // Fails if the parent is gone: then nobody knows of this pause.
     if File::from(word).write_all(format!("{}\n", keeper.token()).as_bytes()).is_ok() {
         // Many find out only when they thaw that they did not stand still.
-        let held = || stilling.check().and_then(|()| stilling.thaw()).is_ok();
+        let held = || {
+            let stayed = stilling.have_stayed_still().and_then(|()| stilling.check());
+            stayed.and_then(|()| stilling.thaw()).is_ok()
+        };
         let _ = keeper.serve_if(signals.cancel(), held);
     }
     let _ = stilling.thaw();

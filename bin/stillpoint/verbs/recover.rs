@@ -93,7 +93,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Some((program, words)) => {
             let mut check = Command::new(program);
             inherited::hand_on(check.args(words));
-            side.run(guard, &mut check, &mut signals, || Ok(()))?
+            side.run(guard, &mut check, &mut signals, &mut Nobody)?
         }
         None => guard.release().map(|_| Ended::Exited(0))?,
     };

@@ -216,6 +216,7 @@ impl Run<'_> {
         };
         self.arguments.wanted.check(side.hold.duration())?;
         let mut stilling = Stilling::prepare(&self.arguments.wanted, &[], Limits::of(&side))?;
+        stilling.check_barriers(&[self.barrier.path()])?;
         stilling.get_ready()?;
         let guard = side.quiesce(&self.signals, &mut stilling)?;
         stilling.freeze(DRAIN, &guard)?;
@@ -223,7 +224,7 @@ impl Run<'_> {
         if self.arguments.no_fork {
             return self.become_command(guard);
         }
-        let ended = side.run(guard, &mut self.command, &mut self.signals, || stilling.check());
+        let ended = side.run(guard, &mut self.command, &mut self.signals, &mut stilling);
         let was_still = stilling.thaw();
         // What the drain, or the release, has met.
         State::keep_dirt_of(self.name, self.arguments.user, self.state(), self.barrier);

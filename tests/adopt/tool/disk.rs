@@ -51,7 +51,7 @@ impl Disk {
         self.barriers.path().join("adopted.barrier")
     }
 
-    fn surround(&self, command: &mut Command) {
+    pub fn surround(&self, command: &mut Command) {
         command
             .env("STILLPOINT_ADOPT_CONFIG", self.elsewhere("adopt.conf"))
             .env("STILLPOINT_CATALOG", self.elsewhere("catalog"))
@@ -86,7 +86,8 @@ impl Disk {
 
     #[track_caller]
     pub fn is_granted(&self, options: &[&str]) {
-        let done = self.ask(options);
+        // A busy machine may keep the gate closed, and then open, for longer than it takes to be refused.
+        let done = self.ask(&[&["-w", "30"], options].concat());
         done.assert_code(0);
         assert_eq!(done.stdout, "in\n");
         assert_eq!(done.stderr, "");

@@ -17,7 +17,10 @@ fn who_holds_a_write_lock_is_named_with_its_file() {
         let file = disk.file("quota.db");
         let mut holder = disk.holder(how, &file);
         let named = format!("{kind} WRITE lock of holder[{}] on {}", holder.pid(), file.display());
-        disk.ask(&[]).assert_complaint(75, &["not quiet after", "busy: ", &named, "all the time"]);
+        let done = disk.ask(&[]);
+        done.assert_complaint(75, &["not quiet after", "busy: ", &named]);
+        // Who is found at once leaves time to ask often enough.
+        assert!(done.stderr.contains("all the time") || how != "classic", "{done:?}");
         holder.go_on();
         holder.succeeds();
         disk.is_granted(&[]);
@@ -76,8 +79,8 @@ fn what_is_locked_for_life_is_left_out_and_nothing_else() {
     for how in ["classic", "flock", "description", "left"] {
         let _in_a_folder = disk.holder(how, &disk.file("pid/master"));
         let file = disk.holder(how, &disk.file("one"));
-        disk.ask(&["--adopted-ignore", one]).assert_complaint(75, &["/pid/master, all the time"]);
-        disk.ask(&["--adopted-ignore", pids]).assert_complaint(75, &["/one, all the time"]);
+        disk.ask(&["--adopted-ignore", one]).assert_complaint(75, &["/pid/master"]);
+        disk.ask(&["--adopted-ignore", pids]).assert_complaint(75, &["/one"]);
         disk.is_granted(&["--adopted-ignore", pids, "--adopted-ignore", one]);
         drop(file);
         disk.is_granted(&["--adopted-ignore", pids]);
@@ -120,12 +123,12 @@ fn files_of_two_subvolumes_are_told_apart() {
     for how in ["classic", "flock", "description", "left"] {
         let ignoring = ["--adopted-ignore", b.to_str().unwrap()];
         let on_b = disk.holder(how, &b);
-        disk.ask(&[]).assert_complaint(75, &[&format!("on {}, all the time", b.display())]);
+        disk.ask(&[]).assert_complaint(75, &[&format!("on {}", b.display())]);
         disk.is_granted(&ignoring);
         let on_a = disk.holder(how, &a);
-        disk.ask(&ignoring).assert_complaint(75, &[&format!("on {}, all the time", a.display())]);
+        disk.ask(&ignoring).assert_complaint(75, &[&format!("on {}", a.display())]);
         drop(on_b);
-        disk.ask(&ignoring).assert_complaint(75, &[&format!("on {}, all the time", a.display())]);
+        disk.ask(&ignoring).assert_complaint(75, &[&format!("on {}", a.display())]);
         drop(on_a);
         disk.is_granted(&[]);
     }
@@ -143,8 +146,8 @@ fn in_a_container_descriptors_are_looked_at() {
         assert_eq!(holder.line(), "held");
         let asking = disk.asking(&[]);
         let mut command = container.program(asking.get_program());
-        command.args(asking.get_args());
-        let named = format!(" on {}, all the time", file.display());
+        disk.surround(command.args(asking.get_args()));
+        let named = format!(" on {}", file.display());
         run(&mut command).assert_complaint(75, &["WRITE lock of holder[", &named]);
         holder.go_on();
         holder.succeeds();

@@ -1,7 +1,8 @@
 //! The verbs that wait for write locks.
 
 use super::disk::Disk;
-use crate::common::run;
+use crate::common::{must, run};
+use crate::harness::Played;
 use std::fs;
 use std::process::Command;
 
@@ -93,4 +94,78 @@ fn what_makes_no_sense_is_refused_at_once() {
     let done = run(command.arg(disk.barrier()).arg("true"));
     done.assert_code(64);
     assert!(done.stderr.contains("--adopted <PATH>"), "{done:?}");
+}
+
+/// It does not wait at the gate, so it may have written in the pause.
+#[test]
+fn who_takes_a_lock_in_the_pause_takes_the_certificate_away() {
+    let Some(disk) = Disk::new() else { return };
+    let file = disk.file("file");
+    let mut asking = disk.asking(&[]);
+    let words: Vec<_> = asking.get_args().map(ToOwned::to_owned).collect();
+    let command = words.len() - 2;
+    asking = disk.stillpoint(&words[..command]);
+    asking.args(["sh", "-c", "echo in; read line"]);
+    let mut tool = Command::new("sh");
+    tool.args(["-c", "\"$0\" \"$@\" 2>&1; echo $?"]).arg(asking.get_program());
+    asking.get_envs().for_each(|(name, value)| {
+        value.map(|value| tool.env(name, value));
+    });
+    let mut tool = Played::begin(tool.args(asking.get_args()));
+    assert_eq!(tool.line(), "in");
+    let holder = disk.holder("flock", &file);
+    tool.go_on();
+    let named = format!("FLOCK WRITE lock of holder[{}] on {}", holder.pid(), file.display());
+    let said = tool.rest();
+    assert!(said.contains(&named) && said.ends_with("\n124"), "{said}");
+    drop(holder);
+
+    let words = ["freeze", "-w", "5", "--adopted"];
+    run(disk.stillpoint(words).arg(disk.image.path()).arg(disk.barrier())).assert_code(0);
+    let _holder = disk.holder("classic", &file);
+    run(disk.stillpoint(["thaw"]).arg(disk.barrier())).assert_code(124);
+}
+
+/// It locks its store in the pause, as it is asked to.
+#[test]
+fn a_participant_may_lock_its_store() {
+    let Some(disk) = Disk::new() else { return };
+    let script = "#!/bin/sh\nwhile read word limit; do case $word in\n\
+                  freeze) exec 9>\"$1\"; flock 9; echo frozen;;\n\
+                  thaw) exec 9>&-; echo thawed;; esac; done\n";
+    let program = disk.elsewhere("participant");
+    fs::write(&program, script).unwrap();
+    must(Command::new("chmod").arg("755").arg(&program));
+    let store = disk.file("store");
+    let with = format!("{} {}", program.display(), store.display());
+    let done = disk.ask(&["--with", &with]);
+    done.assert_code(0);
+    assert!(store.exists(), "{done:?}");
+}
+
+/// There nobody waits, and a pause would be none.
+#[test]
+fn what_the_settings_do_not_protect_is_refused() {
+    let Some(disk) = Disk::new() else { return };
+    let settings = |text: String| fs::write(disk.elsewhere("adopt.conf"), text).unwrap();
+    let barrier = disk.barrier();
+    let barrier = barrier.display();
+    let place = disk.image.path();
+    let place = place.display();
+    settings(format!("barrier {barrier}\nprotect /proc\n"));
+    disk.ask(&[])
+        .assert_complaint(69, &["adopt.conf does not protect the file system of ", "mount"]);
+    settings(format!("barrier /nowhere\nprotect {place}\n"));
+    disk.ask(&[]).assert_complaint(69, &["adopts programs to /nowhere, which is not closed"]);
+    settings(format!("protect {place}\n"));
+    disk.ask(&[]).assert_complaint(69, &["names no barrier"]);
+
+    settings(format!("barrier {barrier}\nprotect {place}/.\nignore {place}/pid\n"));
+    fs::create_dir(disk.file("pid")).unwrap();
+    let _pid = disk.holder("classic", &disk.file("pid/it"));
+    disk.is_granted(&[]);
+    fs::remove_file(disk.elsewhere("adopt.conf")).unwrap();
+    let said = "warning: --adopted: ";
+    let done = disk.ask(&["--adopted-ignore", disk.file("pid").to_str().unwrap()]);
+    done.assert_complaint(0, &[said, "adopt.conf: No such file or directory"]);
 }

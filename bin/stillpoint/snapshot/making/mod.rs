@@ -8,7 +8,7 @@ mod pause;
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use stillpoint::{Error, ExclusiveGuard};
@@ -18,6 +18,7 @@ use super::data::{discarding, sweep, volumes};
 use super::members::Member;
 use super::plan::Plan;
 use super::provider::command;
+use crate::barrier::exclusive::Others;
 use crate::catalogue::entry::Entry;
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
@@ -62,6 +63,8 @@ impl Making<'_> {
         let wanted = &self.arguments.wanted;
         let limits = Limits { drain: self.arguments.drain, hold: self.arguments.hold() };
         let mut stilling = Stilling::prepare(wanted, &self.plan.provider.file_systems(), limits)?;
+        let closed: Vec<&Path> = self.members.iter().map(|one| one.barrier.path()).collect();
+        stilling.check_barriers(&closed)?;
         stilling.get_ready()?;
         let means = self.means(&stilling);
         self.look_around(&means)?;
@@ -77,10 +80,11 @@ impl Making<'_> {
             self.manifest.record_pause(&so_far);
             return Err(error);
         }
+        let stayed = stilling.have_stayed_still();
         let released = guard.release();
         // Our own writers first: they count in milliseconds. Others must have been kept out until now.
         let stood = stilling.check();
-        let kept_out = foreign.check().and(stood);
+        let kept_out = foreign.check().and(stood).and(stayed);
         drop(foreign);
         let kept_out = kept_out.and(stilling.thaw());
         self.manifest.participants = stilling.participants();

@@ -15,7 +15,7 @@ mod means;
 mod member;
 mod mounts;
 mod place;
-mod process;
+pub mod process;
 
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,7 @@
 //! The kernel's list names who took it. That process is asked first; a lock of an open file description has no such
 //! name, and the taker of one of flock(2) may have ended: then all processes are looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt;
@@ -44,8 +44,21 @@ impl Place {
     }
 }
 
+/// How much is to be found out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Search {
+    /// One place of each lock.
+    First,
+    /// All places.
+    All,
+}
+
 /// Where each of these locks hangs, as far as that can be seen.
-pub fn places(systems: &LockedFileSystems, locks: &[HeldLock]) -> BTreeMap<HeldLock, Vec<Place>> {
+pub fn places(
+    systems: &LockedFileSystems,
+    locks: &[HeldLock],
+    search: Search,
+) -> BTreeMap<HeldLock, Vec<Place>> {
     let mut found: BTreeMap<HeldLock, Vec<Place>> = BTreeMap::new();
     let mut look_at = |pid: u32| {
         for (descriptor, lock) in systems.held_by(pid) {
@@ -53,20 +66,21 @@ pub fn places(systems: &LockedFileSystems, locks: &[HeldLock]) -> BTreeMap<HeldL
                 found.entry(lock).or_default().push(Place { pid, descriptor });
             }
         }
-        found.len()
+        found.len() == locks.len()
     };
-    let mut takers: Vec<u32> = locks.iter().filter_map(|lock| lock.pid).collect();
-    takers.sort_unstable();
-    takers.dedup();
-    let mut count = 0;
-    for pid in &takers {
-        count = look_at(*pid);
-    }
-    if count < locks.len() {
+    let takers: BTreeSet<u32> = locks.iter().filter_map(|lock| lock.pid).collect();
+    // A taker that still has it has what it is on.
+    let are_found = takers.iter().fold(false, |_, pid| look_at(*pid));
+    if !are_found {
         let all = fs::read_dir("/proc").into_iter().flatten().flatten();
         let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        for pid in all.filter(|pid| !takers.contains(pid)) {
-            look_at(pid);
+        let mut others: Vec<u32> = all.filter(|pid| !takers.contains(pid)).collect();
+        // Who came last is who it is about, more often than not.
+        others.sort_unstable_by_key(|pid| std::cmp::Reverse(*pid));
+        for pid in others {
+            if look_at(pid) && search == Search::First {
+                break;
+            }
         }
     }
     found

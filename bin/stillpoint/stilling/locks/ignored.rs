@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use stillpoint::{HeldLock, LockedFileSystems};
 
-use super::holders::{Place, places};
+use super::holders::{Place, Search, places};
 
 /// A file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,15 +54,19 @@ impl Ignored {
 
     /// Whether the lock is on such a file.
     pub fn leave_out(&self, lock: &HeldLock, systems: &LockedFileSystems) -> bool {
-        let mut such = self.such(lock).peekable();
-        if such.peek().is_none() {
+        if !self.name(lock) {
             return false;
         }
-        such.any(|known| known.part == known.device) || {
-            let places = places(systems, std::slice::from_ref(lock));
+        self.such(lock).any(|known| known.part == known.device) || {
+            let places = places(systems, std::slice::from_ref(lock), Search::All);
             let places: Vec<Place> = places.into_values().flatten().collect();
             !places.is_empty() && places.iter().all(|place| self.have(lock, place))
         }
+    }
+
+    /// Whether the lock has the name of such a file.
+    pub fn name(&self, lock: &HeldLock) -> bool {
+        self.such(lock).next().is_some()
     }
 
     /// Whether the file that the lock hangs on there is one.

@@ -14,19 +14,22 @@
 
 mod holders;
 mod ignored;
+mod settings;
 mod whose;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::getppid;
 use stillpoint::{HeldLock, LockedFileSystems};
 
-use self::holders::{Place, places};
+use self::holders::{Place, Search, places};
 use self::ignored::Ignored;
+use self::settings::Settings;
 pub use self::whose::Whose;
 use crate::catalogue::record::WriterRecord;
+use crate::stilling::cover::process::{Ourselves, Process};
 use crate::words::exit::{Exit, Failure};
 use crate::words::waiting::who;
 
@@ -47,6 +50,7 @@ pub struct Locks {
     ignored: Ignored,
     /// Processes whose descriptors are ours.
     own: Vec<u32>,
+    settings: Option<Settings>,
     /// Those that were in the way when they were last asked about.
     last: Vec<HeldLock>,
     /// How often they were asked about, and how often each was there.
@@ -73,6 +77,25 @@ impl Named {
 }
 
 impl Locks {
+    /// Of those where programs are adopted, with what their settings ignore.
+    pub fn adopted(paths: &[PathBuf], ignored: &[PathBuf]) -> Result<Locks, Failure> {
+        let settings = Settings::read();
+        let mut ignored = ignored.to_owned();
+        if let Some(settings) = &settings {
+            ignored.extend_from_slice(settings.ignored());
+        }
+        let locks = Locks::on(paths, &ignored)?;
+        if let Some(settings) = &settings {
+            settings.check(paths)?;
+        }
+        Ok(Locks { settings, ..locks })
+    }
+
+    /// Refuses to ask for locks at other barriers than the programs'.
+    pub fn check_barriers(&self, closed: &[&Path]) -> Result<(), Failure> {
+        self.settings.as_ref().map_or(Ok(()), |settings| settings.check_barriers(closed))
+    }
+
     /// Of the file systems that these paths lie on, of all if there is none; but for those on files that are `ignored`.
     pub fn on(paths: &[PathBuf], ignored: &[PathBuf]) -> Result<Locks, Failure> {
         for path in paths {
@@ -92,6 +115,7 @@ impl Locks {
             systems,
             ignored: Ignored::new(ignored),
             own: own_processes(),
+            settings: None,
             last: Vec::new(),
             asked: 0,
             seen: BTreeMap::new(),
@@ -119,6 +143,27 @@ impl Locks {
         self.last.is_empty()
     }
 
+    /// Whether none is held just before the gate opens: whoever has one did not wait, and has written. Our children do
+    /// what was asked of them: a participant may well lock its store.
+    pub fn have_stayed_free(&mut self, whose: Whose<'_>) -> Result<(), Failure> {
+        if self.are_free(whose) {
+            return Ok(());
+        }
+        let places = places(&self.systems, &self.last, Search::All);
+        let is_ours =
+            |place: &Place| Process(place.pid).ancestors().any(|one| one.0 == std::process::id());
+        self.last.retain(|lock| places.get(lock).is_none_or(|all| !all.iter().any(is_ours)));
+        if self.last.is_empty() {
+            return Ok(());
+        }
+        self.look();
+        let names = names(self.named.iter()).unwrap_or_else(|| "a WRITE lock".to_owned());
+        let message = format!(
+            "in the pause: {names}: whoever has it does not wait at the gate; what was made is not to be trusted"
+        );
+        Err(Failure::new(Exit::LIMIT, message))
+    }
+
     /// Those that count.
     fn in_the_way_of(&self, held: Vec<HeldLock>) -> Vec<HeldLock> {
         let held = held.into_iter().filter(|lock| !self.ignored.leave_out(lock, &self.systems));
@@ -138,7 +183,10 @@ impl Locks {
         let last = std::mem::take(&mut self.last);
         let mut last = self.in_the_way_of(last);
         last.sort_by_key(|lock| std::cmp::Reverse(self.times(lock)));
-        let mut places = places(&self.systems, &last);
+        // One of several files that have the name of one that is to be ignored.
+        let is_one_of_many = last.iter().any(|lock| self.ignored.name(lock));
+        let search = if is_one_of_many { Search::All } else { Search::First };
+        let mut places = places(&self.systems, &last, search);
         for lock in &last {
             let places = places.remove(lock).unwrap_or_default();
             let barrier = places.iter().find(|place| place.is_of_barrier());
@@ -187,12 +235,12 @@ impl Locks {
     /// Who held one when they were last asked about.
     pub fn in_the_way(&self) -> Option<String> {
         let (culprits, stay) = self.culprits();
-        let names: Vec<String> = culprits.iter().map(|named| named.text()).collect();
+        let names = names(culprits.into_iter())?;
         let hint = match stay {
             true => ", all the time; what is locked for life, --adopted-ignore leaves out",
             false => "",
         };
-        (!names.is_empty()).then(|| format!("{}{hint}", names.join(", ")))
+        Some(format!("{names}{hint}"))
     }
 
     /// Those that are held for longer than a pause waits, as some looks at them tell.
@@ -226,8 +274,13 @@ impl Locks {
 
 /// This one; the parent of a keeper, too, which has kept what the keeper has closed.
 fn own_processes() -> Vec<u32> {
-    let program = |pid: u32| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
-    let (own, parent) = (std::process::id(), u32::try_from(getppid().as_raw()).unwrap_or(0));
-    let is_ours = |pid| program(pid).is_some_and(|it| program(own).is_some_and(|ours| it == ours));
-    [own, parent].into_iter().filter(|pid| *pid == own || is_ours(*pid)).collect()
+    let ourselves = Ourselves::new();
+    let parent = u32::try_from(getppid().as_raw()).ok();
+    let parent = parent.filter(|parent| ourselves.are(Process(*parent)));
+    std::iter::once(std::process::id()).chain(parent).collect()
+}
+
+fn names<'a>(those: impl Iterator<Item = &'a Named>) -> Option<String> {
+    let names: Vec<String> = those.map(Named::text).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
