@@ -96,6 +96,7 @@ fn a_guardian_that_is_killed_before_the_pause_is_replaced() {
     until("a guardian", || guardian(tool.pid).is_some());
     let first = guardian(tool.pid).unwrap();
     kill(first, Signal::SIGKILL).unwrap();
+    until("it is dead", || !is_alive(first));
     drop(writer);
     until("pause", || ticking.scene.path("runs").exists());
     let second = guardian(tool.pid).expect("somebody stands by");
