@@ -79,8 +79,10 @@ fn a_signal_ends_the_wait_as_it_would_end_the_call() {
 fn no_signal_is_missed() {
     let scene = Scene::new();
     let program = scene.compile("gate", &[]);
-    let held = std::fs::File::create(scene.file("held")).unwrap();
-    fs2::FileExt::lock_exclusive(&held).unwrap();
+    // Not one that it descends from.
+    let mut holder = scene.adopted(&program);
+    let mut holder = Played::begin(holder.arg("nested").arg(scene.file("held")).arg("flock"));
+    assert_eq!(holder.line(), "holding");
     let mut played = Played::begin(scene.adopted(&program).arg("alarms").arg(scene.file("file")));
     assert_eq!(played.line(), "asking");
     std::thread::scope(|scope| {
@@ -88,7 +90,7 @@ fn no_signal_is_missed() {
         until("the gate is closed", || scene.is_closed());
         played.go_on();
         assert_eq!(played.line(), "interrupted");
-        fs2::FileExt::unlock(&held).unwrap();
+        holder.kill();
         tool.join().unwrap().unwrap().unwrap();
     });
     played.succeeds();
