@@ -253,7 +253,8 @@ int main(int count, char **arguments)
             missed += result != -1 || errno != EINTR || strikes > 1;
         }
         ualarm(0, 0);
-        say(missed ? "missed" : "interrupted");
+        /* One may have struck just before the call. */
+        say(missed > 1 ? "missed" : "interrupted");
     } else if (!strcmp(how, "jumps")) {
         pthread_t thread;
         void *result;
