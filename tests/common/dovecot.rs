@@ -7,11 +7,29 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::process::{NOBODY, Running, start};
+use super::programs;
 use super::time::until;
 
 pub struct Dovecot {
     run: PathBuf,
     _master: Running,
+}
+
+/// The services of Dovecot's IMAP server.
+const IMAP: [&str; 6] = [
+    "imap",
+    "imap-hibernate",
+    "imap-login",
+    "imap-urlauth",
+    "imap-urlauth-login",
+    "imap-urlauth-worker",
+];
+
+/// A program of Dovecot's IMAP server, which Debian installs beside no other: where `scripts/test` unpacks it.
+pub fn imap_program(name: &str) -> PathBuf {
+    let installed = Path::new("/usr/lib/dovecot").join(name);
+    let unpacked = programs().parent().unwrap().join("unpacked/dovecot-imapd/usr/lib/dovecot");
+    if installed.exists() { installed } else { unpacked.join(name) }
 }
 
 impl Dovecot {
@@ -32,6 +50,10 @@ impl Dovecot {
             run = run.display(),
             folder = folder.display(),
         );
+        let executable = |name: &&str| {
+            format!("service {name} {{\n executable = {}\n}}\n", imap_program(name).display())
+        };
+        let text = text + &IMAP.iter().map(executable).collect::<String>();
         fs::write(&settings, text).unwrap();
         program
             .args(["--pdeathsig", "TERM", "dovecot", "-F", "-c"])

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::common::dovecot::{Dialogue, Dovecot};
+use crate::common::dovecot::{Dialogue, Dovecot, imap_program};
 use crate::common::{Over, has, is_root, must, root, skip, until};
 use crate::dovecot::{END, messages};
 use crate::figures::{copies, distribution, say};
@@ -171,8 +171,8 @@ fn what_is_counted_has_been_delivered() {
     if !is_root() || !has(&tools) {
         return;
     }
-    if !Path::new("/usr/lib/dovecot/lmtp").exists() {
-        return skip("Dovecot's LMTP server is missing");
+    if !Path::new("/usr/lib/dovecot/lmtp").exists() || !imap_program("imap").exists() {
+        return skip("Dovecot's LMTP server, or its IMAP server, is missing");
     }
     let Some(host) = Host::new() else { return };
     let stores = Stores::start(&host);

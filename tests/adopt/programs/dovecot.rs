@@ -2,7 +2,7 @@
 
 use super::is_missing;
 use super::pause::{Closed, assert_untouched, contents};
-use crate::common::dovecot::Dovecot;
+use crate::common::dovecot::{Dovecot, imap_program};
 use crate::common::{NOBODY, is_root};
 use crate::harness::Scene;
 use std::fs::{self, Permissions};
@@ -12,7 +12,8 @@ const MESSAGE: &str = "From: a@example.org\r\nSubject: s\r\n\r\nbody\r\n";
 
 #[test]
 fn a_running_dovecot() {
-    if is_missing("/usr/lib/dovecot/lmtp") || is_missing("/usr/lib/dovecot/imap") || !is_root() {
+    let imap = imap_program("imap");
+    if is_missing("/usr/lib/dovecot/lmtp") || is_missing(&imap.to_string_lossy()) || !is_root() {
         return;
     }
     let scene = Scene::new();
