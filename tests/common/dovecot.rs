@@ -33,13 +33,14 @@ pub fn imap_program(name: &str) -> PathBuf {
 }
 
 impl Dovecot {
-    /// `program` is setpriv(1), in the environment that it needs: it ends with this test, however that ends; `folder` is for its sockets, its settings and its log.
+    /// `program` is setpriv(1), in the environment that it needs: it ends with this test, however that ends. What is
+    /// wrong it says on standard error; `folder` is for its sockets and its settings.
     /// `mail` says where that of the user `%n` of the domain `%d` is; they all are nobody.
     pub fn start(mut program: Command, folder: &Path, mail: &str) -> Dovecot {
         let run = folder.join("run");
         let settings = folder.join("dovecot.conf");
         let text = format!(
-            "base_dir = {run}\nlog_path = {folder}/log\nprotocols = imap lmtp\nssl = no\nhostname = example.org\n\
+            "base_dir = {run}\nlog_path = /dev/stderr\ninfo_log_path = /dev/null\nprotocols = imap lmtp\nssl = no\nhostname = example.org\n\
              postmaster_address = p@example.org\nimport_environment = TZ LD_PRELOAD STILLPOINT_ADOPT_CONFIG\n\
              first_valid_uid = 1\ndisable_plaintext_auth = no\nauth_username_format = %Lu\n\
              passdb {{\n driver = static\n args = nopassword=y\n}}\n\
@@ -48,7 +49,6 @@ impl Dovecot {
              service imap-login {{\n inet_listener imap {{\n port = 0\n }}\n inet_listener imaps {{\n port = 0\n }}\n\
              unix_listener imap {{\n mode = 0600\n }}\n}}\n",
             run = run.display(),
-            folder = folder.display(),
         );
         let executable = |name: &&str| {
             format!("service {name} {{\n executable = {}\n}}\n", imap_program(name).display())
@@ -58,8 +58,7 @@ impl Dovecot {
         program
             .args(["--pdeathsig", "TERM", "dovecot", "-F", "-c"])
             .arg(&settings)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stdout(Stdio::null());
         let dovecot = Dovecot { _master: start(program), run };
         until("Dovecot listens", || {
             ["lmtp", "imap"].iter().all(|name| dovecot.run.join(name).exists())
