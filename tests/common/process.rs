@@ -264,6 +264,22 @@ pub fn is_alive(pid: Pid) -> bool {
     state(pid).is_some_and(|state| state != 'Z')
 }
 
+/// Who stands by for a tool: a child of it with a session of its own.
+pub fn stands_by(tool: Pid) -> Option<Pid> {
+    let of = |pid: &str| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(") ")?;
+        let number = |at: usize| fields.split(' ').nth(at)?.parse::<i32>().ok();
+        Some((number(1)?, number(3)?))
+    };
+    let pids = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut pids = pids.filter_map(|pid| Some((pid.parse::<i32>().ok()?, of(&pid)?)));
+    let found = pids.find(|(pid, (parent, session))| *parent == tool.as_raw() && session == pid);
+    Some(Pid::from_raw(found?.0))
+}
+
 /// The sorted names in a folder.
 pub fn names(folder: &Path) -> Vec<String> {
     let items = fs::read_dir(folder).unwrap();

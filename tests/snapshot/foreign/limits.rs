@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::{Cyrus, LAYOUTS};
-use crate::common::{Running, run, start, state, until};
+use crate::common::{Running, run, stands_by, start, state, until};
 use crate::scene::Scene;
 
 /// At the hold limit Cyrus goes on although the command, which ignores the signal, ran that long.
@@ -60,23 +60,6 @@ fn a_lock_file_that_was_replaced_meanwhile_spoils_the_snapshot() {
     assert_eq!(cyrus.scene.manifest()["status"], "revoked");
     assert_eq!(cyrus.scene.snapshots(), [""; 0]);
     drop(writer);
-}
-
-/// A process beside a snapshot that is under way: a child of the tool's with a session of its own.
-fn watchdog(tool: &Running) -> Option<Pid> {
-    let of = |pid: &str| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (_, fields) = stat.rsplit_once(") ")?;
-        let number = |at: usize| fields.split(' ').nth(at)?.parse::<i32>().ok();
-        Some((number(1)?, number(3)?))
-    };
-    let pids = fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut pids = pids.filter_map(|pid| Some((pid.parse::<i32>().ok()?, of(&pid)?)));
-    let found =
-        pids.find(|(pid, (parent, session))| parent == &tool.pid.as_raw() && session == pid);
-    Some(Pid::from_raw(found?.0))
 }
 
 /// A snapshot by a command that says that it runs and then goes on until it is ended.
@@ -154,7 +137,7 @@ fn locks_that_were_given_back_too_early_spoil_the_snapshot() {
 fn a_tool_that_dies_takes_a_stopped_watchdog_with_it() {
     let cyrus = Cyrus::new(LAYOUTS[0]);
     let tool = pausing(&cyrus, &["--hold", "none"]);
-    let watchdog = watchdog(&tool).unwrap();
+    let watchdog = stands_by(tool.pid).unwrap();
     kill(watchdog, Signal::SIGSTOP).unwrap();
     until("stop", || state(watchdog) == Some('T'));
     tool.signal(Signal::SIGKILL);
@@ -169,7 +152,7 @@ fn a_watchdog_that_dies_or_is_stopped_costs_no_snapshot() {
     for signal in [Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGTERM] {
         let cyrus = Cyrus::new(LAYOUTS[0]);
         let tool = pausing(&cyrus, &[]);
-        let watchdog = watchdog(&tool).unwrap();
+        let watchdog = stands_by(tool.pid).unwrap();
         kill(watchdog, signal).unwrap();
         if signal == Signal::SIGKILL {
             until("its end", || state(watchdog) == Some('Z'));

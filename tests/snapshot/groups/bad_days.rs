@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::{STANDS, Ticking};
 use crate::common::group::Version;
-use crate::common::{Group, Image, Running, must, run, start, state, until};
+use crate::common::{Group, Image, Running, must, run, stands_by, start, state, until};
 
 /// Whoever thaws it for a moment has let it write.
 #[test]
@@ -73,7 +73,7 @@ fn a_unit_that_was_stopped_before_is_no_reason_to_wait_for_ever() {
     let mut command =
         ticking.command(&["--patience", "0.5", "--drain", "0.2", "--attempts", "1"], "true");
     let tool = start(&mut command);
-    until("a guardian", || super::guardian(tool.pid).is_some());
+    until("a guardian", || stands_by(tool.pid).is_some());
     ticking.group.remove();
     drop(writer);
     tool.wait().assert_refused(75, "was removed meanwhile");

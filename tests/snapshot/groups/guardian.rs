@@ -5,14 +5,14 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::{Ticking, guardian};
-use crate::common::{Group, Running, is_alive, start, until};
+use super::Ticking;
+use crate::common::{Group, Running, is_alive, stands_by, start, until};
 
 #[test]
 fn a_tool_that_is_killed_leaves_nothing_frozen() {
     for ticking in Ticking::each() {
         let tool = ticking.pausing(&[]);
-        let guardian = guardian(tool.pid).expect("somebody stands by");
+        let guardian = stands_by(tool.pid).expect("somebody stands by");
         tool.signal(Signal::SIGKILL);
         ticking.assert_nothing_left();
         until("nobody stands by any more", || !is_alive(guardian));
@@ -78,7 +78,7 @@ fn a_tool_that_is_frozen_itself_leaves_it_frozen_until_its_limit() {
 fn a_guardian_that_is_killed_costs_no_snapshot() {
     for ticking in Ticking::each() {
         let tool = ticking.pausing(&[]);
-        kill(guardian(tool.pid).unwrap(), Signal::SIGKILL).unwrap();
+        kill(stands_by(tool.pid).unwrap(), Signal::SIGKILL).unwrap();
         assert!(ticking.group.is_frozen());
         ticking.go();
         tool.wait().assert_code(0);
@@ -93,13 +93,13 @@ fn a_guardian_that_is_killed_before_the_pause_is_replaced() {
     let writer = ticking.scene.holder();
     let script = r#"cd "${1%/*}"; touch runs; until [ -e go ]; do sleep 0.01; done"#;
     let tool = start(ticking.command(&["--patience", "60"], script));
-    until("a guardian", || guardian(tool.pid).is_some());
-    let first = guardian(tool.pid).unwrap();
+    until("a guardian", || stands_by(tool.pid).is_some());
+    let first = stands_by(tool.pid).unwrap();
     kill(first, Signal::SIGKILL).unwrap();
     until("it is dead", || !is_alive(first));
     drop(writer);
     until("pause", || ticking.scene.path("runs").exists());
-    let second = guardian(tool.pid).expect("somebody stands by");
+    let second = stands_by(tool.pid).expect("somebody stands by");
     assert_ne!(first, second);
     tool.signal(Signal::SIGKILL);
     ticking.assert_nothing_left();
@@ -110,7 +110,7 @@ fn a_guardian_that_is_killed_before_the_pause_is_replaced() {
 /// A tool and its guardian, killed at once: the group stays frozen.
 fn killed_with_its_guardian(ticking: &Ticking) -> Running {
     let tool = ticking.pausing(&[]);
-    let guardian: Pid = guardian(tool.pid).unwrap();
+    let guardian: Pid = stands_by(tool.pid).unwrap();
     kill(tool.pid, Signal::SIGSTOP).unwrap();
     kill(guardian, Signal::SIGKILL).unwrap();
     kill(tool.pid, Signal::SIGKILL).unwrap();

@@ -12,8 +12,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use nix::unistd::Pid;
-
 use crate::common::{Done, Group, Running, run, start, until};
 use crate::scene::Scene;
 
@@ -111,19 +109,3 @@ pub fn tick(group: &Group, file: PathBuf) -> Running {
 
 /// Whether the file grows while the script runs; it says so by its status.
 pub const STANDS: &str = r#"a=$(wc -c < "$1"); sleep 0.1; [ "$a" = "$(wc -c < "$1")" ]"#;
-
-/// Who stands by for a tool: a child of it with a session of its own.
-pub fn guardian(tool: Pid) -> Option<Pid> {
-    let of = |pid: &str| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (_, fields) = stat.rsplit_once(") ")?;
-        let number = |at: usize| fields.split(' ').nth(at)?.parse::<i32>().ok();
-        Some((number(1)?, number(3)?))
-    };
-    let pids = fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut pids = pids.filter_map(|pid| Some((pid.parse::<i32>().ok()?, of(&pid)?)));
-    let found = pids.find(|(pid, (parent, session))| *parent == tool.as_raw() && session == pid);
-    Some(Pid::from_raw(found?.0))
-}
