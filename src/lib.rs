@@ -90,7 +90,7 @@ pub use {
     error::who::{Straggler, Writer},
     error::{Error, ErrorKind},
     exclusive::acquire::exclusive_all,
-    exclusive::freeze::{Keeper, Thawed, Token},
+    exclusive::freeze::{Ending, Keeper, Thawed, Token},
     exclusive::guard::{ExclusiveGuard, PauseReport},
     exclusive::options::{ExclusiveOptions, GateChange},
     exclusive::pacing::Pacing,

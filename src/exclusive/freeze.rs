@@ -9,6 +9,8 @@
 //!   frozen = g, tells its token
 //!   sleeps on `asked`, at most its limit     asked = g, wake
 //!   opens g with the certificate             sleeps on the gate
+//!   thawed = g + 1
+//!   asks others whether they held            waits for as long as that takes
 //!   thawed = g
 //!   gives the lock byte X back               thawed is g, or X is free: did it hold?
 //! ```
@@ -44,11 +46,14 @@ const LOOK: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a keeper may take from opening the gate to saying that it was its own doing.
 const RECORDING: Duration = Duration::from_secs(1);
+/// How long it may take from then on to learn whether others held. No writer waits for that.
+const LEARNING: Duration = Duration::from_secs(20);
 
 /// A pause that was over when somebody came to end it.
 const TOO_LATE: &str = "it had ended before, at its limit or by force";
 
 const CUT: &str = "its file was cut";
+const SILENT: &str = "its keeper does not answer";
 
 /// What ends one pause of a [`Keeper`] and no other one: a number that was drawn for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +108,16 @@ pub struct Keeper {
     sleeps: bool,
 }
 
+/// How far the end of a [`Keeper`]'s pause has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// Somebody wants it, and the gate is closed.
+    Asked,
+    /// The gate is open.
+    Opened,
+}
+
 /// How [`Barrier::thaw`] found that all is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -151,26 +166,26 @@ impl Keeper {
     /// [`Error::Revoked`] if the pause did not hold until somebody asked for its end;
     /// [`Error::Cancelled`] if `cancel` became true first.
     pub fn serve(self, cancel: &AtomicBool) -> Result<PauseReport, Error> {
-        self.serve_if(cancel, || true)
+        self.serve_if(cancel, |_| true)
     }
 
-    /// The same for a pause in which others stand still, too. Asked for its end, and before the gate opens, it asks
-    /// whether they still do: if not, the pause did not hold.
+    /// The same for a pause in which others stand still, too. Asked for its end, it asks `others` twice: whether they
+    /// still stand, which has to be quick, and, once [the gate is open](Ending::Opened), whether they did until then, which
+    /// may take its time. If not, the pause did not hold.
     ///
     /// # Errors
     /// As [`Keeper::serve`].
     pub fn serve_if(
-        mut self,
+        self,
         cancel: &AtomicBool,
-        others_held: impl FnOnce() -> bool,
+        mut others: impl FnMut(Ending) -> bool,
     ) -> Result<PauseReport, Error> {
         self.wait(cancel)?;
         step("keeper: asked");
-        if !others_held() {
+        if !others(Ending::Asked) {
             return Err(self.revoked("others did not stand still until its end"));
         }
-        self.guard.thawing = true;
-        self.guard.release()
+        self.guard.release_thawing(&mut || others(Ending::Opened))
     }
 
     fn wait(&self, cancel: &AtomicBool) -> Result<(), Error> {
@@ -207,6 +222,15 @@ impl Keeper {
 }
 
 impl Held {
+    /// Has whoever asked for the end of this pause wait for the answer: the gate was opened by its keeper.
+    pub(crate) fn record_opening(&self) {
+        if let Ok(attachment) = self.attachment() {
+            let opened = self.generation.wrapping_add(1);
+            attachment.parts.freeze().thawed.store(opened, Ordering::Release);
+        }
+        step("keeper: opening recorded");
+    }
+
     /// Answers who asked for the end of this pause: it held.
     pub(crate) fn record_thaw(&self) {
         if let Ok(attachment) = self.attachment() {
@@ -216,12 +240,26 @@ impl Held {
     }
 }
 
+/// What a keeper has said of the end of its pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    /// It has opened the gate, and learns whether others held.
+    Opened,
+    Held,
+}
+
 impl FreezeRecord {
-    /// Whether the keeper of this pause has nothing more to say, and whether it has said that it held.
-    fn heard(&self, generation: u32, now: u32, x_is_free: impl FnOnce() -> bool) -> (bool, bool) {
+    /// Whether the keeper of this pause has nothing more to say, and what it has said.
+    fn heard(&self, generation: u32, now: u32, x_is_free: impl FnOnce() -> bool) -> (bool, Said) {
         let is_over = now != generation && is_closed(now) || x_is_free();
         // Read after that: a keeper whose pause held says so before it gives its lock back.
-        (is_over, self.thawed.load(Ordering::Acquire) == generation)
+        let said = match self.thawed.load(Ordering::Acquire).wrapping_sub(generation) {
+            0 => Said::Held,
+            1 => Said::Opened,
+            _ => Said::Nothing,
+        };
+        (is_over, said)
     }
 }
 
@@ -268,8 +306,8 @@ impl Barrier {
             }
             let now = gate.now();
             let x_is_free = || self.inner.place.is_free(LockByte::Exclusive);
-            let (is_over, held) = record.heard(generation, now, x_is_free);
-            if held {
+            let (is_over, said) = record.heard(generation, now, x_is_free);
+            if said == Said::Held {
                 return Ok(());
             }
             if now == generation {
@@ -282,15 +320,19 @@ impl Barrier {
                 }
                 if since.elapsed() >= PATIENCE {
                     revoke(attachment, generation);
-                    return Err(revoked(self, "its keeper does not answer"));
+                    return Err(revoked(self, SILENT));
                 }
                 record.asked.word().store(generation, Ordering::Release);
                 step("thaw: asked");
                 record.asked.wake(ALL);
                 gate.generation.wait(generation, Some(TICK));
             } else {
-                if is_over || open.get_or_insert_with(Instant::now).elapsed() >= RECORDING {
-                    return Err(revoked(self, TOO_LATE));
+                let (limit, reason) = match said {
+                    Said::Opened => (LEARNING, SILENT),
+                    _ => (RECORDING, TOO_LATE),
+                };
+                if is_over || open.get_or_insert_with(Instant::now).elapsed() >= limit {
+                    return Err(revoked(self, reason));
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -316,10 +358,12 @@ mod tests {
             record.thawed.store(7, Ordering::Release);
             true
         };
-        assert_eq!(record.heard(7, 8, goes), (true, true));
-        assert_eq!(record.heard(9, 9, || true), (true, false), "killed");
-        assert_eq!(record.heard(9, 10, || false), (false, false), "about to say it");
-        assert_eq!(record.heard(9, 11, || false), (true, false), "another tool's turn");
+        assert_eq!(record.heard(7, 8, goes), (true, Said::Held));
+        assert_eq!(record.heard(9, 9, || true), (true, Said::Nothing), "killed");
+        assert_eq!(record.heard(9, 10, || false), (false, Said::Nothing), "about to say it");
+        assert_eq!(record.heard(9, 11, || false), (true, Said::Nothing), "another tool's turn");
+        record.thawed.store(10, Ordering::Release);
+        assert_eq!(record.heard(9, 10, || false), (false, Said::Opened));
     }
 
     /// A keeper that sleeps without a tick: nothing but the wake-up ends that. It lives, so that the

@@ -91,8 +91,6 @@ pub struct ExclusiveGuard {
     report: PauseReport,
     incarnation: u64,
     over: bool,
-    /// A keeper's, which was asked to end it: others wait to learn whether it held.
-    pub(crate) thawing: bool,
 }
 
 impl ExclusiveGuard {
@@ -111,7 +109,6 @@ impl ExclusiveGuard {
             report,
             incarnation,
             over: false,
-            thawing: false,
         }
     }
 
@@ -176,11 +173,21 @@ impl ExclusiveGuard {
     /// [`Error::Revoked`] if that is not so: throw away what was made in the pause. The gate is open
     /// in any case.
     pub fn release(mut self) -> Result<PauseReport, Error> {
-        let verdict = self.end();
+        let verdict = self.end(None);
         verdict.map(|()| self.report.clone())
     }
 
-    fn end(&mut self) -> Result<(), Error> {
+    /// The same for a keeper that was asked to end it, and whose answer is waited for. `others_held` is asked when all
+    /// is open, and may take its time: what it says is part of the answer, and no writer waits for it.
+    pub(crate) fn release_thawing(
+        mut self,
+        others_held: &mut dyn FnMut() -> bool,
+    ) -> Result<PauseReport, Error> {
+        let verdict = self.end(Some(others_held));
+        verdict.map(|()| self.report.clone())
+    }
+
+    fn end(&mut self, thawing: Option<&mut dyn FnMut() -> bool>) -> Result<(), Error> {
         self.over = true;
         let paths: Vec<PathBuf> = self.held.iter().map(|held| held.barrier.path().into()).collect();
         let revoked = |index: usize, reason: String| {
@@ -227,8 +234,15 @@ impl ExclusiveGuard {
                     revoked(index, "its file was cut, moved, removed or replaced meanwhile".into());
             }
         }
+        let is_thawing = thawing.is_some();
+        if let (Some(others_held), Ok(())) = (thawing, &verdict) {
+            self.held.iter().for_each(Held::record_opening);
+            if !others_held() {
+                verdict = revoked(0, "others did not stand still until its end".into());
+            }
+        }
         for held in self.held.drain(..).rev() {
-            if self.thawing && verdict.is_ok() {
+            if is_thawing && verdict.is_ok() {
                 held.record_thaw();
             }
             held.give_back(self.report.pause);
@@ -240,7 +254,7 @@ impl ExclusiveGuard {
 impl Drop for ExclusiveGuard {
     fn drop(&mut self) {
         if !self.over {
-            let _ = self.end();
+            let _ = self.end(None);
         }
     }
 }

@@ -254,7 +254,8 @@ pub(crate) struct FreezeRecord {
     pub(crate) token: [AtomicU32; 4],
     /// The generation that somebody asks the keeper to open. The keeper sleeps on it.
     pub(crate) asked: Futex,
-    /// The last generation that a keeper opened because it was asked to, with its certificate.
+    /// The last generation that a keeper opened because it was asked to, with its certificate; the one after it for as
+    /// long as it asks others whether they held, too.
     pub(crate) thawed: AtomicU32,
 }
 

@@ -126,6 +126,52 @@ fn a_frozen_barrier_keeps_it() {
     place.assert_writers_go_on();
 }
 
+/// As it does here, to know that they can.
+#[test]
+fn writers_go_on_before_it_thaws() {
+    let place = Place::with_barrier();
+    let enters = format!("{STILLPOINT} run -s -w 4 mail touch entered");
+    let script = |answer: &str| {
+        by(&format!("echo ready; read x; echo {answer}; read x; {enters} && echo thawed; read x"))
+    };
+    let entered = || fs::remove_file(place.path("entered")).is_ok();
+    let with = script("frozen");
+    assert_eq!(place.run(["run", "-x", "--with", &with, "mail", "true"]).code(), 0);
+    assert!(entered());
+    assert_eq!(place.run(["freeze", "--with", &with, "mail"]).code(), 0);
+    assert_eq!(place.run(["thaw", "mail"]).code(), 0);
+    assert!(entered());
+    // Without its end having been asked for.
+    assert_eq!(place.run(["freeze", "--hold", "0.2", "--with", &with, "mail"]).code(), 0);
+    until("it has thawed", entered);
+    assert_eq!(place.run(["thaw", "mail"]).code(), 124);
+    let with = script("failed");
+    for verb in
+        [&["run", "-x", "--with", &with, "mail", "true"][..], &["freeze", "--with", &with, "mail"]]
+    {
+        assert_eq!(place.run(verb).code(), 75, "{verb:?}");
+        assert!(entered(), "{verb:?}");
+    }
+}
+
+/// The answer waits for what it depends on, and the gate does not.
+#[test]
+fn one_that_takes_long_to_thaw_keeps_nobody_else_waiting() {
+    let place = Place::with_barrier();
+    let slow = by(
+        "echo ready; read x; echo frozen; read x; until test -e go; do sleep 0.01; done; test -s go && echo thawed",
+    );
+    for (word, code) in [("yes", 0), ("", 124)] {
+        let _ = fs::remove_file(place.path("go"));
+        assert_eq!(place.run(["freeze", "--with", &slow, "mail"]).code(), 0);
+        let thaw = place.start(["thaw", "mail"]);
+        until("the gate is open", || place.status()["gate"] == "open");
+        place.assert_writers_go_on();
+        fs::write(place.path("go"), word).unwrap();
+        assert_eq!(thaw.wait().code(), code, "{word:?}");
+    }
+}
+
 #[test]
 fn one_that_keeps_to_all_of_it_passes() {
     let place = Place::new();

@@ -2,7 +2,9 @@
 
 use crate::common::{FREEZE, Over, Place, at_once, ms, until};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use stillpoint::{Barrier, Error, ErrorKind, ExclusiveOptions, Keeper, PauseReport, Thawed};
+use stillpoint::{
+    Barrier, Ending, Error, ErrorKind, ExclusiveOptions, Keeper, PauseReport, Thawed,
+};
 
 const ASKED: u64 = FREEZE + 20;
 const THAWED: u64 = FREEZE + 24;
@@ -94,29 +96,61 @@ fn a_request_that_comes_after_the_limit_is_refused_on_both_sides() {
     assert_eq!(barrier.thaw(None).unwrap_err().kind(), ErrorKind::Revoked);
 }
 
-/// The gate opens at once, and nobody is told that it held.
+/// The gate opens at once, and nobody is told that it held: whether they had moved before, or say so when it is open.
 #[test]
 fn a_pause_whose_others_did_not_stand_still_did_not_hold() {
     let place = Place::new();
     let barrier = place.barrier();
-    for held in [false, true] {
+    for (first, then) in [(false, true), (true, false), (true, true)] {
+        let held = first && then;
         let keeper = keeper(&barrier, 20_000);
         let token = keeper.token().clone();
         let (kept, thawed) = std::thread::scope(|scope| {
             let thaw = scope.spawn(|| barrier.thaw(Some(&token)));
-            let asked = AtomicBool::new(false);
-            let others = || {
-                assert!(place.status().closed);
-                asked.store(true, Ordering::Relaxed);
-                held
+            let mut asked = Vec::new();
+            let others = |end| {
+                asked.push(end);
+                assert_eq!(place.status().closed, end == Ending::Asked);
+                if end == Ending::Asked { first } else { then }
             };
             let kept = keeper.serve_if(&AtomicBool::new(false), others);
-            assert!(asked.load(Ordering::Relaxed));
+            assert_eq!(asked, [Ending::Asked, Ending::Opened][..1 + usize::from(first)]);
             (kept, thaw.join().unwrap())
         });
         assert!(!place.status().closed);
         assert_eq!((kept.is_ok(), thawed.is_ok()), (held, held), "{kept:?} {thawed:?}");
         assert_eq!(barrier.thaw(Some(&token)).is_ok(), held);
+    }
+}
+
+/// Whoever asked waits for the answer however long it takes others to say it, and nobody else does.
+#[test]
+fn writers_go_on_while_others_are_asked() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    for held in [true, false] {
+        let keeper = keeper(&barrier, 20_000);
+        let token = keeper.token().clone();
+        std::thread::scope(|scope| {
+            let thaws: [_; 2] = std::array::from_fn(|_| scope.spawn(|| barrier.thaw(Some(&token))));
+            let others = |end| {
+                if end == Ending::Opened {
+                    drop(barrier.shared().unwrap());
+                    // Longer than it takes to doubt a keeper that says nothing.
+                    std::thread::sleep(ms(1500));
+                    assert!(
+                        thaws.iter().all(|thaw| !thaw.is_finished()),
+                        "answered for the others"
+                    );
+                }
+                end == Ending::Asked || held
+            };
+            let kept = keeper.serve_if(&AtomicBool::new(false), others);
+            assert_eq!(kept.is_ok(), held);
+            for thaw in thaws {
+                assert_eq!(thaw.join().unwrap().is_ok(), held);
+            }
+        });
     }
 }
 

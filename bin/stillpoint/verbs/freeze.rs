@@ -22,7 +22,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
-use stillpoint::{Barrier, Keeper};
+use stillpoint::{Barrier, Ending, Keeper};
 
 use crate::barrier::exclusive::{DRAIN, Exclusive, HOLD, Others, Patience};
 use crate::barrier::freezable;
@@ -205,18 +205,24 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
     prctl::set_pdeathsig(None).map_err(cannot("cannot tie the keeper to its parent: prctl"))?;
     apart::leave_session().map_err(|error| Failure::system("cannot leave the session", error))?;
     // Fails if the parent is gone: then nobody knows of this pause.
-    if File::from(word).write_all(format!("{}\n", keeper.token()).as_bytes()).is_ok() {
-        // Many find out only when they thaw that they did not stand still.
-        let held = || {
-            let stayed = stilling.have_stayed_still().and_then(|()| stilling.check());
-            stayed.and_then(|()| stilling.thaw()).is_ok()
-        };
-        let _ = keeper.serve_if(signals.cancel(), held);
+    match File::from(word).write_all(format!("{}\n", keeper.token()).as_bytes()) {
+        Ok(()) => drop(keeper.serve_if(signals.cancel(), |end| held(&mut stilling, end))),
+        Err(_) => drop(keeper),
     }
     let _ = stilling.thaw();
     // The gate is open, and so are the disks.
     State::keep_dirt_of(&arguments.barrier, arguments.user, arguments.state.as_deref(), &barrier);
     Ok(Exit::SUCCESS)
+}
+
+/// Whether others have stood still to its end. Our own writers go on first: others may take long to.
+fn held(stilling: &mut Stilling, end: Ending) -> bool {
+    match end {
+        Ending::Asked => stilling.have_stayed_still().and_then(|()| stilling.check()).is_ok(),
+        // Many find out only when they thaw that they did not stand still.
+        Ending::Opened => stilling.check().and_then(|()| stilling.thaw()).is_ok(),
+        _ => true,
+    }
 }
 
 /// A pause of another keeper has a way out that a busy tool's has not.
