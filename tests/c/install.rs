@@ -1,6 +1,6 @@
 //! scripts/install, and programs that find what it has installed.
 
-use crate::common::{Place, must, root};
+use crate::common::{Place, has, must, root};
 use crate::harness::{WARNINGS, library};
 use crate::manual;
 use std::fs;
@@ -53,6 +53,13 @@ fn files(folder: &Path, found: &mut Vec<String>, top: &Path) {
     }
 }
 
+/// As `man1/stillpoint.1`: where every page of the manual belongs.
+fn pages() -> Vec<String> {
+    let names = fs::read_dir(root().join("man")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.map(|name| format!("man{}/{name}", name.rsplit_once('.').unwrap().1)).collect()
+}
+
 #[test]
 fn everything_has_its_place() {
     let folder = TempDir::new().unwrap();
@@ -89,12 +96,6 @@ fn everything_has_its_place() {
             "share/doc/stillpoint/LICENSE-MIT",
             "share/doc/stillpoint/README.md",
             "share/fish/vendor_completions.d/stillpoint.fish",
-            "share/man/man1/stillpoint.1",
-            "share/man/man3/libstillpoint.3",
-            "share/man/man7/stillpoint-hooks.7",
-            "share/man/man7/stillpoint-participants.7",
-            "share/man/man7/stillpoint.7",
-            "share/man/man8/stillpoint-adopt.8",
             "share/zsh/site-functions/_stillpoint",
             "lib/tmpfiles.d/stillpoint.conf",
         ]
@@ -111,6 +112,7 @@ fn everything_has_its_place() {
             let names = names.filter(|name| name.ends_with(ending));
             wanted.extend(names.map(|name| format!("usr/{to}/{name}")));
         }
+        wanted.extend(pages().iter().map(|page| format!("usr/share/man/{page}")));
         wanted.sort();
         wanted.dedup();
         assert_eq!(found, wanted);
@@ -166,7 +168,17 @@ fn the_installed_command_and_pages_work() {
     let installed = Installed::new();
     let version = must(Command::new(installed.prefix().join("bin/stillpoint")).arg("-V"));
     assert!(String::from_utf8(version.stdout).unwrap().contains(env!("CARGO_PKG_VERSION")));
-    let page = installed.prefix().join("share/man/man3/libstillpoint.3");
+    let manual = installed.prefix().join("share/man");
+    if has(&["man"]) {
+        for page in pages() {
+            let name = page.rsplit_once('/').unwrap().1;
+            let (name, section) = name.rsplit_once('.').unwrap();
+            let mut man = Command::new("man");
+            man.arg("-M").arg(&manual).args(["-w", section, name]);
+            must(&mut man);
+        }
+    }
+    let page = manual.join("man3/libstillpoint.3");
     let text = must(Command::new("mandoc").args(["-T", "ascii"]).arg(page)).stdout;
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("take part in a consistency barrier from C"), "{text}");

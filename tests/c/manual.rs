@@ -87,10 +87,3 @@ fn every_errno_is_explained() {
     }
     assert!(count > 15, "{count}");
 }
-
-#[test]
-fn the_pages_are_well_formed() {
-    let pages = ["stillpoint.1", "libstillpoint.3", "stillpoint.7"];
-    let pages = pages.map(|page| root().join("man").join(page));
-    must(Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).args(pages));
-}

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-const MAN: &str = include_str!("../../man/stillpoint.1");
+const MAN: &str = include_str!("../../man/stillpoint-run.1");
 
 /// Exit statuses of one command line.
 #[derive(Clone, Copy)]

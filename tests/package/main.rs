@@ -36,6 +36,7 @@ dpkg -i /stillpoint.deb
 stillpoint --version
 test -d /run/stillpoint -a -d /var/lib/stillpoint
 zcat /usr/share/man/man1/stillpoint.1.gz | grep -q '^\.Dt STILLPOINT'
+zcat /usr/share/man/man1/stillpoint-snapshot.1.gz | grep -q '^\.Nm stillpoint-snapshot'
 grep -q snapshot /usr/share/bash-completion/completions/stillpoint
 ldconfig -p | grep -q 'libstillpoint\.so\.0 '
 

@@ -1,12 +1,12 @@
 //! Arguments that clap builds only when their verb is asked for: the others' would be a tenth of
 //! the time that it takes to start `run -s true`.
 
-use clap::builder::Resettable;
+use clap::builder::{Resettable, StyledStr};
 use clap::error::Error;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 /// The arguments of one verb. Its help text stands where the verb is listed, and what is documented on
-/// the structs of its arguments is for the reader of the source.
+/// the structs of its arguments is for the reader of the source. Each help ends with the page that says more.
 pub struct Deferred<A>(pub A);
 
 impl<A: Args> Args for Deferred<A> {
@@ -14,7 +14,13 @@ impl<A: Args> Args for Deferred<A> {
         command.defer(|command| {
             let about = Resettable::from(command.get_about().cloned());
             let long_about = Resettable::from(command.get_long_about().cloned());
-            A::augment_args(command).about(about).long_about(long_about)
+            let page = command.get_display_name().map(|name| format!("Manual: {name}(1)"));
+            let command = A::augment_args(command).about(about).long_about(long_about);
+            // One that has verbs of its own has no page: they have.
+            match command.has_subcommands() {
+                true => command,
+                false => command.after_help(Resettable::from(page.map(StyledStr::from))),
+            }
         })
     }
 

@@ -1,18 +1,21 @@
-//! The help of the command, its man page and its completions say the same.
+//! The help of the command, its manual and its completions say the same.
 
+#[path = "../common/mod.rs"]
 mod common;
+
+mod manual;
+mod page;
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use crate::common::{STILLPOINT, has, must, root};
+use crate::common::{STILLPOINT, must};
+use crate::page::Page;
 
-const MAN: &str = include_str!("../man/stillpoint.1");
-
-/// Verbs with the flags of those who stand still without a share.
+/// Verbs with the flags of those who stand still without a share, which have a page of their own.
 const WITH_OTHERS: [&str; 3] = ["freeze", "run", "snapshot"];
-/// Documented once for all verbs, or by every command.
-const COMMON: [&str; 3] = ["--user", "--help", "-h"];
+/// Documented by every command.
+const COMMON: [&str; 2] = ["--help", "-h"];
 
 fn stillpoint(arguments: &[&str]) -> String {
     String::from_utf8(must(Command::new(STILLPOINT).args(arguments)).stdout).unwrap()
@@ -82,40 +85,6 @@ fn flags_in_help(verb: &str) -> BTreeSet<String> {
     flags
 }
 
-/// The flags that the man page describes under a verb.
-fn flags_in_man(verb: &str) -> BTreeSet<String> {
-    flags_in(&format!(".Ss {verb}"))
-}
-
-/// The flags that are described below this heading.
-fn flags_in(title: &str) -> BTreeSet<String> {
-    let lines = MAN.lines().skip_while(|line| *line != title).skip(1);
-    let lines = lines.take_while(|line| !line.starts_with(".Ss ") && !line.starts_with(".Sh "));
-    let mut flags = BTreeSet::new();
-    for names in lines.filter_map(|line| line.strip_prefix(".It Fl ")) {
-        let names = names.split_whitespace().take_while(|word| !["Ar", "Cm", "Op"].contains(word));
-        let names = names.filter(|word| *word != "," && *word != "-");
-        flags.extend(names.map(|name| format!("-{name}")));
-    }
-    flags
-}
-
-fn without_common(mut flags: BTreeSet<String>) -> BTreeSet<String> {
-    flags.retain(|flag| !COMMON.contains(&flag.as_str()));
-    flags
-}
-
-#[test]
-fn help_and_man_page_name_the_same_verbs() {
-    let described: BTreeSet<_> = MAN.lines().filter_map(|line| line.strip_prefix(".Ss ")).collect();
-    let verbs = verbs();
-    assert_eq!(described, verbs.iter().map(String::as_str).collect());
-    let synopsis = MAN.split(".Sh DESCRIPTION").next().unwrap();
-    for verb in &verbs {
-        assert!(synopsis.contains(&format!(".Cm {verb}\n")), "no {verb} in the synopsis");
-    }
-}
-
 /// A struct of arguments may be documented too, and that is not what its verb does.
 #[test]
 fn help_of_a_verb_says_what_the_verb_does() {
@@ -129,32 +98,50 @@ fn help_of_a_verb_says_what_the_verb_does() {
     }
 }
 
+/// The last line of it.
 #[test]
-fn help_and_man_page_name_the_same_flags() {
+fn help_of_a_verb_names_its_page() {
     for verb in verbs() {
-        let help = flags_in_help(&verb);
-        let mut described = flags_in_man(&verb);
-        if WITH_OTHERS.contains(&verb.as_str()) {
-            described.extend(flags_in(".Sh OTHERS IN THE PAUSE"));
+        for asked in ["-h", "--help"] {
+            let named = format!("Manual: stillpoint-{}(1)", verb.replace(' ', "-"));
+            assert_eq!(help(&verb, asked).lines().last(), Some(named.as_str()), "{verb} {asked}");
         }
-        assert_eq!(without_common(help.clone()), described, "{verb}");
-        let without = ["completions", "adopt", "participant"];
-        let has_barriers = !without.contains(&verb.split(' ').next().unwrap());
-        assert_eq!(help.contains("--user"), has_barriers, "{verb}");
     }
 }
 
 #[test]
-fn help_and_man_page_name_the_same_exit_statuses() {
+fn help_and_manual_name_the_same_flags() {
+    for verb in verbs() {
+        let mut flags = flags_in_help(&verb);
+        flags.retain(|flag| !COMMON.contains(&flag.as_str()));
+        let mut described = Page::of(&verb).flags();
+        if WITH_OTHERS.contains(&verb.as_str()) {
+            described.extend(Page::read("stillpoint-others.7").flags());
+        }
+        assert_eq!(flags, described, "{verb}");
+        let has_barrier = help(&verb, "-h").contains("BARRIER>") && !verb.starts_with("adopt");
+        assert!(!has_barrier || flags.contains("--user"), "{verb}");
+    }
+}
+
+/// A page says what a status means there, and names none that the command does not know.
+#[test]
+fn help_and_manual_name_the_same_exit_statuses() {
     let number =
         |line: &str| line.split_whitespace().next().and_then(|word| word.parse::<u8>().ok());
     let help = stillpoint(&["--help"]);
     let told: BTreeSet<_> = section(&help, "Exit status:").into_iter().filter_map(number).collect();
-    let (_, man) = MAN.split_once(".Sh EXIT STATUS").unwrap();
-    let man = man.split(".Sh ").next().unwrap();
-    let described = man.lines().filter_map(|line| line.strip_prefix(".It ")).filter_map(number);
-    assert_eq!(told, described.collect());
+    assert_eq!(told, Page::read("stillpoint.1").statuses());
     assert!(told.contains(&75) && told.contains(&124));
+    // Verbs that judge have the few numbers below: yes and no, or those of monitoring plug-ins.
+    let judged = 0..=3;
+    for verb in verbs() {
+        let here = Page::of(&verb).statuses();
+        let strange: Vec<_> =
+            here.iter().filter(|it| !judged.contains(*it) && !told.contains(it)).collect();
+        assert!(strange.is_empty(), "{verb}: {strange:?}");
+        assert!(here.contains(&64), "{verb}");
+    }
 }
 
 #[test]
@@ -179,13 +166,5 @@ fn completions_know_every_flag_of_every_verb() {
                 assert!(script.contains(&written), "{shell}: no {flag} of {verb}");
             }
         }
-    }
-}
-
-#[test]
-fn the_man_page_is_well_formed() {
-    if has(&["mandoc"]) {
-        let mut mandoc = Command::new("mandoc");
-        must(mandoc.args(["-T", "lint", "-W", "warning"]).arg(root().join("man/stillpoint.1")));
     }
 }
