@@ -19,6 +19,7 @@ mod foreign;
 mod frozen;
 mod full_disk;
 mod groups;
+mod hidden_writers;
 mod interrupted;
 mod latest;
 mod limits;

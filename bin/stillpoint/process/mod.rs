@@ -6,6 +6,7 @@
 
 pub mod apart;
 pub mod child;
+pub mod descriptors;
 pub mod dialogue;
 pub mod ending;
 pub mod inherited;

@@ -10,8 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::files::{Memory, Open};
+use super::files::Open;
 use super::member::Barrier;
+use super::memory::Memory;
 use super::mounts::{Device, Mounts, without_removed};
 use super::place::Place;
 use super::process::Process;

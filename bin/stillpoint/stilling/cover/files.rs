@@ -1,19 +1,25 @@
-//! The files that one process has open for writing in certain places, and what else its memory tells.
+//! The files that one process has open for writing in certain places.
 //!
 //! Only what is needed is read, as there may be very many: of a descriptor its name, then, if that is a path, how
 //! it was opened and on which mount. Nothing here asks a file system but those that are asked about, so that none
-//! that has hung up can hold us. A mapping keeps a file writable after its descriptor was closed.
+//! that has hung up can hold us.
+//!
+//! A file has the name that it was opened by, and others may lead to it: one that has several, or has lost this one,
+//! may lie in any place of its file system.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
-use std::os::unix::ffi::OsStrExt;
+use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::mounts::{Device, Mounts, device, path, without_removed};
+use super::memory::{self, Behind, Mapping, Memory};
+use super::mounts::{Device, Mounts, without_removed};
+use super::overlay::{WHY_NOT_ADOPTED, uppers};
 use super::place::{Place, number};
 use super::process::{Process, is_denied};
+use crate::process::descriptors::are_shared;
 
 /// Examples of files.
 const NAMED: usize = 4;
@@ -30,57 +36,50 @@ pub struct Open {
     /// Of the places, those that they lie in.
     pub places: Vec<usize>,
     pub memory: Memory,
+    /// It has files open of which nobody knows where they lie.
+    pub is_lost: bool,
+    /// Why the library in it does not still it.
+    pub why_not_adopted: Option<&'static str>,
+    /// What is to be said of one that nothing stills.
+    pub remark: Option<String>,
 }
 
-/// What is mapped into its memory.
-#[derive(Debug, Default)]
-pub struct Memory {
-    /// Files that it shares, and may write to.
-    shared: Vec<(Device, u64, PathBuf)>,
-    /// The library for adopted programs.
-    pub is_preloaded: bool,
-}
-
-impl Memory {
-    pub fn shares(&self, device: Device, inode: u64) -> bool {
-        self.shared.iter().any(|(on, number, _)| (*on, *number) == (device, inode))
-    }
-
-    /// A barrier that it has joined.
-    pub fn a_barrier(&self) -> Option<&Path> {
-        let name = |path: &Path| path.as_os_str().as_bytes().ends_with(b".barrier");
-        let plain = |path: &Path| {
-            name(path)
-                || without_removed(path.as_os_str()).is_some_and(|path| name(Path::new(path)))
-        };
-        self.shared.iter().map(|(_, _, path)| path.as_path()).find(|path| plain(path))
-    }
+/// One of them, as the process has it.
+struct Opened<'a> {
+    /// Of the process, or of a thread of it.
+    pid: u32,
+    mount: u64,
+    name: &'a Path,
+    /// Where it leads to the file.
+    file: &'a Path,
 }
 
 /// `None`: it has nothing open there. An error: that may not be seen, or there is too much to look at.
 pub fn look(process: Process, places: &[Place], mounts: &mut Mounts) -> io::Result<Option<Open>> {
-    let Some((process, memory)) = read_memory(process)? else {
+    let Some((folder, memory)) = read_memory(process)? else {
         return Ok(None);
     };
     let mut open = Open { memory, ..Open::default() };
     let mut looked = 0;
-    for entry in entries(&process.join("fd"))? {
-        looked += 1;
-        if looked > MOST {
-            return Err(io::ErrorKind::PermissionDenied.into());
+    for table in tables(&folder, process) {
+        for entry in entries(&table.join("fd"))? {
+            looked += 1;
+            if looked > MOST {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            if open.files.len() >= NAMED && open.places.len() == places.len() {
+                break;
+            }
+            let name = match fs::read_link(entry.path()) {
+                Ok(name) if name.is_absolute() => name,
+                Err(error) if is_denied(&error) => return Err(error),
+                _ => continue,
+            };
+            open.look_at(&table, &entry.file_name(), &name, places, mounts);
         }
-        if open.files.len() >= NAMED && open.places.len() == places.len() {
-            break;
-        }
-        let name = match fs::read_link(entry.path()) {
-            Ok(name) if name.is_absolute() => name,
-            Err(error) if is_denied(&error) => return Err(error),
-            _ => continue,
-        };
-        open.look_at(&process, &entry.file_name(), &name, places, mounts);
     }
-    open.look_at_mapped(&process, places, mounts);
-    Ok((!open.places.is_empty()).then_some(open))
+    open.look_at_mapped(&folder, places, mounts);
+    Ok((open.is_lost || !open.places.is_empty()).then_some(open))
 }
 
 fn entries(folder: &Path) -> io::Result<impl Iterator<Item = fs::DirEntry>> {
@@ -96,55 +95,39 @@ fn entries(folder: &Path) -> io::Result<impl Iterator<Item = fs::DirEntry>> {
 /// ended, or is a thread of the kernel.
 fn read_memory(process: Process) -> io::Result<Option<(PathBuf, Memory)>> {
     let whole = PathBuf::from(format!("/proc/{}", process.0));
-    match read(&whole) {
+    match memory::read(&whole) {
         Err(error) if is_denied(&error) && !process.is_of_kernel() => return Err(error),
         Ok(Some(memory)) => return Ok(Some((whole, memory))),
         _ if process.is_of_kernel() => return Ok(None),
         _ => {}
     }
-    let threads = fs::read_dir(whole.join("task")).into_iter().flatten().flatten();
-    let threads = threads.map(|entry| entry.path());
-    let of_thread = |thread: PathBuf| Some((read(&thread).ok()??, thread));
-    Ok(threads.filter_map(of_thread).map(|(memory, thread)| (thread, memory)).next())
+    let of_thread = |thread: u32| {
+        let thread = whole.join(format!("task/{thread}"));
+        Some((memory::read(&thread).ok()??, thread))
+    };
+    Ok(threads(process).filter_map(of_thread).map(|(memory, thread)| (thread, memory)).next())
 }
 
-/// `None`: it has none.
-fn read(process: &Path) -> io::Result<Option<Memory>> {
-    let mut maps = BufReader::with_capacity(1 << 16, File::open(process.join("maps"))?);
-    let (mut memory, mut line, mut any) = (Memory::default(), Vec::new(), false);
-    while maps.read_until(b'\n', &mut line)? > 0 {
-        any = true;
-        memory.add(line.trim_ascii_end());
-        line.clear();
-    }
-    Ok(any.then_some(memory))
+fn threads(process: Process) -> impl Iterator<Item = u32> {
+    let threads = fs::read_dir(process.file("task")).into_iter().flatten().flatten();
+    threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok())
 }
 
-impl Memory {
-    /// A line of proc_pid_maps(5).
-    fn add(&mut self, line: &[u8]) {
-        self.is_preloaded |= is_library(line);
-        let Some(addresses) = line.iter().position(|byte| *byte == b' ') else { return };
-        let access = line.get(addresses + 1..addresses + 5);
-        if !access.is_some_and(|access| access[1] == b'w' && access[3] == b's') {
-            return;
+/// The folders of a process and of those of its threads that have descriptors of their own.
+fn tables(folder: &Path, process: Process) -> Vec<PathBuf> {
+    let first = folder.file_name().and_then(OsStr::to_str).and_then(|name| name.parse().ok());
+    let (mut found, mut known) = (vec![folder.to_owned()], Vec::from_iter(first));
+    for thread in threads(process).filter(|thread| Some(*thread) != first) {
+        let shared: Vec<_> = known.iter().map(|one| are_shared(*one, thread)).collect();
+        if shared.contains(&Some(true)) {
+            continue;
         }
-        let mut fields = line.split(|byte| *byte == b' ').skip(3);
-        let text = |field| std::str::from_utf8(field).unwrap_or_default();
-        let on = fields.next().and_then(|field| device(text(field), 16));
-        let inode = fields.next().and_then(|field| text(field).parse().ok());
-        // The rest of the line, which may have blanks in it.
-        let name = line.iter().position(|byte| *byte == b'/').map(|start| path(&line[start..]));
-        if let (Some(on), Some(inode), Some(name)) = (on, inode, name) {
-            self.shared.push((on, inode, name));
+        found.push(process.file(&format!("task/{thread}")));
+        if !shared.contains(&None) {
+            known.push(thread);
         }
     }
-}
-
-fn is_library(line: &[u8]) -> bool {
-    let ends = |line: &[u8]| line.ends_with(b"/libstillpoint_adopt.so");
-    // An upgrade has removed it, and the process goes on with it.
-    ends(line) || line.strip_suffix(b" (deleted)").is_some_and(ends)
+    found
 }
 
 impl Open {
@@ -163,48 +146,142 @@ impl Open {
         if flags.is_none_or(|flags| flags & ACCESS == 0) {
             return;
         }
-        let pid = number_of(process);
-        let Some(mount) = number(&about).and_then(|number| mounts.of(number, pid)) else { return };
-        let (on, inside) = (mount.device, mount.name_of(name));
-        let file = process.join("fd").join(descriptor);
-        self.add(on, inside.as_deref(), name, &file, places);
+        let Some(mount) = number(&about) else { return };
+        let (pid, file) = (number_of(process), process.join("fd").join(descriptor));
+        self.add_opened(&Opened { pid, mount, name, file: &file }, None, places, mounts);
     }
 
     fn look_at_mapped(&mut self, process: &Path, places: &[Place], mounts: &mut Mounts) {
-        let shared = std::mem::take(&mut self.memory.shared);
-        for (on, _, name) in &shared {
-            let removed = without_removed(name.as_os_str()).is_some();
-            if removed || !places.iter().any(|place| place.device == *on) {
-                continue;
+        let (shared, pid) = (std::mem::take(&mut self.memory.shared), number_of(process));
+        let mut seen = HashSet::new();
+        for mapping in &shared {
+            let is_there = places.iter().any(|place| place.device == mapping.device)
+                || mounts.is_overlay(mapping.device, pid);
+            // A file may be mapped in very many pieces.
+            if is_there && mapping.may_be_written_to(process) && seen.insert(mapping.file()) {
+                self.look_at_mapping(mapping, process, pid, places, mounts);
             }
-            let inside = mounts.name_on(*on, name, number_of(process));
-            let file = process.join("root").join(name.strip_prefix("/").unwrap_or(name));
-            self.add(*on, inside.as_deref(), name, &file, places);
         }
         self.memory.shared = shared;
     }
 
-    /// A file that is in some of the places, if its name there is, unless it has no name at all any more.
+    fn look_at_mapping(
+        &mut self,
+        mapping: &Mapping,
+        process: &Path,
+        pid: u32,
+        places: &[Place],
+        mounts: &mut Mounts,
+    ) {
+        let name = mapping.name.as_path();
+        match mapping.behind(process) {
+            Behind::Gone => {}
+            Behind::Found(mount, found) => {
+                let file = mapping.link(process);
+                let opened = Opened { pid, mount, name, file: &file };
+                self.add_opened(&opened, Some(&found), places, mounts);
+            }
+            Behind::Denied => {
+                let file = process.join("root").join(name.strip_prefix("/").unwrap_or(name));
+                let found = fs::metadata(&file).ok().filter(|found| mapping.is_of(found));
+                if found.is_some() || without_removed(name.as_os_str()).is_none() {
+                    let inside = mounts.name_on(mapping.device, name, pid);
+                    self.add(mapping.device, inside.as_deref(), name, found.as_ref(), places);
+                }
+            }
+        }
+    }
+
+    /// `found`: what is known of it already.
+    fn add_opened(
+        &mut self,
+        opened: &Opened<'_>,
+        found: Option<&Metadata>,
+        places: &[Place],
+        mounts: &mut Mounts,
+    ) {
+        let Opened { name, .. } = *opened;
+        let Some(mount) = mounts.of(opened.mount, opened.pid).cloned() else {
+            // Memory, as of memfd_create(2), is on a mount of the kernel's own; terminals come from outside.
+            let is_known = without_removed(name.as_os_str()).is_some() || name.starts_with("/dev");
+            self.is_lost |= !is_known;
+            return;
+        };
+        let is_its_name = without_removed(name.as_os_str()).is_none();
+        let inside = mount.name_of(name).filter(|_| is_its_name);
+        let Some(upper) = &mount.upper else {
+            if places.iter().any(|place| place.device == mount.device) {
+                let asked = found.is_none().then(|| fs::metadata(opened.file).ok()).flatten();
+                self.add(mount.device, inside.as_deref(), name, found.or(asked.as_ref()), places);
+            }
+            return;
+        };
+        let uppers =
+            uppers(upper, mount.name_of(name).as_deref().unwrap_or(name), opened.pid, mounts);
+        // That of a container is named as its host sees it, and what we see from inside does not lie in it.
+        self.is_lost |= uppers.is_empty() && !mounts.are_ours(mount.device);
+        let before = self.places.len();
+        for upper in uppers {
+            let known = inside.is_some().then_some(upper.name.as_path());
+            self.add_part(upper.device, known, name, upper.part, places);
+        }
+        if self.places.len() > before {
+            self.why_not_adopted = Some(WHY_NOT_ADOPTED);
+        }
+    }
+
+    /// A file that is in some of the places, by its name there or by another one, unless it has none any more.
     fn add(
         &mut self,
         on: Device,
         inside: Option<&Path>,
         name: &Path,
-        file: &Path,
+        found: Option<&Metadata>,
         places: &[Place],
     ) {
-        let may_be = |place: &&Place| place.device == on && place.may_have(inside);
-        if !places.iter().any(|place| may_be(&place)) {
+        if found.is_some_and(|found| found.nlink() == 0) {
             return;
         }
-        let found = fs::metadata(file).ok();
-        if found.as_ref().is_some_and(|found| found.nlink() == 0) {
+        let is_named_there = |place: &Place| place.device == on && place.may_have(inside);
+        let has_others = found.is_some_and(|found| found.is_file() && found.nlink() > 1);
+        let is_elsewhere = !places.iter().any(is_named_there);
+        if is_elsewhere && !has_others {
             return;
         }
-        let is_part = |place: &Place| found.as_ref().is_none_or(|found| place.is_on(found.dev()));
+        let before = self.places.len();
+        let inside = inside.filter(|_| !is_elsewhere);
+        match found {
+            Some(found) => self.add_part(on, inside, name, found.dev(), places),
+            None => self.add_all(on, inside, name, |_| true, places),
+        }
+        if is_elsewhere && self.places.len() > before {
+            let name = name.display();
+            self.remark = Some(format!("{name} has another name, which may lie there"));
+        }
+    }
+
+    fn add_part(
+        &mut self,
+        on: Device,
+        inside: Option<&Path>,
+        name: &Path,
+        part: u64,
+        places: &[Place],
+    ) {
+        self.add_all(on, inside, name, |place| place.is_on(part), places);
+    }
+
+    fn add_all(
+        &mut self,
+        on: Device,
+        inside: Option<&Path>,
+        name: &Path,
+        is_part: impl Fn(&Place) -> bool,
+        places: &[Place],
+    ) {
         let mut is_any = false;
         for (index, place) in places.iter().enumerate() {
-            if may_be(&place) && is_part(place) {
+            if place.device == on && place.may_have(inside) && is_part(place) {
                 is_any = true;
                 if !self.places.contains(&index) {
                     self.places.push(index);

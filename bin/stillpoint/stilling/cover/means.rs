@@ -67,7 +67,9 @@ impl<'a> Lookup<'a> {
         let mut why = None;
         if open.memory.is_preloaded {
             let there: Vec<&Place> = open.places.iter().map(|index| &places[*index]).collect();
-            why = why_not(process, open, &there, &self.barriers, &self.adopted, mounts);
+            why = open.why_not_adopted.map(str::to_owned);
+            why = why
+                .or_else(|| why_not(process, open, &there, &self.barriers, &self.adopted, mounts));
             if why.is_none() {
                 return Verdict::by(How::Adopted);
             }
@@ -87,6 +89,7 @@ impl<'a> Lookup<'a> {
             return Verdict::by(How::Foreign);
         }
         let why = why.or_else(|| without_barrier(process, &open.memory));
+        let why = why.or_else(|| open.remark.clone());
         Verdict { why, ..Verdict::by(How::None) }
     }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use nix::sys::stat::{major, minor};
 use stillpoint::{HELD, Status};
 
-use super::files::Memory;
+use super::memory::Memory;
 use super::mounts::{Device, Mounts};
 use super::place::Place;
 use super::process::Process;

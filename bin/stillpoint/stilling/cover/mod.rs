@@ -13,7 +13,9 @@ mod adopted;
 mod files;
 mod means;
 mod member;
+mod memory;
 mod mounts;
+mod overlay;
 mod place;
 pub mod process;
 
@@ -52,19 +54,24 @@ pub fn look(wanted: &Places, means: &Means) -> Sight {
     let (places, missing) = places(wanted, &mut mounts);
     let lookup = Lookup::new(means, &mut mounts);
     let ourselves = Ourselves::new();
-    let (mut sight, mut denied) = (Sight::default(), Vec::new());
+    let (mut sight, mut unknown) = (Sight::default(), Unknown::default());
+    unknown.missing = missing;
     for process in processes {
         match files::look(process, &places, &mut mounts) {
-            Ok(None) => {}
             Ok(Some(open)) if !ourselves.are(process) => {
-                let verdict = lookup.of(process, &open, &places, &mut mounts);
-                sight.writers.push(record(process, open.files, verdict));
+                if open.is_lost {
+                    unknown.lost.push(process);
+                }
+                if !open.places.is_empty() {
+                    let verdict = lookup.of(process, &open, &places, &mut mounts);
+                    sight.writers.push(record(process, open.files, verdict));
+                }
             }
-            Ok(Some(_)) => {}
-            Err(_) => denied.push(process),
+            Ok(_) => {}
+            Err(_) => unknown.denied.push(process),
         }
     }
-    sight.unseen = unseen(&denied, missing);
+    sight.unseen = unknown.text();
     sight
 }
 
@@ -97,23 +104,41 @@ fn places(wanted: &Places, mounts: &mut Mounts) -> (Vec<Place>, Option<PathBuf>)
     (places, missing)
 }
 
-fn unseen(denied: &[Process], missing: Option<PathBuf>) -> Option<String> {
-    if let Some(folder) = missing {
-        return Some(format!("{}: it cannot be told where that is", folder.display()));
-    }
-    if are_hidden() {
-        return Some("other users' processes are hidden: run as root".to_owned());
-    }
-    let shown = |process: &Process| who(process.0, &process.comm(), "");
-    match denied {
-        [] => None,
-        // More than that nobody may.
-        some if geteuid().is_root() => {
-            let some: Vec<String> = some.iter().map(shown).collect();
-            Some(format!("not to be looked into: {}", first(some)))
+/// What a look did not show.
+#[derive(Default)]
+struct Unknown {
+    /// A folder that is nowhere.
+    missing: Option<PathBuf>,
+    /// Processes that may not be looked into.
+    denied: Vec<Process>,
+    /// Those with files on mounts that nobody sees.
+    lost: Vec<Process>,
+}
+
+impl Unknown {
+    fn text(&self) -> Option<String> {
+        if let Some(folder) = &self.missing {
+            return Some(format!("{}: it cannot be told where that is", folder.display()));
         }
-        [_] => Some("1 process could not be looked into: run as root".to_owned()),
-        some => Some(format!("{} processes could not be looked into: run as root", some.len())),
+        if are_hidden() {
+            return Some("other users' processes are hidden: run as root".to_owned());
+        }
+        let named = |some: &[Process]| {
+            first(some.iter().map(|process| who(process.0, &process.comm(), "")).collect())
+        };
+        let denied = match self.denied.as_slice() {
+            [] => None,
+            // More than that nobody may.
+            some if geteuid().is_root() => Some(format!("not to be looked into: {}", named(some))),
+            [_] => Some("1 process could not be looked into: run as root".to_owned()),
+            some => Some(format!("{} processes could not be looked into: run as root", some.len())),
+        };
+        let lost = (!self.lost.is_empty()).then(|| {
+            let named = named(&self.lost);
+            format!("open for writing on a mount that nobody sees, as after umount -l: {named}")
+        });
+        let both: Vec<String> = lost.into_iter().chain(denied).collect();
+        (!both.is_empty()).then(|| both.join("; "))
     }
 }
 

@@ -41,9 +41,7 @@ impl Place {
     pub fn of(path: &Path, mounts: &mut Mounts) -> Option<Place> {
         let path = path.canonicalize().ok()?;
         let file = File::options().read(true).custom_flags(libc::O_PATH).open(&path).ok()?;
-        let about =
-            std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
-        let mount = mounts.of(number(&about)?, std::process::id())?;
+        let mount = mounts.of(number(&about(&file)?)?, std::process::id())?;
         let is_one_of_many = OF_MANY.contains(&mount.kind.as_str());
         Some(Place {
             device: mount.device,
@@ -75,6 +73,18 @@ impl Place {
     pub fn is_on(&self, device: u64) -> bool {
         self.subvolume.is_none_or(|subvolume| subvolume == device)
     }
+}
+
+/// The file system that an open file lies on, and what it is called there. It was opened where this process or the other
+/// one sees it.
+pub fn where_is(file: &File, pid: u32, mounts: &mut Mounts) -> Option<(Device, PathBuf)> {
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    let mount = mounts.of(number(&about(file)?)?, pid)?;
+    Some((mount.device, mount.name_of(&name)?))
+}
+
+fn about(file: &File) -> Option<String> {
+    std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()
 }
 
 /// The mount that proc_pid_fdinfo(5) names.
