@@ -1,4 +1,4 @@
-//! README.md and the plots say what the kept data of the bench says, and nothing else.
+//! README.md, the bench's own and the plots say what the kept data of the bench says, and nothing else.
 
 #[path = "bench/figures/mod.rs"]
 mod figures;

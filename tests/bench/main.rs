@@ -53,11 +53,11 @@ struct Arguments {
     #[arg(long)]
     check: bool,
 
-    /// Write the results into the repository: the data, and what README.md shows of it
+    /// Write the results into the repository: the data, and what is shown of it
     #[arg(long, conflicts_with = "groups")]
     publish: bool,
 
-    /// Measure nothing, and make what README.md shows from the data that is there
+    /// Measure nothing, and make what is shown from the data that is there
     #[arg(long, conflicts_with_all = ["publish", "quick", "json", "check", "groups"])]
     redraw: bool,
 

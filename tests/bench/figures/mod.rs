@@ -1,4 +1,4 @@
-//! What was measured, as it is kept, and what README.md shows of it.
+//! What was measured, as it is kept, and what is shown of it: all in `tests/bench/README.md`, a little in README.md.
 //!
 //! The data is one JSON file. The table and the plots are made from it and from nothing else, so they
 //! can be made again without measuring, and a test holds them against it.
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// Where data and plots lie, from the root of the repository.
 const FOLDER: &str = "tests/bench/results";
 
-/// README.md says what is measured between these lines.
+/// Both pages say what is measured between these lines.
 const BEGIN: &str = "<!-- Written by `scripts/bench --publish`: -->";
 const END: &str = "<!-- End of what `scripts/bench --publish` writes. -->";
 
@@ -151,19 +151,24 @@ pub fn files(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let plots = [("quiet.svg", plots::quiet(&results)?), ("pairs.svg", plots::pairs(&results)?)];
     let mut files: Vec<_> =
         plots.into_iter().map(|(name, svg)| (root.join(FOLDER).join(name), svg)).collect();
-    let readme = root.join("README.md");
-    let text = std::fs::read_to_string(&readme)?;
-    files.push((readme, with_section(&text, &table::markdown(&results, Some(FOLDER)))?));
+    let all = table::markdown(&results, Some("results"));
+    for (page, section) in
+        [("README.md", table::short(&results, FOLDER)?), ("tests/bench/README.md", all)]
+    {
+        let path = root.join(page);
+        let text = std::fs::read_to_string(&path).with_context(|| page.to_owned())?;
+        files.push((path, with_section(page, &text, &section)?));
+    }
     Ok(files)
 }
 
-/// README.md with another section between the two lines.
-fn with_section(readme: &str, section: &str) -> anyhow::Result<String> {
-    let parts = readme.split_once(BEGIN).and_then(|(before, after)| {
+/// A page with another section between the two lines.
+fn with_section(page: &str, text: &str, section: &str) -> anyhow::Result<String> {
+    let parts = text.split_once(BEGIN).and_then(|(before, after)| {
         let (_, after) = after.split_once(END)?;
         Some((before, after))
     });
     let (before, after) =
-        parts.with_context(|| format!("README.md has no lines '{BEGIN}' and '{END}'"))?;
+        parts.with_context(|| format!("{page} has no lines '{BEGIN}' and '{END}'"))?;
     Ok(format!("{before}{BEGIN}\n\n{section}\n{END}{after}"))
 }

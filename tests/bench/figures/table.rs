@@ -1,8 +1,51 @@
-//! The table, in Markdown: each row of the barrier beside all of its peers.
+//! What was measured, in Markdown: each row of the barrier beside all of its peers, or the few figures that say what
+//! it is about.
 
 use std::fmt::Write;
 
+use anyhow::Context;
+
 use super::{Curve, Growth, Results, Row};
+
+/// The few, in plain words: the row, and the peer that the reader is most likely to have.
+const FEW: [(&str, &str, &str); 5] = [
+    ("enter+leave, one thread", "flock (fs2)", "a writer enters and leaves"),
+    (
+        "time to quiet, 8 writers holding 20 ms and resting 5 ms",
+        "flock",
+        "a snapshot tool gets in among 8 writers, each inside for 20 ms of every 25 (p99)",
+    ),
+    (
+        "one writer holding 1 s among 8 brief ones: longest wait of a brief one",
+        "a fair lock",
+        "meanwhile one writer stays inside for 1 s: the others wait at most",
+    ),
+    (
+        "pause for a btrfs snapshot, 100 MB dirty",
+        "without syncing first",
+        "writers stand still for a btrfs snapshot, with 100 MB to be written",
+    ),
+    (
+        "writer killed inside a share: exclusive granted, dirty epoch raised",
+        "flock",
+        "a writer was killed inside: the tool gets in, and knows of it (p95)",
+    ),
+];
+
+/// The few figures, and one plot from this folder.
+pub fn short(results: &Results, plots: &str) -> anyhow::Result<String> {
+    let mut text = String::from("| what | stillpoint | beside it |\n|---|---|---|\n");
+    for (what, peer, plainly) in FEW {
+        let of_peer = |row: &&Row| {
+            row.what == what && row.peer.as_ref().is_some_and(|it| it.name.starts_with(peer))
+        };
+        let row = results.rows.iter().find(of_peer);
+        let row = row.with_context(|| format!("no row '{what}' beside '{peer}'"))?;
+        let beside = row.peer.as_ref().map(|it| format!("{}: {}", peer, it.time));
+        writeln!(text, "| {plainly} | {} | {} |", row.measured, beside.unwrap_or_default())?;
+    }
+    Ok(format!("{text}\n{}\n{}", ending(results), quiet(plots)))
+}
 
 /// All that was measured; with the plots, if they lie in a folder.
 pub fn markdown(results: &Results, plots: Option<&str>) -> String {
@@ -11,15 +54,20 @@ pub fn markdown(results: &Results, plots: Option<&str>) -> String {
         None => text += &growth(&results.growth),
         Some(folder) => {
             text += &format!(
-                "![Time to quiet as writers grow from 2 to 512]({folder}/quiet.svg)\n\n\
+                "{}\n\
                  ![Cost of one enter and leave as threads and processes grow from 1 to 16]\
                  ({folder}/pairs.svg)\n\n\
                  <details><summary>The figures of the plots</summary>\n\n{}</details>\n",
+                quiet(folder),
                 growth(&results.growth)
             );
         }
     }
     text
+}
+
+fn quiet(folder: &str) -> String {
+    format!("![Time to quiet as writers grow from 2 to 512]({folder}/quiet.svg)\n")
 }
 
 fn rows(rows: &[Row]) -> String {
