@@ -2,6 +2,7 @@
 //!
 //! Uses `catalogue` and below. Right about whom a reader is sent to: the newest that is clean, or nobody.
 
+pub mod chosen;
 pub mod filter;
 pub mod newest;
 pub mod options;
