@@ -1,7 +1,7 @@
 //! What a group, or somebody else, does in the pause that was not to be.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::{STANDS, Ticking};
 use crate::common::group::Version;
@@ -50,6 +50,53 @@ fn a_process_that_leaves_it_or_is_killed_spoils_the_snapshot() {
             ticking.assert_nothing_left();
         }
     }
+}
+
+/// Between the two it runs, and nobody who only looks at the end could tell.
+#[test]
+fn a_process_that_leaves_it_and_comes_back_spoils_the_snapshot() {
+    for ticking in Ticking::each() {
+        let pid = ticking.ticker.pid;
+        let out = format!(r#"echo {pid} > "$0/../cgroup.procs"; sleep 0.05"#);
+        for back in [
+            format!(r#"echo {pid} > "$0/cgroup.procs""#),
+            format!(r#"mkdir "$0/below"; echo {pid} > "$0/below/cgroup.procs""#),
+        ] {
+            let spoilt = ticking.snapshot(&[], &format!("{out}; {back}; sleep 0.05"));
+            spoilt.assert_refused(124, "a process was moved into it");
+            ticking.assert_nothing_left();
+        }
+        ticking.group.take_in(pid);
+        until("it can be removed", || fs::remove_dir(ticking.group.folder().join("below")).is_ok());
+        assert_eq!(ticking.snapshot(&[], STANDS).code(), 0);
+    }
+}
+
+/// In version 1 each thread of a process may be in another group.
+#[test]
+fn a_process_of_which_threads_are_elsewhere_does_not_stand_still() {
+    let Some(group) = Group::of(Version::One) else { return };
+    let ticking = Ticking::in_group(group, None);
+    let script = "import threading, time
+thread = threading.Thread(target=lambda: time.sleep(600)); thread.start()
+print(thread.native_id, flush=True)";
+    let mut program = ticking.group.program("python3");
+    let mut python = start(program.args(["-c", script]).stdout(Stdio::piped()));
+    let thread = python.line();
+    let [inside, outside] = ["tasks", "../tasks"].map(|list| ticking.group.folder().join(list));
+    fs::write(&outside, &thread).unwrap();
+    let said = format!("process {} has threads in it and others elsewhere", python.pid);
+    ticking.snapshot(&[], STANDS).assert_refused(64, &said);
+    fs::write(inside, &thread).unwrap();
+    assert_eq!(ticking.snapshot(&[], STANDS).code(), 0);
+    // One that is alone in it, and leaves before it is frozen.
+    let writer = ticking.scene.holder();
+    let tool = start(ticking.command(&["--patience", "20"], STANDS));
+    until("it waits", || ticking.scene.status("mail")["wanted"] == true);
+    fs::write(&outside, &thread).unwrap();
+    drop(writer);
+    tool.wait().assert_refused(124, "has threads elsewhere");
+    ticking.assert_nothing_left();
 }
 
 /// Its group has the same name, and nobody has frozen it.

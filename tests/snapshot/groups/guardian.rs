@@ -93,7 +93,8 @@ fn a_guardian_that_is_killed_before_the_pause_is_replaced() {
     let writer = ticking.scene.holder();
     let script = r#"cd "${1%/*}"; touch runs; until [ -e go ]; do sleep 0.01; done"#;
     let tool = start(ticking.command(&["--patience", "60"], script));
-    until("a guardian", || stands_by(tool.pid).is_some());
+    // It is ready by then.
+    until("the gate is waited for", || ticking.scene.status("mail")["wanted"] == true);
     let first = stands_by(tool.pid).unwrap();
     kill(first, Signal::SIGKILL).unwrap();
     until("it is dead", || !is_alive(first));

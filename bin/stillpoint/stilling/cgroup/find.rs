@@ -105,6 +105,12 @@ fn checked(folder: &Path, hierarchy: &Hierarchy, name: &str) -> Result<Group, Fa
         );
         return Err(Failure::usage(message));
     }
+    if let Some(pid) = group.one_with_threads_elsewhere().map_err(failed)? {
+        let message = format!(
+            "{name}: process {pid} has threads in it and others elsewhere, which would go on; move it whole, by cgroup.procs"
+        );
+        return Err(Failure::usage(message));
+    }
     let members = group.members().map_err(failed)?;
     if let Some((pid, comm)) = kin::among(&members) {
         let message = format!(

@@ -123,6 +123,23 @@ impl Group {
         }
     }
 
+    /// The same of version 1, where any group may be such a one: a process of it of which not all threads are.
+    pub fn one_with_threads_elsewhere(&self) -> io::Result<Option<u32>> {
+        if self.version == Version::Two {
+            return Ok(None);
+        }
+        let members = self.members()?;
+        let is_here = |thread: fs::DirEntry| {
+            let thread = thread.file_name().to_str().and_then(|name| name.parse().ok());
+            thread.is_none_or(|thread: u32| members.contains(&thread))
+        };
+        let is_whole = |process: u32| {
+            let threads = fs::read_dir(format!("/proc/{process}/task"));
+            threads.into_iter().flatten().flatten().all(is_here)
+        };
+        Ok(self.processes()?.into_iter().find(|process| !is_whole(*process)))
+    }
+
     /// The processes in it and in all groups below.
     pub fn processes(&self) -> io::Result<BTreeSet<u32>> {
         let mut found = BTreeSet::new();

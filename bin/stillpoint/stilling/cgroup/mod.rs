@@ -5,9 +5,9 @@
 //! again a moment later. What is right at any instant (`:now`) is frozen, and that is that.
 //!
 //! At the end it must have stood still all the time. The group is asked to freeze still, nobody has written to the
-//! file that it is frozen by, all of it stands, and who was in it is in it: then nothing of it has moved, for the
-//! kernel lets nobody go on in a group that is asked to freeze. The kernel tells of every such writing; a group that
-//! was made again is another one.
+//! file that it is frozen by, nor moved anybody into it, all of it stands, and who was in it is in it: then nothing of it
+//! has moved, for the kernel lets nobody go on in a group that is asked to freeze. The kernel tells of every such writing; a
+//! group that was made again is another one. A process of which a thread is elsewhere does not stand.
 //!
 //! Right about thawing: it happens, whatever becomes of the tool; see `guardian`. A group that somebody else has frozen
 //! is left as it was.
@@ -21,6 +21,7 @@ mod left;
 mod stuck;
 mod unit;
 pub mod wanted;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,7 +29,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use self::group::{Group, is_gone};
 use self::guardian::Guardian;
@@ -36,6 +36,7 @@ use self::hierarchy::Hierarchy;
 use self::left::Left;
 pub use self::left::thaw_what_was_left;
 use self::wanted::Freezable;
+use self::watch::{Meddled, Watch};
 use crate::words::exit::{Exit, Failure, reason};
 use crate::words::lines::{say, warn};
 
@@ -50,9 +51,7 @@ pub struct Groups {
     groups: Vec<Group>,
     /// One for each of them.
     wanted: Vec<Wanted>,
-    /// Tells who writes to the files that they are frozen by.
-    watch: Inotify,
-    watches: Vec<WatchDescriptor>,
+    watch: Watch,
     hierarchies: Vec<Hierarchy>,
     guard: Option<(Guardian, Left)>,
     limits: Limits,
@@ -120,19 +119,13 @@ impl Groups {
             }
         }
         let (groups, wanted): (Vec<Group>, Vec<Wanted>) = found.into_iter().unzip();
-        let cannot = |error: Errno| Failure::system("cannot watch control groups: inotify", error);
-        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
-        let watch = Inotify::init(flags).map_err(cannot)?;
-        let watched = groups.iter().map(|group| {
-            watch.add_watch(&group.control(), AddWatchFlags::IN_MODIFY).map_err(cannot)
-        });
-        let watches = watched.collect::<Result<_, _>>()?;
+        let mut watch = Watch::new().map_err(|error: Errno| cannot_watch(error.into()))?;
+        watch.look_at(&groups).map_err(cannot_watch)?;
         let limits = Limits { most: FIRST, drain: FIRST, pause: None };
         Ok(Some(Groups {
             groups,
             wanted,
             watch,
-            watches,
             hierarchies,
             guard: None,
             limits,
@@ -208,14 +201,24 @@ impl Groups {
             let message = "the guardian of what is frozen was killed";
             return Err(Failure::new(Exit::SYSTEM, message));
         }
+        // Those that were made since.
+        self.watch.look_at(&self.groups).map_err(cannot_watch)?;
         let began = Instant::now();
         self.frozen = Some(Frozen { ours: ours.clone(), members: Vec::new() });
         for (group, _) in self.groups.iter().zip(&ours).filter(|(_, ours)| **ours) {
             group.freeze().map_err(|error| self.failed(group, &error))?;
         }
-        while let Some(index) = self.first_that_moves(began)? {
-            if began.elapsed() >= self.limits.most {
+        loop {
+            if let Some(index) = self.wait_until_they_stand(began)? {
                 return Ok(Some(index));
+            }
+            // What was written until now was ours, or does not matter if they stand after it.
+            self.watch.look_at(&self.groups).map_err(cannot_watch)?;
+            self.watch.told(&self.groups);
+            match self.first_that_moves()? {
+                None => break,
+                Some(index) if began.elapsed() >= self.limits.most => return Ok(Some(index)),
+                Some(_) => {}
             }
         }
         let members = self
@@ -227,8 +230,8 @@ impl Groups {
         Ok(None)
     }
 
-    /// Waits until all of them stand, and makes sure that nothing but what comes now is told of.
-    fn first_that_moves(&self, began: Instant) -> Result<Option<usize>, Failure> {
+    /// The first that does not stand in time.
+    fn wait_until_they_stand(&self, began: Instant) -> Result<Option<usize>, Failure> {
         let failed = |group, error| self.failed(group, &error);
         let mut nap = LOOKS.0;
         for (index, group) in self.groups.iter().enumerate() {
@@ -241,10 +244,12 @@ impl Groups {
                 group.insist().map_err(|error| failed(group, error))?;
             }
         }
-        // What was written until now was ours, or did not matter if they stand after it.
-        self.who_wrote();
+        Ok(None)
+    }
+
+    fn first_that_moves(&self) -> Result<Option<usize>, Failure> {
         for (index, group) in self.groups.iter().enumerate() {
-            if !group.is_still().map_err(|error| failed(group, error))? {
+            if !group.is_still().map_err(|error| self.failed(group, &error))? {
                 return Ok(Some(index));
             }
         }
@@ -258,27 +263,6 @@ impl Groups {
             false => format!("{path}: cannot be frozen: {}", reason(error)),
         };
         Failure::new(Exit::SYSTEM, message)
-    }
-
-    /// Which of the files were written to since this was asked last.
-    fn who_wrote(&self) -> Vec<bool> {
-        let mut wrote = vec![false; self.groups.len()];
-        loop {
-            let events = match self.watch.read_events() {
-                Ok(events) => events,
-                Err(Errno::EINTR) => continue,
-                Err(Errno::EAGAIN) => return wrote,
-                Err(_) => return vec![true; self.groups.len()],
-            };
-            for event in events {
-                match self.watches.iter().position(|watch| *watch == event.wd) {
-                    // That the group is gone is no writing.
-                    Some(at) => wrote[at] |= event.mask.contains(AddWatchFlags::IN_MODIFY),
-                    // More than it could tell.
-                    None => wrote.fill(true),
-                }
-            }
-        }
     }
 
     /// Thaws what this tool has frozen.
@@ -312,17 +296,17 @@ impl Groups {
         let Some(mut frozen) = self.frozen.take() else {
             return Ok(());
         };
-        let wrote = self.who_wrote();
+        let meddled = self.watch.told(&self.groups);
         let mut spoilt = None;
         for (index, group) in self.groups.iter().enumerate() {
             let name = &self.wanted[index].name;
-            let why = match self.spoilt(group, &frozen.members[index], wrote[index]) {
+            let why = match self.spoilt(group, &frozen.members[index], meddled[index]) {
                 Ok(why) => why,
                 Err(error) if is_gone(&error) => Some("was removed".to_owned()),
                 Err(error) => Some(format!("cannot be looked at ({})", reason(&error))),
             };
             spoilt = spoilt.or(why.map(|why| format!("{name}: {why}")));
-            let is_theirs = wrote[index] && group.is_asked_to_freeze().unwrap_or(false);
+            let is_theirs = meddled[index].froze && group.is_asked_to_freeze().unwrap_or(false);
             if is_theirs || !frozen.ours[index] {
                 frozen.ours[index] = false;
                 say(&format!("{name}: somebody else has frozen it, and it stays so"));
@@ -346,21 +330,25 @@ impl Groups {
         &self,
         group: &Group,
         members: &BTreeSet<u32>,
-        wrote: bool,
+        meddled: Meddled,
     ) -> io::Result<Option<String>> {
         if !group.is_in_place()? {
             return Ok(Some(
                 "was removed and made anew, as of a unit that was restarted,".to_owned(),
             ));
         }
-        if wrote {
+        if meddled.froze {
             return Ok(Some("somebody else has frozen or thawed it".to_owned()));
         }
         let left = members.difference(&group.members()?).next().copied();
         if let Some(pid) = left {
             return Ok(Some(format!("process {pid} of it was killed or moved out of it")));
         }
-        Ok((!group.is_still()?).then(|| "was thawed, or a process was moved into it,".to_owned()))
+        if let Some(pid) = group.one_with_threads_elsewhere()? {
+            return Ok(Some(format!("process {pid} of it has threads elsewhere, which went on")));
+        }
+        let is_still = group.is_still()? && !meddled.moved;
+        Ok((!is_still).then(|| "was thawed, or a process was moved into it,".to_owned()))
     }
 
     /// Why they were not frozen when they were to be; for who was told that it was too late. Reads /proc.
@@ -377,6 +365,10 @@ impl Groups {
             }
         }
     }
+}
+
+fn cannot_watch(error: io::Error) -> Failure {
+    Failure::system("cannot watch control groups: inotify", error)
 }
 
 impl Drop for Groups {
