@@ -391,6 +391,39 @@ fn a_unit_is_started_with_the_library_until_that_is_taken_back() {
     for verb in ["enable", "disable"] {
         adopt(verb, &["it"]).assert_complaint(73, &["somebody else has written it"]);
     }
+    fs::remove_file(&file).unwrap();
+    adopt("enable", &["it"]).assert_code(0);
+    let added = fs::read_to_string(&file).unwrap() + "LimitNOFILE=5\n";
+    fs::write(&file, &added).unwrap();
+    for verb in ["enable", "disable"] {
+        adopt(verb, &["it"]).assert_complaint(73, &["somebody else has written more into it"]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), added);
+    }
+}
+
+/// systemd reads it later.
+#[test]
+fn a_drop_in_that_takes_the_library_away_is_named() {
+    let scene = Scene::new();
+    let (root, _) = system("it.service", "[Service]\nEnvironment=LD_PRELOAD=own.so\n");
+    let folder = root.path().join("etc/systemd/system/it.service.d");
+    fs::create_dir_all(&folder).unwrap();
+    for (name, text, is_named) in [
+        ("zz.conf", "Environment=LD_PRELOAD=late.so", true),
+        ("zz.conf", "Environment=", true),
+        ("aa.conf", "UnsetEnvironment=A LD_PRELOAD", true),
+        ("zz.conf", "Environment=\"LD_PRELOAD=/x/libstillpoint_adopt.so:late.so\"", false),
+        ("zz.conf", "Environment=A=b", false),
+        ("aa.conf", "Environment=\nEnvironment=LD_PRELOAD=early.so", false),
+    ] {
+        fs::write(folder.join(name), format!("[Service]\n{text}\n")).unwrap();
+        let done =
+            run(scene.place.command(["adopt", "enable", "--root"]).arg(root.path()).arg("it"));
+        done.assert_code(0);
+        let said = format!("warning: {}: takes LD_PRELOAD away", folder.join(name).display());
+        assert_eq!(done.stderr.contains(&said), is_named, "{text}: {done:?}");
+        fs::remove_file(folder.join(name)).unwrap();
+    }
 }
 
 #[test]

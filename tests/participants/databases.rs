@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use crate::common::command::Place;
 use crate::common::{Running, has, is_root, ms, must, start, state, until};
+use crate::driven::Driven;
 use crate::store::Store;
 
 /// Ends with the test, at once.
@@ -301,6 +302,17 @@ fn redis_stands_still_and_goes_on() {
         "{complaints:?}"
     );
 
+    // A rewrite of its log makes other files of it.
+    let mut driven = store.ready("dash");
+    driven.ask("freeze 10000", "frozen");
+    ask(&socket, &["BGREWRITEAOF"]);
+    until("it is rewritten", || ask(&socket, &["INFO", "persistence"]).contains("rewrites:1"));
+    driven.say("thaw");
+    assert_eq!(driven.hear(), None);
+    let (code, complaints) = driven.end();
+    let said = "has rewritten its log while it should stand still";
+    assert!(code == 1 && complaints == [said], "{complaints:?}");
+
     // Saved only: what a snapshot is worth is said.
     drop(server);
     let server = serve(&["--appendonly", "no"]);
@@ -462,8 +474,27 @@ fn sqlite_databases_stand_still_and_go_on() {
     assert!(!Path::new(&none).exists());
     let not_one = place.path("text").display().to_string();
     store.cannot(&[&not_one], ms(3000), &[&not_one, "not a database"]);
-    let many = vec![names[0].as_str(); 11];
+    let many: Vec<String> =
+        (0..11).map(|n| place.path(&format!("{n}.db")).display().to_string()).collect();
+    many.iter().for_each(|file| drop(run(Path::new(file), "CREATE TABLE t (a)")));
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
     store.cannot(&many, ms(3000), &["too many attached databases"]);
+    // By two names it is one.
+    let other = place.path("it's\nanother name").display().to_string();
+    std::os::unix::fs::symlink(&files[1], &other).unwrap();
+    let both = [names[1].clone(), other.clone(), other];
+    let mut driven = Driven::ready(&place, "busybox", "sqlite", &both);
+    driven.ask("freeze 10000", "frozen");
+    driven.ask("thaw", "thawed");
+    driven.ask("freeze 10000", "frozen");
+    // What is written goes to another file by now.
+    let new = place.path("new.db");
+    must(Command::new("cp").arg(&files[1]).arg(&new));
+    fs::rename(new, &files[1]).unwrap();
+    driven.say("thaw");
+    assert_eq!(driven.hear(), None);
+    let (_, complaints) = driven.end();
+    assert!(complaints[0].starts_with("a database was replaced"), "{complaints:?}");
     // Another that holds its lock for longer than others shall wait.
     let mut other = Command::new("sh");
     let script = r#"(echo 'BEGIN IMMEDIATE;'; exec sleep 60) | exec sqlite3 "$1""#;

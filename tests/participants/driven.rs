@@ -19,9 +19,9 @@ use crate::common::{STILLPOINT, comma, root};
 pub const SHELLS: [&str; 4] = ["dash", "busybox", "bash", "mksh"];
 
 /// What a small system has one program for.
-const APPLETS: [&str; 12] = [
+const APPLETS: [&str; 13] = [
     "cat", "cut", "head", "mkfifo", "mktemp", "printf", "readlink", "rm", "sed", "setsid", "sleep",
-    "timeout",
+    "stat", "timeout",
 ];
 
 /// Nothing takes as long; what hangs shall fail.

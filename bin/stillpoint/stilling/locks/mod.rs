@@ -37,8 +37,9 @@ use crate::words::waiting::who;
 const NAMED: usize = 4;
 /// As many askings tell whether a lock is kept all the time.
 const ENOUGH: u32 = 3;
-/// Between two looks at locks that may last.
-const BETWEEN: Duration = Duration::from_millis(60);
+/// Looks at locks that may last, and the time between two: one that is taken again and again is missed once.
+const LOOKS: u32 = 250;
+const BETWEEN: Duration = Duration::from_millis(2);
 /// Locks that are counted, at most.
 const COUNTED: usize = 4096;
 
@@ -60,6 +61,14 @@ pub struct Locks {
     named: Vec<Named>,
 }
 
+/// A lock that may be kept for a program's life.
+#[derive(Debug)]
+pub struct Lasting {
+    pub text: String,
+    /// It guards a database, and must count.
+    pub is_of_sqlite: bool,
+}
+
 /// A lock in the way, for messages.
 #[derive(Debug)]
 struct Named {
@@ -73,6 +82,13 @@ impl Named {
     fn text(&self) -> String {
         let who = who(self.pid, &self.comm, "");
         format!("{} WRITE lock of {who} on {}", self.lock.kind, self.file)
+    }
+
+    /// By the bytes that SQLite locks: those of a database beyond its first GiB, and some of its index of the log.
+    fn is_of_sqlite(&self) -> bool {
+        const DATABASE: i64 = 1 << 30;
+        let of_log = self.file.ends_with("-shm") && (120..=128).contains(&self.lock.first);
+        of_log || (DATABASE..DATABASE + 512).contains(&self.lock.first)
     }
 }
 
@@ -236,23 +252,31 @@ impl Locks {
     pub fn in_the_way(&self) -> Option<String> {
         let (culprits, stay) = self.culprits();
         let names = names(culprits.into_iter())?;
-        let hint = match stay {
-            true => ", all the time; what is locked for life, --adopted-ignore leaves out",
+        // Whoever is told to leave a database's out would do so.
+        let hint = match stay && !self.named.iter().any(Named::is_of_sqlite) {
+            true => {
+                ", each time; what is locked for life and guards no data, --adopted-ignore leaves out"
+            }
             false => "",
         };
         Some(format!("{names}{hint}"))
     }
 
-    /// Those that are held for longer than a pause waits, as some looks at them tell.
-    pub fn that_last(&mut self) -> Vec<String> {
-        for _ in 0..=ENOUGH {
+    /// Those that are held for longer than a pause waits, as many looks at them tell.
+    pub fn that_last(&mut self) -> Vec<Lasting> {
+        for _ in 0..LOOKS {
             self.are_free(Whose::AllBut(&BTreeSet::new()));
+            if self.seen.values().all(|times| *times < self.asked) {
+                return Vec::new();
+            }
             std::thread::sleep(BETWEEN);
         }
         self.are_free(Whose::AllBut(&BTreeSet::new()));
         self.look();
+        let lasting =
+            |named: &Named| Lasting { text: named.text(), is_of_sqlite: named.is_of_sqlite() };
         match self.culprits() {
-            (staying, true) => staying.into_iter().map(Named::text).collect(),
+            (staying, true) => staying.into_iter().map(lasting).collect(),
             (_, false) => Vec::new(),
         }
     }

@@ -17,7 +17,7 @@ use super::library::Library;
 use super::settings::Settings;
 use crate::catalogue::cover::Sight;
 use crate::stilling::cover::{self, Extent, Means, Places};
-use crate::stilling::locks::Locks;
+use crate::stilling::locks::{Lasting, Locks};
 use crate::words::exit::{Exit, Failure, STATUSES};
 
 #[derive(clap::Args)]
@@ -47,7 +47,7 @@ pub struct Findings {
     /// What is wrong with the configuration.
     pub faults: Vec<String>,
     /// Locks that no pause waits for so long.
-    pub locks: Vec<String>,
+    pub locks: Vec<Lasting>,
     /// What to do about processes.
     pub advice: Vec<String>,
 }

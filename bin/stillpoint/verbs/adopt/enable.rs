@@ -1,13 +1,14 @@
 //! `stillpoint adopt enable` and `disable`: the drop-in that makes systemd start a unit with the library.
 //!
-//! What the unit, its other drop-ins among it, preloads already is kept. The file says whose it is, and only such a
-//! one is written over or removed.
+//! What the unit, its other drop-ins among it, preloads already is kept. The file says whose it is, and only one with
+//! nothing else in it is written over or removed. A drop-in that comes later may take away what it says, and is named.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::library::{Library, VARIABLE};
+use super::library::{self, Library, VARIABLE};
 use super::servers;
 use super::settings::Settings;
 use super::unit_files;
@@ -61,6 +62,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
     write(&place, &content)?;
     say(&format!("wrote {}", place.display()));
+    if let Some(file) = undone_by(&files) {
+        warn(&format!(
+            "{}: takes {VARIABLE} away again, so the unit starts without the library; add it there",
+            file.display()
+        ));
+    }
     tell(&unit, &library, &arguments.root);
     Ok(Exit::SUCCESS)
 }
@@ -107,7 +114,7 @@ fn place(unit: &str, root: &Path) -> PathBuf {
 /// The content of the file.
 fn drop_in(unit: &str, library: &Library, barrier: Option<&Path>) -> String {
     let standing = standing(unit);
-    let value = library.before(standing.as_deref().map(std::ffi::OsStr::new));
+    let value = library.before(standing.as_deref().map(OsStr::new));
     let value = escaped(&value.to_string_lossy());
     let mut text = format!("{MARK}\n[Service]\nEnvironment=\"{VARIABLE}={value}\"\n");
     // Else all is read-only to the unit, the barrier too.
@@ -171,13 +178,49 @@ fn barrier(root: &Path) -> Option<PathBuf> {
 }
 
 fn refuse_strangers(place: &Path) -> Result<(), Failure> {
-    match fs::read_to_string(place) {
-        Ok(text) if !text.starts_with(MARK) => Err(Failure::new(
-            Exit::CANNOT_CREATE,
-            format!("{}: somebody else has written it; remove it first", place.display()),
-        )),
-        _ => Ok(()),
-    }
+    let what = match fs::read_to_string(place) {
+        Ok(text) if !text.starts_with(MARK) => "it; remove it first",
+        Ok(text) if !is_ours(&text) => "more into it; move that to a file of its own there first",
+        _ => return Ok(()),
+    };
+    let message = format!("{}: somebody else has written {what}", place.display());
+    Err(Failure::new(Exit::CANNOT_CREATE, message))
+}
+
+/// As [`drop_in`] makes it, and no more.
+fn is_ours(text: &str) -> bool {
+    let beginnings = [MARK, "[Service]", "Environment=\"LD_PRELOAD=", "ReadWritePaths=-"];
+    let lines: Vec<&str> = text.lines().collect();
+    lines.len() <= beginnings.len()
+        && lines.iter().zip(beginnings).all(|(line, beginning)| line.starts_with(beginning))
+        && lines.iter().take(2).eq(beginnings.iter().take(lines.len().min(2)))
+}
+
+/// The last file that has the unit start without what ours says: one that is read later and sets the variable itself, or
+/// any that removes it in the end.
+fn undone_by(files: &[PathBuf]) -> Option<&PathBuf> {
+    let text =
+        |file: &Path| String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
+    let is_later = |file: &Path| file.file_name().is_some_and(|name| name > DROP_IN);
+    files.iter().rev().find(|file| {
+        let text = text(file);
+        let removes = unit_files::values(&text, "UnsetEnvironment")
+            .iter()
+            .flat_map(|value| words(value))
+            .any(|word| word == VARIABLE);
+        let sets = || {
+            let settings = unit_files::values(&text, "Environment");
+            let is_emptied = settings.iter().any(String::is_empty);
+            match standing(&text) {
+                Some(value) => !library::is_in(OsStr::new(&value)),
+                None => is_emptied,
+            }
+        };
+        removes
+            || file.parent().is_some_and(|folder| folder.extension().is_some())
+                && is_later(file)
+                && sets()
+    })
 }
 
 fn write(place: &Path, content: &str) -> Result<(), Failure> {
@@ -231,6 +274,19 @@ mod tests {
         assert_eq!(line(&format!("{with}Environment=\n")), line(""));
         assert_eq!(made("ProtectSystem=full").lines().count(), 3);
         assert!(made("ProtectSystem=strict").ends_with("\nReadWritePaths=-/run/stillpoint\n"));
+    }
+
+    #[test]
+    fn a_file_is_ours_that_has_nothing_else_in_it() {
+        let library = Library { path: "/opt/libstillpoint_adopt.so".into() };
+        let made = drop_in("ProtectSystem=strict", &library, Some(Path::new("/run/s/a.barrier")));
+        assert!(is_ours(&made));
+        assert!(is_ours(&drop_in("", &library, None)));
+        assert!(!is_ours(&format!("{made}LimitNOFILE=5\n")));
+        let other = made.replace("ReadWritePaths=-/run/s", "LimitNOFILE=5");
+        assert!(other != made && !is_ours(&other));
+        assert!(!is_ours(&made.replace("[Service]", "[Service]x")));
+        assert!(!is_ours(&format!("{MARK} No longer.\n")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::Findings;
 use crate::catalogue::cover::CoverRecord;
 use crate::catalogue::manifest::SCHEMA;
+use crate::stilling::locks::Lasting;
 use crate::words::lines::printable;
 
 pub fn json(findings: &Findings) -> anyhow::Result<()> {
@@ -18,7 +19,7 @@ pub fn json(findings: &Findings) -> anyhow::Result<()> {
         "writers": findings.sight.writers,
         "unseen": findings.sight.unseen,
         "faults": findings.faults,
-        "locks": findings.locks,
+        "locks": findings.locks.iter().map(|lock| &lock.text).collect::<Vec<_>>(),
         "advice": findings.advice,
     });
     print(&(object.to_string() + "\n"))
@@ -44,10 +45,14 @@ pub fn text(findings: &Findings) -> anyhow::Result<()> {
         let path = findings.path.display().to_string();
         text.push_str(&format!("nobody has files open for writing below {}\n", printable(path)));
     }
-    let lasts = |lock: &String| {
-        format!(
-            "{lock}: held all the time; if it is for life, leave it out: --adopted-ignore, and ignore in the settings"
-        )
+    let lasts = |lock: &Lasting| {
+        let what = match lock.is_of_sqlite {
+            true => "it guards a database: leave it counted, and freeze who has it",
+            false => {
+                "if it is for life, and guards no data, leave it out: --adopted-ignore, and ignore in the settings"
+            }
+        };
+        format!("{}: held each time that it was looked at; {what}", lock.text)
     };
     let locks: Vec<String> = findings.locks.iter().map(lasts).collect();
     for line in findings.advice.iter().chain(&locks).chain(&findings.faults) {
