@@ -1,6 +1,6 @@
 //! scripts/install, and programs that find what it has installed.
 
-use crate::common::{Place, has, must, root};
+use crate::common::{Place, has, is_root, must, root};
 use crate::harness::{WARNINGS, library};
 use crate::manual;
 use std::fs;
@@ -96,6 +96,7 @@ fn everything_has_its_place() {
             "share/doc/stillpoint/LICENSE-MIT",
             "share/doc/stillpoint/README.md",
             "share/fish/vendor_completions.d/stillpoint.fish",
+            "share/stillpoint/installed",
             "share/zsh/site-functions/_stillpoint",
             "lib/tmpfiles.d/stillpoint.conf",
         ]
@@ -124,6 +125,92 @@ fn everything_has_its_place() {
     }
 }
 
+fn uninstall(prefix: &Path) -> Command {
+    let mut uninstall = Command::new(root().join("scripts/install"));
+    uninstall.arg("--uninstall").arg("--prefix").arg(prefix).env_remove("DESTDIR");
+    uninstall
+}
+
+/// Files, folders and links below a folder.
+fn everything(folder: &Path) -> String {
+    let found = must(Command::new("find").arg(folder).args(["-printf", "%y %P\\n"])).stdout;
+    let mut lines: Vec<String> =
+        String::from_utf8(found).unwrap().lines().map(str::to_string).collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+#[test]
+fn what_was_installed_is_removed_and_nothing_else() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let prefix = folder.path().join("prefix");
+    for own in ["share/man/man1", "share/stillpoint/hooks", "lib"] {
+        fs::create_dir_all(prefix.join(own)).unwrap();
+    }
+    fs::write(prefix.join("share/man/man1/other.1"), "").unwrap();
+    fs::write(prefix.join("share/stillpoint/hooks/own"), "").unwrap();
+    let before = everything(&prefix);
+    let mut masked = Command::new("sh");
+    masked.args(["-c", r#"umask 077 && exec "$@""#, "sh"]).arg(root().join("scripts/install"));
+    masked.arg("--prefix").arg(&prefix).arg("--built").arg(library().parent().unwrap());
+    must(masked.env_remove("DESTDIR"));
+    // An older version has left what this one does not bring, which goes with the next.
+    let list = prefix.join("share/stillpoint/installed");
+    let old = prefix.join("share/stillpoint/hooks/old");
+    fs::write(&old, "").unwrap();
+    fs::write(&list, format!("{}\n{}", old.display(), fs::read_to_string(&list).unwrap())).unwrap();
+    must(&mut install(&["--prefix", prefix.to_str().unwrap()]));
+    assert!(!old.exists());
+
+    must(&mut uninstall(&prefix));
+    assert_eq!(everything(&prefix), before);
+    let again = uninstall(&prefix).output().unwrap();
+    assert_eq!(again.status.code(), Some(66), "{again:?}");
+}
+
+/// Links that an administrator has made to it lead nowhere then; others are his.
+#[test]
+fn no_link_to_what_was_removed_is_left() {
+    if !is_root() {
+        return;
+    }
+    let installed = Installed::new();
+    let script = r#"
+        mount -t tmpfs none /etc
+        mkdir -p /etc/systemd/system/timers.target.wants
+        ln -s "$1/lib/systemd/system/stillpoint-snapshot@.timer" /etc/systemd/system/timers.target.wants/mail.timer
+        ln -s "$1/share/stillpoint/hooks/qemu-ga" /etc/hook
+        ln -s "$1/share/stillpoint" /etc/kept
+        ln -s /nowhere /etc/other
+        touch "$1/share/stillpoint/own"
+        scripts/install --uninstall --prefix "$1" >/dev/null
+        find /etc -type l | sort"#;
+    let mut alone = Command::new("unshare");
+    alone.args(["--mount", "sh", "-euc", script, "sh"]).arg(installed.prefix());
+    let left = must(alone.current_dir(root()).env_remove("DESTDIR")).stdout;
+    assert_eq!(String::from_utf8(left).unwrap(), "/etc/kept\n/etc/other\n");
+}
+
+/// Writers that are inside meanwhile go on with the library that they have.
+#[test]
+fn an_upgrade_leaves_those_inside_where_they_are() {
+    let installed = Installed::new();
+    let place = Place::new();
+    let barrier = place.make_barrier();
+    let command = || Command::new(installed.prefix().join("bin/stillpoint"));
+    let mut writer = command();
+    writer.args(["run", "-s"]).arg(&barrier).args(["sh", "-c", "echo inside; read -r line"]);
+    let mut writer = writer.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = [0; 7];
+    std::io::Read::read_exact(writer.stdout.as_mut().unwrap(), &mut line).unwrap();
+    must(&mut install(&["--prefix", installed.prefix().to_str().unwrap()]));
+    let status = must(command().args(["status", "--json"]).arg(&barrier)).stdout;
+    assert!(String::from_utf8(status).unwrap().contains(r#""inside":true"#));
+    drop(writer.stdin.take());
+    assert_eq!(writer.wait().unwrap().code(), Some(1), "read found the end");
+    must(command().args(["run", "-n"]).arg(&barrier).arg("true"));
+}
+
 /// Wherever a host has a copy of one.
 #[test]
 fn hooks_find_each_other_where_they_were_installed() {
@@ -144,7 +231,8 @@ fn hooks_find_each_other_where_they_were_installed() {
 
 #[test]
 fn bad_arguments_are_refused() {
-    let bad: [&[&str]; 6] = [
+    let bad: [&[&str]; 7] = [
+        &["--uninstall=yes"],
         &["--bogus"],
         &["somewhere"],
         &["--prefix", "relative"],

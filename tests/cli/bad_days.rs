@@ -108,8 +108,8 @@ fn random_bytes() {
 fn of_another_version() {
     let place = Place::new();
     let path = barrier(&place);
-    // The layout's major version follows the eight bytes of the magic.
-    for (offset, value) in [(8, 2_u32), (8, 0xffff_ffff)] {
+    // The layout's major version follows the eight bytes of the magic; then the minor one, and what must be understood.
+    for (offset, value) in [(8, 2_u32), (8, 0xffff_ffff), (16, 1), (16, 1 << 31)] {
         let mut bytes = fs::read(&path).unwrap();
         assert_eq!(&bytes[..7], b"STILLPT");
         bytes[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
@@ -117,6 +117,28 @@ fn of_another_version() {
         fs::write(&copy, &bytes).unwrap();
         refused(&place, &copy, 69);
         assert_eq!(fs::read(&copy).unwrap(), bytes);
+    }
+}
+
+/// A later version adds what this one need not know, and an older one has not added it yet: who has them open at once
+/// goes on, and nobody changes what he does not know.
+#[test]
+fn of_a_minor_version_beside_it() {
+    let place = Place::new();
+    let path = barrier(&place);
+    let copy = place.path("other.barrier");
+    for (minor, compatible) in [(0_u32, 0_u32), (99, 0), (99, 1 << 31)] {
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[12..16].copy_from_slice(&minor.to_le_bytes());
+        bytes[20..24].copy_from_slice(&compatible.to_le_bytes());
+        fs::write(&copy, &bytes).unwrap();
+        let copy = copy.to_str().unwrap();
+        for arguments in [vec!["run", "-s"], vec!["run", "-x"]] {
+            let outcome = place.run([&arguments[..], &[copy, "true"]].concat());
+            assert_eq!(outcome.code(), 0, "{outcome:?}");
+        }
+        assert_eq!(place.run(["status", copy]).code(), 0);
+        assert_eq!(fs::read(copy).unwrap()[8..24], bytes[8..24]);
     }
 }
 
