@@ -16,11 +16,12 @@
 //! +-----------+------------+-----------+
 //! |  devices  |  settings  |           |  which files are protected | /etc/stillpoint/adopt.conf, by the command's parser
 //! +-----------+------------+-----------+
-//! |   libc    |    log     |   arena   |  what stands behind the hooks | one line | memory of our own
+//! |   libc    |  log, bus  |   arena   |  what stands behind the hooks | one line, one signal | memory of our own
 //! +-----------+------------+-----------+
 //! ```
 //!
-//! The program never sees more of this than time: each call does, and fails, as it would have.
+//! The program never sees more of this than time: each call does, and fails, as it would have. But for one thing: that a
+//! signal is handled which it does not handle, see `bus`.
 //!
 //! # Safety
 //!
@@ -35,6 +36,7 @@ mod adoption;
 mod cancel;
 
 mod arena;
+mod bus;
 mod devices;
 mod flight;
 mod holding;

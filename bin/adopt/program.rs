@@ -5,6 +5,7 @@
 //! joins when it first asks for a write lock that counts: most never do. A barrier that is missing is looked for
 //! again now and then: it may be made after its writers were started.
 
+use crate::bus;
 use crate::devices::Devices;
 use crate::flight::{busy, is_busy};
 use crate::log::{self, About, say};
@@ -189,7 +190,10 @@ impl Program {
         let (number, made) = (barrier.number(), Box::into_raw(Box::new(barrier)));
         let none = std::ptr::null_mut();
         match self.barrier.compare_exchange(none, made, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => NUMBER.store(number, Ordering::Release),
+            Ok(_) => {
+                bus::survive();
+                NUMBER.store(number, Ordering::Release);
+            }
             // SAFETY: another thread was first; nobody else has seen this one.
             Err(_) => drop(unsafe { Box::from_raw(made) }),
         }

@@ -2,8 +2,10 @@
 
 use crate::common::until;
 use crate::harness::{Played, Scene, library};
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 use stillpoint::Barrier;
 
 /// Where the major version of the layout lies.
@@ -14,7 +16,7 @@ const MAJOR: u64 = 8;
 fn a_barrier_of_another_version_stops_nobody() {
     let scene = Scene::new();
     let program = scene.compile("gate", &[]);
-    let file = fs::File::options().write(true).open(scene.barrier.path()).unwrap();
+    let file = File::options().write(true).open(scene.barrier.path()).unwrap();
     file.write_all_at(&77u32.to_ne_bytes(), MAJOR).unwrap();
     let output = scene.adopted(&program).arg("setlkw").arg(scene.file("file")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "asking\ngot\n");
@@ -45,6 +47,52 @@ fn a_barrier_that_is_made_again_is_found() {
     assert!(played.waits(), "it locks beside the barrier that is there now");
     pause.release().unwrap();
     assert_eq!(played.line(), "got");
+}
+
+/// Whoever takes part may do that. It is as if the barrier were missing, until there is one again.
+#[test]
+fn a_barrier_that_is_cut_ends_nobody() {
+    let scene = Scene::new();
+    let program = scene.compile("gate", &[]);
+    for (settings, then) in [("", "got"), ("without-barrier fail\n", "ENOLCK")] {
+        scene.configure(settings);
+        let mut command = scene.adopted(&program);
+        command.arg("each").arg(scene.file("file")).stderr(Stdio::piped());
+        let mut played = Played::begin(&mut command);
+        let lock = |played: &mut Played| {
+            assert_eq!(played.line(), "ready");
+            played.go_on();
+            played.line()
+        };
+        assert_eq!(lock(&mut played), "got");
+        let path = scene.barrier.path();
+        File::options().write(true).open(path).unwrap().set_len(0).unwrap();
+        for _ in 0..2 {
+            assert_eq!(lock(&mut played), then);
+        }
+        fs::remove_file(path).unwrap();
+        let again = Barrier::create(path).unwrap();
+        assert_eq!(lock(&mut played), "got");
+        assert_eq!(played.line(), "ready");
+        let pause = again.exclusive(&mut Default::default()).unwrap();
+        played.go_on();
+        assert!(played.waits());
+        pause.release().unwrap();
+        assert_eq!(played.line(), "got");
+    }
+}
+
+/// The library handles the signal for the barrier's sake alone.
+#[test]
+fn a_bus_error_of_the_program_is_its_own() {
+    let scene = Scene::new();
+    let program = scene.compile("gate", &[]);
+    for (how, signal) in [("fault", Some(7)), ("sent", Some(7)), ("handled", None)] {
+        let mut command = scene.adopted(&program);
+        let output = command.arg("bus").arg(scene.file(how)).arg(how).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "got\n");
+        assert_eq!(output.status.signal(), signal, "{how}: {output:?}");
+    }
 }
 
 /// A package that is upgraded puts another file in the place of the one that is mapped.

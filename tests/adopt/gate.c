@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +29,12 @@ static void line(void)
     char byte;
     if (read(0, &byte, 1) != 1)
         _exit(1);
+}
+
+static void ends_well(int signal)
+{
+    (void)signal;
+    _exit(0);
 }
 
 static int opened(const char *file)
@@ -234,6 +241,19 @@ int main(int count, char **arguments)
         if (fd != 2)
             return 5;
         answer(call("setlkw", fd));
+    } else if (!strcmp(how, "bus")) {
+        /* A fault of its own, or one that is sent, and what it has set for that. */
+        int fd = opened(file);
+        struct sigaction action = {.sa_handler = SIG_DFL};
+        answer(call("setlk", fd));
+        if (arguments[3][0] == 'h') {
+            action.sa_handler = ends_well;
+            sigaction(SIGBUS, &action, NULL);
+        }
+        if (arguments[3][0] == 's')
+            raise(SIGBUS);
+        char *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        memory[0] = 1;
     } else if (!strcmp(how, "alarms")) {
         /* Each strikes a little later; to look whether something is held takes long. */
         struct sigaction action = {.sa_handler = struck};
