@@ -45,6 +45,22 @@ static int opened(const char *file)
     return fd;
 }
 
+static volatile int over;
+
+static void *writes(void *file)
+{
+    int fd = opened(file);
+    struct timespec rest = {.tv_nsec = 200000};
+    while (!over) {
+        if (flock(fd, LOCK_EX) != 0)
+            _exit(7);
+        (void)!write(fd, "x", 1);
+        flock(fd, LOCK_UN);
+        nanosleep(&rest, NULL);
+    }
+    return NULL;
+}
+
 static int set(int fd, int command, int kind)
 {
     struct flock lock = {.l_type = (short)kind, .l_whence = SEEK_SET};
@@ -254,6 +270,21 @@ int main(int count, char **arguments)
             raise(SIGBUS);
         char *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         memory[0] = 1;
+    } else if (!strcmp(how, "threads")) {
+        /* Each writes again and again, under a lock of its own; until they are told. */
+        pthread_t threads[64];
+        pthread_attr_t small;
+        pthread_attr_init(&small);
+        pthread_attr_setstacksize(&small, 65536);
+        for (long i = 0; i < 64; i++)
+            if (pthread_create(&threads[i], &small, writes, (void *)file) != 0)
+                return 6;
+        say("writing");
+        line();
+        over = 1;
+        for (int i = 0; i < 64; i++)
+            pthread_join(threads[i], NULL);
+        say("over");
     } else if (!strcmp(how, "alarms")) {
         /* Each strikes a little later; to look whether something is held takes long. */
         struct sigaction action = {.sa_handler = struck};

@@ -9,4 +9,5 @@ mod gate;
 mod programs;
 mod scenarios;
 mod start;
+mod surroundings;
 mod tool;
