@@ -13,9 +13,10 @@ use std::time::{Duration, SystemTime};
 use super::files::Open;
 use super::member::Barrier;
 use super::memory::Memory;
-use super::mounts::{Device, Mounts, without_removed};
+use super::mounts::Mounts;
 use super::place::Place;
 use super::process::Process;
+use super::shown::{Device, without_removed};
 use crate::words::adoption::{Adoption, CONFIG, FILE, NARROWED};
 use crate::words::exit::reason;
 

@@ -15,10 +15,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::memory::{self, Behind, Mapping, Memory};
-use super::mounts::{Device, Mounts, without_removed};
+use super::mounts::Mounts;
 use super::overlay::{WHY_NOT_ADOPTED, uppers};
 use super::place::{Place, number};
 use super::process::{Process, is_denied};
+use super::shown::{Device, without_removed};
 use crate::process::descriptors::are_shared;
 
 /// Examples of files.

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use super::adopted::{why_not, without_barrier};
 use super::files::Open;
 use super::member::Barrier;
-use super::mounts::{Device, Mounts};
+use super::mounts::Mounts;
 use super::place::Place;
 use super::process::Process;
+use super::shown::Device;
 use crate::catalogue::cover::How;
 
 /// What is done about writers in a pause.

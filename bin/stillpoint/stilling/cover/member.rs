@@ -11,9 +11,10 @@ use nix::sys::stat::{major, minor};
 use stillpoint::{HELD, Status};
 
 use super::memory::Memory;
-use super::mounts::{Device, Mounts};
+use super::mounts::Mounts;
 use super::place::Place;
 use super::process::Process;
+use super::shown::Device;
 
 /// A barrier that is closed.
 pub struct Barrier {

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use super::mounts::{Device, device, path, without_removed};
 use super::place::number;
+use super::shown::{Device, device, path, without_removed};
 
 /// What is mapped into the memory of a process.
 #[derive(Debug, Default)]

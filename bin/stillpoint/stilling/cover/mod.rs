@@ -18,6 +18,7 @@ mod mounts;
 mod overlay;
 mod place;
 pub mod process;
+mod shown;
 
 use std::path::{Path, PathBuf};
 

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use super::mounts::{Device, Mounts};
+use super::mounts::Mounts;
 use super::place::where_is;
+use super::shown::Device;
 
 /// Where something of an overlay lies, as one of those who may have named it sees it.
 pub struct Upper {

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use super::mounts::{Device, Mounts};
+use super::mounts::Mounts;
+use super::shown::Device;
 
 /// How much of what is below a folder is taken with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -75,7 +75,7 @@ impl Process {
     /// Where its program is. What runs on after its file was replaced has the name that the file had.
     pub fn program(self) -> Option<PathBuf> {
         let path = fs::read_link(self.file("exe")).ok()?;
-        let removed = super::mounts::without_removed(path.as_os_str()).map(PathBuf::from);
+        let removed = super::shown::without_removed(path.as_os_str()).map(PathBuf::from);
         Some(removed.unwrap_or(path))
     }
 
