@@ -59,7 +59,7 @@ const VERBS: House = House {
         ],
     ],
     exceptions: &[Exception {
-        file: "completions.rs",
+        file: "completions/mod.rs",
         names: "verbs::Cli",
         reason: "what is completed is the whole command line",
     }],

@@ -4,6 +4,7 @@
 //! Uses `process` and below. Right about losses: none is forgotten in a power cut.
 
 pub mod exclusive;
+pub mod folder;
 pub mod freezable;
 pub mod lost;
 pub mod state;

@@ -15,3 +15,4 @@ pub mod reaper;
 pub mod signals;
 pub mod standby;
 pub mod tool;
+pub mod units;

@@ -6,20 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::process::units::FOLDERS;
 use crate::words::exit::{Exit, Failure};
-
-/// What is found earlier hides what is called so later.
-const FOLDERS: [&str; 9] = [
-    "etc/systemd/system",
-    "run/systemd/transient",
-    "run/systemd/generator.early",
-    "run/systemd/system",
-    "run/systemd/generator",
-    "usr/local/lib/systemd/system",
-    "usr/lib/systemd/system",
-    "lib/systemd/system",
-    "run/systemd/generator.late",
-];
 
 /// The unit's own file, then its drop-ins. An error: there is no such unit.
 pub fn of(unit: &str, root: &Path) -> Result<Vec<PathBuf>, Failure> {

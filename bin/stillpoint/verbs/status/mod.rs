@@ -1,13 +1,14 @@
 //! `stillpoint status`: what goes on at a barrier. Reads only.
 
 use anyhow::Context;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stillpoint::{ErrorKind, Status};
 
+use crate::barrier::folder;
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
 use crate::process::ending;
@@ -132,7 +133,7 @@ fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> 
     let mut report = Report { text: String::new(), lines: Vec::new(), exit: Exit::SUCCESS };
     let named = !arguments.barrier.is_empty();
     let paths: Vec<PathBuf> = match arguments.barrier.as_slice() {
-        [] => all(arguments.user)?,
+        [] => folder::all(arguments.user)?,
         names => names
             .iter()
             .map(|name| stillpoint::barrier_path(name, arguments.user))
@@ -213,25 +214,4 @@ fn snapshots(folder: Option<&Path>) -> Result<Contents, Failure> {
         Err(error) => Err(Failure::system(catalogue.folder().display(), error)),
         Ok(contents) => Ok(contents),
     }
-}
-
-/// All barriers in the folder of names, in their order.
-fn all(user: bool) -> anyhow::Result<Vec<PathBuf>> {
-    let folder = stillpoint::barrier_folder(user)?;
-    let cannot =
-        |error| Failure::system(format_args!("cannot read the folder {}", folder.display()), error);
-    let entries = match std::fs::read_dir(&folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(cannot(error).into()),
-        Ok(entries) => entries,
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(cannot)?.path();
-        if path.extension() == Some(OsStr::new("barrier")) {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }
