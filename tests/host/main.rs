@@ -9,7 +9,6 @@ mod dovecot;
 mod figures;
 mod host;
 mod moment;
-mod postgresql;
 mod servers;
 mod sqlite;
 mod torn;

@@ -16,10 +16,6 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(program: &mut Command, socket: PathBuf) -> Server {
-        Server { process: start(program), socket }
-    }
-
     /// It has nothing to keep.
     pub fn kill(mut self) {
         self.process.signal(Signal::SIGKILL);
@@ -113,7 +109,7 @@ impl Session {
         session
     }
 
-    pub fn of(command: &mut Command) -> Session {
+    fn of(command: &mut Command) -> Session {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use crate::common::{Image, Mounted, is_root, run};
 use crate::scene::Scene;
@@ -59,6 +60,35 @@ fn running_out_of_space_in_the_pause_leaves_nothing() {
     assert_eq!(fs::read_dir(image.path()).unwrap().count(), 0);
     assert_eq!(scene.manifest()["status"], "failed");
     scene.assert_writers_go_on();
+}
+
+/// What a terminal shows of a copy that takes its time.
+fn slow_copy(words: &str) -> String {
+    let scene = Scene::new();
+    fs::write(scene.path("store/large"), vec![1; 3 << 20]).unwrap();
+    scene.stand_in("cp", "printf %01048576d 0; sleep 1; exec $REAL \"$@\"");
+    let words = format!(
+        "{words} $STILLPOINT snapshot mail --hold 30 --copy {} --to {}",
+        scene.path("store").display(),
+        scene.path("snapshots").display()
+    );
+    let mut script = scene.environment(Command::new("script"));
+    let done = run(script.args(["-qec", &words, "/dev/null"]));
+    done.assert_code(0);
+    done.stdout
+}
+
+#[test]
+fn on_a_terminal_a_copy_says_how_far_it_is() {
+    let said = slow_copy("stty rows 24 cols 80; TERM=vt100");
+    let (_, said) = said.split_once("stillpoint: copying: ").expect(&said);
+    // What cp has written is what the kernel has counted, and the line ends where the terminal does.
+    let line = said.split(['\r', '\n']).next().unwrap();
+    assert!(line.starts_with("1.00 MiB of ~3.0"), "{line:?}");
+    assert!(line.contains(" MiB, at most 29.") && line.contains(" s more, "), "{line:?}");
+    assert!(line.len() + "stillpoint: copying: ".len() <= 80, "{line:?}");
+
+    assert!(!slow_copy("TERM=dumb").contains("copying"));
 }
 
 #[test]

@@ -42,6 +42,5 @@ mod stillness;
 mod strangers;
 mod subvolume;
 mod subvolumes;
-mod surroundings;
 mod volumes;
 mod writers;

@@ -20,7 +20,7 @@ use crate::process::child::{self, Bounds, Terms};
 use crate::process::signals::Signals;
 use crate::words::exit::{Exit, Failure};
 use crate::words::seconds::{self, FOREVER, Limit};
-use crate::words::waiting::{self, Progress};
+use crate::words::waiting::{self, WaitingLine};
 
 /// No writer shall wait longer at one closed gate because of our waiting, unless told otherwise.
 pub const DRAIN: Duration = Duration::from_secs(2);
@@ -155,7 +155,7 @@ impl Exclusive<'_> {
         if self.barrier.is_covered().is_none() {
             waiting::warn_if_unseen(self.barrier);
         }
-        let mut progress = Progress::new();
+        let mut progress = WaitingLine::new();
         loop {
             let bound = self.patience.left().unwrap_or(FOREVER);
             let mut last = None;
@@ -247,7 +247,8 @@ impl Exclusive<'_> {
             Some(deadline) => Bounds::Until(deadline),
         };
         let descriptors = guard.descriptors();
-        let terms = Terms { bounds, inherited: &descriptors, prints_errors_only: false };
+        let terms =
+            Terms { bounds, inherited: &descriptors, prints_errors_only: false, told: None };
         let ended = child::run(command, terms, signals)?;
         drop(descriptors);
         let stayed = others.have_stayed_still();

@@ -20,7 +20,7 @@ use crate::catalogue::series::series;
 use crate::selection::options::Selection;
 use crate::selection::shown::Now;
 use crate::words::exit::{Exit, STATUSES};
-use crate::words::lines::printable;
+use crate::words::lines::escaped;
 use crate::words::seconds;
 
 #[derive(clap::Args)]
@@ -72,7 +72,10 @@ fn table(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String
     let mut rows = vec![HEAD.map(str::to_owned)];
     let ages = Ages::of(manifests);
     for manifest in manifests {
-        rows.push(row(manifest, &Now::of(catalogue, manifest), &ages).map(printable));
+        rows.push(
+            row(manifest, &Now::of(catalogue, manifest), &ages)
+                .map(|cell| escaped(&cell).into_owned()),
+        );
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..HEAD.len()).map(|column| width(column).unwrap_or(0)).collect();

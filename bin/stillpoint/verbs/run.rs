@@ -24,7 +24,7 @@ use crate::stilling::{Limits, Stilling, Wanted};
 use crate::words::exit::{self, Exit, Failure};
 use crate::words::lines;
 use crate::words::seconds::{self, Limit};
-use crate::words::waiting::Progress;
+use crate::words::waiting::WaitingLine;
 
 #[derive(clap::Args)]
 #[command(
@@ -177,7 +177,8 @@ impl Run<'_> {
         self.signals.check()?;
         let descriptor = [share.descriptor()];
         let inherited = if self.arguments.close { &[] } else { &descriptor[..] };
-        let terms = Terms { bounds: Bounds::None, inherited, prints_errors_only: false };
+        let terms =
+            Terms { bounds: Bounds::None, inherited, prints_errors_only: false, told: None };
         let ended = child::run(&mut self.command, terms, &mut self.signals);
         let is_loss = match &ended {
             Ok(ended) => matches!(ended, Ended::Killed(_)),
@@ -193,7 +194,7 @@ impl Run<'_> {
     }
 
     fn enter(&self) -> anyhow::Result<stillpoint::CommandShare> {
-        let mut progress = Progress::new();
+        let mut progress = WaitingLine::new();
         let mut show = |waiting: &Waiting<'_>| progress.show(waiting);
         let share = self.barrier.shared_for_command(
             &mut CommandShareOptions::default()

@@ -1,6 +1,9 @@
 //! Lines on standard error, for people and for the journal.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
+
+use super::live::beside;
 
 /// A line on standard error that is no error.
 pub fn say(text: &str) {
@@ -13,19 +16,30 @@ pub fn warn(text: &str) {
 }
 
 /// Writes a line in one piece; that nobody reads it is no reason to fail. The journal is told how much
-/// it matters, by the numbers of syslog(3). A line break in a path would begin an entry of its own.
+/// it matters, by the numbers of syslog(3). A line break in a path would begin an entry of its own, and what else
+/// controls a terminal would do so there.
 fn write_line(level: u8, text: &str) {
     let level = if is_journal() { format!("<{level}>") } else { String::new() };
-    let line = format!("{level}stillpoint: {}\n", text.replace('\n', "\\n"));
-    let _ = io::stderr().write_all(line.as_bytes());
+    let line = format!("{level}stillpoint: {}\n", escaped(text));
+    let _ = beside(|| io::stderr().write_all(line.as_bytes()));
 }
 
-/// One line, whatever a command or a writer called itself.
-pub fn printable(cell: String) -> String {
-    match cell.chars().any(char::is_control) {
-        true => cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect(),
-        false => cell,
+/// A text with all that moves, hides or turns around what stands beside it written out, as `\n` or `\u{1b}`.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    match text.chars().any(is_control) {
+        true => text.chars().fold(String::new(), |text, c| match is_control(c) {
+            true => text + &c.escape_default().to_string(),
+            false => text + c.encode_utf8(&mut [0; 4]),
+        }),
+        false => return Cow::Borrowed(text),
     }
+    .into()
+}
+
+/// Also what changes the direction of a text, and other ends of a line.
+fn is_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Whether standard error is the journal: systemd.exec(5), `JOURNAL_STREAM`.

@@ -1,65 +1,40 @@
 //! What a waiting command tells its user: for whom it waits, and for how long.
 //!
-//! Only on a terminal, only when the wait can be felt, on one line that is written over and gone
-//! when the wait is over. Scripts and logs get the outcome alone.
+//! Only on a terminal, only when the wait can be felt, on the line of [`live`](super::live), which is gone when the
+//! wait is over. Scripts and logs get the outcome alone.
 
-use std::io::{IsTerminal, Write, stderr};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stillpoint::{Barrier, Lost, Phase, Status, Waiting, Writer, WriterStatus};
 
 use super::lines::warn;
+use super::live::Live;
 use super::seconds;
-
-/// Shorter waits are nobody's business.
-const QUIET: Duration = Duration::from_millis(300);
-/// Between two versions of the line.
-const REFRESH: Duration = Duration::from_millis(200);
 
 /// Writers named on the line.
 const NAMED: usize = 3;
 
-/// The progress line on standard error.
-pub struct Progress {
-    terminal: bool,
-    shown: Option<Instant>,
-}
+/// The line about a wait.
+pub struct WaitingLine(Live);
 
-impl Progress {
-    pub fn new() -> Progress {
-        Progress { terminal: stderr().is_terminal(), shown: None }
+impl WaitingLine {
+    pub fn new() -> WaitingLine {
+        WaitingLine(Live::new())
     }
 
     /// For the `progress` of `ExclusiveOptions` and `CommandShareOptions`.
     pub fn show(&mut self, waiting: &Waiting<'_>) {
-        if self.is_due(waiting.since) {
-            self.line(&describe(waiting));
+        if self.0.is_due(waiting.since) {
+            self.0.show(&describe(waiting));
         }
     }
 
     /// The same for the lock of another program; who holds it is only asked when it is shown.
     pub fn show_lock(&mut self, path: &Path, since: Duration, holders: impl FnOnce() -> String) {
-        if self.is_due(since) {
+        if self.0.is_due(since) {
             let (waited, path) = (seconds::display(since), path.display());
-            self.line(&format!("waiting {waited} for {path}, locked by {}", holders()));
-        }
-    }
-
-    fn is_due(&self, since: Duration) -> bool {
-        self.terminal && since >= QUIET && self.shown.is_none_or(|shown| shown.elapsed() >= REFRESH)
-    }
-
-    fn line(&mut self, text: &str) {
-        // Line wrap off, then on again: a line that wrapped could not be written over.
-        let _ = write!(stderr(), "\r\x1b[K\x1b[?7lstillpoint: {text}\x1b[?7h");
-        self.shown = Some(Instant::now());
-    }
-
-    /// Removes the line: before anything else is written to the terminal.
-    pub fn clear(&mut self) {
-        if self.shown.take().is_some() {
-            let _ = write!(stderr(), "\r\x1b[K");
+            self.0.show(&format!("waiting {waited} for {}, who has locked {path}", holders()));
         }
     }
 }
@@ -143,10 +118,4 @@ pub fn present(writer: &Writer, barrier: &Path) -> Writer {
         present.wait_channel = None;
     }
     present
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.clear();
-    }
 }

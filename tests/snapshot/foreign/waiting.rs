@@ -64,10 +64,14 @@ fn on_a_terminal_the_wait_says_for_whom() {
     let mut words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     words.push(cyrus.flag().to_string_lossy().into_owned());
     let mut script = cyrus.scene.environment(Command::new("script"));
-    let done = run(script.args(["-qec", &words.join(" "), "/dev/null"]));
+    let done = run(script.args([
+        "-qec",
+        &format!("stty rows 24 cols 200; {}", words.join(" ")),
+        "/dev/null",
+    ]));
     done.assert_code(75);
     let (path, pid) = (cyrus.lock.display(), holder.pid);
-    let who = format!(" ms for {path}, locked by cyrus_writer[{pid}]");
+    let who = format!(" ms for cyrus_writer[{pid}], who has locked {path}");
     assert!(done.stdout.contains(&who), "{done:#?}");
     assert!(done.stdout.contains("stillpoint: waiting "), "{done:#?}");
 }

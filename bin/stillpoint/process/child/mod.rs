@@ -14,6 +14,7 @@
 
 pub mod ended;
 mod supervisor;
+pub mod written;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -44,7 +45,7 @@ pub enum Bounds {
 }
 
 impl Bounds {
-    fn deadline(self) -> Option<Instant> {
+    pub fn deadline(self) -> Option<Instant> {
         match self {
             Bounds::None => None,
             Bounds::Until(deadline) | Bounds::UntilWithin(deadline) => Some(deadline),
@@ -57,13 +58,15 @@ impl Bounds {
 }
 
 /// How a command is started.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Terms<'a> {
     pub bounds: Bounds,
     /// Close-on-exec descriptors that the command shall have nevertheless.
     pub inherited: &'a [BorrowedFd<'a>],
     /// Whether what it prints goes to standard error.
     pub prints_errors_only: bool,
+    /// Told of the command a few times a second, while it runs.
+    pub told: Option<&'a dyn Fn(Pid)>,
 }
 
 impl Terms<'_> {
@@ -91,7 +94,8 @@ pub fn run(
             .map_err(|error| Failure::system("cannot handle SIGTSTP", error))?;
     }
     let pid = start(command, terms)?;
-    let supervised = Supervisor::new(pid, bounds.own_group(), signals).supervise(bounds.deadline());
+    let supervised =
+        Supervisor::new(pid, bounds.own_group(), terms.told, signals).supervise(bounds.deadline());
     let ended = supervised.map_err(|error| {
         // It would go on where nobody watches it, and outside of the barrier.
         let _ = match bounds.own_group() {

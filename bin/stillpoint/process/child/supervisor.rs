@@ -18,6 +18,7 @@ use signal_hook::consts::{SIGCHLD, SIGTSTP};
 
 use super::ended::{Ended, is_ended};
 use crate::process::signals::{Signals, Stop};
+use crate::words::live::REFRESH;
 
 /// From TERM to KILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -29,14 +30,20 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 pub struct Supervisor<'a> {
     pid: Pid,
     own_group: bool,
+    told: Option<&'a dyn Fn(Pid)>,
     /// The terminal, while the command's group is in its foreground.
     terminal: Option<File>,
     signals: &'a mut Signals,
 }
 
 impl<'a> Supervisor<'a> {
-    pub fn new(pid: Pid, own_group: bool, signals: &'a mut Signals) -> Supervisor<'a> {
-        Supervisor { pid, own_group, terminal: None, signals }
+    pub fn new(
+        pid: Pid,
+        own_group: bool,
+        told: Option<&'a dyn Fn(Pid)>,
+        signals: &'a mut Signals,
+    ) -> Supervisor<'a> {
+        Supervisor { pid, own_group, told, terminal: None, signals }
     }
 
     /// Returns when it has ended, or was ended at the deadline.
@@ -53,7 +60,12 @@ impl<'a> Supervisor<'a> {
                 self.end()?;
                 return Ok(Ended::AtLimit);
             }
-            for received in self.signals.wait(left)? {
+            // Whom nobody listens to is not disturbed.
+            let wait = match self.told {
+                Some(_) => Some(left.unwrap_or(REFRESH).min(REFRESH)),
+                None => left,
+            };
+            for received in self.signals.wait(wait)? {
                 match received.signal {
                     SIGCHLD => {}
                     SIGTSTP => self.stop_with_us()?,
@@ -63,6 +75,9 @@ impl<'a> Supervisor<'a> {
             }
             if let Some(ended) = self.reap()? {
                 return Ok(ended);
+            }
+            if let Some(told) = self.told {
+                told(self.pid);
             }
         }
     }

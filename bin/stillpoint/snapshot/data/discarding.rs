@@ -8,6 +8,7 @@ use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::Manifest;
 use crate::snapshot::place::mounts::Mounts;
 use crate::snapshot::provider::btrfs;
+use crate::words::progress::Progress;
 
 /// Removes what a provider made in this folder. Nothing there is no error, and something else is left.
 pub fn discard(manifest: &Manifest, place: &Path) -> io::Result<()> {
@@ -21,7 +22,10 @@ pub fn discard(manifest: &Manifest, place: &Path) -> io::Result<()> {
     }
     match manifest.provider.as_str() {
         btrfs::NAME => btrfs::discard(manifest, place),
-        _ => unlinking::remove(place, |folder| manifest.is_of(folder)),
+        _ => {
+            let progress = Progress::new("removing", &manifest.name);
+            unlinking::remove(place, progress, |folder| manifest.is_of(folder))
+        }
     }
 }
 

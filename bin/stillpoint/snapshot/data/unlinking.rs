@@ -25,6 +25,8 @@ use nix::libc::{O_DIRECTORY, O_PATH, dev_t, ino_t};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use crate::words::progress::{Amount, Progress};
+
 /// So many names of folders in one are kept in mind, however many there are.
 const BATCH: usize = 1000;
 
@@ -33,7 +35,11 @@ const LONGEST_SHOWN: usize = 500;
 
 /// Removes a folder, if it is the one that is wanted, or what else has its name. Nothing there is no
 /// error.
-pub fn remove(place: &Path, is_wanted: impl FnOnce(&File) -> io::Result<bool>) -> io::Result<()> {
+pub fn remove(
+    place: &Path,
+    progress: Progress,
+    is_wanted: impl FnOnce(&File) -> io::Result<bool>,
+) -> io::Result<()> {
     let (Some(parent), Some(name)) = (place.parent(), place.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
@@ -49,7 +55,7 @@ pub fn remove(place: &Path, is_wanted: impl FnOnce(&File) -> io::Result<bool>) -
             if !is_wanted(&folder)? {
                 return Ok(());
             }
-            Walk::begin(place, fence, folder.into())?.empty()?;
+            Walk::begin(place, fence, folder.into(), progress)?.empty()?;
             UnlinkatFlags::RemoveDir
         }
     };
@@ -72,12 +78,21 @@ struct Walk<'a> {
     fence: Fence,
     here: Dir,
     levels: Vec<Level>,
+    progress: Progress,
+    /// Files that are gone.
+    removed: u64,
 }
 
 impl Walk<'_> {
-    fn begin(place: &Path, fence: Fence, folder: OwnedFd) -> io::Result<Walk<'_>> {
+    fn begin(
+        place: &Path,
+        fence: Fence,
+        folder: OwnedFd,
+        progress: Progress,
+    ) -> io::Result<Walk<'_>> {
         let top = level(&folder, c"")?;
-        Ok(Walk { place, fence, here: Dir::from_fd(folder)?, levels: vec![top] })
+        let here = Dir::from_fd(folder)?;
+        Ok(Walk { place, fence, here, levels: vec![top], progress, removed: 0 })
     }
 
     /// Removes all that is in the folder at the top.
@@ -120,6 +135,10 @@ impl Walk<'_> {
                 folders.push(name.to_owned());
             } else if let Err(errno) = unlink(&descriptor, name, UnlinkatFlags::NoRemoveDir) {
                 return Err(failed(shown(self.place, &self.levels, name), errno));
+            } else {
+                self.removed += 1;
+                let amount = Amount { bytes: None, files: Some(self.removed) };
+                self.progress.show(|| amount);
             }
             if folders.len() == BATCH {
                 break;
@@ -313,11 +332,11 @@ mod tests {
         }
         fs::create_dir(place.path().join("beside")).unwrap();
         std::os::unix::fs::symlink("../beside", tree.join("link")).unwrap();
-        remove(&tree, |_| Ok(false)).unwrap();
+        remove(&tree, Progress::new("", ""), |_| Ok(false)).unwrap();
         assert!(tree.exists(), "it is not the one that is wanted");
-        remove(&tree, |folder| Ok(folder.metadata()?.is_dir())).unwrap();
+        remove(&tree, Progress::new("", ""), |folder| Ok(folder.metadata()?.is_dir())).unwrap();
         assert!(!tree.exists() && place.path().join("beside").exists());
-        remove(&tree, |_| Ok(true)).unwrap();
+        remove(&tree, Progress::new("", ""), |_| Ok(true)).unwrap();
     }
 
     #[test]
@@ -325,9 +344,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("file"), "").unwrap();
         std::os::unix::fs::symlink("file", place.path().join("link")).unwrap();
-        remove(&place.path().join("link"), |_| Ok(true)).unwrap();
+        remove(&place.path().join("link"), Progress::new("", ""), |_| Ok(true)).unwrap();
         assert!(place.path().join("file").exists());
-        remove(&place.path().join("file"), |_| Ok(true)).unwrap();
+        remove(&place.path().join("file"), Progress::new("", ""), |_| Ok(true)).unwrap();
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     }
 

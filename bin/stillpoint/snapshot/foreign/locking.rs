@@ -21,7 +21,7 @@ use crate::files::open::anything;
 use crate::process::signals::Signals;
 use crate::words::exit::{Exit, Failure};
 use crate::words::seconds;
-use crate::words::waiting::Progress;
+use crate::words::waiting::WaitingLine;
 
 /// Between two attempts at a lock. Where it is free for a moment now and then this decides how many of those
 /// moments go by: with 10 ms, of ten busy mail clients' most of them.
@@ -56,12 +56,12 @@ pub struct Wait<'a> {
     /// Since when one of them is held.
     holding: Option<Instant>,
     signals: &'a Signals,
-    progress: Progress,
+    progress: WaitingLine,
 }
 
 impl Wait<'_> {
     pub fn new(patience: Patience, signals: &Signals) -> Wait<'_> {
-        let (since, progress) = (Instant::now(), Progress::new());
+        let (since, progress) = (Instant::now(), WaitingLine::new());
         Wait { since, patience, holding: None, signals, progress }
     }
 

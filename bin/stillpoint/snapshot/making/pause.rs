@@ -1,10 +1,12 @@
 //! The pause: closing the gates, and running the provider's commands while they are closed.
 
+use std::cell::RefCell;
 use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
 use stillpoint::{
     Barrier, ExclusiveGuard, ExclusiveOptions, GateChange, HELD, Pacing, Waiting, exclusive_all,
 };
@@ -14,6 +16,7 @@ use crate::barrier::exclusive::{Beside, Others, because_of};
 use crate::catalogue::record::WriterRecord;
 use crate::files::sync::sync_file_system;
 use crate::process::child::ended::Ended;
+use crate::process::child::written::written;
 use crate::process::child::{self, Bounds, Terms};
 use crate::process::ending::from_error;
 use crate::process::tool;
@@ -23,8 +26,9 @@ use crate::snapshot::provider::command;
 use crate::stilling::Stilling;
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines::say;
+use crate::words::progress::{Amount, Progress};
 use crate::words::seconds;
-use crate::words::waiting::Progress;
+use crate::words::waiting::WaitingLine;
 
 /// A sync that took this long left others the time to make new dirty data.
 const LONG_SYNC: Duration = Duration::from_millis(50);
@@ -110,7 +114,7 @@ impl Making<'_> {
             }
             refused.is_none()
         };
-        let mut progress = Progress::new();
+        let mut progress = WaitingLine::new();
         let mut show = |waiting: &Waiting<'_>| progress.show(waiting);
         let mut options = ExclusiveOptions::default()
             .around_closing(&mut around)
@@ -150,7 +154,7 @@ impl Making<'_> {
             let ended = if users {
                 command.envs(self.plan.foreign.environment());
                 // Standard output is for the name of the snapshot.
-                let terms = Terms { bounds, inherited: &[], prints_errors_only: true };
+                let terms = Terms { bounds, inherited: &[], prints_errors_only: true, told: None };
                 child::run(&mut command, terms, self.signals)?
             } else {
                 self.run_tool(&mut command, bounds)?
@@ -179,7 +183,16 @@ impl Making<'_> {
             .stdout(Stdio::null())
             .stderr(complaints.try_clone().map_err(cannot)?);
         let data: Vec<_> = self.data.iter().map(AsFd::as_fd).collect();
-        let terms = Terms { bounds, inherited: &data, prints_errors_only: false };
+        let progress =
+            self.plan.provider.progress().map(|progress| progress.until(bounds.deadline()));
+        let progress = progress.filter(Progress::is_possible).map(RefCell::new);
+        let tell = |pid| {
+            if let Some(progress) = &progress {
+                progress.borrow_mut().show(|| Amount { bytes: written(pid), files: None });
+            }
+        };
+        let told = progress.is_some().then_some(&tell as &dyn Fn(Pid));
+        let terms = Terms { bounds, inherited: &data, prints_errors_only: false, told };
         let ended = child::run(command, terms, self.signals)?;
         if let Ended::Exited(1..) = ended {
             let mut text = String::new();

@@ -3,6 +3,7 @@
 //! Nothing may change while it runs, so the writers wait for as long as it takes to read and write
 //! everything; that is why its hold limit has no default and must be given.
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,17 +14,20 @@ use crate::snapshot::place::folder::{enough_inodes, enough_space, known_folder};
 use crate::snapshot::place::mounts::Mounts;
 use crate::snapshot::place::target::Target;
 use crate::words::exit::Failure;
+use crate::words::progress::{Amount, Progress};
 
 pub const NAME: &str = "copy";
 
 /// The folder of one snapshot.
 pub struct Copy {
     source: PathBuf,
+    /// How much it was when it was checked.
+    bytes: Cell<Option<u64>>,
 }
 
 impl Copy {
     pub fn new(source: &Path) -> Result<Copy, Failure> {
-        Ok(Copy { source: known_folder(source)? })
+        Ok(Copy { source: known_folder(source)?, bytes: Cell::default() })
     }
 }
 
@@ -44,6 +48,7 @@ impl Provider for Copy {
         let target = target.expect("--copy requires --to");
         tree::check("--copy", &self.source, target, mounts)?;
         let extent = tree::measure(&self.source)?;
+        self.bytes.set(Some(extent.bytes));
         enough_space(&target.folder, extent.bytes)?;
         enough_inodes(&target.folder, extent.inodes)
     }
@@ -59,6 +64,11 @@ impl Provider for Copy {
 
     fn commands(&self, target: Option<&Target>) -> Vec<Command> {
         tree::cp(&self.source, target, "--reflink=never")
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let of = Amount { bytes: self.bytes.get(), files: None };
+        Some(Progress::new("copying", self.source.display()).of(of))
     }
 
     fn settle(&self, target: Option<&Target>) -> io::Result<()> {

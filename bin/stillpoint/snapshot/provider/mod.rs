@@ -24,6 +24,7 @@ use crate::catalogue::identity::Identity;
 use crate::catalogue::volume::Volume;
 use crate::snapshot::place::target::Target;
 use crate::words::exit::Failure;
+use crate::words::progress::Progress;
 
 /// What a provider freezes while the gate is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,11 @@ pub trait Provider {
 
     /// The commands of the pause, one after another.
     fn commands(&self, target: Option<&Target>) -> Vec<Command>;
+
+    /// What is said of how far it is, if a pause may take as long as somebody waits for it.
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
 
     /// After the gate has opened: makes the data durable.
     fn settle(&self, _target: Option<&Target>) -> io::Result<()> {

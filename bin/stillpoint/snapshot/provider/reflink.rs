@@ -15,6 +15,7 @@ use crate::snapshot::place::folder::{enough_space, known_folder};
 use crate::snapshot::place::mounts::Mounts;
 use crate::snapshot::place::target::Target;
 use crate::words::exit::{Exit, Failure, reason};
+use crate::words::progress::Progress;
 
 pub const NAME: &str = "reflink";
 
@@ -77,6 +78,10 @@ impl Provider for Reflink {
 
     fn commands(&self, target: Option<&Target>) -> Vec<Command> {
         tree::cp(&self.source, target, REFLINK)
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        Some(Progress::new("cloning", self.source.display()))
     }
 
     fn settle(&self, target: Option<&Target>) -> io::Result<()> {

@@ -82,7 +82,8 @@ impl Arguments {
             pin.manifest.sources.iter().map(|source| source.display().to_string()).collect();
         command.env("STILLPOINT_SNAPSHOT_SOURCE", sources.join(" "));
         let inherited = &pin.locks();
-        let terms = Terms { bounds: Bounds::None, inherited, prints_errors_only: false };
+        let terms =
+            Terms { bounds: Bounds::None, inherited, prints_errors_only: false, told: None };
         Ok(child::run(&mut command, terms, &mut signals)?.exit())
     }
 

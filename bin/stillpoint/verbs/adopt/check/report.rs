@@ -9,7 +9,7 @@ use super::Findings;
 use crate::catalogue::cover::CoverRecord;
 use crate::catalogue::manifest::SCHEMA;
 use crate::stilling::locks::Lasting;
-use crate::words::lines::printable;
+use crate::words::lines::escaped;
 
 pub fn json(findings: &Findings) -> anyhow::Result<()> {
     let object = json!({
@@ -31,7 +31,8 @@ pub fn text(findings: &Findings) -> anyhow::Result<()> {
     let mut text = String::new();
     let writers = &findings.sight.writers;
     let rows = std::iter::once(HEAD.map(str::to_owned)).chain(writers.iter().map(row));
-    let rows: Vec<[String; 5]> = rows.map(|row| row.map(printable)).collect();
+    let rows: Vec<[String; 5]> =
+        rows.map(|row| row.map(|cell| escaped(&cell).into_owned())).collect();
     let width =
         |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2), width(3), 0];
@@ -43,7 +44,7 @@ pub fn text(findings: &Findings) -> anyhow::Result<()> {
     }
     if writers.is_empty() {
         let path = findings.path.display().to_string();
-        text.push_str(&format!("nobody has files open for writing below {}\n", printable(path)));
+        text.push_str(&format!("nobody has files open for writing below {}\n", escaped(&path)));
     }
     let lasts = |lock: &Lasting| {
         let what = match lock.is_of_sqlite {
@@ -56,7 +57,7 @@ pub fn text(findings: &Findings) -> anyhow::Result<()> {
     };
     let locks: Vec<String> = findings.locks.iter().map(lasts).collect();
     for line in findings.advice.iter().chain(&locks).chain(&findings.faults) {
-        text.push_str(&printable(line.clone()));
+        text.push_str(&escaped(line));
         text.push('\n');
     }
     print(&text)
