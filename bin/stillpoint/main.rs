@@ -8,6 +8,8 @@
 //! ```text
 //! +---------------------------+
 //! |           verbs           |  one file or folder for each
+//! +---------------------------+
+//! |          metrics          |  what Prometheus is told, and its files
 //! +-------------+-------------+
 //! |  selection  |  snapshot   |  which snapshots a verb is about | how one is made
 //! +-------------+-------------+
@@ -38,6 +40,7 @@ use words::{lines, usage};
 mod barrier;
 mod catalogue;
 mod files;
+mod metrics;
 mod process;
 mod selection;
 mod snapshot;

@@ -98,6 +98,7 @@ fn everything_has_its_place() {
             "share/fish/vendor_completions.d/stillpoint.fish",
             "share/stillpoint/installed",
             "share/zsh/site-functions/_stillpoint",
+            "lib/sysusers.d/stillpoint.conf",
             "lib/tmpfiles.d/stillpoint.conf",
         ]
         .map(|file| format!("usr/{file}"))
@@ -105,7 +106,8 @@ fn everything_has_its_place() {
         for (from, to, ending) in [
             ("scripts/hooks", "share/stillpoint/hooks", ""),
             ("scripts/participants", "share/stillpoint/participants", ""),
-            ("scripts/systemd", "lib/systemd/system", "r"),
+            ("scripts/monitoring", "share/stillpoint/monitoring", ""),
+            ("scripts/systemd", "lib/systemd/system", ".timer"),
             ("scripts/systemd", "lib/systemd/system", "service"),
         ] {
             let names = fs::read_dir(root().join(from)).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::common::command::Place;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
 
 /// Metric and labels with their value, of a text that keeps to the format: each metric once, behind its
 /// HELP and TYPE, and each sample once.
@@ -65,8 +66,9 @@ fn what_goes_on_is_counted() {
     let infinite = barrier.replace('}', ",le=\"+Inf\"}");
     assert_eq!(all[&format!("stillpoint_pause_seconds_bucket{infinite}")], 1.0);
     assert!(newest("timestamp").unwrap() > 1.7e9);
-    let age = newest("age").unwrap();
-    assert!((0.0..60.0).contains(&age), "{age}");
+    // It would stand still as soon as nobody writes.
+    assert!(!all.keys().any(|name| name.contains("_age_")), "{all:?}");
+    assert_eq!(of("barrier_present"), Some(1.0));
 
     let writer = place.hold(&["-s"]);
     assert_eq!((of("writers_inside"), of("gate_closed")), (Some(1.0), Some(0.0)));
@@ -106,7 +108,10 @@ fn a_catalogue_that_cannot_be_read_is_said_and_the_rest_is_shown() {
     std::fs::write(&file, "").unwrap();
     let done = place.run(["status", "--prometheus", "--catalog", file.to_str().unwrap()]);
     done.assert_complaint(71, &["catalog"]);
-    assert!(parse(&done.stdout).keys().any(|name| name.starts_with("stillpoint_writers{")));
+    let all = parse(&done.stdout);
+    assert!(all.keys().any(|name| name.starts_with("stillpoint_writers{")));
+    assert_eq!(all["stillpoint_report_complete"], 0.0);
+    assert_eq!(samples(&place, &[])["stillpoint_report_complete"], 1.0);
 }
 
 #[test]
@@ -114,9 +119,96 @@ fn a_barrier_that_is_missing_is_said_and_the_others_are_shown() {
     let place = Place::with_barrier();
     let done = place.run(["status", "--prometheus", "nothing", "mail"]);
     done.assert_complaint(66, &["nothing.barrier"]);
-    assert!(!parse(&done.stdout).is_empty());
+    let present = |name: &str| {
+        let barrier = place.barrier().with_file_name(format!("{name}.barrier"));
+        let sample = format!("stillpoint_barrier_present{{barrier=\"{}\"}}", barrier.display());
+        parse(&done.stdout).get(&sample).copied()
+    };
+    assert_eq!((present("nothing"), present("mail")), (Some(0.0), Some(1.0)));
     for other in ["--json", "--watch"] {
         assert_eq!(place.run(["status", "--prometheus", other]).code(), 64);
     }
     assert_eq!(place.run(["status", "--catalog", "/x"]).code(), 64);
+}
+
+/// After a boot, say, before anybody has made them again; those that were retired are not asked for.
+#[test]
+fn a_barrier_whose_state_is_open_is_missed_whoever_asks() {
+    let place = Place::with_barrier();
+    let series = |place: &Place| {
+        let catalog = place.path("catalog");
+        let catalog = ["--catalog", catalog.to_str().unwrap()];
+        let all = samples(place, &catalog);
+        let present = all.iter().find(|(name, _)| name.starts_with("stillpoint_barrier_present"));
+        let newest = all.iter().find(|(name, _)| name.starts_with("stillpoint_newest_clean"));
+        (present.map(|(_, value)| *value), newest.map(|(_, value)| *value > 1e9))
+    };
+    assert_eq!(place.snapshot(&["mail"]).code(), 0);
+    std::fs::remove_file(place.barrier()).unwrap();
+    assert_eq!(series(&place), (Some(0.0), Some(true)), "and its snapshots are not forgotten");
+    assert_eq!(place.run(["create", "mail"]).code(), 0);
+    assert_eq!(series(&place), (Some(1.0), Some(true)));
+    assert_eq!(place.run(["retire", "mail"]).code(), 0);
+    assert_eq!(series(&place), (None, None));
+}
+
+/// An alert on age must see it.
+#[test]
+fn a_series_without_a_clean_snapshot_has_the_time_0() {
+    let place = Place::with_barrier();
+    let catalog = place.path("catalog");
+    let catalog = catalog.to_str().unwrap();
+    let failing = ["snapshot", "mail", "--catalog", catalog, "--", "false"];
+    assert_eq!(place.run(failing).code(), 1);
+    let all = samples(&place, &["--catalog", catalog]);
+    let newest: Vec<_> = all.iter().filter(|(name, _)| name.contains("_newest_")).collect();
+    assert!(newest.len() >= 3 && newest.iter().all(|(_, time)| **time == 0.0), "{newest:?}");
+}
+
+/// The folder that snapshots go to tells series apart, too: else the one that goes well hides the other.
+#[test]
+fn series_with_different_targets_are_told_apart() {
+    let place = Place::with_barrier();
+    let path = |name: &str| place.path(name).to_str().unwrap().to_owned();
+    let (store, catalog) = (path("store"), path("catalog"));
+    std::fs::create_dir(&store).unwrap();
+    for to in [path("one"), path("two")] {
+        std::fs::create_dir(&to).unwrap();
+        let words = ["snapshot", "mail", "--catalog", &catalog, "--min-open", "0", "--hold", "9"];
+        let copied = place.run([&words[..], &["--copy", &store, "--to", &to]].concat());
+        assert_eq!(copied.code(), 0, "{copied:?}");
+    }
+    let all = samples(&place, &["--catalog", &catalog]);
+    let counts = all.iter().filter(|(name, _)| name.starts_with("stillpoint_snapshots{"));
+    assert_eq!(counts.map(|(_, count)| *count).collect::<Vec<_>>(), [1.0, 1.0]);
+}
+
+/// A file is the old one or the new one, and nothing else is replaced.
+#[test]
+fn a_file_for_the_collector_is_written_whole_or_not_at_all() {
+    let place = Place::with_barrier();
+    let folder = place.path("collector");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("stillpoint.prom");
+    let write = |file: &std::path::Path, more: &[&str]| {
+        let words = ["status", "--metrics-textfile", file.to_str().unwrap()];
+        place.run([&words[..], more].concat())
+    };
+    let done = write(&file, &[]);
+    assert_eq!((done.code(), done.stdout.as_str(), done.stderr.as_str()), (0, "", ""));
+    let before = std::fs::read_to_string(&file).unwrap();
+    assert!(parse(&before).keys().any(|name| name.starts_with("stillpoint_writers{")));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
+    write(&place.barrier(), &[]).assert_complaint(73, &["stays"]);
+    for other in ["--json", "--watch", "--prometheus"] {
+        assert_eq!(write(&file, &[other]).code(), 64, "{other}");
+    }
+    // A full disk: what is bigger than this limit is not written.
+    let mut full = place.program("sh");
+    full.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$S\" status --metrics-textfile \"$0\""]);
+    let done = crate::common::run(full.arg(&file));
+    assert_eq!(done.code(), 73, "{done:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    let left = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(left, 1, "nothing is left beside it");
 }

@@ -24,7 +24,6 @@ mod files;
 mod words {
     pub mod advice;
     pub mod exit;
-    pub mod exposition;
     pub mod lines;
     pub mod seconds;
 }

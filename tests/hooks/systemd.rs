@@ -87,13 +87,13 @@ fn systemd_takes_every_unit() {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.contains('@') {
+        if name.ends_with(".service") || name.ends_with(".timer") {
             let path = units.join(name.replace('@', "@mail"));
             fs::write(&path, unit(&name)).unwrap();
             paths.push(path);
         }
     }
-    assert_eq!(paths.len(), 4);
+    assert_eq!(paths.len(), 7);
     let mut verify = place.program("systemd-analyze");
     verify.args(["verify", "--man=no", "--recursive-errors=no"]).args(&paths);
     let done = run(verify);

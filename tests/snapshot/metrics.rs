@@ -31,7 +31,7 @@ fn each_run_leaves_its_metrics() {
     let labels =
         format!("{{barrier=\"{}\",provider=\"command\"}}", scene.barrier_file("mail").display());
     let sample = |name: &str| format!("stillpoint_snapshot_last_{name}{labels}");
-    let newest = format!("stillpoint_newest_clean_snapshot_timestamp_seconds{labels}");
+    let success = sample("success_timestamp_seconds");
 
     let (done, text) = take("x", "exit 0");
     done.assert_code(0);
@@ -41,7 +41,7 @@ fn each_run_leaves_its_metrics() {
     let pause = value(&text, &sample("pause_seconds")).unwrap();
     let drain = value(&text, &sample("drain_seconds")).unwrap();
     assert!(pause > 0.0 && pause < 30.0 && drain <= pause, "{text}");
-    let taken = value(&text, &newest).unwrap();
+    let taken = value(&text, &success).unwrap();
     assert!(value(&text, &sample("run_timestamp_seconds")).unwrap() >= taken);
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o644);
 
@@ -50,7 +50,8 @@ fn each_run_leaves_its_metrics() {
     done.assert_code(7);
     assert_eq!(value(&text, &sample("exit_status")), Some(7.0));
     assert_eq!(value(&text, &sample("clean")), Some(0.0));
-    assert_eq!(value(&text, &newest), Some(taken));
+    assert_eq!(value(&text, &success), Some(taken));
+    assert!(!text.contains("stillpoint_newest"), "that is for `status` to tell: {text}");
 }
 
 /// The collector is another user's, whatever umask the timer's unit or the crontab has set.
@@ -79,12 +80,12 @@ fn a_run_that_was_refused_leaves_its_metrics_too() {
     let (store, to) = (scene.path("store"), scene.path("snapshots"));
     let of = |metric: &str, barrier: &str| {
         let (barrier, source) = (scene.barrier_file(barrier), store.display());
-        let barrier = barrier.display();
+        let (barrier, target) = (barrier.display(), to.display());
         format!(
-            "stillpoint_{metric}{{barrier=\"{barrier}\",provider=\"copy\",source=\"{source}\"}}"
+            "stillpoint_{metric}{{barrier=\"{barrier}\",provider=\"copy\",source=\"{source}\",target=\"{target}\"}}"
         )
     };
-    let newest = of("newest_clean_snapshot_timestamp_seconds", "mail");
+    let newest = of("snapshot_last_success_timestamp_seconds", "mail");
     let copy = [
         "--hold".as_ref(),
         "10".as_ref(),

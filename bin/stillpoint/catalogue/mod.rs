@@ -27,7 +27,6 @@ pub mod hold;
 pub mod identity;
 pub mod lock;
 pub mod manifest;
-pub mod metrics;
 pub mod origin;
 pub mod partial;
 pub mod pin;

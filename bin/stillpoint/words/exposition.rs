@@ -7,6 +7,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::metric::{Kind, Metric};
+
 /// Metrics, in the order in which they were first named.
 #[derive(Default)]
 pub struct Exposition {
@@ -14,43 +16,27 @@ pub struct Exposition {
 }
 
 struct Family {
-    name: &'static str,
-    kind: &'static str,
-    help: &'static str,
+    metric: &'static Metric,
     samples: String,
 }
 
 impl Exposition {
-    pub fn gauge(
-        &mut self,
-        name: &'static str,
-        help: &'static str,
-        labels: &[(&str, &str)],
-        value: f64,
-    ) {
-        self.family(name, "gauge", help).sample("", labels, value);
-    }
-
-    pub fn counter(
-        &mut self,
-        name: &'static str,
-        help: &'static str,
-        labels: &[(&str, &str)],
-        value: u32,
-    ) {
-        self.family(name, "counter", help).sample("", labels, value.into());
+    /// A sample of a gauge or a counter.
+    pub fn add(&mut self, metric: &'static Metric, labels: &[(&str, &str)], value: f64) {
+        debug_assert!(metric.kind != Kind::Histogram);
+        self.family(metric).sample("", labels, value);
     }
 
     /// Classes with their upper bounds, the last without one, and the sum in seconds.
     pub fn histogram(
         &mut self,
-        name: &'static str,
-        help: &'static str,
+        metric: &'static Metric,
         labels: &[(&str, &str)],
         classes: &[(Option<Duration>, u32)],
         sum: Duration,
     ) {
-        let family = self.family(name, "histogram", help);
+        debug_assert!(metric.kind == Kind::Histogram);
+        let family = self.family(metric);
         let mut so_far = 0_u64;
         for (bound, count) in classes {
             so_far += u64::from(*count);
@@ -62,15 +48,10 @@ impl Exposition {
         family.sample("_count", labels, so_far as f64);
     }
 
-    fn family(
-        &mut self,
-        name: &'static str,
-        kind: &'static str,
-        help: &'static str,
-    ) -> &mut Family {
-        let found = self.families.iter().position(|family| family.name == name);
+    fn family(&mut self, metric: &'static Metric) -> &mut Family {
+        let found = self.families.iter().position(|family| family.metric.name == metric.name);
         let index = found.unwrap_or_else(|| {
-            self.families.push(Family { name, kind, help, samples: String::new() });
+            self.families.push(Family { metric, samples: String::new() });
             self.families.len() - 1
         });
         &mut self.families[index]
@@ -78,7 +59,8 @@ impl Exposition {
 
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for Family { name, kind, help, samples } in &self.families {
+        for Family { metric: Metric { name, kind, help }, samples } in &self.families {
+            let kind = kind.name();
             let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{samples}");
         }
         text
@@ -97,7 +79,7 @@ impl Family {
             true => String::new(),
             false => format!("{{{}}}", labels.join(",")),
         };
-        let _ = writeln!(self.samples, "{}{suffix}{labels} {value}", self.name);
+        let _ = writeln!(self.samples, "{}{suffix}{labels} {value}", self.metric.name);
     }
 }
 
@@ -111,10 +93,12 @@ mod tests {
 
     #[test]
     fn samples_stand_with_their_metric_and_labels_are_escaped() {
+        static X: Metric = Metric { name: "x", kind: Kind::Gauge, help: "An x." };
+        static Y: Metric = Metric { name: "y_total", kind: Kind::Counter, help: "All y." };
         let mut exposition = Exposition::default();
         for name in ["a", "b\"\\\n"] {
-            exposition.gauge("x", "An x.", &[("name", name)], 1.5);
-            exposition.counter("y_total", "All y.", &[], 7);
+            exposition.add(&X, &[("name", name)], 1.5);
+            exposition.add(&Y, &[], 7.0);
         }
         let expected = "# HELP x An x.\n# TYPE x gauge\nx{name=\"a\"} 1.5\nx{name=\"b\\\"\\\\\\n\"} 1.5\n\
             # HELP y_total All y.\n# TYPE y_total counter\ny_total 7\ny_total 7\n";
@@ -123,16 +107,11 @@ mod tests {
 
     #[test]
     fn classes_of_a_histogram_hold_those_before_them() {
+        static P: Metric = Metric { name: "p_seconds", kind: Kind::Histogram, help: "P." };
         let mut exposition = Exposition::default();
         let classes =
             [(Some(Duration::from_millis(250)), 2), (Some(Duration::from_secs(1)), 0), (None, 1)];
-        exposition.histogram(
-            "p_seconds",
-            "P.",
-            &[("l", "v")],
-            &classes,
-            Duration::from_millis(2500),
-        );
+        exposition.histogram(&P, &[("l", "v")], &classes, Duration::from_millis(2500));
         let expected = "# HELP p_seconds P.\n# TYPE p_seconds histogram\n\
             p_seconds_bucket{l=\"v\",le=\"0.25\"} 2\np_seconds_bucket{l=\"v\",le=\"1\"} 2\n\
             p_seconds_bucket{l=\"v\",le=\"+Inf\"} 3\np_seconds_sum{l=\"v\"} 2.5\np_seconds_count{l=\"v\"} 3\n";

@@ -10,6 +10,7 @@ pub mod exit;
 pub mod exposition;
 pub mod lines;
 pub mod live;
+pub mod metric;
 pub mod progress;
 pub mod seconds;
 pub mod span;

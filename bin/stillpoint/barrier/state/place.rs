@@ -21,16 +21,23 @@ pub fn path(
     if user || (barrier.as_encoded_bytes().contains(&b'/') && !has_name(&file)) {
         return Ok(None);
     }
-    let folder = match set("STILLPOINT_STATE_DIR") {
-        Some(folder) => folder,
-        None if set("STILLPOINT_DIR").is_some() => return Ok(None),
-        None => PathBuf::from(FOLDER),
+    let Some(folder) = folder() else {
+        return Ok(None);
     };
     Ok(file.file_stem().map(|name| {
         let mut name = name.to_os_string();
         name.push(".state");
         folder.join(name)
     }))
+}
+
+/// The folder of the states of barriers with a name, if those have any.
+pub fn folder() -> Option<PathBuf> {
+    match set("STILLPOINT_STATE_DIR") {
+        Some(folder) => Some(folder),
+        None if set("STILLPOINT_DIR").is_some() => None,
+        None => Some(PathBuf::from(FOLDER)),
+    }
 }
 
 /// Whether a path leads where a name does: it is the same barrier then.

@@ -1,8 +1,8 @@
 //! `stillpoint snapshot`: takes a snapshot, prints where it is, and writes down how it went.
 
-mod metrics;
 mod report;
 
+use crate::metrics::{self, textfile};
 use crate::process::ending::from_error;
 use crate::snapshot;
 use crate::snapshot::arguments::Arguments;
@@ -16,7 +16,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
     let mut record = None;
     let metrics = arguments.metrics_textfile.as_deref();
-    let writable = metrics.map_or(Ok(()), metrics::check);
+    let writable = metrics.map_or(Ok(()), textfile::check);
     let metrics = metrics.filter(|_| writable.is_ok() && !arguments.dry_run);
     let outcome =
         writable.map_err(Into::into).and_then(|()| snapshot::take(&arguments, &mut record));
@@ -29,7 +29,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         report::log(manifest, error);
     }
     if let Some(file) = metrics {
-        metrics::write(file, &arguments, record.as_ref(), exit).unwrap_or_else(|what| warn(&what));
+        metrics::run::write(file, &arguments, record.as_ref(), exit)
+            .unwrap_or_else(|failure| warn(&failure.to_string()));
     }
     report::print(&arguments, record.as_ref(), error)?;
     outcome.map(|()| exit)

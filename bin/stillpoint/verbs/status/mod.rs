@@ -2,24 +2,22 @@
 
 use anyhow::Context;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stillpoint::{ErrorKind, Status};
 
 use crate::barrier::folder;
-use crate::catalogue::Catalogue;
-use crate::catalogue::reading::Contents;
+use crate::metrics::textfile;
 use crate::process::ending;
 use crate::selection::filter::Filter;
 use crate::words::exit::{Exit, Failure};
-use crate::words::exposition::Exposition;
 use crate::words::lines;
 
 mod durable;
 mod json;
-pub mod prometheus;
+mod prometheus;
 mod sights;
 mod text;
 mod writers;
@@ -36,11 +34,15 @@ pub struct Arguments {
     json: bool,
 
     /// Print metrics for Prometheus
-    #[arg(long, conflicts_with_all = ["json", "watch"])]
+    #[arg(long, group = "metrics", conflicts_with_all = ["json", "watch"])]
     prometheus: bool,
 
-    /// With --prometheus: the catalogue to look for the newest clean snapshot in [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog]
-    #[arg(long, value_name = "DIR", requires = "prometheus")]
+    /// Write them to this file, for Prometheus's textfile collector
+    #[arg(long, value_name = "FILE", group = "metrics", conflicts_with_all = ["json", "watch"])]
+    metrics_textfile: Option<PathBuf>,
+
+    /// With --prometheus: the catalogue to look for snapshots in [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog]
+    #[arg(long, value_name = "DIR", requires = "metrics")]
     catalog: Option<PathBuf>,
 
     #[command(flatten)]
@@ -59,10 +61,14 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    if !arguments.prometheus && !arguments.filter.is_empty() {
+    let is_for_metrics = arguments.prometheus || arguments.metrics_textfile.is_some();
+    if !is_for_metrics && !arguments.filter.is_empty() {
         let message =
             "--source, --provider and --label are about snapshots; use them with --prometheus";
         return Err(Failure::usage(message).into());
+    }
+    if is_for_metrics {
+        return write_metrics(&arguments);
     }
     let mut sights = Sights::default();
     let mut said = Vec::new();
@@ -92,6 +98,18 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
 }
 
+fn write_metrics(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let file = arguments.metrics_textfile.as_deref();
+    file.map_or(Ok(()), textfile::check)?;
+    let report = prometheus::report(arguments)?;
+    match file {
+        Some(file) => textfile::write(file, &report.text)?,
+        None => stdout().lock().write_all(report.text.as_bytes()).context("standard output")?,
+    }
+    report.lines.iter().for_each(Line::write);
+    Ok(report.exit)
+}
+
 /// What there is to say at one moment.
 struct Report {
     text: String,
@@ -117,6 +135,10 @@ impl Line {
 }
 
 impl Report {
+    fn new() -> Report {
+        Report { text: String::new(), lines: Vec::new(), exit: Exit::SUCCESS }
+    }
+
     fn is_failed(&self) -> bool {
         self.exit != Exit::SUCCESS
     }
@@ -130,7 +152,7 @@ impl Report {
 }
 
 fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> {
-    let mut report = Report { text: String::new(), lines: Vec::new(), exit: Exit::SUCCESS };
+    let mut report = Report::new();
     let named = !arguments.barrier.is_empty();
     let paths: Vec<PathBuf> = match arguments.barrier.as_slice() {
         [] => folder::all(arguments.user)?,
@@ -144,17 +166,6 @@ fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> 
         let folder = folder.display();
         report.lines.push(Line::Note(format!("there are no barriers in {folder}")));
     }
-    let mut exposition = Exposition::default();
-    let mut snapshots = match arguments.prometheus {
-        true => snapshots(arguments.catalog.as_deref()).unwrap_or_else(|failure| {
-            report.complain(&failure.into());
-            Contents::default()
-        }),
-        false => Contents::default(),
-    };
-    snapshots.manifests.retain(|manifest| arguments.filter.takes(manifest));
-    // One sample twice would make a scraper refuse all of them.
-    let mut exposed = Vec::new();
     for path in &paths {
         let mut status = match Status::read(path) {
             Ok(status) => status,
@@ -171,13 +182,7 @@ fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> 
         }
         writers::keep(&mut status);
         sights.add_to(&mut status);
-        if arguments.prometheus {
-            if !exposed.contains(&status.barrier) {
-                let snapshots = snapshots.clone().under(&status.barrier);
-                prometheus::add(&mut exposition, &status, &snapshots);
-                exposed.push(status.barrier);
-            }
-        } else if arguments.json {
+        if arguments.json {
             json::write(&mut report.text, &status)?;
         } else {
             if !report.text.is_empty() {
@@ -186,7 +191,6 @@ fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> 
             text::write(&mut report.text, &status)?;
         }
     }
-    report.text.push_str(&exposition.text());
     Ok(report)
 }
 
@@ -204,14 +208,4 @@ fn with_users(error: stillpoint::Error, path: &Path) -> anyhow::Error {
     }
     let message = format!("{error}; {what} is in use by {}{helps}", users.join(", "));
     Failure::new(Exit::MISSING, message).into()
-}
-
-/// What the catalogue has. That there is none says that there are no snapshots.
-fn snapshots(folder: Option<&Path>) -> Result<Contents, Failure> {
-    let catalogue = Catalogue::locate(folder);
-    match catalogue.read() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Contents::default()),
-        Err(error) => Err(Failure::system(catalogue.folder().display(), error)),
-        Ok(contents) => Ok(contents),
-    }
 }

@@ -1,69 +1,138 @@
-//! The report for Prometheus: one sample of each metric per barrier.
+//! The report for Prometheus: all that can be read at any time, and nothing that only a run knows.
+//!
+//! What is missing is told by a sample, as nobody sees one that is not there: a barrier that should be there, a snapshot
+//! that was never taken.
 
-use stillpoint::Status;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::catalogue::metrics::add_newest_clean;
+use stillpoint::{ErrorKind, Status};
+
+use super::{Arguments, Line, Report, durable, with_users, writers};
+use crate::barrier::folder;
+use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
+use crate::files::names::without_links;
+use crate::metrics::series;
+use crate::words::exit::Failure;
 use crate::words::exposition::Exposition;
+use crate::words::metric;
 
-/// Adds what there is to say of one barrier. `snapshots`: what the catalogue has of it.
-pub fn add(exposition: &mut Exposition, status: &Status, snapshots: &Contents) {
+/// Everything about the barriers that are asked for.
+pub fn report(arguments: &Arguments) -> anyhow::Result<Report> {
+    let mut report = Report::new();
+    let mut exposition = Exposition::default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    exposition.add(&metric::REPORT_TIME, &[], now.as_secs_f64());
+    let mut snapshots = snapshots(arguments.catalog.as_deref()).unwrap_or_else(|failure| {
+        report.complain(&failure.into());
+        Contents::default()
+    });
+    exposition.add(&metric::DAMAGED, &[], snapshots.damaged.len() as f64);
+    snapshots.manifests.retain(|manifest| arguments.filter.takes(manifest));
+    let mut could_all_be_read = !report.is_failed();
+    let named = !arguments.barrier.is_empty();
+    // One sample twice would make a scraper refuse all of them.
+    let mut exposed = BTreeSet::new();
+    for path in asked_for(arguments)? {
+        let mut add = |barrier: &Path, is_there: bool| {
+            let is_new = exposed.insert(barrier.to_owned());
+            if is_new {
+                let labels = [("barrier", &*barrier.to_string_lossy())];
+                exposition.add(&metric::PRESENT, &labels, flag(is_there));
+                let snapshots = snapshots.clone().under(barrier);
+                series::add(&mut exposition, &barrier.to_string_lossy(), &snapshots);
+            }
+            is_new
+        };
+        let mut status = match Status::read(&path) {
+            Ok(status) => status,
+            Err(error) => {
+                match error.kind() {
+                    ErrorKind::Missing | ErrorKind::NotABarrier => {
+                        add(&without_links(&path), false);
+                    }
+                    _ => could_all_be_read = false,
+                }
+                // The sample says it of those that nobody has named.
+                if named || error.kind() != ErrorKind::Missing {
+                    report.complain(&with_users(error, &path));
+                }
+                continue;
+            }
+        };
+        match durable::add(&mut status, arguments.user) {
+            Ok(note) => report.lines.extend(note.map(Line::Note)),
+            Err(error) => {
+                could_all_be_read = false;
+                report.complain(&error);
+            }
+        }
+        writers::keep(&mut status);
+        if add(&status.barrier, true) {
+            add_barrier(&mut exposition, &status);
+        }
+    }
+    exposition.add(&metric::REPORT_COMPLETE, &[], flag(could_all_be_read));
+    report.text = exposition.text();
+    Ok(report)
+}
+
+/// Those that are named; else all that are there, and those that should be.
+fn asked_for(arguments: &Arguments) -> anyhow::Result<BTreeSet<PathBuf>> {
+    let path = |name: &OsString| stillpoint::barrier_path(name, arguments.user);
+    match arguments.barrier.is_empty() {
+        true => folder::expected(arguments.user),
+        false => Ok(arguments.barrier.iter().map(path).collect::<Result<_, _>>()?),
+    }
+}
+
+fn flag(set: bool) -> f64 {
+    f64::from(u8::from(set))
+}
+
+/// What there is to say of a barrier that is there.
+fn add_barrier(exposition: &mut Exposition, status: &Status) {
     let barrier = status.barrier.to_string_lossy();
     let labels = [("barrier", &*barrier)];
-    let mut gauge = |name, help, value: f64| exposition.gauge(name, help, &labels, value);
     let count = |which: &dyn Fn(&stillpoint::WriterStatus) -> bool| {
         status.writers.iter().filter(|writer| writer.alive && which(writer)).count() as f64
     };
-    let flag = |set: bool| f64::from(u8::from(set));
-    gauge("stillpoint_writers", "Writers that have joined.", count(&|_| true));
-    gauge("stillpoint_writers_inside", "Writers inside a share.", count(&|writer| writer.inside));
-    gauge(
-        "stillpoint_writers_waiting",
-        "Writers that wait at the closed gate.",
-        count(&|writer| writer.waiting.is_some()),
-    );
-    gauge(
-        "stillpoint_flock_users",
-        "Users of flock(1) on the barrier, for whom every tool waits.",
-        status.flock.len() as f64,
-    );
-    gauge("stillpoint_gate_closed", "1 while the gate is closed.", flag(status.closed));
-    gauge("stillpoint_wanted", "1 while a tool wants the exclusive side.", flag(status.wanted));
-    gauge(
-        "stillpoint_dirty_epoch",
-        "Grows with each writer lost inside a share.",
-        status.dirty.epoch.into(),
-    );
-    gauge(
-        "stillpoint_dirty_acknowledged_epoch",
-        "The dirty epoch that was last acknowledged.",
-        status.dirty.acknowledged.into(),
-    );
-    gauge("stillpoint_dirty", "1 while a loss is not acknowledged.", flag(status.dirty.is_dirty()));
-    let stats = &status.stats;
-    gauge(
-        "stillpoint_last_pause_seconds",
-        "How long the gate was closed for the last pause.",
-        stats.last_pause.as_secs_f64(),
-    );
-    let mut counter = |name, help, value| exposition.counter(name, help, &labels, value);
-    counter("stillpoint_pauses_total", "Pauses that were granted.", stats.pauses);
-    counter(
-        "stillpoint_revocations_total",
-        "Pauses that were ended before their time.",
-        stats.revocations,
-    );
-    counter(
-        "stillpoint_drain_timeouts_total",
-        "Attempts that did not get quiet in time.",
-        stats.drain_timeouts,
-    );
-    exposition.histogram(
-        "stillpoint_pause_seconds",
-        "How long the gate was closed for a pause.",
-        &labels,
-        &stats.lengths,
-        stats.total_pause,
-    );
-    add_newest_clean(exposition, &barrier, snapshots);
+    let (dirty, stats) = (&status.dirty, &status.stats);
+    let samples = [
+        (&metric::WRITERS, count(&|_| true)),
+        (&metric::INSIDE, count(&|writer| writer.inside)),
+        (&metric::WAITING, count(&|writer| writer.waiting.is_some())),
+        (&metric::FLOCK, status.flock.len() as f64),
+        (&metric::CLOSED, flag(status.closed)),
+        (&metric::GENERATION, status.generation.into()),
+        (&metric::WANTED, flag(status.wanted)),
+        (&metric::DIRTY_EPOCH, dirty.epoch.into()),
+        (&metric::ACKNOWLEDGED, dirty.acknowledged.into()),
+        (&metric::DIRTY, flag(dirty.is_dirty())),
+        (&metric::LAST_PAUSE, stats.last_pause.as_secs_f64()),
+        (&metric::PAUSES, stats.pauses.into()),
+        (&metric::REVOCATIONS, stats.revocations.into()),
+        (&metric::DRAIN_TIMEOUTS, stats.drain_timeouts.into()),
+    ];
+    for (metric, value) in samples {
+        exposition.add(metric, &labels, value);
+    }
+    if let Some(stragglers) = &status.stragglers {
+        exposition.add(&metric::STRAGGLERS, &labels, stragglers.len() as f64);
+    }
+    exposition.histogram(&metric::PAUSE, &labels, &stats.lengths, stats.total_pause);
+}
+
+/// What the catalogue has. That there is none says that there are no snapshots.
+fn snapshots(folder: Option<&Path>) -> Result<Contents, Failure> {
+    let catalogue = Catalogue::locate(folder);
+    match catalogue.read() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Contents::default()),
+        Err(error) => Err(Failure::system(catalogue.folder().display(), error)),
+        Ok(contents) => Ok(contents),
+    }
 }

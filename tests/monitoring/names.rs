@@ -1,0 +1,123 @@
+//! The manual page, the alerts and the dashboard name the metrics that there are, and no others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use crate::common::command::Place;
+use crate::common::root;
+use crate::rules::RULES;
+
+/// Every metric, as the program's own list has it.
+fn known() -> BTreeSet<String> {
+    let list = text("bin/stillpoint/words/metric.rs");
+    let names = list.split('"').filter(|part| part.starts_with("stillpoint_"));
+    names.map(str::to_owned).collect()
+}
+
+/// Those of a report and those of a run, each of which has what the other has not.
+#[test]
+fn each_metric_has_one_writer() {
+    let place = Place::with_barrier();
+    let path = |name: &str| place.path(name).to_str().unwrap().to_owned();
+    let (run, catalog, store, to) = (path("run.prom"), path("catalog"), path("store"), path("to"));
+    fs::create_dir(&store).unwrap();
+    fs::create_dir(&to).unwrap();
+    let words = ["snapshot", "mail", "--catalog", &catalog, "--metrics-textfile", &run];
+    let words = [&words[..], &["--copy", &store, "--to", &to, "--hold", "9"]].concat();
+    assert_eq!(place.run(words).code(), 0);
+    let report = place.run(["status", "--prometheus", "--catalog", &catalog]);
+    let (run, report) = (kinds(&fs::read_to_string(run).unwrap()), kinds(&report.stdout));
+    let both: Vec<_> = run.keys().filter(|name| report.contains_key(*name)).collect();
+    assert!(both.is_empty(), "told by two: {both:?}");
+    assert!(run.keys().all(|name| name.starts_with("stillpoint_snapshot_last_")), "{run:?}");
+    let told = run.into_iter().chain(report);
+    let mut silent = known();
+    for (name, kind) in told {
+        assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+        assert!(silent.remove(&name), "{name} is not in the list");
+    }
+    // Nobody can tell that where some process cannot be looked into.
+    silent.remove("stillpoint_snapshot_last_covered");
+    assert_eq!(silent, BTreeSet::new());
+}
+
+fn kinds(text: &str) -> BTreeMap<String, String> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+}
+
+/// The metrics that an expression, or any text, speaks of.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let words = words.filter(|word| word.starts_with("stillpoint_"));
+    let plain = |word: &str| {
+        let ends = ["_bucket", "_sum", "_count"];
+        ends.iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word).to_owned()
+    };
+    words.map(plain).collect()
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+#[test]
+fn the_manual_page_lists_every_metric_and_no_other() {
+    let known = known();
+    let page = text("man/stillpoint-metrics.7");
+    let listed = page.lines().filter_map(|line| line.strip_prefix(".It Va "));
+    let listed: Vec<&str> = listed.filter(|name| name.starts_with("stillpoint_")).collect();
+    let once: BTreeSet<String> = listed.iter().map(|name| name.to_string()).collect();
+    assert_eq!(once.len(), listed.len(), "one is listed twice");
+    assert_eq!(once, known);
+    let unknown: Vec<String> = named(&page.replace("stillpoint_snapshot_last_ ", ""))
+        .into_iter()
+        .filter(|name| !known.contains(name) && name != "stillpoint_snapshot_last_")
+        .collect();
+    assert_eq!(unknown, [""; 0], "in an example");
+    for name in &known {
+        assert!(!name.contains("_age"), "{name} stands still as soon as nobody writes");
+    }
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
+    let known = known();
+    let expressions = dashboard();
+    assert!(expressions.len() > 8);
+    for expression in expressions.iter().chain(&alerts()) {
+        let unknown: Vec<String> =
+            named(expression).into_iter().filter(|name| !known.contains(name)).collect();
+        assert_eq!(unknown, [""; 0], "{expression}");
+        assert!(!named(expression).is_empty(), "{expression}");
+    }
+}
+
+/// Of all panels, and of the variables.
+fn dashboard() -> Vec<String> {
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&text("scripts/monitoring/dashboard.json")).unwrap();
+    let (mut ids, mut places) = (BTreeSet::new(), Vec::new());
+    let panels = dashboard["panels"].as_array().unwrap();
+    for panel in panels {
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "two panels with one id");
+        let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+        let (x, y, w, h) = (at("x"), at("y"), at("w"), at("h"));
+        assert!(x + w <= 24, "{panel}");
+        let over =
+            places.iter().any(|(a, b, c, d)| x < a + c && *a < x + w && y < b + d && *b < y + h);
+        assert!(!over, "one panel lies over another: {panel}");
+        places.push((x, y, w, h));
+    }
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let asked = targets.map(|target| target["expr"].as_str().unwrap().to_owned());
+    let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
+    asked.chain(variables.filter_map(|one| Some(one["definition"].as_str()?.to_owned()))).collect()
+}
+
+/// `expr:`, on its line or folded on those below it.
+fn alerts() -> Vec<String> {
+    let rules = text(RULES);
+    let starts = rules.split("expr: ").skip(1);
+    starts.map(|rest| rest.split("for: ").next().unwrap().to_owned()).collect()
+}
