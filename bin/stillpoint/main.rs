@@ -19,7 +19,7 @@
 //! +---------------------------+
 //! |          barrier          |  its state on disk, and a command's exclusive side
 //! +---------------------------+
-//! |          process          |  this one, its signals, its children, the tools it asks
+//! |          process          |  this one, its signals and children, the tools it asks, what /proc shows of others
 //! +-------------+-------------+
 //! |    words    |    files    |  what is read and said | names and folders
 //! +-------------+-------------+

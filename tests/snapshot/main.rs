@@ -24,6 +24,7 @@ mod interrupted;
 mod latest;
 mod limits;
 mod list;
+mod looks;
 mod metrics;
 mod names;
 mod participants;

@@ -5,19 +5,20 @@
 //! reasons, though, as that of a script which starts one backup after another; so once the process has
 //! ended, that counts for a week only.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::killpg;
 use nix::unistd::{Pid, getpgrp};
 
+use super::proc::Process;
+
 const REST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A process that lived when this was made, and our own process group.
 pub struct Lifetime {
     process: Pid,
-    birth: String,
+    birth: u64,
     group: Pid,
     ended: Option<Instant>,
 }
@@ -31,7 +32,7 @@ impl Lifetime {
     /// Whether the process has ended, and the rest of the group too.
     pub fn is_over(&mut self) -> bool {
         // The number may be somebody else's by now.
-        if self.ended.is_none() && birth(self.process).as_ref() == Some(&self.birth) {
+        if self.ended.is_none() && birth(self.process) == Some(self.birth) {
             return false;
         }
         let ended = *self.ended.get_or_insert_with(Instant::now);
@@ -44,15 +45,8 @@ impl Lifetime {
     }
 }
 
-/// When a process was started; no two of one number have it in common.
-fn birth(process: Pid) -> Option<String> {
-    let stat = fs::read(format!("/proc/{process}/stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
-    // Behind the name, which may hold anything.
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18).map(str::to_owned)
+/// When a process was started, as long as it lives.
+fn birth(process: Pid) -> Option<u64> {
+    let stat = Process(u32::try_from(process.as_raw()).ok()?).stat()?;
+    (!stat.is_ended()).then_some(stat.started)
 }

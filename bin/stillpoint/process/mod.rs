@@ -1,5 +1,5 @@
 //! This process and those that it starts: what it inherits, the signals that end it, commands and their ends,
-//! the tools it asks.
+//! the tools it asks, and what /proc shows of others.
 //!
 //! Uses `words`. Right about who acts on a signal and who inherits what, and that nobody whom we have started is
 //! left behind unseen.
@@ -11,6 +11,7 @@ pub mod dialogue;
 pub mod ending;
 pub mod inherited;
 pub mod lifetime;
+pub mod proc;
 pub mod reaper;
 pub mod signals;
 pub mod standby;

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::sys::signal::killpg;
 use nix::unistd::{Pid, getpid};
 
+use crate::process::proc::{self, Process};
 use crate::words::exit::Exit;
 
 /// By itself, or not.
@@ -39,19 +40,15 @@ pub fn is_ended(group: Pid) -> bool {
     if !std::fs::read_link("/proc/self").is_ok_and(is_ours) {
         return false;
     }
-    let Ok(processes) = std::fs::read_dir("/proc") else {
+    let Ok(processes) = proc::all() else {
         return false;
     };
     let mut ended = false;
-    for process in processes.flatten() {
-        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
-        // proc_pid_stat(5): the name may have spaces and parentheses; then state, parent, group.
-        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-        let (state, its_group) = (fields.next(), fields.nth(1));
-        if its_group == Some(&group.to_string()) {
-            match state {
-                Some("Z" | "X") => ended = true,
-                _ => return false,
+    for stat in processes.into_iter().filter_map(Process::stat) {
+        if stat.group == group.as_raw() {
+            match stat.is_ended() {
+                true => ended = true,
+                false => return false,
             }
         }
     }

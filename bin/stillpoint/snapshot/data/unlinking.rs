@@ -25,6 +25,7 @@ use nix::libc::{O_DIRECTORY, O_PATH, dev_t, ino_t};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use crate::process::proc::mount_of;
 use crate::words::progress::{Amount, Progress};
 
 /// So many names of folders in one are kept in mind, however many there are.
@@ -208,14 +209,14 @@ enum Fence {
     /// The kernel does, by openat2(2).
     Kernel,
     /// Before Linux 5.6, and where a filter of system calls does not know that one: the id of the mount.
-    Mount(String),
+    Mount(u64),
 }
 
 impl Fence {
     fn around(folder: &File) -> io::Result<Fence> {
         match Fence::Kernel.open(folder, c".", OFlag::O_PATH | OFlag::O_CLOEXEC) {
             Err(Errno::ENOSYS | Errno::EPERM) => {
-                let id = mount_id(folder).ok_or_else(|| {
+                let id = mount_of(folder).ok_or_else(|| {
                     io::Error::other(
                         "one mount cannot be told from another here; mount /proc, or use Linux 5.6",
                     )
@@ -235,7 +236,7 @@ impl Fence {
             }
             Fence::Mount(id) => {
                 let opened = openat(folder, name, flags, Mode::empty())?;
-                match mount_id(&opened).as_ref() == Some(id) {
+                match mount_of(&opened) == Some(*id) {
                     true => Ok(opened),
                     false => Err(Errno::EXDEV),
                 }
@@ -261,12 +262,6 @@ impl Fence {
         let _ = fchmod(&opened, Mode::S_IRWXU);
         Ok(opened)
     }
-}
-
-fn mount_id(file: impl AsFd) -> Option<String> {
-    let path = format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd());
-    let text = fs::read_to_string(path).ok()?;
-    Some(text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().to_owned())
 }
 
 fn level(folder: impl AsFd, name: &CStr) -> nix::Result<Level> {

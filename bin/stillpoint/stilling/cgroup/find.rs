@@ -112,7 +112,8 @@ fn checked(folder: &Path, hierarchy: &Hierarchy, name: &str) -> Result<Group, Fa
         return Err(Failure::usage(message));
     }
     let members = group.members().map_err(failed)?;
-    if let Some((pid, comm)) = kin::among(&members) {
+    if let Some(kin) = kin::among(&members) {
+        let (pid, comm) = (kin.0, kin.comm());
         let message = format!(
             "{name}: {comm}[{pid}] is in it, which is this tool or what it was started by, and would be frozen; start it from elsewhere, as from a unit of its own"
         );

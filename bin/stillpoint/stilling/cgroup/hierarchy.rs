@@ -4,12 +4,12 @@
 //! both, and then a group of one path may be in either, or in both. The first is asked first: systemd keeps its units
 //! there, and in none of the freezer's.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use crate::process::proc::Process;
+use crate::process::proc::mounts::{self, Mount};
 use crate::words::exit::Failure;
 
 /// Of the kernel's interface, see cgroups(7).
@@ -40,9 +40,10 @@ pub struct Hierarchy {
 impl Hierarchy {
     /// Those that can freeze, the second version first.
     pub fn all() -> Result<Vec<Hierarchy>, Failure> {
-        let table = "/proc/self/mountinfo";
-        let mounts = fs::read(table).map_err(|error| Failure::system(table, error))?;
-        Ok(parse(&mounts))
+        let this = Process::this();
+        let seen = mounts::seen_by(this);
+        let failed = |error| Failure::system(mounts::list_of(this).display(), error);
+        Ok(those_among(seen.map_err(failed)?))
     }
 
     /// The one that this folder lies in.
@@ -90,26 +91,18 @@ pub fn is_folder(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// What proc_pid_mountinfo(5) says: `36 35 0:30 / /sys/fs/cgroup rw - cgroup2 none rw`. What is mounted twice is
-/// found at its first place.
-fn parse(mounts: &[u8]) -> Vec<Hierarchy> {
+/// Those that are mounted. What is mounted twice is found at its first place.
+fn those_among(mounts: Vec<Mount>) -> Vec<Hierarchy> {
     let (mut devices, mut found) = (Vec::new(), Vec::new());
-    for line in mounts.split(|byte| *byte == b'\n') {
-        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-        let Some(dash) = fields.iter().position(|field| *field == b"-") else {
-            continue;
-        };
-        let (Some(&device), Some(&place)) = (fields.get(2), fields.get(4)) else {
-            continue;
-        };
-        let version = match (fields.get(dash + 1), fields.get(dash + 3)) {
-            (Some(&b"cgroup2"), _) => Version::Two,
-            (Some(&b"cgroup"), Some(options)) if has(options, b"freezer") => Version::One,
+    for mount in mounts {
+        let version = match mount.kind.as_str() {
+            "cgroup2" => Version::Two,
+            "cgroup" if mount.has_freezer => Version::One,
             _ => continue,
         };
-        if !devices.contains(&device) {
-            devices.push(device);
-            found.push(Hierarchy { root: unescaped(place), version });
+        if !devices.contains(&mount.device) {
+            devices.push(mount.device);
+            found.push(Hierarchy { root: mount.target, version });
         }
     }
     found.sort_by_key(|hierarchy| hierarchy.version == Version::One);
@@ -118,22 +111,6 @@ fn parse(mounts: &[u8]) -> Vec<Hierarchy> {
 
 fn has(options: &[u8], wanted: &[u8]) -> bool {
     options.split(|byte| *byte == b',').any(|option| option == wanted)
-}
-
-/// The table has spaces and the like as `\040`.
-fn unescaped(place: &[u8]) -> PathBuf {
-    let (mut bytes, mut rest) = (Vec::new(), place);
-    while let [first, after @ ..] = rest {
-        let digits = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        let code = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        let (byte, after) = match code {
-            Some(code) if *first == b'\\' => (code, &after[3..]),
-            _ => (*first, after),
-        };
-        bytes.push(byte);
-        rest = after;
-    }
-    OsStr::from_bytes(&bytes).into()
 }
 
 #[cfg(test)]
@@ -153,7 +130,7 @@ garbage
     #[test]
     fn what_is_mounted() {
         let hierarchy = |root: &str, version| Hierarchy { root: root.into(), version };
-        let found = parse(TABLE);
+        let found = those_among(mounts::parse(TABLE).collect());
         let two = hierarchy("/sys/fs/cgroup/my groups", Version::Two);
         let one = hierarchy("/sys/fs/cgroup/freezer", Version::One);
         assert_eq!(found, [two.clone(), one.clone()]);

@@ -16,7 +16,7 @@ use super::memory::Memory;
 use super::mounts::Mounts;
 use super::place::Place;
 use super::process::Process;
-use super::shown::{Device, without_removed};
+use crate::process::proc::text::{Device, without_removed};
 use crate::words::adoption::{Adoption, CONFIG, FILE, NARROWED};
 use crate::words::exit::reason;
 

@@ -1,8 +1,8 @@
 //! The files that one process has open for writing in certain places.
 //!
-//! Only what is needed is read, as there may be very many: of a descriptor its name, then, if that is a path, how
-//! it was opened and on which mount. Nothing here asks a file system but those that are asked about, so that none
-//! that has hung up can hold us.
+//! Only what is needed is read, as there may be very many: of a descriptor its name, then, if that is a path, whether
+//! one may write by it, which its link in /proc has as its permissions, and then on which mount it was opened. Nothing
+//! here asks a file system but those that are asked about, so that none that has hung up can hold us.
 //!
 //! A file has the name that it was opened by, and others may lead to it: one that has several, or has lost this one,
 //! may lie in any place of its file system.
@@ -17,10 +17,11 @@ use std::path::{Path, PathBuf};
 use super::memory::{self, Behind, Mapping, Memory};
 use super::mounts::Mounts;
 use super::overlay::{WHY_NOT_ADOPTED, uppers};
-use super::place::{Place, number};
+use super::place::Place;
 use super::process::{Process, is_denied};
-use super::shown::{Device, without_removed};
 use crate::process::descriptors::are_shared;
+use crate::process::proc::read;
+use crate::process::proc::text::{Device, mount_number, without_removed};
 
 /// Examples of files.
 const NAMED: usize = 4;
@@ -76,7 +77,9 @@ pub fn look(process: Process, places: &[Place], mounts: &mut Mounts) -> io::Resu
                 Err(error) if is_denied(&error) => return Err(error),
                 _ => continue,
             };
-            open.look_at(&table, &entry.file_name(), &name, places, mounts);
+            if may_write(&entry) {
+                open.look_at(&table, &entry.file_name(), &name, places, mounts);
+            }
         }
     }
     open.look_at_mapped(&folder, places, mounts);
@@ -90,6 +93,12 @@ fn entries(folder: &Path) -> io::Result<impl Iterator<Item = fs::DirEntry>> {
         Err(_) => None,
     };
     Ok(entries.into_iter().flatten().flatten())
+}
+
+/// Whether one may by a descriptor, as its link shows.
+fn may_write(link: &fs::DirEntry) -> bool {
+    const FOR_OWNER: u32 = 0o200;
+    link.metadata().is_ok_and(|link| link.mode() & FOR_OWNER != 0)
 }
 
 /// With where it is to be looked at: the first thread may have ended, and shows nothing any more. `None`: it has
@@ -114,10 +123,18 @@ fn threads(process: Process) -> impl Iterator<Item = u32> {
     threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok())
 }
 
+/// As a folder in which there is one other: its links are counted, and that costs less than to list it.
+fn is_one_thread(process: Process) -> bool {
+    fs::metadata(process.file("task")).is_ok_and(|task| task.nlink() == 3)
+}
+
 /// The folders of a process and of those of its threads that have descriptors of their own.
 fn tables(folder: &Path, process: Process) -> Vec<PathBuf> {
     let first = folder.file_name().and_then(OsStr::to_str).and_then(|name| name.parse().ok());
     let (mut found, mut known) = (vec![folder.to_owned()], Vec::from_iter(first));
+    if is_one_thread(process) {
+        return found;
+    }
     for thread in threads(process).filter(|thread| Some(*thread) != first) {
         let shared: Vec<_> = known.iter().map(|one| are_shared(*one, thread)).collect();
         if shared.contains(&Some(true)) {
@@ -141,13 +158,14 @@ impl Open {
         places: &[Place],
         mounts: &mut Mounts,
     ) {
-        let about = fs::read_to_string(process.join("fdinfo").join(descriptor)).unwrap_or_default();
+        let about = read(process.join("fdinfo").join(descriptor)).unwrap_or_default();
+        let about = String::from_utf8_lossy(&about);
         let flags = about.lines().find_map(|line| line.strip_prefix("flags:"));
         let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
         if flags.is_none_or(|flags| flags & ACCESS == 0) {
             return;
         }
-        let Some(mount) = number(&about) else { return };
+        let Some(mount) = mount_number(&about) else { return };
         let (pid, file) = (number_of(process), process.join("fd").join(descriptor));
         self.add_opened(&Opened { pid, mount, name, file: &file }, None, places, mounts);
     }

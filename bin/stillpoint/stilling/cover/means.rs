@@ -14,8 +14,8 @@ use super::member::Barrier;
 use super::mounts::Mounts;
 use super::place::Place;
 use super::process::Process;
-use super::shown::Device;
 use crate::catalogue::cover::How;
+use crate::process::proc::text::Device;
 
 /// What is done about writers in a pause.
 #[derive(Clone, Debug, Default)]

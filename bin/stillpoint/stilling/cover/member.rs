@@ -3,9 +3,10 @@
 //! A process does that has the file mapped, which is how every member has it, in whatever namespace; and a command, if
 //! its claim is that of a share which is held.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
 use stillpoint::{HELD, Status};
@@ -14,7 +15,7 @@ use super::memory::Memory;
 use super::mounts::Mounts;
 use super::place::Place;
 use super::process::Process;
-use super::shown::Device;
+use crate::process::proc::text::Device;
 
 /// A barrier that is closed.
 pub struct Barrier {
@@ -23,9 +24,9 @@ pub struct Barrier {
     inode: u64,
     /// As stat(2) has it.
     pub identity: (u64, u64),
-    uuid: String,
-    /// Slots of who is inside, with their words.
-    inside: Vec<(u32, u32)>,
+    path: PathBuf,
+    /// Asked for when it is first needed: it takes a question to the kernel for each member.
+    inside: OnceCell<Vec<String>>,
 }
 
 impl Barrier {
@@ -33,15 +34,12 @@ impl Barrier {
         let found = fs::metadata(path).ok()?;
         let by_number = (major(found.dev()) as u32, minor(found.dev()) as u32);
         let by_mount = Place::of(path, mounts).map(|place| place.device);
-        let status = Status::read(path).ok();
-        let inside =
-            status.iter().flat_map(|status| &status.writers).filter(|writer| writer.inside);
         Some(Barrier {
             devices: by_mount.into_iter().chain([by_number]).collect(),
             inode: found.ino(),
             identity: (found.dev(), found.ino()),
-            inside: inside.map(|writer| (writer.slot, writer.word)).collect(),
-            uuid: status.map(|status| status.uuid).unwrap_or_default(),
+            path: path.to_owned(),
+            inside: OnceCell::new(),
         })
     }
 
@@ -53,8 +51,16 @@ impl Barrier {
     pub fn has_inside(&self, process: Process) -> bool {
         let held = process.variable(HELD).unwrap_or_default();
         let held = held.to_string_lossy();
-        self.inside.iter().any(|(slot, word)| {
-            held.split(',').any(|claim| claim == format!("{}:s:{slot}:{word}", self.uuid))
+        !held.is_empty()
+            && self.inside().iter().any(|share| held.split(',').any(|claim| claim == share))
+    }
+
+    /// What those would claim who are in a share that is held.
+    fn inside(&self) -> &[String] {
+        self.inside.get_or_init(|| {
+            let Ok(status) = Status::read(&self.path) else { return Vec::new() };
+            let inside = status.writers.iter().filter(|writer| writer.inside);
+            inside.map(|one| format!("{}:s:{}:{}", status.uuid, one.slot, one.word)).collect()
         })
     }
 }

@@ -6,15 +6,17 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead, BufReader};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use super::place::number;
-use super::shown::{Device, device, path, without_removed};
+use crate::process::proc::mount_of;
+use crate::process::proc::text::{Device, device, path, without_removed};
+
+/// What the kernel hands out of a list at once.
+const PIECE: usize = 1 << 13;
 
 /// What is mapped into the memory of a process.
 #[derive(Debug, Default)]
@@ -48,7 +50,7 @@ pub enum Behind {
 
 /// `None`: it has none. By the folder of a process in /proc, or that of a thread.
 pub fn read(process: &Path) -> io::Result<Option<Memory>> {
-    let mut maps = BufReader::with_capacity(1 << 16, File::open(process.join("maps"))?);
+    let mut maps = BufReader::with_capacity(PIECE, File::open(process.join("maps"))?);
     let (mut memory, mut line, mut any) = (Memory::default(), Vec::new(), false);
     while maps.read_until(b'\n', &mut line)? > 0 {
         any = true;
@@ -140,8 +142,7 @@ impl Mapping {
         let mut options = File::options();
         let opened = options.read(true).custom_flags(libc::O_PATH).open(self.link(process));
         let found = opened.and_then(|file| {
-            let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
-            let mount = number(&about).ok_or(io::ErrorKind::InvalidData)?;
+            let mount = mount_of(&file).ok_or(io::ErrorKind::InvalidData)?;
             Ok(Behind::Found(mount, Box::new(file.metadata()?)))
         });
         found.unwrap_or_else(|error| match error.kind() {

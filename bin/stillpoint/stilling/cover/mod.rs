@@ -18,7 +18,6 @@ mod mounts;
 mod overlay;
 mod place;
 pub mod process;
-mod shown;
 
 use std::path::{Path, PathBuf};
 

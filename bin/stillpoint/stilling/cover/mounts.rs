@@ -1,4 +1,4 @@
-//! The mounts that processes see, from proc_pid_mountinfo(5).
+//! The mounts that processes see, each list of them read once.
 //!
 //! An open file says by number which mount it was opened on, and no two mounts have one number, in whatever
 //! namespace they are. So a file has a name that is the same for all: that in its file system, which has one device, as
@@ -8,28 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::process::all;
-use super::shown::{Device, device, path};
-
-#[derive(Clone, Debug)]
-pub struct Mount {
-    pub device: Device,
-    /// What of the file system is mounted.
-    root: PathBuf,
-    pub target: PathBuf,
-    pub kind: String,
-    /// Of an overlay: the folder that what is written goes to.
-    pub upper: Option<PathBuf>,
-}
-
-impl Mount {
-    /// What a path that lies on it is called in its file system.
-    pub fn name_of(&self, path: &Path) -> Option<PathBuf> {
-        let below = path.strip_prefix(&self.target).ok()?;
-        // Without a slash at the end for the root of the mount itself.
-        Some(self.root.join(below).components().collect())
-    }
-}
+use crate::process::proc::mounts::{self, Mount};
+use crate::process::proc::text::Device;
+use crate::process::proc::{Process, all};
 
 /// Those that have been looked at.
 pub struct Mounts {
@@ -55,13 +36,16 @@ impl Mounts {
     fn add(&mut self, pid: u32) -> Option<&[u64]> {
         let namespace = namespace(pid)?;
         if !self.namespaces.contains_key(&namespace) {
-            let text = std::fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
-            let found: Vec<(u64, Mount)> = parse(&text).collect();
-            let numbers = found.iter().map(|(number, _)| *number).collect();
+            let found = mounts::seen_by(Process(pid)).ok()?;
+            let numbers = found.iter().map(|mount| mount.number).collect();
             self.namespaces.insert(namespace.clone(), numbers);
-            self.all.extend(found);
+            self.extend(found);
         }
         self.namespaces.get(&namespace).map(Vec::as_slice)
+    }
+
+    fn extend(&mut self, found: Vec<Mount>) {
+        self.all.extend(found.into_iter().map(|mount| (mount.number, mount)));
     }
 
     /// The mount of this number, which a process has a file open on. `None`: nobody sees it, as after `umount -l`.
@@ -82,8 +66,7 @@ impl Mounts {
         for process in all().into_iter().flatten() {
             let root = std::fs::read_link(process.file("root")).ok();
             if seen.insert((namespace(process.0), root)) {
-                let text = std::fs::read(process.file("mountinfo")).unwrap_or_default();
-                self.all.extend(parse(&text));
+                self.extend(mounts::seen_by(process).unwrap_or_default());
             }
         }
     }
@@ -127,23 +110,6 @@ fn namespace(pid: u32) -> Option<OsString> {
     Some(std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()?.into_os_string())
 }
 
-fn parse(text: &[u8]) -> impl Iterator<Item = (u64, Mount)> + '_ {
-    text.split(|byte| *byte == b'\n').filter_map(line)
-}
-
-fn line(line: &[u8]) -> Option<(u64, Mount)> {
-    let mut fields = line.split(|byte| *byte == b' ');
-    let number = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-    let device = device(std::str::from_utf8(fields.nth(1)?).ok()?, 10)?;
-    let (root, target) = (path(fields.next()?), path(fields.next()?));
-    let mut of_system = fields.skip_while(|field| field != b"-");
-    let kind = String::from_utf8_lossy(of_system.nth(1)?).into_owned();
-    let mut options = of_system.nth(1).unwrap_or_default().split(|byte| *byte == b',');
-    let upper = options.find_map(|option| option.strip_prefix(b"upperdir=")).map(path);
-    let upper = upper.filter(|_| kind == "overlay");
-    Some((number, Mount { device, root, target, kind, upper }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,7 +121,8 @@ mod tests {
 32 31 8:1 /srv/a\040b /home/a\040b rw - ext4 /dev/sda1 rw
 33 30 0:50 / /merged rw - overlay o rw,lowerdir=/l,upperdir=/up\040\054per,workdir=/w
 ";
-        let all: HashMap<u64, Mount> = parse(text).collect();
+        let all: HashMap<u64, Mount> =
+            mounts::parse(text).map(|mount| (mount.number, mount)).collect();
         let (own, ours) = (std::process::id(), namespace(std::process::id()).unwrap());
         let namespaces = HashMap::from([(ours.clone(), all.keys().copied().collect())]);
         let mut mounts = Mounts { all, namespaces, ours, is_all: true };

@@ -11,7 +11,7 @@ use nix::libc;
 
 use super::mounts::Mounts;
 use super::place::where_is;
-use super::shown::Device;
+use crate::process::proc::text::Device;
 
 /// Where something of an overlay lies, as one of those who may have named it sees it.
 pub struct Upper {

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 
 use super::mounts::Mounts;
-use super::shown::Device;
+use crate::process::proc::mount_of;
+use crate::process::proc::text::Device;
 
 /// How much of what is below a folder is taken with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl Place {
     pub fn of(path: &Path, mounts: &mut Mounts) -> Option<Place> {
         let path = path.canonicalize().ok()?;
         let file = File::options().read(true).custom_flags(libc::O_PATH).open(&path).ok()?;
-        let mount = mounts.of(number(&about(&file)?)?, std::process::id())?;
+        let mount = mounts.of(mount_of(&file)?, std::process::id())?;
         let is_one_of_many = OF_MANY.contains(&mount.kind.as_str());
         Some(Place {
             device: mount.device,
@@ -80,15 +81,6 @@ impl Place {
 /// one sees it.
 pub fn where_is(file: &File, pid: u32, mounts: &mut Mounts) -> Option<(Device, PathBuf)> {
     let name = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
-    let mount = mounts.of(number(&about(file)?)?, pid)?;
+    let mount = mounts.of(mount_of(file)?, pid)?;
     Some((mount.device, mount.name_of(&name)?))
-}
-
-fn about(file: &File) -> Option<String> {
-    std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()
-}
-
-/// The mount that proc_pid_fdinfo(5) names.
-pub fn number(about: &str) -> Option<u64> {
-    about.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
 }

@@ -1,7 +1,6 @@
-//! One process, as /proc shows it.
+//! What is asked of a process that has files open: what its program is, what it may do, and whose it is.
 //!
-//! Any may end while it is looked at: what cannot be read any more belongs to nobody, and is no error. What may not
-//! be read is one.
+//! What cannot be read any more, as the process has ended, is no error. What may not be read is one.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -11,71 +10,32 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// A thread of the kernel: `PF_KTHREAD`, which is in the flags of proc_pid_stat(5).
-const OF_KERNEL: u64 = 0x0020_0000;
+use crate::process::proc::text::without_removed;
+pub use crate::process::proc::{Process, all, read};
 
 /// What proc_pid_stat(5) counts times in, per second: `USER_HZ`.
 const TICKS: f64 = 100.0;
 
-/// A process by its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Process(pub u32);
-
-/// All that are to be seen. An error: there is no /proc.
-pub fn all() -> io::Result<Vec<Process>> {
-    let names = fs::read_dir("/proc")?.flatten().map(|entry| entry.file_name());
-    Ok(names.filter_map(|name| name.to_str()?.parse().ok()).map(Process).collect())
-}
-
 impl Process {
-    pub fn file(self, name: &str) -> PathBuf {
-        format!("/proc/{}/{name}", self.0).into()
-    }
-
-    pub fn comm(self) -> String {
-        let comm = fs::read(self.file("comm")).unwrap_or_default();
-        String::from_utf8_lossy(comm.trim_ascii_end()).into_owned()
-    }
-
-    /// A field of proc_pid_stat(5), counted from the state of the process.
-    fn stat(self, field: usize) -> Option<u64> {
-        let stat = fs::read(self.file("stat")).ok()?;
-        let stat = String::from_utf8_lossy(&stat);
-        // Behind the name, which may hold anything.
-        stat.rsplit_once(") ")?.1.split(' ').nth(field)?.parse().ok()
-    }
-
-    pub fn parent(self) -> Option<Process> {
-        self.stat(1).filter(|parent| *parent != 0).map(|parent| Process(parent as u32))
-    }
-
-    pub fn is_of_kernel(self) -> bool {
-        self.stat(6).is_some_and(|flags| flags & OF_KERNEL != 0)
-    }
-
     /// When it was started, as today's clock has it. A process that was forked off has what its parent had read: then
     /// when the oldest of them was, that runs the same program.
     pub fn started(self) -> Option<SystemTime> {
-        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        let uptime = String::from_utf8(read("/proc/uptime").ok()?).ok()?;
         let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
         let image = self.image();
         let family = self.ancestors().take_while(|one| image.is_some() && one.image() == image);
-        let since_boot =
-            std::iter::once(self).chain(family).filter_map(|one| one.stat(19)).min()?;
+        let since_boot = std::iter::once(self)
+            .chain(family)
+            .filter_map(|one| Some(one.stat()?.started))
+            .min()?;
         let age = uptime - since_boot as f64 / TICKS;
         SystemTime::now().checked_sub(Duration::try_from_secs_f64(age.max(0.0)).ok()?)
-    }
-
-    /// Its ancestors, the nearest first.
-    pub fn ancestors(self) -> impl Iterator<Item = Process> {
-        // A number that is given away again meanwhile could lead round in a circle.
-        std::iter::successors(self.parent(), |process| process.parent()).take(1000)
     }
 
     /// Where its program is. What runs on after its file was replaced has the name that the file had.
     pub fn program(self) -> Option<PathBuf> {
         let path = fs::read_link(self.file("exe")).ok()?;
-        let removed = super::shown::without_removed(path.as_os_str()).map(PathBuf::from);
+        let removed = without_removed(path.as_os_str()).map(PathBuf::from);
         Some(removed.unwrap_or(path))
     }
 
@@ -86,7 +46,7 @@ impl Process {
 
     /// A variable of the environment that its program was started with.
     pub fn variable(self, name: &str) -> Option<OsString> {
-        let environment = fs::read(self.file("environ")).ok()?;
+        let environment = read(self.file("environ")).ok()?;
         let mut entries = environment.split(|byte| *byte == 0);
         let value = |entry: &[u8]| {
             Some(entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_owned())
@@ -97,7 +57,7 @@ impl Process {
     /// Whether it was started with more than its starter may: `AT_SECURE`, getauxval(3).
     pub fn is_secure(self) -> bool {
         const SECURE: usize = 23;
-        let (size, vector) = (size_of::<usize>(), fs::read(self.file("auxv")).unwrap_or_default());
+        let (size, vector) = (size_of::<usize>(), read(self.file("auxv")).unwrap_or_default());
         let word = |bytes: &[u8]| bytes.try_into().map(usize::from_ne_bytes).unwrap_or_default();
         vector
             .chunks_exact(2 * size)
@@ -129,15 +89,15 @@ impl Process {
 
     /// A line of proc_pid_status(5).
     fn numbers(self, key: &str) -> Vec<u32> {
-        let status = fs::read_to_string(self.file("status")).unwrap_or_default();
+        let status = read(self.file("status")).unwrap_or_default();
+        let status = String::from_utf8_lossy(&status);
         let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
         line.split_whitespace().filter_map(|number| number.parse().ok()).collect()
     }
 
     /// The unit of systemd that its control group belongs to.
     pub fn unit(self) -> Option<String> {
-        let groups = fs::read_to_string(self.file("cgroup")).ok()?;
-        unit(&groups)
+        unit(&String::from_utf8_lossy(&read(self.file("cgroup")).ok()?))
     }
 }
 
@@ -159,7 +119,7 @@ pub struct Ourselves {
 
 impl Ourselves {
     pub fn new() -> Ourselves {
-        let this = Process(std::process::id());
+        let this = Process::this();
         Ourselves { this, image: this.image() }
     }
 

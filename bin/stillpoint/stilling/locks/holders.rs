@@ -11,6 +11,8 @@ use std::path::PathBuf;
 
 use stillpoint::{HeldLock, LockedFileSystems, Status};
 
+use crate::process::proc;
+
 /// A descriptor of a process.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -72,8 +74,7 @@ pub fn places(
     // A taker that still has it has what it is on.
     let are_found = takers.iter().fold(false, |_, pid| look_at(*pid));
     if !are_found {
-        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let all = proc::all().unwrap_or_default().into_iter().map(|process| process.0);
         let mut others: Vec<u32> = all.filter(|pid| !takers.contains(pid)).collect();
         // Who came last is who it is about, more often than not.
         others.sort_unstable_by_key(|pid| std::cmp::Reverse(*pid));

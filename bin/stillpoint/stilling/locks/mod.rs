@@ -29,7 +29,8 @@ use self::ignored::Ignored;
 use self::settings::Settings;
 pub use self::whose::Whose;
 use crate::catalogue::record::WriterRecord;
-use crate::stilling::cover::process::{Ourselves, Process};
+use crate::process::proc::Process;
+use crate::stilling::cover::process::Ourselves;
 use crate::words::exit::{Exit, Failure};
 use crate::words::waiting::who;
 
@@ -225,14 +226,14 @@ impl Locks {
 
     fn name(&self, lock: &HeldLock, place: Option<&Place>) -> Named {
         let pid = place.map(|place| place.pid).or(lock.pid).unwrap_or(0);
-        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let comm = Process(pid).comm();
         let file = place.and_then(Place::path).unwrap_or_else(|| {
             let of = self.systems.devices().iter().position(|device| *device == lock.device);
             let path = of.and_then(|index| self.paths.get(index));
             let path = path.map(|path| path.display().to_string()).unwrap_or_default();
             format!("inode {} of {path}", lock.inode)
         });
-        Named { lock: lock.clone(), pid, comm: comm.trim_end().to_owned(), file }
+        Named { lock: lock.clone(), pid, comm, file }
     }
 
     /// Those that were in the way to the end; of those that were there all the time, only these.
