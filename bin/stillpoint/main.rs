@@ -10,9 +10,9 @@
 //! |           verbs           |  one file or folder for each
 //! +---------------------------+
 //! |          metrics          |  what Prometheus is told, and its files
-//! +-------------+-------------+
-//! |  selection  |  snapshot   |  which snapshots a verb is about | how one is made
-//! +-------------+-------------+
+//! +-----------+----------+----------+
+//! | selection | snapshot | adoption |  which snapshots a verb is about | how one is made | what it takes to adopt
+//! +-----------+----------+----------+
 //! |         stilling          |  how writers that take no share are made to stand still
 //! +---------------------------+
 //! |         catalogue         |  the manifests, their locks, what need not be kept
@@ -37,6 +37,7 @@ use verbs::Cli;
 use words::exit::Exit;
 use words::{lines, usage};
 
+mod adoption;
 mod barrier;
 mod catalogue;
 mod files;

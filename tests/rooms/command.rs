@@ -15,7 +15,7 @@ const COMMAND: House = House {
         &["barrier"],
         &["catalogue"],
         &["stilling"],
-        &["selection", "snapshot"],
+        &["selection", "snapshot", "adoption"],
         &["metrics"],
         &["verbs"],
     ],

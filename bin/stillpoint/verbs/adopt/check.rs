@@ -3,8 +3,6 @@
 //! It looks as a snapshot does that is taken with `--adopted`, and closes no gate. Whatever it finds to change comes with
 //! the setting.
 
-mod advice;
-mod configuration;
 mod report;
 
 use std::ffi::OsString;
@@ -12,9 +10,10 @@ use std::path::PathBuf;
 
 use stillpoint::barrier_path;
 
-use self::advice::Adviser;
-use super::library::Library;
-use super::settings::Settings;
+use crate::adoption::advice::Adviser;
+use crate::adoption::configuration;
+use crate::adoption::library::Library;
+use crate::adoption::settings::Settings;
 use crate::catalogue::cover::Sight;
 use crate::stilling::cover::{self, Extent, Means, Places};
 use crate::stilling::locks::{Lasting, Locks};

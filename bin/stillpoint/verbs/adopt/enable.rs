@@ -8,10 +8,10 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::library::{self, Library, VARIABLE};
-use super::servers;
-use super::settings::Settings;
 use super::unit_files;
+use crate::adoption::library::{self, Library, VARIABLE};
+use crate::adoption::servers;
+use crate::adoption::settings::Settings;
 use crate::words::adoption::FILE;
 use crate::words::exit::{Exit, Failure, STATUSES, reason};
 use crate::words::lines::{say, warn};

@@ -2,11 +2,7 @@
 
 mod check;
 mod enable;
-mod library;
-mod program;
 mod run;
-mod servers;
-mod settings;
 mod unit_files;
 
 use clap::Subcommand;

@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::library::{Library, VARIABLE};
-use super::program;
-use super::settings::Settings;
+use crate::adoption::library::{Library, VARIABLE};
+use crate::adoption::program;
+use crate::adoption::settings::Settings;
 use crate::process::{child, inherited};
 use crate::words::adoption::{self, CONFIG, NARROWED};
 use crate::words::exit::{Exit, Failure, STATUSES};

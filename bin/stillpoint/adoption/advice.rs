@@ -1,11 +1,11 @@
 //! What to do about a process that is not covered.
 
+use super::library::{self, Library, VARIABLE};
+use super::program::{self, Bar};
+use super::servers;
+use super::settings::Settings;
 use crate::catalogue::cover::CoverRecord;
 use crate::stilling::cover::Process;
-use crate::verbs::adopt::library::{self, Library, VARIABLE};
-use crate::verbs::adopt::program::{self, Bar};
-use crate::verbs::adopt::servers;
-use crate::verbs::adopt::settings::Settings;
 use crate::words::waiting::who;
 
 pub struct Adviser<'a> {

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use stillpoint::Status;
 
+use super::library::Library;
+use super::settings::Settings;
 use crate::stilling::cover::are_on_one_file_system;
-use crate::verbs::adopt::library::Library;
-use crate::verbs::adopt::settings::Settings;
 use crate::words::exit::Failure;
 
 /// What is wrong.
