@@ -9,6 +9,7 @@ mod dovecot;
 mod figures;
 mod host;
 mod moment;
+mod postgresql;
 mod servers;
 mod sqlite;
 mod torn;

@@ -1,7 +1,7 @@
-//! One moment across stores of five kinds.
+//! One moment across stores of six kinds.
 //!
-//! Twenty clients, each of which delivers a message, and then counts it in MariaDB, then in Redis, then in SQLite. In a
-//! copy of one moment each store has seen what the one before has, or one message less. A copy that takes one store after
+//! Twenty clients, each of which delivers a message, and then counts it in MariaDB, then in Redis, then in SQLite, then in
+//! PostgreSQL, if that can be had and frozen. In a copy of one moment each store has seen what the one before has, or one message less. A copy that takes one store after
 //! the other finds messages that are counted and are not there.
 
 use std::path::Path;
@@ -14,6 +14,7 @@ use crate::common::{Over, has, is_root, must, root, skip, until};
 use crate::dovecot::{END, messages};
 use crate::figures::{copies, distribution, say};
 use crate::host::{Host, How, Taken};
+use crate::postgresql::{self, PostgreSql};
 use crate::servers::{Server, Session, by_number, folder, install_mariadb, mariadb, redis};
 
 const CLIENTS: usize = 20;
@@ -31,6 +32,7 @@ struct Stores {
     mail: Dovecot,
     mariadb: Server,
     redis: Server,
+    postgresql: Option<(PostgreSql, Server)>,
 }
 
 impl Stores {
@@ -61,9 +63,17 @@ impl Stores {
         );
         must(Command::new("sqlite3").arg(stores.join("sqlite/it.db")).arg(make));
         let redis = redis(&folder(stores.join("redis")), host.place("redis.sock"));
+        let postgresql = PostgreSql::find().map(|it| {
+            it.install(&stores.join("postgresql"));
+            let server = it.start(&stores.join("postgresql"), host.place("postgresql"), false);
+            let mut session = postgresql::session(&server);
+            session.ask("create table t (number int primary key, n int)");
+            session.ask(&format!("insert into t values {}", rows.join(",")));
+            (it, server)
+        });
         let mail = format!("%d:{}/mail/%n", stores.display());
         let mail = Dovecot::start(host.adopted("setpriv"), &folder(host.place("dovecot")), &mail);
-        Stores { mail, mariadb, redis }
+        Stores { mail, mariadb, redis, postgresql }
     }
 
     /// What one client does, again and again: each only when the one before has been answered.
@@ -73,6 +83,8 @@ impl Stores {
         let mut redis = Dialogue::with(&self.redis.socket);
         let database = host.stores().join("sqlite/it.db");
         let mut sqlite = Session::sqlite(host.adopted("sqlite3"), &database);
+        let mut postgresql =
+            self.postgresql.as_ref().map(|(_, server)| postgresql::session(server));
         mariadb.ask("use c");
         move |n| {
             mail.mail_to(&format!("{client}@{}", format(client)));
@@ -81,7 +93,9 @@ impl Stores {
             mariadb
                 .ask(&format!("update {} set n = {n} where number = {client}", table_of(client)));
             redis.ask(&format!("SET {client} {n}\r\n"), "+OK");
-            sqlite.ask(&format!("update t set n = {n} where number = {client}"));
+            let count = format!("update t set n = {n} where number = {client}");
+            sqlite.ask(&count);
+            postgresql.iter_mut().for_each(|it| drop(it.ask(&count)));
         }
     }
 }
@@ -93,7 +107,12 @@ fn table_of(client: usize) -> &'static str {
 }
 
 /// What each client has done, as the stores of a copy have it, in the order of its doing.
-fn done(host: &Host, taken: &Taken, how: How) -> Result<Vec<Vec<u64>>, String> {
+fn done(
+    host: &Host,
+    taken: &Taken,
+    how: How,
+    postgresql: Option<&PostgreSql>,
+) -> Result<Vec<Vec<u64>>, String> {
     let stores = &taken.stores;
     let mail = (0..CLIENTS).map(|client| {
         messages(&host.place("dovecot"), &location(stores, client)).map(|count| count as u64)
@@ -104,6 +123,9 @@ fn done(host: &Host, taken: &Taken, how: How) -> Result<Vec<Vec<u64>>, String> {
         found.push(in_mariadb(host, stores)?);
     }
     found.extend([in_redis(host, stores)?, in_sqlite(stores)?]);
+    found.extend(
+        postgresql.map(|it| it.numbers(&stores.join("postgresql"), host.place("copy-postgresql"))),
+    );
     Ok(found)
 }
 
@@ -141,8 +163,8 @@ fn in_sqlite(stores: &Path) -> Result<Vec<u64>, String> {
 }
 
 /// What is wrong with a copy that claims to be of one moment.
-fn fault(host: &Host, taken: &Taken, how: How) -> Option<String> {
-    let found = match done(host, taken, how) {
+fn fault(host: &Host, taken: &Taken, how: How, postgresql: Option<&PostgreSql>) -> Option<String> {
+    let found = match done(host, taken, how, postgresql) {
         Ok(found) => found,
         Err(fault) => return Some(fault),
     };
@@ -187,8 +209,19 @@ fn what_is_counted_has_been_delivered() {
     let ignored = host.stores().join("mariadb");
     let [place, ignored] =
         [host.stores(), ignored].map(|path| path.into_os_string().into_string().unwrap());
-    let stilling =
-        ["--adopted", &place, "--adopted-ignore", &ignored, "--with", &mariadb, "--with", &redis];
+    let postgresql = stores.postgresql.as_ref().map(|(it, _)| it);
+    let frozen = postgresql.map(PostgreSql::flag);
+    let mut stilling = vec![
+        "--adopted",
+        &place,
+        "--adopted-ignore",
+        &ignored,
+        "--with",
+        &mariadb,
+        "--with",
+        &redis,
+    ];
+    stilling.extend(frozen.as_deref());
     // Held to look at a copy: the machine is for that then, and the stores stay small.
     let at_work = RwLock::new(());
     let rounds = AtomicU64::new(0);
@@ -236,7 +269,7 @@ fn what_is_counted_has_been_delivered() {
                         still.push(held);
                         pause.push(whole);
                         let _rest = at_work.write();
-                        let fault = fault(&host, &taken, how);
+                        let fault = fault(&host, &taken, how, postgresql);
                         wrong.extend(fault.map(|fault| format!("{number}: {fault}")));
                     }
                 }

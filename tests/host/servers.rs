@@ -16,6 +16,10 @@ pub struct Server {
 }
 
 impl Server {
+    pub fn start(program: &mut Command, socket: PathBuf) -> Server {
+        Server { process: start(program), socket }
+    }
+
     /// It has nothing to keep.
     pub fn kill(mut self) {
         self.process.signal(Signal::SIGKILL);
@@ -109,7 +113,7 @@ impl Session {
         session
     }
 
-    fn of(command: &mut Command) -> Session {
+    pub fn of(command: &mut Command) -> Session {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());

@@ -43,5 +43,6 @@ mod stillness;
 mod strangers;
 mod subvolume;
 mod subvolumes;
+mod surroundings;
 mod volumes;
 mod writers;

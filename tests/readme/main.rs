@@ -1,10 +1,12 @@
 //! README.md tells the truth: every command in it is run, in order, in a sandbox.
 //!
-//! The info string of a block says how: `sh` as any user, in a scratch folder; `sh root` as root,
-//! in a mount namespace with a btrfs on /srv; `sh checkout` are scripts of this repository, which
-//! are jobs of their own and are only asked for their help here. `rust` blocks are documentation
+//! The info string of a block says how: `sh` as any user, in a scratch folder; `sh root` as root, on a machine of its
+//! own, as far as namespaces make one: a btrfs on /srv, an /etc to be written, and stand-ins for systemd and apt
+//! (`machine.sh`); `sh checkout` are scripts of this repository, which are jobs of their own and are only
+//! asked for their help here. `rust` blocks are documentation
 //! tests of the library, `c` blocks are programs that `tests/c` compiles and runs, `text` is output. There is no other kind, so nothing slips through.
 
+#[path = "../common/mod.rs"]
 mod common;
 
 use std::fs;
@@ -100,16 +102,10 @@ fn what_root_can_run() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let stage = "set -euo pipefail
-        for place in /run /var/lib; do mount -t tmpfs tmpfs $place; done
-        truncate --size 512M image
-        mkfs.btrfs --quiet image
-        mount -o loop image /srv
-        btrfs subvolume create /srv/mail
-        cd /srv
-    ";
     let mut shell = Command::new("unshare");
-    shell.args(["--mount", "bash", "-c"]).arg(format!("{stage}\n{}", script(&blocks)));
+    shell.args(["--mount", "--pid", "--fork", "--mount-proc", "bash", "-c"]);
+    shell.arg(format!("{}\n{}", include_str!("machine.sh"), script(&blocks)));
+    shell.env("REPOSITORY", root()).env("BUILT", programs());
     run(shell, folder.path());
 }
 
