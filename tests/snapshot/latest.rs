@@ -39,6 +39,31 @@ fn one_that_is_not_clean_is_named_only_if_any_will_do() {
     assert_eq!(scene.latest(&[]).as_deref(), Some("clean-again"));
 }
 
+/// Who was not looked at is not called covered.
+#[test]
+fn only_one_that_is_known_to_be_covered_is_named_if_that_is_asked_for() {
+    let scene = Scene::new();
+    let take = |name: &str, covered: Option<bool>| {
+        scene.take(name);
+        scene.edit(name, |manifest| manifest["covered"] = covered.into());
+    };
+    take("unknown", None);
+    take("uncovered", Some(false));
+    let done = scene.verb(["latest", "--covered"]);
+    done.assert_refused(66, "no clean and covered snapshot, only 2 clean of which it is not known");
+    take("covered", Some(true));
+    take("later", Some(false));
+    take("dirty", Some(true));
+    scene.edit("dirty", |manifest| manifest["clean"] = false.into());
+    assert_eq!(scene.latest(&[]).as_deref(), Some("later"));
+    assert_eq!(scene.latest(&["--covered"]).as_deref(), Some("covered"));
+    assert_eq!(scene.latest(&["--covered", "--any"]).as_deref(), Some("dirty"));
+    let shown = ["sh", "-c", "echo $STILLPOINT_SNAPSHOT_NAME"];
+    let used = scene.verb([&["use", "--latest", "--covered", "--"][..], &shown].concat());
+    assert_eq!(used.stdout, "covered\n");
+    scene.verb(["use", "--covered", "later", "--", "true"]).assert_refused(64, "with --latest");
+}
+
 #[test]
 fn without_one_it_says_what_there_is_instead() {
     let scene = Scene::new();

@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::filter::Filter;
-use super::newest;
+use super::newest::{self, Wanted};
 use super::options::Place;
 use crate::catalogue::Catalogue;
 use crate::catalogue::identity::Presence;
@@ -25,9 +25,8 @@ pub struct Choice {
     #[arg(long)]
     pub latest: bool,
 
-    /// Take what is not clean too, and say nothing of that
-    #[arg(long)]
-    any: bool,
+    #[command(flatten)]
+    wanted: Wanted,
 
     #[command(flatten)]
     pub place: Place,
@@ -39,9 +38,9 @@ pub struct Choice {
 impl Choice {
     /// Refuses what makes no sense.
     pub fn check(&self) -> Result<(), Failure> {
-        match !self.latest && !self.filter.is_empty() {
+        match !self.latest && (!self.filter.is_empty() || self.wanted.covered) {
             true => Err(Failure::usage(
-                "--source, --provider and --label choose among several; use them with --latest",
+                "--source, --provider, --label and --covered choose among several; use them with --latest",
             )),
             false => Ok(()),
         }
@@ -87,19 +86,19 @@ impl Choice {
             return Ok(word.unwrap_or_default().to_string_lossy().into_owned());
         }
         let contents = self.place.read(word, &self.filter)?;
-        let wanted = |manifest: &Manifest| (self.any || manifest.clean) && manifest.has_data();
+        let wanted = |manifest: &Manifest| self.wanted.takes(manifest) && manifest.has_data();
         match newest::choose(&contents, wanted)? {
             Some(manifest) => Ok(manifest.name.clone()),
             None => {
                 let place = self.place.describe(word, &self.filter);
-                Err(newest::none(&contents, self.any, &place).into())
+                Err(newest::none(&contents, self.wanted, &place).into())
             }
         }
     }
 
     /// Who names one gets that one, but shall know, unless he does.
     fn warn(&self, manifest: &Manifest) {
-        if !self.any && !manifest.clean {
+        if !self.wanted.any && !manifest.clean {
             let reason = manifest.reason.as_deref().unwrap_or("its manifest does not say why");
             lines::warn(&format!("{} is not clean: {reason}", manifest.name));
         }

@@ -4,6 +4,35 @@ use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::reading::Contents;
 use crate::words::exit::{Exit, Failure};
 
+/// What a reader is content with.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// Take what is not clean too, and say nothing of that
+    #[arg(long)]
+    pub any: bool,
+
+    /// Take none in whose sources somebody may have written who was not stilled
+    #[arg(long)]
+    pub covered: bool,
+}
+
+impl Wanted {
+    pub fn takes(self, manifest: &Manifest) -> bool {
+        (self.any || manifest.clean) && self.takes_cover(manifest)
+    }
+
+    /// Of one that nobody has looked at nothing is known.
+    fn takes_cover(self, manifest: &Manifest) -> bool {
+        !self.covered || manifest.covered == Some(true)
+    }
+
+    fn describe(self) -> String {
+        let what = if self.any { "complete" } else { "clean" };
+        let covered = if self.covered { " and covered" } else { "" };
+        format!("{what}{covered}")
+    }
+}
+
 /// The newest that is wanted; but if its source is not what it was, and nobody said that this is meant, then
 /// somebody has to decide: handing out the snapshot of a disk that was not mounted empties backups, and
 /// handing out an older one for ever lets them grow old unseen.
@@ -31,7 +60,7 @@ pub fn choose(
 }
 
 /// There is none, but maybe something else.
-pub fn none(contents: &Contents, any: bool, place: &str) -> Failure {
+pub fn none(contents: &Contents, wanted: Wanted, place: &str) -> Failure {
     let count = |what: &str, is: &dyn Fn(&Manifest) -> bool| {
         let count = contents.manifests.iter().filter(|manifest| is(manifest)).count();
         (count > 0).then(|| format!("{count} {what}"))
@@ -39,6 +68,12 @@ pub fn none(contents: &Contents, any: bool, place: &str) -> Failure {
     let found: Vec<String> = [
         count("complete but not clean, which --any would take", &|manifest| {
             manifest.is_usable() && !manifest.clean && manifest.has_data()
+        }),
+        count("clean of which it is not known that all writers were covered", &|manifest| {
+            manifest.is_usable()
+                && manifest.clean
+                && manifest.has_data()
+                && !wanted.takes_cover(manifest)
         }),
         count("made by a command, without data to read", &|manifest| {
             manifest.is_usable() && !manifest.has_data()
@@ -60,7 +95,7 @@ pub fn none(contents: &Contents, any: bool, place: &str) -> Failure {
     .into_iter()
     .flatten()
     .collect();
-    let wanted = if any { "complete" } else { "clean" };
+    let wanted = wanted.describe();
     let instead = match found.is_empty() {
         true => "nothing else either; take one with `stillpoint snapshot`".to_owned(),
         false => format!("only {}; see `stillpoint list`", found.join(", ")),

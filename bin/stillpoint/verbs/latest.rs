@@ -8,7 +8,7 @@ use anyhow::Context;
 use std::io::{Write, stdout};
 
 use crate::catalogue::manifest::Manifest;
-use crate::selection::newest;
+use crate::selection::newest::{self, Wanted};
 use crate::selection::options::Selection;
 use crate::selection::shown::{Now, line};
 use crate::words::exit::{Exit, STATUSES};
@@ -16,9 +16,8 @@ use crate::words::exit::{Exit, STATUSES};
 #[derive(clap::Args)]
 #[command(after_help = STATUSES)]
 pub struct Arguments {
-    /// The newest complete one, clean or not
-    #[arg(long)]
-    any: bool,
+    #[command(flatten)]
+    wanted: Wanted,
 
     /// Print its manifest as JSON instead of its path
     #[arg(long)]
@@ -31,10 +30,12 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let contents = arguments.selection.read()?;
     let named = arguments.selection.filter.is_for_commands();
-    let wanted =
-        |manifest: &Manifest| (arguments.any || manifest.clean) && (named || manifest.has_data());
-    let Some(newest) = newest::choose(&contents, wanted)? else {
-        return Err(newest::none(&contents, arguments.any, &arguments.selection.describe()).into());
+    let is_wanted =
+        |manifest: &Manifest| arguments.wanted.takes(manifest) && (named || manifest.has_data());
+    let Some(newest) = newest::choose(&contents, is_wanted)? else {
+        return Err(
+            newest::none(&contents, arguments.wanted, &arguments.selection.describe()).into()
+        );
     };
     let catalogue = arguments.selection.place.catalogue();
     let text = match arguments.json {
