@@ -55,7 +55,7 @@ fn status(descriptor: RawFd) -> Option<libc::stat> {
 
 /// The device of the file system that is mounted where the descriptor's file was opened.
 fn of_mount(descriptor: RawFd) -> Option<u32> {
-    let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+    let about = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{descriptor}")).ok()?;
     let mount = about.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
     let of_this = |line: &str| {

@@ -25,7 +25,8 @@ pub fn holds(devices: &Devices, ignored: &[PathBuf]) -> bool {
     let inodes = ignored_inodes(ignored);
     let counts = |line: &str| is_held(line, devices, &inodes).is_some();
     let own = descriptors().iter().any(|descriptor| {
-        let about = read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap_or_default();
+        let about =
+            read_to_string(format!("/proc/thread-self/fdinfo/{descriptor}")).unwrap_or_default();
         about.lines().filter_map(|line| line.strip_prefix("lock:")).any(counts)
     });
     own || {
@@ -81,7 +82,7 @@ fn ignored_inodes(ignored: &[PathBuf]) -> Vec<u64> {
 
 fn descriptors() -> Vec<i32> {
     let mut found = Vec::new();
-    each_entry(Path::new("/proc/self/fdinfo"), |name, _| {
+    each_entry(Path::new("/proc/thread-self/fdinfo"), |name, _| {
         found.extend(std::str::from_utf8(name).ok().and_then(|name| name.parse::<i32>().ok()));
     });
     found

@@ -182,6 +182,22 @@ fn a_write_lock_that_one_of_it_holds_is_waited_for() {
         ticking.assert_nothing_left();
         // Right at any instant.
         copy(&ticking.flag(":now")).assert_code(0);
+        // Of a thread with descriptors of its own, and no process's in particular.
+        drop(holder);
+        until("it is free", || is_free(&locked));
+        let script = "import ctypes, fcntl, struct, sys, threading, time
+def hold():
+    assert ctypes.CDLL(None).unshare(0x400) == 0
+    whole = struct.pack('hhqqi', fcntl.F_WRLCK, 0, 0, 0, 0)
+    file = open(sys.argv[1], 'r+')
+    fcntl.fcntl(file, 37, whole)
+    time.sleep(600)
+threading.Thread(target=hold, daemon=True).start()
+time.sleep(600)";
+        let mut holder = ticking.group.program("python3");
+        let holder = start(holder.args(["-c", script]).arg(&locked));
+        until("it is locked", || is_locked_by_description(&locked));
+        copy(&ticking.flag("")).assert_refused(75, "OFDLCK WRITE lock of");
         // Somebody else's is nobody's who is frozen.
         drop(holder);
         until("it is free", || is_free(&locked));
@@ -192,6 +208,12 @@ fn a_write_lock_that_one_of_it_holds_is_waited_for() {
         drop(holder);
         ticking.assert_nothing_left();
     }
+}
+
+fn is_locked_by_description(file: &std::path::Path) -> bool {
+    let inode = format!(":{} ", std::os::unix::fs::MetadataExt::ino(&fs::metadata(file).unwrap()));
+    let list = fs::read_to_string("/proc/locks").unwrap();
+    list.lines().any(|line| line.contains("OFDLCK") && line.contains(&inode))
 }
 
 fn is_free(file: &std::path::Path) -> bool {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 
 use super::{STANDS, Ticking};
-use crate::common::{Group, has, start, until};
+use crate::common::{Group, has, run, start, state, until};
 
 #[test]
 fn it_stands_in_the_pause_and_goes_on() {
@@ -71,6 +71,17 @@ fn groups_below_it_stand_with_it() {
 }
 
 /// As by `docker pause` and `systemctl freeze`: it stays as it was.
+/// What ends like an option of the option, with a slash behind it.
+#[test]
+fn a_group_of_any_name_can_be_named() {
+    let Some(group) = Group::any() else { return };
+    let below = group.below("it:now");
+    let ticking = Ticking::in_group(below, None);
+    assert_eq!(run(ticking.command_by("/", STANDS)).code(), 0);
+    assert_eq!(run(ticking.command_by(":now", STANDS)).code(), 0);
+    ticking.assert_nothing_left();
+}
+
 #[test]
 fn one_that_was_frozen_before_stays_so() {
     for ticking in Ticking::each() {
@@ -118,6 +129,11 @@ fn members_in_all_states_stand() {
         let mut threads = group.program("python3");
         let script = "import threading, time\nfor _ in range(20): threading.Thread(target=time.sleep, args=(600,)).start()\n";
         let threads = start(threads.args(["-c", script]).stdout(Stdio::null()));
+        // Whose first thread has ended, and the others not.
+        let mut headless = group.program("python3");
+        let script = "import ctypes, threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\nctypes.CDLL(None).syscall(60, 0)\n";
+        let headless = start(headless.args(["-c", script]).stdout(Stdio::null()));
+        until("its first thread has ended", || state(headless.pid) == Some('Z'));
         let mut traced = group.program("sleep");
         let traced = start(traced.arg("600"));
         until("they are in it", || group.pids().len() >= 7);
@@ -132,7 +148,7 @@ fn members_in_all_states_stand() {
             ticking.snapshot(&["--drain", "5"], STANDS).assert_code(0);
         }
         ticking.assert_nothing_left();
-        for running in [stopped, vforked, threads, spawning] {
+        for running in [stopped, vforked, threads, headless, spawning] {
             kill(running.pid, Signal::SIGKILL).unwrap();
         }
         drop((tracer, traced));

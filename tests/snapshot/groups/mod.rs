@@ -52,9 +52,18 @@ impl Ticking {
 
     /// A snapshot by a script, in which `$0` is the group's folder and `$1` the ticker's file.
     pub fn command(&self, options: &[&str], script: &str) -> Command {
+        self.command_with(options, &self.flag(""), script)
+    }
+
+    /// The same with this behind the path.
+    pub fn command_by(&self, suffix: &str, script: &str) -> Command {
+        self.command_with(&[], &self.flag(suffix), script)
+    }
+
+    fn command_with(&self, options: &[&str], flag: &str, script: &str) -> Command {
         let mut command = self.scene.stillpoint();
         command.args(["snapshot", "mail", "--min-open", "0"]).args(options);
-        command.arg(self.flag("")).args(["--", "sh", "-c", script]);
+        command.arg(flag).args(["--", "sh", "-c", script]);
         command.arg(self.group.folder()).arg(self.file());
         command
     }

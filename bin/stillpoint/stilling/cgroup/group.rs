@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
@@ -18,8 +19,13 @@ use nix::sys::stat::Mode;
 
 use super::hierarchy::Version;
 use crate::files::open;
+use crate::process::proc::{Process, Stat};
 
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+
+/// How often threads that are nowhere are looked for again, and after how long.
+const LOOKS: u32 = 5;
+const BETWEEN: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub struct Group {
@@ -128,16 +134,35 @@ impl Group {
         if self.version == Version::Two {
             return Ok(None);
         }
+        let mut elsewhere = self.threads_elsewhere()?;
+        // Threads begin and end while this is looked at.
+        for _ in 0..LOOKS {
+            if elsewhere.is_empty() {
+                break;
+            }
+            std::thread::sleep(BETWEEN);
+            let now = self.threads_elsewhere()?;
+            elsewhere.retain(|thread| now.contains(thread));
+        }
+        Ok(elsewhere.first().map(|(process, _)| *process))
+    }
+
+    /// With their processes. One that has ended is nowhere.
+    fn threads_elsewhere(&self) -> io::Result<BTreeSet<(u32, u32)>> {
+        let threads = |process: u32| {
+            let threads = fs::read_dir(Process(process).file("task"));
+            let names = threads.into_iter().flatten().flatten().map(|entry| entry.file_name());
+            let numbers = names.filter_map(|name| name.to_str()?.parse().ok());
+            numbers.map(move |thread: u32| (process, thread)).collect::<Vec<_>>()
+        };
+        let all: Vec<(u32, u32)> = self.processes()?.into_iter().flat_map(threads).collect();
         let members = self.members()?;
-        let is_here = |thread: fs::DirEntry| {
-            let thread = thread.file_name().to_str().and_then(|name| name.parse().ok());
-            thread.is_none_or(|thread: u32| members.contains(&thread))
-        };
-        let is_whole = |process: u32| {
-            let threads = fs::read_dir(format!("/proc/{process}/task"));
-            threads.into_iter().flatten().flatten().all(is_here)
-        };
-        Ok(self.processes()?.into_iter().find(|process| !is_whole(*process)))
+        let mut elsewhere = all
+            .into_iter()
+            .filter(|(_, thread)| !members.contains(thread))
+            .collect::<BTreeSet<_>>();
+        elsewhere.retain(|(process, thread)| is_alive(*process, *thread));
+        Ok(elsewhere)
     }
 
     /// The processes in it and in all groups below.
@@ -161,6 +186,11 @@ impl Group {
     fn read(&self, file: &str) -> io::Result<String> {
         read_in(&self.folder, file)
     }
+}
+
+fn is_alive(process: u32, thread: u32) -> bool {
+    let stat = Stat::read(&Process(process).file(&format!("task/{thread}")));
+    stat.is_some_and(|stat| !stat.is_ended())
 }
 
 /// Adds what such a list says, in this folder and in all below.

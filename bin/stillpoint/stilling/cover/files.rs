@@ -19,7 +19,6 @@ use super::mounts::Mounts;
 use super::overlay::{WHY_NOT_ADOPTED, uppers};
 use super::place::Place;
 use super::process::{Process, is_denied};
-use crate::process::descriptors::are_shared;
 use crate::process::proc::read;
 use crate::process::proc::text::{Device, mount_number, without_removed};
 
@@ -63,7 +62,8 @@ pub fn look(process: Process, places: &[Place], mounts: &mut Mounts) -> io::Resu
     };
     let mut open = Open { memory, ..Open::default() };
     let mut looked = 0;
-    for table in tables(&folder, process) {
+    for thread in process.tables() {
+        let table = process.file(&format!("task/{thread}"));
         for entry in entries(&table.join("fd"))? {
             looked += 1;
             if looked > MOST {
@@ -115,37 +115,7 @@ fn read_memory(process: Process) -> io::Result<Option<(PathBuf, Memory)>> {
         let thread = whole.join(format!("task/{thread}"));
         Some((memory::read(&thread).ok()??, thread))
     };
-    Ok(threads(process).filter_map(of_thread).map(|(memory, thread)| (thread, memory)).next())
-}
-
-fn threads(process: Process) -> impl Iterator<Item = u32> {
-    let threads = fs::read_dir(process.file("task")).into_iter().flatten().flatten();
-    threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok())
-}
-
-/// As a folder in which there is one other: its links are counted, and that costs less than to list it.
-fn is_one_thread(process: Process) -> bool {
-    fs::metadata(process.file("task")).is_ok_and(|task| task.nlink() == 3)
-}
-
-/// The folders of a process and of those of its threads that have descriptors of their own.
-fn tables(folder: &Path, process: Process) -> Vec<PathBuf> {
-    let first = folder.file_name().and_then(OsStr::to_str).and_then(|name| name.parse().ok());
-    let (mut found, mut known) = (vec![folder.to_owned()], Vec::from_iter(first));
-    if is_one_thread(process) {
-        return found;
-    }
-    for thread in threads(process).filter(|thread| Some(*thread) != first) {
-        let shared: Vec<_> = known.iter().map(|one| are_shared(*one, thread)).collect();
-        if shared.contains(&Some(true)) {
-            continue;
-        }
-        found.push(process.file(&format!("task/{thread}")));
-        if !shared.contains(&None) {
-            known.push(thread);
-        }
-    }
-    found
+    Ok(process.threads().filter_map(of_thread).map(|(memory, thread)| (thread, memory)).next())
 }
 
 impl Open {

@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::process::descriptors::are_shared;
 use crate::process::proc::text::without_removed;
 pub use crate::process::proc::{Process, all, read};
 
@@ -62,6 +63,35 @@ impl Process {
         vector
             .chunks_exact(2 * size)
             .any(|entry| word(&entry[..size]) == SECURE && word(&entry[size..]) != 0)
+    }
+
+    pub fn threads(self) -> impl Iterator<Item = u32> {
+        let threads = fs::read_dir(self.file("task")).into_iter().flatten().flatten();
+        threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok())
+    }
+
+    /// As a folder in which there is one other: its links are counted, and that costs less than to list it.
+    fn is_one_thread(self) -> bool {
+        fs::metadata(self.file("task")).is_ok_and(|task| task.nlink() == 3)
+    }
+
+    /// Those of its threads that have all its descriptors between them: as a rule the first.
+    pub fn tables(self) -> Vec<u32> {
+        let (mut found, mut known) = (vec![self.0], vec![self.0]);
+        if self.is_one_thread() {
+            return found;
+        }
+        for thread in self.threads().filter(|thread| *thread != self.0) {
+            let shared: Vec<_> = known.iter().map(|one| are_shared(*one, thread)).collect();
+            if shared.contains(&Some(true)) {
+                continue;
+            }
+            found.push(thread);
+            if !shared.contains(&None) {
+                known.push(thread);
+            }
+        }
+        found
     }
 
     /// A path as the process has it.

@@ -12,17 +12,20 @@ use std::path::PathBuf;
 use stillpoint::{HeldLock, LockedFileSystems, Status};
 
 use crate::process::proc;
+use crate::stilling::cover::process::Process;
 
 /// A descriptor of a process.
 #[derive(Clone, Debug)]
 pub struct Place {
     pub pid: u32,
+    /// That whose table of descriptors it is in.
+    thread: u32,
     descriptor: RawFd,
 }
 
 impl Place {
     fn file(&self) -> PathBuf {
-        format!("/proc/{}/fd/{}", self.pid, self.descriptor).into()
+        format!("/proc/{}/fd/{}", self.thread, self.descriptor).into()
     }
 
     /// Device and inode of its file, as stat(2) has them.
@@ -63,9 +66,11 @@ pub fn places(
 ) -> BTreeMap<HeldLock, Vec<Place>> {
     let mut found: BTreeMap<HeldLock, Vec<Place>> = BTreeMap::new();
     let mut look_at = |pid: u32| {
-        for (descriptor, lock) in systems.held_by(pid) {
-            if locks.contains(&lock) {
-                found.entry(lock).or_default().push(Place { pid, descriptor });
+        for thread in Process(pid).tables() {
+            for (descriptor, lock) in systems.held_by(thread) {
+                if locks.contains(&lock) {
+                    found.entry(lock).or_default().push(Place { pid, thread, descriptor });
+                }
             }
         }
         found.len() == locks.len()

@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use stillpoint::{HeldLock, LockedFileSystems};
 
+use crate::stilling::cover::process::Process;
+
 /// Processes whose locks count, or do not.
 #[derive(Clone, Copy, Debug)]
 pub enum Whose<'a> {
@@ -28,7 +30,8 @@ impl Whose<'_> {
         let is_unclear = |lock: &HeldLock| lock.kind != "POSIX" && !took(lock);
         let mut hang = BTreeSet::new();
         if held.iter().any(is_unclear) {
-            let theirs = processes.iter().flat_map(|pid| systems.held_by(*pid));
+            let tables = processes.iter().flat_map(|pid| Process(*pid).tables());
+            let theirs = tables.flat_map(|thread| systems.held_by(thread));
             hang.extend(theirs.map(|(_, lock)| lock));
         }
         let are_theirs = |lock: &HeldLock| took(lock) || is_unclear(lock) && hang.contains(lock);
