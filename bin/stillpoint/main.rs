@@ -10,6 +10,8 @@
 //! |           verbs           |  one file or folder for each
 //! +---------------------------+
 //! |          metrics          |  what Prometheus is told, and its files
+//! +---------------------------+
+//! |            job            |  what is to be done again and again, as its file says
 //! +-----------+----------+----------+
 //! | selection | snapshot | adoption |  which snapshots a verb is about | how one is made | what it takes to adopt
 //! +-----------+----------+----------+
@@ -41,6 +43,8 @@ mod adoption;
 mod barrier;
 mod catalogue;
 mod files;
+#[allow(dead_code, reason = "its verbs come next")]
+mod job;
 mod metrics;
 mod process;
 mod selection;

@@ -16,6 +16,7 @@ const COMMAND: House = House {
         &["catalogue"],
         &["stilling"],
         &["selection", "snapshot", "adoption"],
+        &["job"],
         &["metrics"],
         &["verbs"],
     ],

@@ -69,7 +69,7 @@ pub fn stretches(moments: &[Moment<'_>]) -> Vec<Stretch> {
 
 /// What the wall clock would have shown at each moment, had it been set as it was at the last moment of
 /// the same start.
-fn corrected(moments: &[Moment<'_>]) -> Vec<Option<Timestamp>> {
+pub fn corrected(moments: &[Moment<'_>]) -> Vec<Option<Timestamp>> {
     let mut times: Vec<Option<Timestamp>> = moments.iter().map(|moment| moment.wall).collect();
     for a in (0..moments.len().saturating_sub(1)).rev() {
         if let (Some(passed), Some(later)) = (counted(&moments[a], &moments[a + 1]), times[a + 1]) {

@@ -18,6 +18,7 @@
 //! more.
 
 pub mod age;
+pub mod calendar;
 pub mod clock;
 pub mod cover;
 pub mod directory;

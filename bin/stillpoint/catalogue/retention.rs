@@ -6,7 +6,9 @@
 //! none to be measured against, always stays.
 //!
 //! A snapshot is *out* by number when N of those are newer, and by age when it is older by more than
-//! the given time than the newest of them. Ages are thus measured between snapshots, not by the clock
+//! the given time than the newest of them. By period it is out when one of those that are newer is of its hour (day,
+//! week, month, year), or of N later ones: so the newest of each of the last N hours that have any is kept, of the
+//! last N days, and so on. Ages are thus measured between snapshots, not by the clock
 //! of today, and are no more than can be believed ([`age`](super::age)): neither a clock that is wrong
 //! nor a month without snapshots makes all of them old. A snapshot goes only if it is out by every rule
 //! that was given.
@@ -16,14 +18,32 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::age::{Age, Stretch, stretches};
+use super::calendar::{Calendar, Seen};
 use super::manifest::{Manifest, Status};
 use super::series::series;
 
 /// What is to be kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keep {
     pub count: Option<usize>,
     pub within: Option<Duration>,
+    /// The newest of each of so many hours, and so on.
+    pub hourly: Option<usize>,
+    pub daily: Option<usize>,
+    pub weekly: Option<usize>,
+    pub monthly: Option<usize>,
+    pub yearly: Option<usize>,
+}
+
+impl Keep {
+    fn periods(&self) -> [Option<usize>; 5] {
+        [self.hourly, self.daily, self.weekly, self.monthly, self.yearly]
+    }
+
+    /// Does a rule say how many stay, whatever their times?
+    fn has_number(&self) -> bool {
+        self.count.is_some() || self.periods().iter().any(Option::is_some)
+    }
 }
 
 /// What the rules come to.
@@ -78,6 +98,7 @@ impl<'a> Judgement<'a> {
     fn judge(&mut self, members: &[&'a Manifest], keep: Keep) {
         let moments: Vec<_> = members.iter().map(|manifest| manifest.moment()).collect();
         let stretches = stretches(&moments);
+        let calendar = Calendar::of(&moments);
         let mut newer = [Newer::default(); 3];
         let (mut doubtful, mut lost, mut clean) = (Vec::new(), Vec::new(), 0);
         for (index, manifest) in members.iter().copied().enumerate().rev() {
@@ -91,8 +112,12 @@ impl<'a> Judgement<'a> {
                 None => continue,
             };
             let better = &newer[..=measure as usize];
+            let periods = calendar.periods(index);
+            let is_enough = |newer: &Newer<'a>| {
+                newer.is_enough(keep) && newer.seen.has_enough(periods, keep.periods())
+            };
             let is_out = |by: &dyn Fn(&Newer<'a>) -> bool| {
-                better.iter().any(|newer| newer.is_enough(keep) && by(newer))
+                better.iter().any(|newer| is_enough(newer) && by(newer))
             };
             if is_out(&|newer| newer.is_older(keep)) {
                 self.expendable.push(manifest);
@@ -104,6 +129,7 @@ impl<'a> Judgement<'a> {
             }
             if let Some(worth) = worth {
                 newer[worth as usize].add(manifest);
+                newer[worth as usize].seen.add(periods);
                 clean += usize::from(worth == Worth::Clean);
             }
         }
@@ -143,6 +169,7 @@ struct Newer<'a> {
     newest: Option<&'a Manifest>,
     /// How much older than the newest of these the one is that is looked at.
     age: Age,
+    seen: Seen,
 }
 
 impl<'a> Newer<'a> {
@@ -166,7 +193,7 @@ impl<'a> Newer<'a> {
 
     /// The same, and not because of the wall clock alone.
     fn is_surely_older(&self, keep: Keep) -> bool {
-        keep.count.is_some() || keep.within.is_none_or(|within| self.age.counted() > within)
+        keep.has_number() || keep.within.is_none_or(|within| self.age.counted() > within)
     }
 
     /// Does its time say so, or that it is of another age altogether? Ages are taken for less than they
@@ -234,12 +261,12 @@ mod tests {
         manifests
     }
 
-    const fn newest(count: usize) -> Keep {
-        Keep { count: Some(count), within: None }
+    fn newest(count: usize) -> Keep {
+        Keep { count: Some(count), ..Keep::default() }
     }
 
-    const fn within(days: u64) -> Keep {
-        Keep { count: None, within: Some(Duration::from_secs(days * 86_400)) }
+    fn within(days: u64) -> Keep {
+        Keep { within: Some(Duration::from_secs(days * 86_400)), ..Keep::default() }
     }
 
     #[test]
@@ -314,7 +341,7 @@ mod tests {
     fn what_the_machine_counted_is_older_than_nothing_else() {
         // Days by the clock, hours in truth.
         assert_eq!(removed(&counted(days("cccc")), within(1)), [""; 0]);
-        let two_hours = Keep { count: None, within: Some(Duration::from_secs(7200)) };
+        let two_hours = Keep { within: Some(Duration::from_secs(7200)), ..Keep::default() };
         assert_eq!(removed(&counted(days("cccc")), two_hours), ["01c"]);
         assert!(judge(&counted(days("ccccccc")), two_hours).losses.is_empty());
     }
@@ -331,6 +358,94 @@ mod tests {
         // The number says so too.
         let both = Keep { count: Some(1), ..within(2) };
         assert_eq!(losses(&days("ccccccccc"), both), [(0, 0); 0]);
+    }
+
+    /// Clean ones at these times, oldest first.
+    fn at(times: &[&str]) -> Vec<Manifest> {
+        let taken = |(time, sequence): (&&str, u64)| {
+            let mut manifest = taken(1, 'c');
+            (manifest.name, manifest.sequence) = ((*time).to_owned(), sequence);
+            manifest.began = format!("{time}:00:00Z");
+            manifest
+        };
+        times.iter().zip(1..).map(taken).collect()
+    }
+
+    #[test]
+    fn the_newest_of_each_period_stays() {
+        let manifests = at(&[
+            "2025-12-31T20",
+            "2026-01-31T20",
+            "2026-02-27T10",
+            "2026-02-27T20",
+            "2026-02-28T10",
+            "2026-02-28T20",
+            "2026-03-01T10",
+            "2026-03-01T11",
+        ]);
+        let left = |keep: Keep| {
+            let removed = removed(&manifests, keep);
+            let left = manifests.iter().map(|one| one.name.as_str());
+            left.filter(|name| !removed.contains(name)).collect::<Vec<_>>()
+        };
+        let none = Keep::default();
+        assert_eq!(left(Keep { hourly: Some(2), ..none }), ["2026-03-01T10", "2026-03-01T11"]);
+        assert_eq!(
+            left(Keep { daily: Some(3), ..none }),
+            ["2026-02-27T20", "2026-02-28T20", "2026-03-01T11"]
+        );
+        // Days without any are not counted.
+        assert_eq!(
+            left(Keep { daily: Some(4), ..none }),
+            ["2026-01-31T20", "2026-02-27T20", "2026-02-28T20", "2026-03-01T11"]
+        );
+        // The week from 23 February to 1 March, and that of 31 January.
+        assert_eq!(left(Keep { weekly: Some(2), ..none }), ["2026-01-31T20", "2026-03-01T11"]);
+        assert_eq!(
+            left(Keep { monthly: Some(3), ..none }),
+            ["2026-01-31T20", "2026-02-28T20", "2026-03-01T11"]
+        );
+        assert_eq!(left(Keep { yearly: Some(9), ..none }), ["2025-12-31T20", "2026-03-01T11"]);
+        assert_eq!(
+            left(Keep { count: Some(2), yearly: Some(9), ..none }),
+            ["2025-12-31T20", "2026-03-01T10", "2026-03-01T11"]
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_neither_fills_periods_nor_empties_them() {
+        let daily = Keep { daily: Some(3), ..Keep::default() };
+        for wrong in ["2036-05-05T10", "1970-01-01T00"] {
+            // Among those of one day it is of that day, between two days of none, and stays.
+            let manifests =
+                at(&["2026-03-01T10", "2026-03-02T10", wrong, "2026-03-02T12", "2026-03-03T10"]);
+            assert_eq!(removed(&manifests, daily), ["2026-03-02T10", wrong]);
+            let manifests = at(&["2026-03-01T10", "2026-03-02T10", wrong, "2026-03-03T10"]);
+            assert_eq!(removed(&manifests, daily), [""; 0]);
+            let two = Keep { daily: Some(2), ..Keep::default() };
+            assert_eq!(removed(&manifests, two), ["2026-03-01T10"]);
+            // The newest one is wrong: it costs no more than the day that it seems to be.
+            let manifests = at(&["2026-03-01T10", "2026-03-02T10", "2026-03-03T10", wrong]);
+            assert_eq!(removed(&manifests, daily).len(), usize::from(wrong.starts_with("2036")));
+            // Wrong for good: what is older goes as more of the new days come.
+            let year = &wrong[..4];
+            let days: Vec<String> = (10..14).map(|day| format!("{year}-06-{day}T10")).collect();
+            let mut times = vec!["2026-03-01T10", "2026-03-02T10"];
+            times.extend(days.iter().map(String::as_str));
+            let gone = removed(&at(&times), daily).len();
+            assert_eq!(gone, 3, "{year}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_clean_takes_no_period_from_what_is() {
+        let mut manifests =
+            at(&["2026-03-01T10", "2026-03-01T11", "2026-03-02T10", "2026-03-02T11"]);
+        for dirty in [1, 3] {
+            manifests[dirty].clean = false;
+        }
+        let daily = Keep { daily: Some(1), ..Keep::default() };
+        assert_eq!(removed(&manifests, daily), ["2026-03-01T10", "2026-03-01T11"]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ const TRIES: u32 = 5;
 
 #[derive(clap::Args)]
 #[command(after_help = STATUSES)]
-#[command(group(ArgGroup::new("rule").required(true).multiple(true).args(["keep", "keep_within"])))]
+#[command(group(ArgGroup::new("rule").required(true).multiple(true).args(RULES)))]
 pub struct Arguments {
     /// Keep the newest N clean ones of each series
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
@@ -36,6 +36,26 @@ pub struct Arguments {
     /// Keep those taken within this time, as 14d or 6mo, before the newest clean one of their series
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, value_parser = span::parse)]
     keep_within: Option<Duration>,
+
+    /// Keep the newest clean one of each of the last N hours that have any
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
+    keep_hourly: Option<u32>,
+
+    /// The same for days
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
+    keep_daily: Option<u32>,
+
+    /// The same for weeks, which begin on Monday
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
+    keep_weekly: Option<u32>,
+
+    /// The same for months
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
+    keep_monthly: Option<u32>,
+
+    /// The same for years
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
+    keep_yearly: Option<u32>,
 
     /// Remove most of the clean ones of a series even if only their times make them old
     #[arg(long, requires = "keep_within")]
@@ -51,6 +71,31 @@ pub struct Arguments {
 
     #[command(flatten)]
     selection: Selection,
+}
+
+const RULES: [&str; 7] = [
+    "keep",
+    "keep_within",
+    "keep_hourly",
+    "keep_daily",
+    "keep_weekly",
+    "keep_monthly",
+    "keep_yearly",
+];
+
+impl Arguments {
+    fn rules(&self) -> Keep {
+        let number = |count: Option<u32>| count.map(|count| count as usize);
+        Keep {
+            count: number(self.keep),
+            within: self.keep_within,
+            hourly: number(self.keep_hourly),
+            daily: number(self.keep_daily),
+            weekly: number(self.keep_weekly),
+            monthly: number(self.keep_monthly),
+            yearly: number(self.keep_yearly),
+        }
+    }
 }
 
 /// What became of one that need not be kept.
@@ -71,9 +116,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     if manifests.is_empty() {
         arguments.selection.say_none();
     }
-    let keep =
-        Keep { count: arguments.keep.map(|count| count as usize), within: arguments.keep_within };
-    let judgement = judge(&manifests, keep);
+    let judgement = judge(&manifests, arguments.rules());
     for doubt in &judgement.doubts {
         warn(&doubt_text(doubt));
     }
