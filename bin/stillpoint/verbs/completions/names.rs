@@ -12,6 +12,7 @@ use clap::{Arg, ArgAction, Command};
 use crate::barrier::folder;
 use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Status;
+use crate::job;
 use crate::process::units;
 
 /// A line for each name that the last of the words may become. What cannot be read has none.
@@ -138,6 +139,7 @@ fn kinds_of(arg: &Arg, number: usize) -> Vec<String> {
 fn named(kind: &str, words: &[&str]) -> Vec<String> {
     match kind {
         "BARRIER" => barriers(words.contains(&"--user")),
+        "JOB" => job::file::names().unwrap_or_default(),
         "UNIT" => units::services(Path::new("/")),
         "NAME" | "SNAPSHOT" => snapshots(words),
         _ => Vec::new(),
