@@ -292,8 +292,65 @@ fn a_reader_that_goes_away_is_no_error() {
 #[test]
 fn on_a_terminal_watching_redraws() {
     let place = Place::with_barrier();
+    let _writer = place.hold(&["-s", "--label", &"long".repeat(40)]);
     let mut script: Command = place.program("script");
-    script.args(["-qec", "$S status --watch mail", "/dev/null"]);
-    let mut watching = start(script);
-    assert!(watching.line().starts_with("\x1b[H\x1b[J"));
+    // Stopped by Ctrl-Z, continued, and ended: each time the screen that was there before is there again.
+    script.args([
+        "-qec",
+        "stty rows 8 cols 40; $S status --watch mail & sleep 1.3; kill -TSTP $!; sleep 0.3; \
+        kill -CONT $!; sleep 0.3; kill -TERM $!; wait $!; echo ended by $?",
+        "/dev/null",
+    ]);
+    script.env("TERM", "xterm").env_remove("NO_COLOR");
+    let shown = run(script).stdout;
+    let (enter, leave) = ("\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l");
+    assert_eq!((shown.matches(enter).count(), shown.matches(leave).count()), (2, 2), "{shown:?}");
+    assert!(shown.ends_with("ended by 143\r\n"), "{shown:?}");
+    let pages: Vec<&str> = shown.split("\x1b[H").skip(1).collect();
+    assert!(pages.len() >= 3, "a clock: {shown:?}");
+    for page in pages {
+        let page = page.split(leave).next().unwrap();
+        assert!(page.contains("Z, every second; Ctr…\x1b[K\r\n"), "{page:?}");
+        assert!(page.lines().count() <= 8 && page.contains("more lines\x1b[K\x1b[J"), "{page:?}");
+    }
+}
+
+#[test]
+fn on_a_terminal_all_fits_and_a_command_stands_for_itself() {
+    let place = Place::with_barrier();
+    let writer = place.hold(&["-s", "--label", "受信箱\u{202e}"]);
+    for number in 0..5 {
+        place.lose(&number.to_string());
+    }
+    let on_terminal = |words: &str| {
+        let mut script: Command = place.program("script");
+        script.args([
+            "-qec",
+            &format!("stty rows 24 cols 80; $S status {words} mail"),
+            "/dev/null",
+        ]);
+        script.env("TERM", "xterm").env_remove("NO_COLOR");
+        run(script).stdout
+    };
+    let command = writer.command.unwrap();
+    let shown = on_terminal("");
+    assert!(
+        shown.contains("\x1b[31myes\x1b[0m") && shown.contains("\x1b[32minside for"),
+        "{shown:?}"
+    );
+    assert!(shown.contains("and 2 more; --wide shows all"), "{shown:?}");
+    let row = shown.lines().find(|line| line.contains(&format!(" {command} "))).expect(&shown);
+    assert!(row.contains("  sleep  ") && !shown.contains("SLOT"), "{shown:?}");
+    // The label's three characters take two columns each; what turns the line around is written out.
+    let head = shown.lines().find(|line| line.contains("LABEL")).unwrap();
+    let column =
+        |line: &str, of: &str| line.find(of).unwrap() - line.matches(['受', '信', '箱']).count();
+    assert_eq!(column(head, "STATE"), column(row, "\x1b[32minside"), "{shown:?}");
+    let wide = on_terminal("--wide");
+    assert!(wide.contains("SLOT") && !wide.contains("and 2 more"), "{wide:?}");
+    let piped = place.run(["status", "mail"]).stdout;
+    assert!(
+        piped.contains("SLOT") && !piped.contains('\x1b') && !piped.contains("2 more"),
+        "{piped}"
+    );
 }

@@ -66,6 +66,59 @@ fn the_list_shows_what_is_and_what_was() {
 }
 
 #[test]
+fn on_a_terminal_the_list_fits_and_elsewhere_nothing_is_left_out() {
+    let scene = Scene::new();
+    scene.take("2026-11-29T18-03-15.569Z");
+    let reason = "x".repeat(100);
+    scene.snapshot([
+        "mail",
+        "--name",
+        "受信箱",
+        "--min-open",
+        "0",
+        "--",
+        "sh",
+        "-c",
+        &format!("exit 3 # {reason}"),
+    ]);
+    scene.edit("受信箱", |manifest| manifest["reason"] = format!("\x1b[2J{reason}").into());
+    let shown = |words: &str| {
+        let mut script = scene.environment(std::process::Command::new("script"));
+        script.args(["-qec", &format!("stty rows 24 cols 80; {words}"), "/dev/null"]);
+        let done = run(script.env("TERM", "xterm").env_remove("NO_COLOR"));
+        done.assert_code(0);
+        done.stdout
+    };
+    let text = shown("$STILLPOINT list");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text:?}");
+    assert!(lines[1].starts_with("2026-11-29T18-03-15.569Z  \x1b[32mclean\x1b[0m   "), "{text:?}");
+    assert!(lines[2].starts_with("受信箱                    \x1b[31mfailed\x1b[0m  "), "{text:?}");
+    assert!(lines[2].contains("  \\u{1b}[2Jxx") && lines[2].ends_with('…'), "{text:?}");
+    assert!(!shown("NO_COLOR=1 $STILLPOINT list").contains('\x1b'));
+    assert!(!shown("TERM=dumb $STILLPOINT list").contains('\x1b'));
+    let piped = scene.verb(["list"]).stdout;
+    assert_eq!(shown("$STILLPOINT list --wide").replace('\r', "").lines().count(), 3);
+    assert!(
+        piped.contains(&reason) && piped.contains("  REASON") && !piped.contains('…'),
+        "{piped}"
+    );
+
+    for (words, names) in [
+        (&["--clean"][..], &["2026-11-29T18-03-15.569Z"][..]),
+        (&["--last", "1"], &["受信箱"]),
+        (&["--last", "1", "--clean"], &["2026-11-29T18-03-15.569Z"]),
+        (&["--last", "9"], &["2026-11-29T18-03-15.569Z", "受信箱"]),
+    ] {
+        let done = scene.verb([&["list", "--json"], words].concat());
+        let found: Vec<Value> = serde_json::from_str(&done.stdout).unwrap();
+        let found: Vec<&str> = found.iter().map(|one| one["name"].as_str().unwrap()).collect();
+        assert_eq!(found, names, "{words:?}");
+    }
+    scene.verb(["list", "--last", "0"]).assert_refused(64, "--last");
+}
+
+#[test]
 fn one_under_way_is_no_interrupted_one() {
     let scene = Scene::new();
     let snapshot =

@@ -5,7 +5,6 @@
 
 use anyhow::Context;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{Write, stdout};
 use std::time::Duration;
 
@@ -20,8 +19,9 @@ use crate::catalogue::series::series;
 use crate::selection::options::Selection;
 use crate::selection::shown::Now;
 use crate::words::exit::{Exit, STATUSES};
-use crate::words::lines::escaped;
 use crate::words::seconds;
+use crate::words::table::{self, Cell};
+use crate::words::terminal::{Colour, Terminal};
 
 #[derive(clap::Args)]
 #[command(after_help = STATUSES)]
@@ -30,19 +30,35 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 
+    /// All columns, also on a terminal, where some are left out and long ones cut
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
+
+    /// Only the newest N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    last: Option<u32>,
+
+    /// Only clean ones
+    #[arg(long)]
+    clean: bool,
+
     #[command(flatten)]
     selection: Selection,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    let contents = arguments.selection.read()?;
+    let mut contents = arguments.selection.read()?;
+    contents.manifests.retain(|manifest| manifest.clean || !arguments.clean);
+    let older =
+        arguments.last.map_or(0, |last| contents.manifests.len().saturating_sub(last as usize));
     let catalogue = arguments.selection.place.catalogue();
-    if contents.manifests.is_empty() {
+    if contents.manifests.is_empty() && !arguments.clean {
         arguments.selection.say_none();
     }
+    let shown = &contents.manifests[older..];
     let text = match arguments.json {
-        true => json(&catalogue, &contents.manifests)?,
-        false => table(&catalogue, &contents.manifests)?,
+        true => json(&catalogue, shown)?,
+        false => table(&catalogue, shown, arguments.wide),
     };
     let mut out = stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output")?;
@@ -61,36 +77,64 @@ fn json(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String>
 const HEAD: [&str; 10] =
     ["NAME", "STATUS", "CLEAN", "PROVIDER", "TAKEN", "AGE", "PAUSE", "PINNED", "PATH", "REASON"];
 
+const SHORT_HEAD: [&str; 5] = ["NAME", "STATE", "AGE", "PAUSE", "REMARK"];
+
 const UNCOVERED: &str = "not all writers were covered";
 const ELSEWHERE: &str = "source on another file system than before";
 
-/// For people: one line each, the newest at the end, where it is seen.
-fn table(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String> {
+/// For people: one line each, the newest at the end, where it is seen. What is no terminal gets all of it.
+fn table(catalogue: &Catalogue, manifests: &[Manifest], wide: bool) -> String {
     if manifests.is_empty() {
-        return Ok(String::new());
+        return String::new();
     }
-    let mut rows = vec![HEAD.map(str::to_owned)];
     let ages = Ages::of(manifests);
-    for manifest in manifests {
-        rows.push(
-            row(manifest, &Now::of(catalogue, manifest), &ages)
-                .map(|cell| escaped(&cell).into_owned()),
-        );
-    }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..HEAD.len()).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            write!(line, "{cell:<width$}  ")?;
+    let all = manifests.iter().map(|manifest| (manifest, Now::of(catalogue, manifest)));
+    match Terminal::of_output().filter(|_| !wide) {
+        None => table::table("", HEAD, all.map(|(one, now)| row(one, &now, &ages)).collect(), None),
+        terminal => {
+            let rows = all.map(|(one, now)| short_row(one, &now, &ages)).collect();
+            table::table("", SHORT_HEAD, rows, terminal)
         }
-        writeln!(text, "{}", line.trim_end())?;
     }
-    Ok(text)
 }
 
-fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [String; 10] {
+/// What fits a terminal: whether it can be relied on, and if not, why.
+fn short_row(manifest: &Manifest, now: &Now, ages: &Ages) -> [Cell; 5] {
+    let (state, colour) = match (manifest.status, manifest.clean, now.presence) {
+        (Status::Complete, _, Presence::Gone) => ("gone", Colour::Bad),
+        (Status::Complete, _, Presence::Replaced) => ("replaced", Colour::Bad),
+        (Status::Complete, true, _) if manifest.source_changed => ("clean", Colour::Doubtful),
+        (Status::Complete, true, _) => ("clean", Colour::Good),
+        (Status::Complete, false, _) => ("not clean", Colour::Doubtful),
+        (Status::Failed | Status::Revoked, ..) => (status(manifest, now), Colour::Bad),
+        _ => (status(manifest, now), Colour::Doubtful),
+    };
+    let is_read = (now.pinned(manifest) == Some(true)).then_some("in use");
+    let remarks: Vec<&str> = is_read.into_iter().chain(reason(manifest)).collect();
+    let none = || "-".to_owned();
+    [
+        Cell::new(&manifest.name),
+        Cell::new(state).coloured(colour),
+        Cell::new(ages.show(manifest).unwrap_or_else(none)),
+        Cell::new(pause(manifest).unwrap_or_else(none)),
+        Cell::new(remarks.join("; ")),
+    ]
+}
+
+fn pause(manifest: &Manifest) -> Option<String> {
+    let pause = Duration::try_from_secs_f64(manifest.pause.as_ref()?.pause_ms? / 1e3).ok()?;
+    Some(seconds::display(pause))
+}
+
+/// Why it failed, is not clean, or is not to be relied on nevertheless.
+fn reason(manifest: &Manifest) -> Option<&str> {
+    let other =
+        [(manifest.source_changed, ELSEWHERE), (manifest.covered == Some(false), UNCOVERED)];
+    let other = other.iter().find(|(is_so, _)| *is_so).map(|(_, what)| *what);
+    manifest.reason.as_deref().or(other)
+}
+
+fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [Cell; 10] {
     let none = || "-".to_owned();
     let path = match (manifest.kept_at(), manifest.places(), now.presence) {
         (kept, ..) if !kept.is_empty() => kept.join(" "),
@@ -99,8 +143,6 @@ fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [String; 10] {
         (_, places, Presence::Replaced) => format!("{} (replaced)", places.join(" ")),
         (_, places, _) => places.join(" "),
     };
-    let pause = manifest.pause.as_ref().and_then(|pause| pause.pause_ms);
-    let pause = pause.and_then(|pause| Duration::try_from_secs_f64(pause / 1e3).ok());
     [
         manifest.name.clone(),
         status(manifest, now).to_owned(),
@@ -108,7 +150,7 @@ fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [String; 10] {
         manifest.provider.clone(),
         manifest.taken_at().map_or_else(none, |at| format!("{at:.0}")),
         ages.show(manifest).unwrap_or_else(none),
-        pause.map_or_else(none, seconds::display),
+        pause(manifest).unwrap_or_else(none),
         match now.pinned(manifest) {
             Some(true) => "yes",
             Some(false) => "no",
@@ -116,13 +158,9 @@ fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [String; 10] {
         }
         .to_owned(),
         path,
-        match &manifest.reason {
-            Some(reason) => reason.clone(),
-            None if manifest.source_changed => ELSEWHERE.to_owned(),
-            None if manifest.covered == Some(false) => UNCOVERED.to_owned(),
-            None => none(),
-        },
+        reason(manifest).map_or_else(none, str::to_owned),
     ]
+    .map(Cell::new)
 }
 
 /// What it is now, in more words than the manifest has.

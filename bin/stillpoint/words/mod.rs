@@ -14,6 +14,7 @@ pub mod metric;
 pub mod progress;
 pub mod seconds;
 pub mod span;
+pub mod table;
 pub mod terminal;
 pub mod usage;
 pub mod waiting;

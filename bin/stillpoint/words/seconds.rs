@@ -78,6 +78,14 @@ pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1e3
 }
 
+/// For people: the same to the second.
+pub fn moment(time: std::time::SystemTime) -> String {
+    match jiff::Timestamp::try_from(time) {
+        Ok(timestamp) => format!("{timestamp:.0}"),
+        Err(_) => "unknown".to_string(),
+    }
+}
+
 /// RFC 3339, in UTC, to the millisecond.
 pub fn timestamp(time: std::time::SystemTime) -> String {
     match jiff::Timestamp::try_from(time) {

@@ -92,7 +92,7 @@ fn describe(waiting: &Waiting<'_>) -> String {
     };
     let who = if before.is_empty() { None } else { closer(waiting.barrier) };
     if let Some(who) = who {
-        text.push_str(&format!(", {}, {before} {who}", waiting.barrier.display()));
+        text.push_str(&format!(" {before} {who}, {}", waiting.barrier.display()));
     }
     let mut separator = ": ";
     for writer in waiting.writers.iter().take(NAMED) {

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,12 +14,14 @@ use crate::process::ending;
 use crate::selection::filter::Filter;
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines;
+use crate::words::terminal::{Terminal, is_dumb};
 
 mod durable;
 mod json;
 mod prometheus;
 mod sights;
 mod text;
+mod watch;
 mod writers;
 
 use sights::Sights;
@@ -48,7 +50,11 @@ pub struct Arguments {
     #[command(flatten)]
     filter: Filter,
 
-    /// Report every second until interrupted
+    /// All numbers of each writer and all who were lost, also on a terminal, where some are left out
+    #[arg(long, conflicts_with_all = ["json", "prometheus", "metrics_textfile"])]
+    wide: bool,
+
+    /// Report every second until interrupted; on a terminal in one place
     #[arg(long)]
     watch: bool,
 
@@ -71,26 +77,26 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         return write_metrics(&arguments);
     }
     let mut sights = Sights::default();
+    if let (true, false, Some(_)) =
+        (arguments.watch && !is_dumb(), arguments.json, Terminal::of_output())
+    {
+        return watch::watch(|| report(&arguments, &mut sights));
+    }
     let mut said = Vec::new();
     loop {
         let report = report(&arguments, &mut sights)?;
         let mut out = stdout().lock();
-        let redraws = arguments.watch && !arguments.json && out.is_terminal();
-        if redraws {
-            // Home, and clear.
-            out.write_all(b"\x1b[H\x1b[J").context("standard output")?;
-        } else if arguments.watch && !arguments.json && !report.text.is_empty() {
+        if arguments.watch && !arguments.json && !report.text.is_empty() {
             out.write_all(b"\n").context("standard output")?;
         }
         out.write_all(report.text.as_bytes())
             .and_then(|()| out.flush())
             .context("standard output")?;
-        // Once is enough, unless it was wiped away.
-        let wiped = redraws && stderr().is_terminal();
-        for line in report.lines.iter().filter(|line| wiped || !said.contains(*line)) {
+        // Once is enough.
+        for line in report.lines.iter().filter(|line| !said.contains(*line)) {
             line.write();
         }
-        if !arguments.watch || (said.is_empty() && report.text.is_empty() && report.is_failed()) {
+        if !arguments.watch || (said.is_empty() && report.is_nothing()) {
             return Ok(report.exit);
         }
         said = report.lines;
@@ -126,6 +132,12 @@ enum Line {
 }
 
 impl Line {
+    fn text(&self) -> &str {
+        match self {
+            Line::Note(text) | Line::Complaint(text) => text,
+        }
+    }
+
     fn write(&self) {
         match self {
             Line::Note(text) => lines::say(text),
@@ -141,6 +153,11 @@ impl Report {
 
     fn is_failed(&self) -> bool {
         self.exit != Exit::SUCCESS
+    }
+
+    /// There is nothing that could be watched.
+    fn is_nothing(&self) -> bool {
+        self.text.is_empty() && self.is_failed()
     }
 
     fn complain(&mut self, error: &anyhow::Error) {
@@ -166,6 +183,7 @@ fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> 
         let folder = folder.display();
         report.lines.push(Line::Note(format!("there are no barriers in {folder}")));
     }
+    let terminal = Terminal::of_output().filter(|_| !arguments.wide);
     for path in &paths {
         let mut status = match Status::read(path) {
             Ok(status) => status,
@@ -188,7 +206,8 @@ fn report(arguments: &Arguments, sights: &mut Sights) -> anyhow::Result<Report> 
             if !report.text.is_empty() {
                 report.text.push('\n');
             }
-            text::write(&mut report.text, &status)?;
+            writers::name_commands(&mut status);
+            text::write(&mut report.text, &status, terminal)?;
         }
     }
     Ok(report)

@@ -7,14 +7,24 @@ use std::path::Path;
 
 use stillpoint::{Status, WriterStatus};
 
-use crate::words::seconds::{display, timestamp};
+use crate::words::lines::escaped;
+use crate::words::seconds::{display, moment};
+use crate::words::table::{self, Cell};
+use crate::words::terminal::{Colour, Terminal};
 use crate::words::waiting::{self, UNSEEN, who};
 
-/// Appends the report on `status` to `out`.
-pub fn write(out: &mut String, status: &Status) -> fmt::Result {
-    writeln!(out, "{}", status.barrier.display())?;
+/// Of those who were lost, so many are shown on a terminal.
+const LOST_SHOWN: usize = 3;
+
+/// Appends the report on `status` to `out`, in short on a terminal.
+pub fn write(out: &mut String, status: &Status, terminal: Option<Terminal>) -> fmt::Result {
+    let coloured = |colour: Colour, text: &str| match terminal {
+        Some(Terminal { coloured: true, .. }) => colour.paint(text),
+        _ => text.to_owned(),
+    };
+    writeln!(out, "{}", escaped(&status.barrier.display().to_string()))?;
     let gate = match (status.closed, status.wanted) {
-        (true, _) => "closed",
+        (true, _) => &coloured(Colour::Doubtful, "closed"),
         (false, true) => "open, wanted by a tool",
         (false, false) => "open",
     };
@@ -25,7 +35,7 @@ pub fn write(out: &mut String, status: &Status) -> fmt::Result {
             None => "without a limit".to_string(),
         };
         let who = who(holder.pid, &holder.comm, &holder.label);
-        let since = holder.since.map_or("an unknown time".to_string(), timestamp);
+        let since = holder.since.map_or("an unknown time".to_string(), moment);
         writeln!(out, "  holder   {who}, since {since}, {limit}")?;
         if holder.stopped {
             writeln!(
@@ -39,15 +49,21 @@ pub fn write(out: &mut String, status: &Status) -> fmt::Result {
         0 => writeln!(out, "  dirty    no (epoch {})", dirty.epoch)?,
         losses => writeln!(
             out,
-            "  dirty    yes, {losses} not acknowledged (epoch {}, acknowledged {})",
-            dirty.epoch, dirty.acknowledged
+            "  dirty    {}, {losses} not acknowledged (epoch {}, acknowledged {})",
+            coloured(Colour::Bad, "yes"),
+            dirty.epoch,
+            dirty.acknowledged
         )?,
     }
-    for lost in &status.lost {
+    let shown = terminal.map_or(usize::MAX, |_| LOST_SHOWN);
+    for lost in status.lost.iter().take(shown) {
         let who = waiting::lost(lost);
-        let when = lost.when.map_or("at an unknown time".to_string(), timestamp);
+        let when = lost.when.map_or("at an unknown time".to_string(), moment);
         let acknowledged = if lost.acknowledged { "acknowledged" } else { "not acknowledged" };
         writeln!(out, "  lost     {who}, {when}, {acknowledged}")?;
+    }
+    if let more @ 1.. = status.lost.len().saturating_sub(shown) {
+        writeln!(out, "           and {more} more; --wide shows all")?;
     }
     let stats = &status.stats;
     write!(
@@ -80,7 +96,7 @@ pub fn write(out: &mut String, status: &Status) -> fmt::Result {
     let inside = status.writers.iter().filter(|writer| writer.inside).count();
     writeln!(out, "  writers  {}, {inside} inside", status.writers.len())?;
     if !status.writers.is_empty() {
-        table(out, &status.writers)?;
+        out.push_str(&table(&status.writers, terminal));
     }
     Ok(())
 }
@@ -90,31 +106,52 @@ fn is_open_to_all(barrier: &Path) -> bool {
     fs::metadata(barrier).is_ok_and(|file| file.mode() & 0o004 != 0)
 }
 
-fn table(out: &mut String, writers: &[WriterStatus]) -> fmt::Result {
-    writeln!(
-        out,
-        "  {:>5}  {:>8}  {:>8}  {:<15}  {:<20}  {:>6}  STATE",
-        "SLOT", "PID", "TID", "COMMAND", "LABEL", "SHARES"
-    )?;
-    for writer in writers {
-        let from = match &*writer.place {
-            "" => String::new(),
-            place => format!(" from {place}"),
-        };
-        let state = match (writer.inside, writer.waiting) {
-            _ if !writer.alive => format!("gone while inside{from}"),
-            (true, _) if writer.inside_at_least.is_zero() => {
-                format!("inside{from}, since unknown")
-            }
-            (true, _) => format!("inside{from} for at least {}", display(writer.inside_at_least)),
-            (false, Some(waiting)) => format!("waiting for {}", display(waiting)),
-            (false, None) => "outside".to_string(),
-        };
-        writeln!(
-            out,
-            "  {:>5}  {:>8}  {:>8}  {:<15}  {:<20}  {:>6}  {state}",
-            writer.slot, writer.pid, writer.tid, writer.comm, writer.label, writer.shares
-        )?;
+/// One row a writer; with all its numbers where nobody has to fit it onto a terminal.
+fn table(writers: &[WriterStatus], terminal: Option<Terminal>) -> String {
+    let (margin, writers) = ("  ", writers.iter());
+    match terminal {
+        None => table::table(margin, HEAD, writers.map(row).collect(), None),
+        Some(_) => table::table(margin, SHORT_HEAD, writers.map(short_row).collect(), terminal),
     }
-    Ok(())
+}
+
+const HEAD: [&str; 7] = ["SLOT", "PID", "TID", "COMMAND", "LABEL", "SHARES", "STATE"];
+const SHORT_HEAD: [&str; 4] = ["PID", "COMMAND", "LABEL", "STATE"];
+
+fn row(writer: &WriterStatus) -> [Cell; 7] {
+    [
+        Cell::number(writer.slot),
+        Cell::number(writer.pid),
+        Cell::number(writer.tid),
+        Cell::new(&writer.comm),
+        Cell::new(&writer.label),
+        Cell::number(writer.shares),
+        state(writer),
+    ]
+}
+
+fn short_row(writer: &WriterStatus) -> [Cell; 4] {
+    let label = if writer.label == writer.comm { "" } else { &writer.label };
+    [Cell::number(writer.pid), Cell::new(&writer.comm), Cell::new(label), state(writer)]
+}
+
+fn state(writer: &WriterStatus) -> Cell {
+    let from = match &*writer.place {
+        "" => String::new(),
+        place => format!(" from {place}"),
+    };
+    match (writer.inside, writer.waiting) {
+        _ if !writer.alive => Cell::new(format!("gone while inside{from}")).coloured(Colour::Bad),
+        (true, _) if writer.inside_at_least.is_zero() => {
+            Cell::new(format!("inside{from}, since unknown")).coloured(Colour::Good)
+        }
+        (true, _) => {
+            let since = display(writer.inside_at_least);
+            Cell::new(format!("inside{from} for at least {since}")).coloured(Colour::Good)
+        }
+        (false, Some(waiting)) => {
+            Cell::new(format!("waiting for {}", display(waiting))).coloured(Colour::Doubtful)
+        }
+        (false, None) => Cell::new("outside"),
+    }
 }

@@ -6,6 +6,8 @@
 
 use stillpoint::{Kind, Status, WriterStatus};
 
+use crate::process::proc::{Process, read};
+
 /// Leaves out the slots of processes that are known by another one.
 pub fn keep(status: &mut Status) {
     let holder = status.holder.as_ref().map(|holder| holder.pid);
@@ -22,4 +24,20 @@ pub fn keep(status: &mut Status) {
         writer.kind == Kind::Process && !writer.inside && writer.waiting.is_none()
     };
     status.writers.retain(|writer| !is_idle(writer) || !is_known(writer));
+}
+
+/// For people: a command that `run` has started stands for itself, as it is the one to look at, or to end. Where it
+/// is not to be seen, `run` stands for it.
+pub fn name_commands(status: &mut Status) {
+    for writer in status.writers.iter_mut().filter(|writer| writer.kind == Kind::Command) {
+        let children = read(Process(writer.pid).file(&format!("task/{}/children", writer.pid)));
+        let children = String::from_utf8(children.unwrap_or_default()).unwrap_or_default();
+        let children: Vec<u32> =
+            children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+        // A number that another namespace has given may be anybody's here.
+        if let ([command], true) = (&*children, Process(writer.pid).comm() == writer.comm) {
+            (writer.pid, writer.tid) = (*command, *command);
+            writer.comm = Process(*command).comm();
+        }
+    }
 }
