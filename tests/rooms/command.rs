@@ -52,6 +52,7 @@ const VERBS: House = House {
             "participant",
             "prune",
             "recover",
+            "restore",
             "retire",
             "run",
             "snapshot",

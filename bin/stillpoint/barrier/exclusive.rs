@@ -6,13 +6,14 @@
 //! process. The pause is released, and thereby certified, only after the command has ended.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use stillpoint::{
     Barrier, Error, ErrorKind, ExclusiveGuard, ExclusiveOptions, GateChange, HELD, Pacing, Phase,
-    Waiting, Writer,
+    Waiting, Writer, exclusive_all,
 };
 
 use crate::process::child::ended::Ended;
@@ -132,9 +133,9 @@ impl Patience {
     }
 }
 
-/// The exclusive side of a barrier, as a command wants it.
+/// The exclusive side of one barrier or of several at one moment, as a command wants it.
 pub struct Exclusive<'a> {
-    pub barrier: &'a Barrier,
+    pub barriers: &'a [&'a Barrier],
     pub label: &'a str,
     pub patience: &'a Patience,
     /// How long the gate may be closed at a time before it is quiet.
@@ -152,19 +153,25 @@ impl Exclusive<'_> {
         others: &mut dyn Others,
     ) -> anyhow::Result<ExclusiveGuard> {
         // Else whoever holds it for us has said so.
-        if self.barrier.is_covered().is_none() {
-            waiting::warn_if_unseen(self.barrier);
+        for barrier in self.barriers.iter().filter(|barrier| barrier.is_covered().is_none()) {
+            waiting::warn_if_unseen(barrier);
         }
         let mut progress = WaitingLine::new();
         loop {
             let bound = self.patience.left().unwrap_or(FOREVER);
             let mut last = None;
+            // While the gate is open between two closings, nobody is named.
+            let mut inside = Vec::new();
             let stop = AtomicBool::new(false);
             let mut show = |waiting: &Waiting<'_>| {
                 progress.show(waiting);
+                if !waiting.writers.is_empty() {
+                    inside = waiting.writers.to_vec();
+                }
                 let late = !bound.is_zero() && self.patience.is_over();
                 if late {
-                    last = Some((waiting.phase, waiting.writers.to_vec()));
+                    let barrier = waiting.barrier.to_owned();
+                    last = Some((barrier, waiting.phase, waiting.writers.to_vec()));
                 }
                 stop.store(late || signals.check().is_err(), Ordering::Relaxed);
             };
@@ -188,14 +195,16 @@ impl Exclusive<'_> {
             if beside.are_asked() {
                 options = options.predicate(&mut predicate);
             }
-            let attempt = self.barrier.exclusive(&mut options);
+            let attempt = exclusive_all(self.barriers, &mut options);
             if attempt.is_err() {
                 others.let_go();
             }
             match (attempt, last) {
-                (Err(Error::Cancelled), Some((phase, writers))) => {
+                (Err(Error::Cancelled), Some((path, phase, writers))) => {
                     signals.check()?;
-                    return Err(because_of(others, self.too_late(phase, writers)));
+                    let nobody = writers.is_empty() && others.in_the_way().is_empty();
+                    let writers = if nobody { inside } else { writers };
+                    return Err(because_of(others, self.too_late(path, phase, writers)));
                 }
                 (Err(error), _)
                     if matches!(
@@ -208,9 +217,8 @@ impl Exclusive<'_> {
         }
     }
 
-    /// The time to get in was over in this phase of waiting.
-    fn too_late(&self, phase: Phase, writers: Vec<Writer>) -> Error {
-        let path = self.barrier.path().to_path_buf();
+    /// The time to get in was over in this phase of waiting for this barrier.
+    fn too_late(&self, path: PathBuf, phase: Phase, writers: Vec<Writer>) -> Error {
         match phase {
             Phase::OtherTool => {
                 let holder = waiting::closer(&path).unwrap_or_else(|| "another tool".to_string());
@@ -218,7 +226,9 @@ impl Exclusive<'_> {
             }
             Phase::Pacing => Error::Pacing { path },
             Phase::Stragglers => {
-                Error::Stragglers { path, users: self.barrier.stragglers().unwrap_or_default() }
+                let barrier = self.barriers.iter().find(|barrier| barrier.path() == path);
+                let users = barrier.and_then(|barrier| barrier.stragglers()).unwrap_or_default();
+                Error::Stragglers { path, users }
             }
             _ => {
                 let waited = self.patience.elapsed();
@@ -227,6 +237,12 @@ impl Exclusive<'_> {
                 Error::NotQuiet { path, waited, writers }
             }
         }
+    }
+
+    /// Their paths, for messages.
+    fn shown(&self) -> String {
+        let paths = self.barriers.iter().map(|barrier| barrier.path().display().to_string());
+        paths.collect::<Vec<_>>().join(", ")
     }
 
     /// Runs `command` in the pause and ends the pause; an error unless it held until the command
@@ -259,7 +275,7 @@ impl Exclusive<'_> {
                 Exit::LIMIT,
                 format!(
                     "{}: {} was ended at the hold limit of {limit}; see --hold",
-                    self.barrier.path().display(),
+                    self.shown(),
                     command.get_program().to_string_lossy(),
                 ),
             )

@@ -7,4 +7,5 @@ pub mod exclusive;
 pub mod folder;
 pub mod freezable;
 pub mod lost;
+pub mod recovery;
 pub mod state;

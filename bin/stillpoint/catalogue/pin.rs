@@ -79,6 +79,13 @@ impl Catalogue {
 }
 
 impl Pin {
+    /// It need not stay any longer, whoever has inherited a descriptor meanwhile.
+    pub fn let_go(&self) {
+        for file in std::iter::once(&self.file).chain(&self.data) {
+            let _ = fs2::FileExt::unlock(file);
+        }
+    }
+
     /// What holds the locks; a child that inherits them keeps the snapshot pinned.
     pub fn locks(&self) -> Vec<BorrowedFd<'_>> {
         std::iter::once(&self.file).chain(&self.data).map(AsFd::as_fd).collect()

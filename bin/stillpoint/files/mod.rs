@@ -4,6 +4,7 @@
 //! what somebody has named is looked at before it is opened.
 
 pub mod folder;
+pub mod handle;
 pub mod names;
 pub mod open;
 pub mod sync;

@@ -30,9 +30,9 @@ pub mod data;
 mod foreign;
 mod making;
 mod members;
-mod place;
+pub mod place;
 mod plan;
-mod provider;
+pub mod provider;
 
 use std::path::PathBuf;
 

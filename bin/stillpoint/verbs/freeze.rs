@@ -173,7 +173,7 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
     freezable::warn(&barrier);
     let patience = Patience::new(Some(arguments.timeout.unwrap_or(PATIENCE)));
     let side = Exclusive {
-        barrier: &barrier,
+        barriers: &[&barrier],
         label: &arguments.label,
         patience: &patience,
         drain: arguments.drain.unwrap_or(DRAIN),

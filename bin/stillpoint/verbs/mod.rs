@@ -13,6 +13,7 @@ mod list;
 mod participant;
 mod prune;
 mod recover;
+mod restore;
 mod retire;
 mod run;
 mod snapshot;
@@ -126,6 +127,12 @@ enum Verb {
     /// and all that it started, has ended. Needs permission to read the manifest only.
     Use(Deferred<r#use::Arguments>),
 
+    /// Restore a snapshot, or some of it
+    ///
+    /// Into a new place, with owners, modes, times, attributes, links and holes. With --replace in the
+    /// place of the source, which is kept beside it: the two are exchanged while no writer is inside.
+    Restore(Deferred<Box<restore::Arguments>>),
+
     /// Adopt programs that know nothing of a barrier
     ///
     /// Their write locks wait for it then: see stillpoint-adopt(8).
@@ -173,6 +180,7 @@ pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {
         Verb::Latest(Deferred(arguments)) => latest::run(arguments),
         Verb::Prune(Deferred(arguments)) => prune::run(arguments),
         Verb::Use(Deferred(arguments)) => r#use::run(arguments),
+        Verb::Restore(Deferred(arguments)) => restore::run(*arguments),
         Verb::Adopt(Deferred(arguments)) => adopt::run(arguments),
         Verb::Participant(Deferred(arguments)) => participant::run(arguments),
         Verb::Completions(Deferred(arguments)) => completions::run(arguments),

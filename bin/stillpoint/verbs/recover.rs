@@ -5,9 +5,6 @@
 //! the grant: a writer that is lost later has left something that the check has not seen. And it
 //! does so only with the certificate: had writers been let in meanwhile, success would prove
 //! nothing.
-//!
-//! The durable state is written before the barrier. What fails or crashes in between leaves a dirty
-//! barrier, which costs another check and never forgives a loss.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,19 +15,13 @@ use clap::ArgGroup;
 use stillpoint::{Barrier, Dirty, ExclusiveGuard};
 
 use crate::barrier::exclusive::{DRAIN, Exclusive, HOLD, Nobody, Patience};
-use crate::barrier::state::State;
-use crate::barrier::state::place;
+use crate::barrier::recovery::Recovery;
 use crate::process::child::ended::Ended;
 use crate::process::inherited;
 use crate::process::signals::Signals;
-use crate::words::advice::Named;
 use crate::words::exit::{self, Exit, Failure};
 use crate::words::lines;
 use crate::words::seconds::{self, Limit};
-use crate::words::waiting;
-
-/// Lost writers named on the line.
-const NAMED: usize = 3;
 
 const USAGE: &str = "\
 stillpoint recover [OPTIONS] BARRIER -- CHECK-COMMAND...
@@ -72,10 +63,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let mut signals = Signals::watch()?;
     let barrier =
         Barrier::options().user(arguments.user).label("recover").open(&arguments.barrier)?;
-    let recovery = Recovery { state: durable(&arguments, &barrier)?, barrier: &barrier };
+    let recovery =
+        Recovery::of(&barrier, &arguments.barrier, arguments.user, arguments.state.as_deref())?;
     let patience = Patience::new(arguments.timeout);
     let side = Exclusive {
-        barrier: &barrier,
+        barriers: &[&barrier],
         label: "recover",
         patience: &patience,
         drain: DRAIN,
@@ -99,38 +91,23 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     };
     match ended {
         _ if !dirty.is_dirty() => {
-            recovery.say(&format!("not dirty (epoch {}), nothing to acknowledge", dirty.epoch));
+            say(&barrier, &format!("not dirty (epoch {}), nothing to acknowledge", dirty.epoch));
         }
         Ended::Exited(0) => {
             // A check that was interrupted may not have seen everything.
             signals.check()?;
             recovery.acknowledge(dirty.epoch)?;
-            recovery.say(&format!("acknowledged epoch {}; lost inside: {lost}", dirty.epoch));
+            say(&barrier, &format!("acknowledged epoch {}; lost inside: {lost}", dirty.epoch));
         }
-        _ => recovery.say(&format!(
-            "nothing acknowledged, still dirty (epoch {}, acknowledged {}): the check failed",
-            dirty.epoch, dirty.acknowledged
-        )),
+        _ => say(
+            &barrier,
+            &format!(
+                "nothing acknowledged, still dirty (epoch {}, acknowledged {}): the check failed",
+                dirty.epoch, dirty.acknowledged
+            ),
+        ),
     }
     Ok(ended.exit())
-}
-
-/// Where the durable state is. One that was named must be there; another may never have been made.
-fn durable(arguments: &Arguments, barrier: &Barrier) -> anyhow::Result<Option<PathBuf>> {
-    let Some(path) = place::path(&arguments.barrier, arguments.user, arguments.state.as_deref())?
-    else {
-        return Ok(None);
-    };
-    let name = Named::new(&arguments.barrier, arguments.user, arguments.state.as_deref());
-    match State::load_of(barrier, &name, &path)? {
-        Some(_) => Ok(Some(path)),
-        None if arguments.state.is_none() => Ok(None),
-        None => Err(Failure::new(
-            Exit::MISSING,
-            format!("there is no state {}: give the --state that `create` got", path.display()),
-        )
-        .into()),
-    }
 }
 
 /// The epoch after the drain, which may itself have met a writer that died.
@@ -139,40 +116,6 @@ fn at_grant(guard: &ExclusiveGuard) -> Result<Dirty, Failure> {
     first.ok_or_else(|| Failure::new(Exit::INTERNAL, "the pause does not know the dirty epoch"))
 }
 
-struct Recovery<'a> {
-    barrier: &'a Barrier,
-    /// The file of its durable state, if it has one.
-    state: Option<PathBuf>,
-}
-
-impl Recovery<'_> {
-    /// The writers that are not acknowledged yet, the newest first.
-    fn lost(&self, dirty: Dirty) -> String {
-        let count = dirty.epoch.wrapping_sub(dirty.acknowledged) as usize;
-        let lost = self.barrier.lost();
-        let named = lost.iter().take(count.min(NAMED));
-        let mut names: Vec<String> = named.map(waiting::lost).collect();
-        if let more @ 1.. = count - names.len() {
-            names.push(format!("{more} more"));
-        }
-        names.join(", ")
-    }
-
-    fn acknowledge(&self, epoch: u32) -> Result<(), Failure> {
-        self.store(Dirty { epoch: self.barrier.dirty().epoch, acknowledged: epoch })?;
-        self.barrier.acknowledge(epoch);
-        Ok(())
-    }
-
-    /// Writes both epochs to the durable state.
-    fn store(&self, dirty: Dirty) -> Result<(), Failure> {
-        match &self.state {
-            Some(path) => State::of(self.barrier, dirty).store(path),
-            None => Ok(()),
-        }
-    }
-
-    fn say(&self, text: &str) {
-        lines::say(&format!("{}: {text}", self.barrier.path().display()));
-    }
+fn say(barrier: &Barrier, text: &str) {
+    lines::say(&format!("{}: {text}", barrier.path().display()));
 }

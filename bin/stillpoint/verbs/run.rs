@@ -208,7 +208,7 @@ impl Run<'_> {
 
     fn exclusive(mut self) -> anyhow::Result<Exit> {
         let side = Exclusive {
-            barrier: self.barrier,
+            barriers: &[self.barrier],
             label: &self.label,
             patience: &self.patience,
             drain: DRAIN,

@@ -96,7 +96,10 @@ pub fn cases(calls: &[Call], first: &str) -> Vec<Case> {
     for call in calls.iter().skip_while(|call| !call.text.contains(first)) {
         let name = call.name.as_str();
         // To look at other processes changes nothing, and there are as many looks as processes.
-        if name == "openat" && call.text.contains("/proc/") {
+        if name == "openat"
+            && call.text.contains("\"/proc/")
+            && !call.text.contains("\"/proc/self/fd/")
+        {
             continue;
         }
         let locks = name != "fcntl" || call.text.contains("F_OFD_SETLK");

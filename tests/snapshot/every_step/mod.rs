@@ -16,6 +16,7 @@ mod blows;
 mod durable;
 mod judging;
 mod pruning;
+mod restoring;
 mod taking;
 mod using;
 

@@ -73,6 +73,9 @@ pub struct Manifest {
     /// They were elsewhere when the snapshot before was taken, and nobody said that this is meant.
     #[serde(default)]
     pub source_changed: bool,
+    /// Where its sources were when it was put in their place; `null` if it never was.
+    #[serde(default)]
+    pub replaced: Option<Vec<Origin>>,
     /// The program that was run. Everybody may read a manifest, and its arguments may be secrets.
     pub command: Option<Vec<String>>,
     /// How many arguments it had.
@@ -146,6 +149,7 @@ impl Manifest {
             sources: sources.to_owned(),
             origins: None,
             source_changed: false,
+            replaced: None,
             command: None,
             arguments: None,
             path: None,

@@ -6,5 +6,5 @@
 pub mod discarding;
 pub mod removal;
 pub mod sweep;
-mod unlinking;
+pub mod unlinking;
 pub mod volumes;

@@ -134,7 +134,12 @@ pub fn compare(
     let (Some(then), Some(now)) = (&before.origins, &manifest.origins) else {
         return Ok(());
     };
-    if are_same(then, now) || action == SourceChanged::Accept {
+    // What was restored is where it is on purpose.
+    let restored = earlier.manifests.iter().filter_map(|one| one.replaced.as_ref());
+    if are_same(then, now)
+        || action == SourceChanged::Accept
+        || restored.into_iter().any(|restored| are_same(restored, now))
+    {
         return Ok(());
     }
     let changed = manifest.sources.iter().zip(then.iter().zip(now));

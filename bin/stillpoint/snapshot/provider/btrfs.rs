@@ -197,7 +197,7 @@ pub fn discard(manifest: &Manifest, place: &Path) -> io::Result<()> {
 }
 
 /// Waits for the commit: without it the subvolume may be back after a power cut.
-fn delete(subvolume: &Path) -> io::Result<()> {
+pub fn delete(subvolume: &Path) -> io::Result<()> {
     let mut command = tool::command("btrfs");
     command.args(["subvolume", "delete", "--commit-after", "--"]).arg(subvolume);
     tool::run(&mut command).map(drop).map_err(|failure| io::Error::other(failure.to_string()))

@@ -12,7 +12,7 @@ pub mod command;
 pub mod copy;
 pub mod lvm;
 pub mod reflink;
-mod tree;
+pub mod tree;
 pub mod zfs;
 
 use std::io;

@@ -90,7 +90,7 @@ impl Provider for Reflink {
 }
 
 /// Clones a small file in the folder: the only way to know that it works there.
-fn probe(folder: &Path, mounts: &Mounts) -> Result<(), Failure> {
+pub fn probe(folder: &Path, mounts: &Mounts) -> Result<(), Failure> {
     let place = tempfile::Builder::new().prefix(".stillpoint-probe.").tempdir_in(folder);
     let cannot = |error: io::Error| {
         Failure::new(
