@@ -13,6 +13,7 @@
 //!
 //! Processes are this program again, with `--worker` (see `worker`).
 
+mod adoption;
 mod c_library;
 mod commands;
 mod contenders;
@@ -65,21 +66,22 @@ struct Arguments {
     #[arg(long, hide = true)]
     bench: bool,
 
-    /// Only these groups: pairs, scaling, pauses, quiet, recovery, commands, snapshots,
-    /// growth
+    /// Only these groups: pairs, scaling, pauses, quiet, recovery, commands, adoption,
+    /// snapshots, growth
     #[arg(value_parser = GROUPS.map(|(name, _)| name))]
     groups: Vec<String>,
 }
 
 type Group = fn(&Effort, &mut Report) -> anyhow::Result<()>;
 
-const GROUPS: [(&str, Group); 8] = [
+const GROUPS: [(&str, Group); 9] = [
     ("pairs", pairs::measure),
     ("scaling", scaling::measure),
     ("pauses", pauses::measure),
     ("quiet", quiet::measure),
     ("recovery", recovery::measure),
     ("commands", commands::measure),
+    ("adoption", adoption::measure),
     ("snapshots", snapshots::measure),
     ("growth", growth::measure),
 ];
