@@ -67,7 +67,7 @@ fn main() -> ExitCode {
                 false => drop(error.print()),
             }
             return match error.use_stderr() {
-                true => Exit::USAGE.into(),
+                true => verbs::usage_exit(std::env::args_os().nth(1).as_deref()).into(),
                 false => Exit::SUCCESS.into(),
             };
         }

@@ -7,6 +7,7 @@ mod common;
 mod adopt;
 mod advice;
 mod bad_days;
+mod check;
 mod completions;
 mod create;
 mod empty_file;

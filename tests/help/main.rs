@@ -140,7 +140,8 @@ fn help_and_manual_name_the_same_exit_statuses() {
         let strange: Vec<_> =
             here.iter().filter(|it| !judged.contains(*it) && !told.contains(it)).collect();
         assert!(strange.is_empty(), "{verb}: {strange:?}");
-        assert!(here.contains(&64), "{verb}");
+        // To a plug-in, wrong usage is one of its four.
+        assert!(here.contains(&64) || here.contains(&3), "{verb}");
     }
 }
 

@@ -44,6 +44,7 @@ const VERBS: House = House {
         &["deferred"],
         &[
             "adopt",
+            "check",
             "completions",
             "create",
             "freeze",

@@ -2,9 +2,10 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::unistd::{AccessFlags, access};
 
@@ -39,6 +40,34 @@ pub fn run(command: &mut Command) -> Result<String, Failure> {
     }
     let complaint = String::from_utf8_lossy(&output.stderr);
     Err(Failure::new(Exit::UNAVAILABLE, said(&program, &complaint)))
+}
+
+/// As [`ask`], of a tool that may hang: it is ended after so long. What it prints goes to a file, as what it leaves behind
+/// may keep a pipe open.
+pub fn ask_within(program: &str, arguments: &[&str], limit: Duration) -> Result<String, Failure> {
+    let cannot = |error: io::Error| Failure::system(format_args!("cannot ask {program}"), error);
+    let mut output = tempfile::tempfile().map_err(cannot)?;
+    let mut command = command(program);
+    command.args(arguments).stderr(Stdio::null()).stdout(output.try_clone().map_err(cannot)?);
+    let mut child = command.spawn().map_err(|error| missing(program, &error))?;
+    let started = Instant::now();
+    let ended = loop {
+        match child.try_wait().map_err(cannot)? {
+            Some(ended) => break ended,
+            None if started.elapsed() < limit => std::thread::sleep(Duration::from_millis(5)),
+            None => {
+                let _ = child.kill();
+                let message = format!("{program} does not answer");
+                return Err(Failure::new(Exit::UNAVAILABLE, message));
+            }
+        }
+    };
+    if !ended.success() {
+        return Err(Failure::new(Exit::UNAVAILABLE, format!("{program} failed: {ended}")));
+    }
+    let mut said = Vec::new();
+    output.rewind().and_then(|()| output.read_to_end(&mut said)).map_err(cannot)?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
 /// What writes out the dirty data of a path's file system.

@@ -27,7 +27,7 @@
 
 pub mod arguments;
 pub mod data;
-mod foreign;
+pub mod foreign;
 mod making;
 mod members;
 pub mod place;

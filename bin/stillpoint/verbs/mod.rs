@@ -4,6 +4,7 @@
 //! `--help` stands here, where the verbs are listed, and what an option does where it is.
 
 mod adopt;
+mod check;
 mod completions;
 mod create;
 mod deferred;
@@ -20,6 +21,8 @@ mod snapshot;
 mod status;
 mod thaw;
 mod r#use;
+
+use std::ffi::OsStr;
 
 use clap::{Parser, Subcommand};
 
@@ -101,6 +104,13 @@ enum Verb {
     /// barriers in the folder of names.
     Status(Deferred<status::Arguments>),
 
+    /// Is everything as it should be? For people and for Nagios
+    ///
+    /// Looks at barriers, their states and members, at snapshots and their room, at who writes and does not
+    /// take part, at timers and hooks, and says what to do. Changes nothing. The exit status is that of a
+    /// plug-in of Nagios: 0 OK, 1 warning, 2 critical, 3 unknown, also for wrong usage.
+    Check(Deferred<check::Arguments>),
+
     /// List the snapshots of a catalogue
     ///
     /// The oldest first, of BARRIER if one is given. Files that are no manifests are reported and left alone; the status is 65
@@ -161,6 +171,14 @@ impl Verb {
     }
 }
 
+/// The exit status for wrong usage: whoever calls a plug-in knows four.
+pub fn usage_exit(verb: Option<&OsStr>) -> Exit {
+    match verb.is_some_and(|verb| verb == "check") {
+        true => check::UNKNOWN,
+        false => Exit::USAGE,
+    }
+}
+
 /// Does what was asked for, in this process or in one that stands in for it.
 pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {
     let ended = if verb.outlives_us() { None } else { reaper::attend()? };
@@ -176,6 +194,7 @@ pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {
         Verb::Thaw(Deferred(arguments)) => thaw::run(arguments),
         Verb::Recover(Deferred(arguments)) => recover::run(arguments),
         Verb::Status(Deferred(arguments)) => status::run(arguments),
+        Verb::Check(Deferred(arguments)) => check::run(arguments),
         Verb::List(Deferred(arguments)) => list::run(arguments),
         Verb::Latest(Deferred(arguments)) => latest::run(arguments),
         Verb::Prune(Deferred(arguments)) => prune::run(arguments),

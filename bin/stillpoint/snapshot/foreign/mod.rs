@@ -16,7 +16,7 @@
 //! them back in time.
 
 mod at_hand;
-mod cyrus;
+pub mod cyrus;
 mod holders;
 mod locking;
 pub mod wanted;
