@@ -108,7 +108,7 @@ fn zsh() {
     let script = must(with_command(&place, "stillpoint").args(["completions", "zsh"])).stdout;
     fs::write(functions.join("_stillpoint"), script).unwrap();
     let settings = "PS1='READY>'\nunsetopt zle_bracketed_paste prompt_sp\nfpath=($TMPDIR/functions $fpath)\nbindkey -e\n\
-                    autoload -Uz compinit && compinit -u -D\n";
+                    autoload -Uz compinit && compinit -u -C -d $TMPDIR/dump\n";
     fs::write(place.path(".zshrc"), settings).unwrap();
     completes(&place, &["zsh", "-d", "-i"], &LINES);
 }

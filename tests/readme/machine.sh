@@ -16,7 +16,7 @@ cat >"$here/systemctl" <<'END'
 #!/bin/bash
 set -euo pipefail
 for unit; do
-    case $unit in enable | start | restart | daemon-reload | --now | dovecot | *.timer) continue ;; esac
+    case $unit in enable | start | stop | restart | daemon-reload | --now | dovecot | *.timer) continue ;; esac
     instance=${unit#*@}
     instance=${instance%.service}
     file=/usr/local/lib/systemd/system/${unit%@*}@.service
