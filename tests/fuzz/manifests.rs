@@ -25,6 +25,7 @@ mod words {
     pub mod advice;
     pub mod exit;
     pub mod lines;
+    pub mod live;
     pub mod seconds;
 }
 

@@ -9,6 +9,8 @@ use std::io::{IsTerminal, stdout};
 use terminal_size::{Height, Width, terminal_size_of};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::live::is_dumb;
+
 /// Where a terminal does not say how large it is.
 const USUAL: (usize, usize) = (80, 24);
 
@@ -31,11 +33,6 @@ impl Terminal {
             size.filter(|(width, height)| *width > 0 && *height > 0).unwrap_or(USUAL);
         Some(Terminal { width, height, coloured: !is_dumb() && !is_without_colour() })
     }
-}
-
-/// One that can only write on.
-pub fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|name| name == "dumb")
 }
 
 /// <https://no-color.org>: set, and not empty.

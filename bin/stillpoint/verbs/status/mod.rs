@@ -14,7 +14,8 @@ use crate::process::ending;
 use crate::selection::filter::Filter;
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines;
-use crate::words::terminal::{Terminal, is_dumb};
+use crate::words::live::is_dumb;
+use crate::words::terminal::Terminal;
 
 mod durable;
 mod json;
