@@ -53,6 +53,7 @@ const VERBS: House = House {
             "participant",
             "prune",
             "recover",
+            "report",
             "restore",
             "retire",
             "run",

@@ -36,6 +36,7 @@ mod reflink;
 mod refused;
 mod removal;
 mod replaced;
+mod report;
 mod restore;
 mod scene;
 mod series;

@@ -14,6 +14,7 @@ mod list;
 mod participant;
 mod prune;
 mod recover;
+mod report;
 mod restore;
 mod retire;
 mod run;
@@ -124,6 +125,13 @@ enum Verb {
     /// command asks for the name of such a one.
     Latest(Deferred<latest::Arguments>),
 
+    /// Write a page about the snapshots of a catalogue, for a browser
+    ///
+    /// One file that needs nothing else: neither a server nor the network nor scripts. For each series
+    /// it shows when which snapshots were taken and what they are good for, how long writers were kept
+    /// waiting, and for whom the tool had to wait.
+    Report(Deferred<report::Arguments>),
+
     /// Remove snapshots that need not be kept
     ///
     /// Goes by series: same sources, provider, folder, barriers and label. Never removes the newest
@@ -192,6 +200,7 @@ pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {
         Verb::Snapshot(Deferred(arguments)) => snapshot::run(*arguments),
         Verb::Freeze(Deferred(arguments)) => freeze::run(arguments),
         Verb::Thaw(Deferred(arguments)) => thaw::run(arguments),
+        Verb::Report(Deferred(arguments)) => report::run(arguments),
         Verb::Recover(Deferred(arguments)) => recover::run(arguments),
         Verb::Status(Deferred(arguments)) => status::run(arguments),
         Verb::Check(Deferred(arguments)) => check::run(arguments),
