@@ -13,6 +13,7 @@ mod clock;
 mod command;
 mod copy;
 mod cover;
+mod current;
 mod dirty;
 mod every_step;
 mod foreign;

@@ -42,7 +42,7 @@ const fn key(section: &'static str, name: &'static str, kind: Kind) -> Key {
     Key { section, name, kind }
 }
 
-pub const KEYS: [Key; 46] = [
+pub const KEYS: [Key; 47] = [
     key(TOP, "barriers", Kind::Names),
     key(TOP, "state", Kind::Place),
     key(TOP, "catalog", Kind::Place),
@@ -54,6 +54,7 @@ pub const KEYS: [Key; 46] = [
     key("snapshot", "size", Kind::Option),
     key("snapshot", "command", Kind::Command),
     key("snapshot", "to", Kind::Place),
+    key("snapshot", "current", Kind::Place),
     key("snapshot", "sync", Kind::Place),
     key("snapshot", "require-mount", Kind::Place),
     key("snapshot", "source-changed", Kind::Option),

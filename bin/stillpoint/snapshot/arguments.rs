@@ -64,6 +64,10 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["zfs", "lvm", "command"])]
     pub to: Option<PathBuf>,
 
+    /// Let this link lead to the newest clean one: changed in one step after each
+    #[arg(long, value_name = "LINK", requires = "to", conflicts_with_all = ["zfs", "lvm", "command"])]
+    pub current: Option<PathBuf>,
+
     /// Run this command in the pause
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

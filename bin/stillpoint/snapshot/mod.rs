@@ -37,7 +37,7 @@ pub mod provider;
 use std::path::PathBuf;
 
 use self::arguments::Arguments;
-use self::data::sweep;
+use self::data::{current, sweep};
 use self::making::Making;
 use self::members::Member;
 use self::place::sources;
@@ -56,6 +56,9 @@ pub fn take(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
         members.iter().map(|member| member.barrier.path().to_owned()).collect();
     let mut names = Names::new(arguments);
     let mut plan = Plan::checked(arguments, &paths, &signals, &mut names)?;
+    if let (Some(link), Some(target)) = (&arguments.current, &plan.target) {
+        current::check(link, &target.folder)?;
+    }
     let manifest = record.insert(first_manifest(arguments, &plan, &members));
     for member in &members {
         member.check_file_systems(plan.provider.as_ref())?;

@@ -35,10 +35,6 @@ impl Restoring {
 }
 
 impl Play for Restoring {
-    fn can_be_interrupted(&self) -> bool {
-        true
-    }
-
     fn scene(&self, _number: usize) -> Scene {
         let scene = Scene::new();
         fill(&scene.path("store"));

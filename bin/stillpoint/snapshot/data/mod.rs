@@ -3,6 +3,7 @@
 //! Uses `provider` and `place`, and what lies below the snapshot. Right about what may be removed: what the
 //! manifest tells to be its own, and nothing else.
 
+pub mod current;
 pub mod discarding;
 pub mod removal;
 pub mod sweep;

@@ -14,7 +14,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use stillpoint::{Error, ExclusiveGuard};
 
 use super::arguments::{Arguments, OnDirty};
-use super::data::{discarding, sweep, volumes};
+use super::data::{current, discarding, sweep, volumes};
 use super::members::Member;
 use super::plan::Plan;
 use super::provider::command;
@@ -191,7 +191,20 @@ impl Making<'_> {
         }
         self.say_uncovered();
         self.say_where();
+        self.turn_current();
         Ok(())
+    }
+
+    /// What is not clean is nothing to be led to.
+    fn turn_current(&self) {
+        let (Some(link), Some(path)) = (&self.arguments.current, &self.manifest.path) else {
+            return;
+        };
+        if self.manifest.clean && !self.manifest.source_changed {
+            current::turn(link, path).unwrap_or_else(|error| {
+                warn(&format!("{}: leads elsewhere: {}", link.display(), reason(&error)));
+            });
+        }
     }
 
     /// The record went with the folder that it was begun in.

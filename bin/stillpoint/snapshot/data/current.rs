@@ -1,0 +1,66 @@
+//! `--current`: a link to the newest clean snapshot of a series, for who wants one path to all of them.
+//!
+//! It is changed in one step, so whoever follows it finds one snapshot or the next, and always a whole one. Only a link
+//! that leads into the folder of the snapshots is taken for ours; whatever else has the name stays.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::catalogue::partial::token;
+use crate::files::names::{folder_of, rename_to_free};
+use crate::files::sync::sync_folder;
+use crate::words::exit::{Exit, Failure, reason};
+
+/// Could it be changed? Asked before anything is done.
+pub fn check(link: &Path, folder: &Path) -> Result<(), Failure> {
+    let cannot = |why: &str| {
+        let message = format!("--current {}: {why}", link.display());
+        Failure::new(Exit::CANNOT_CREATE, message)
+    };
+    if link.file_name().is_none() || !folder_of(link).is_dir() {
+        return Err(cannot("name a link in a folder that exists"));
+    }
+    match is_ours(link, folder) {
+        Ok(Some(false)) => Err(cannot(
+            "is something else than a link to a snapshot there, and stays; give another name",
+        )),
+        Ok(_) => Ok(()),
+        Err(error) => Err(cannot(&reason(&error))),
+    }
+}
+
+/// From now on it leads to this snapshot.
+pub fn turn(link: &Path, snapshot: &Path) -> io::Result<()> {
+    let there = match snapshot.parent() {
+        Some(folder) => is_ours(link, folder)?,
+        None => Some(false),
+    };
+    let name = link.file_name().unwrap_or_default().to_string_lossy();
+    let aside = link.with_file_name(format!(".{name}.{}", token()));
+    symlink(snapshot, &aside)?;
+    let turned = match there {
+        None => rename_to_free(&aside, link),
+        Some(true) => fs::rename(&aside, link),
+        Some(false) => Err(io::ErrorKind::AlreadyExists.into()),
+    };
+    if turned.is_err() {
+        let _ = fs::remove_file(&aside);
+    }
+    turned.and_then(|()| sync_folder(folder_of(link)))
+}
+
+/// `None`: nothing has the name.
+fn is_ours(link: &Path, folder: &Path) -> io::Result<Option<bool>> {
+    match link.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(found) if !found.is_symlink() => Ok(Some(false)),
+        Ok(_) => {
+            let leads_to = folder_of(link).join(fs::read_link(link)?);
+            let above = leads_to.parent().and_then(|above| above.canonicalize().ok());
+            Ok(Some(above.as_deref() == Some(folder)))
+        }
+    }
+}
