@@ -32,7 +32,7 @@ impl<'a> Inside<'a> {
     pub fn open(manifest: &'a Manifest) -> Result<Inside<'a>, Failure> {
         let Some(place) = manifest.path.clone() else {
             let message = format!(
-                "{}: {} is no folder: mount it with `stillpoint mount`, and copy what you want from there",
+                "{}: {} is no folder: mount it read-only yourself, and copy what you want from there",
                 manifest.name,
                 manifest.places().join(", ")
             );
