@@ -54,13 +54,28 @@ const ALL: [Preloaded; 3] = [Preloaded::Nothing, Preloaded::Empty, Preloaded::Ad
 struct Place {
     own: PathBuf,
     store: PathBuf,
+    /// The store is a file system by itself: others may have locks where it would lie else.
+    is_mounted: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_mounted {
+            let _ = Command::new("umount").arg("--lazy").arg(&self.store).status();
+        }
+    }
 }
 
 impl Place {
     fn new(effort: &Effort) -> anyhow::Result<Place> {
         let (own, store) = (effort.folder_on_disk()?, effort.folder()?);
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=4g", "none"]).arg(&store);
+        let is_mounted = geteuid().is_root() && mount.status().is_ok_and(|done| done.success());
+        let place = Place { own, store, is_mounted };
+        let (own, store) = (&place.own, &place.store);
         let device = |path: &Path| nix::sys::stat::stat(path).map(|found| found.st_dev);
-        ensure!(device(&own)? != device(&store)?, "barrier and store take two file systems");
+        ensure!(device(own)? != device(store)?, "barrier and store take two file systems");
         // For every user.
         for folder in own.ancestors().take(2) {
             fs::set_permissions(folder, Permissions::from_mode(0o755))?;
@@ -68,7 +83,6 @@ impl Place {
         let program = std::env::current_exe()?;
         let built = program.ancestors().nth(2).context("this program lies in a folder")?;
         let built = built.join("libstillpoint_adopt.so");
-        let place = Place { own, store };
         let (empty, adopted) = (place.library("empty"), place.library("stillpoint_adopt"));
         fs::copy(&built, adopted)
             .with_context(|| format!("{} is not built: cargo build --release", built.display()))?;
@@ -194,13 +208,14 @@ fn time_to_quiet(effort: &Effort, report: &mut Report, place: &Place) -> anyhow:
     let mut writers = Writers(Vec::new());
     for index in 0..WRITERS {
         let (journal, ..) = JOURNALS[index % JOURNALS.len()];
-        let mut script = Command::new("yes");
+        let mut script = ordinary(&Command::new("yes"));
         script.arg("insert into t values (1, 'two');").stdout(Stdio::piped());
         let mut script = script.stderr(Stdio::null()).spawn()?;
         let input = script.stdout.take().context("it was piped")?;
         writers.0.push(script);
-        let mut sqlite = place.sqlite(&format!("busy-{index}"), journal, Preloaded::Adopted)?;
-        writers.0.push(sqlite.stdin(input).spawn()?);
+        let sqlite = place.sqlite(&format!("busy-{index}"), journal, Preloaded::Adopted)?;
+        let mut sqlite = ordinary(&sqlite);
+        writers.0.push(sqlite.stdin(input).stdout(Stdio::null()).spawn()?);
     }
     let (mut drains, mut missed) = (Vec::new(), 0);
     for _ in 0..rounds {
@@ -229,7 +244,8 @@ fn drain(place: &Place) -> anyhow::Result<Option<f64>> {
     command.env("STILLPOINT_ADOPT_CONFIG", place.settings());
     command.args(["snapshot", "--json", "--min-open", "0", "--catalog"]);
     command.arg(place.own.join("catalog")).arg("--adopted").arg(&place.store);
-    let output = command.arg(contenders::barrier(&place.own)).args(["--", "true"]).output()?;
+    command.arg(contenders::barrier(&place.own)).args(["--", "true"]);
+    let output = ordinary(&command).output()?;
     if output.status.code() == Some(GIVEN_UP) {
         return Ok(None);
     }
@@ -239,6 +255,21 @@ fn drain(place: &Place) -> anyhow::Result<Option<f64>> {
     let drain = manifest.pointer("/pause/drain_ms").or_else(|| manifest.get("drain_ms"));
     let drain = drain.and_then(serde_json::Value::as_f64);
     Ok(Some(drain.with_context(|| format!("no drain in the report: {manifest}"))? * 1e6))
+}
+
+/// The same, with no priority: at that of `--realtime`, who never rests would leave nothing to the others.
+fn ordinary(command: &Command) -> Command {
+    let mut ordinary = Command::new("chrt");
+    ordinary
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .args(["--other", "0"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        value.map(|value| ordinary.env(name, value));
+    }
+    ordinary
 }
 
 /// Ended when this is dropped, and what feeds them.
