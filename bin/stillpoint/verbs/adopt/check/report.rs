@@ -10,6 +10,7 @@ use crate::catalogue::cover::CoverRecord;
 use crate::catalogue::manifest::SCHEMA;
 use crate::stilling::locks::Lasting;
 use crate::words::lines::escaped;
+use crate::words::table::{Cell, table};
 
 pub fn json(findings: &Findings) -> anyhow::Result<()> {
     let object = json!({
@@ -30,17 +31,8 @@ const HEAD: [&str; 5] = ["PID", "COMMAND", "UNIT", "COVER", "FILES"];
 pub fn text(findings: &Findings) -> anyhow::Result<()> {
     let mut text = String::new();
     let writers = &findings.sight.writers;
-    let rows = std::iter::once(HEAD.map(str::to_owned)).chain(writers.iter().map(row));
-    let rows: Vec<[String; 5]> =
-        rows.map(|row| row.map(|cell| escaped(&cell).into_owned())).collect();
-    let width =
-        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2), width(3), 0];
-    for row in rows.iter().filter(|_| !writers.is_empty()) {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
+    if !writers.is_empty() {
+        text.push_str(&table("", HEAD, writers.iter().map(row).collect(), None));
     }
     if writers.is_empty() {
         let path = findings.path.display().to_string();
@@ -63,7 +55,7 @@ pub fn text(findings: &Findings) -> anyhow::Result<()> {
     print(&text)
 }
 
-fn row(writer: &CoverRecord) -> [String; 5] {
+fn row(writer: &CoverRecord) -> [Cell; 5] {
     [
         writer.pid.to_string(),
         writer.comm.clone(),
@@ -71,6 +63,7 @@ fn row(writer: &CoverRecord) -> [String; 5] {
         json!(writer.how).as_str().unwrap_or_default().to_owned(),
         writer.files.join(" "),
     ]
+    .map(Cell::new)
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
