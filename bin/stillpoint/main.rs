@@ -43,7 +43,6 @@ mod adoption;
 mod barrier;
 mod catalogue;
 mod files;
-#[allow(dead_code, reason = "its verbs come next")]
 mod job;
 mod metrics;
 mod process;

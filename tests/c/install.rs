@@ -99,6 +99,7 @@ fn everything_has_its_place() {
             "share/stillpoint/installed",
             "share/zsh/site-functions/_stillpoint",
             "lib/sysusers.d/stillpoint.conf",
+            "lib/systemd/system-generators/stillpoint-job-generator",
             "lib/tmpfiles.d/stillpoint.conf",
         ]
         .map(|file| format!("usr/{file}"))
@@ -180,7 +181,7 @@ fn no_link_to_what_was_removed_is_left() {
     let script = r#"
         mount -t tmpfs none /etc
         mkdir -p /etc/systemd/system/timers.target.wants
-        ln -s "$1/lib/systemd/system/stillpoint-snapshot@.timer" /etc/systemd/system/timers.target.wants/mail.timer
+        ln -s "$1/lib/systemd/system/stillpoint-job@.timer" /etc/systemd/system/timers.target.wants/mail.timer
         ln -s "$1/share/stillpoint/hooks/qemu-ga" /etc/hook
         ln -s "$1/share/stillpoint" /etc/kept
         ln -s /nowhere /etc/other

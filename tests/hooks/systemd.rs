@@ -36,29 +36,40 @@ struct Manager {
 impl Manager {
     fn new() -> Manager {
         let place = Place::new();
-        for folder in ["store", "snapshots", "catalog"] {
+        for folder in ["store", "snapshots", "catalog", "state"] {
             fs::create_dir(place.path(folder)).unwrap();
         }
-        let snapshot = format!(
-            "--copy {} --to {} --hold 5 --min-open 0 --attempts 1 --patience 0 --drain 0.1",
-            place.path("store").display(),
-            place.path("snapshots").display()
+        let settings = vec![
+            ("CREATE", "--mode 0600".to_string()),
+            ("STILLPOINT_JOBS", place.path("jobs").display().to_string()),
+            ("STILLPOINT_STATE_DIR", place.path("state").display().to_string()),
+        ];
+        let manager = Manager { place, settings };
+        manager.job("");
+        manager
+    }
+
+    /// Writes the job, with more in its file.
+    fn job(&self, more: &str) {
+        let text = format!(
+            "barriers = 'mail'\n[snapshot]\ncopy = '{}'\nto = '{}'\n[limits]\nhold = 5\nmin-open = 0\n\
+             attempts = 1\npatience = 0\ndrain = 0.1\n{more}",
+            self.place.path("store").display(),
+            self.place.path("snapshots").display()
         );
-        let settings = vec![("CREATE", "--mode 0600".to_string()), ("SNAPSHOT", snapshot)];
-        Manager { place, settings }
+        let folder = self.place.path("jobs");
+        let _ = fs::create_dir(&folder);
+        fs::write(folder.join("mail.toml"), text).unwrap();
     }
 
     /// Runs the lines of `key`, one after another while they succeed: the status of the last.
     fn run(&self, name: &str, key: &str) -> i32 {
         let unit = unit(name);
         let run = |line: &&str| {
-            let line = line.replace("${LABEL}", "\"$LABEL\"").replace("$$", "$");
             let mut shell = self.place.program("sh");
-            shell.args(["-c", &line]).env("STILLPOINT_CATALOG", self.place.path("catalog"));
+            shell.args(["-c", line]).env("STILLPOINT_CATALOG", self.place.path("catalog"));
             let programs = programs();
             shell.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
-            let defaults = lines(&unit, "Environment");
-            shell.envs(defaults.iter().map(|setting| setting.split_once('=').unwrap()));
             shell.envs(self.settings.iter().map(|(name, value)| (name, value)));
             run(shell).code()
         };
@@ -67,8 +78,7 @@ impl Manager {
 
     /// Whether a unit that runs to its end has done well.
     fn succeeds(&self, name: &str) -> bool {
-        let statuses = ["ExecStart", "ExecStopPost"].map(|key| self.run(name, key));
-        statuses == [0, 0]
+        self.run(name, "ExecStart") == 0
     }
 
     fn snapshots(&self) -> usize {
@@ -144,11 +154,11 @@ fn barriers_do_not_age() {
 }
 
 const BARRIER: &str = "stillpoint@.service";
-const SNAPSHOT: &str = "stillpoint-snapshot@.service";
+const SNAPSHOT: &str = "stillpoint-job@.service";
 
 #[test]
 fn from_start_to_stop() {
-    let mut manager = Manager::new();
+    let manager = Manager::new();
     assert_eq!(manager.run(BARRIER, "ExecStart"), 0);
     assert!(manager.place.barrier().exists());
     for made in 1..=2 {
@@ -158,15 +168,15 @@ fn from_start_to_stop() {
     // Taken by others, who know how many of theirs they want.
     for label in ["", "restic"] {
         for _ in 0..2 {
-            let taken = format!("stillpoint snapshot mail --label '{label}' $SNAPSHOT");
-            let mut shell = manager.place.program("sh");
-            shell.args(["-c", &taken.replace("stillpoint", STILLPOINT)]);
-            shell.env("STILLPOINT_CATALOG", manager.place.path("catalog"));
-            shell.env("SNAPSHOT", &manager.settings[1].1);
-            assert_eq!(run(shell).code(), 0);
+            let mut snapshot = manager.place.program(STILLPOINT);
+            snapshot.args(["snapshot", "mail", "--label", label, "--hold", "5", "--min-open", "0"]);
+            snapshot.arg("--copy").arg(manager.place.path("store"));
+            snapshot.arg("--to").arg(manager.place.path("snapshots"));
+            snapshot.env("STILLPOINT_CATALOG", manager.place.path("catalog"));
+            assert_eq!(run(snapshot).code(), 0);
         }
     }
-    manager.settings.push(("PRUNE", "--keep 1".to_string()));
+    manager.job("[retention]\nkeep = 1\n");
     assert!(manager.succeeds(SNAPSHOT));
     assert_eq!(manager.snapshots(), 4 + 1);
     assert_eq!(manager.run(BARRIER, "ExecStop"), 0);
@@ -176,12 +186,12 @@ fn from_start_to_stop() {
 /// Or the disk that is full of snapshots would stay so.
 #[test]
 fn a_snapshot_that_fails_is_pruned_after_all_the_same() {
-    let mut manager = Manager::new();
+    let manager = Manager::new();
     assert_eq!(manager.run(BARRIER, "ExecStart"), 0);
     for _ in 0..3 {
         assert!(manager.succeeds(SNAPSHOT));
     }
-    manager.settings.push(("PRUNE", "--keep 2".to_string()));
+    manager.job("[retention]\nkeep = 2\n");
     let writer = manager.place.hold(&["-s"]);
     assert!(!manager.succeeds(SNAPSHOT));
     assert_eq!(manager.snapshots(), 2);

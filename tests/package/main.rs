@@ -73,12 +73,12 @@ wants=/etc/systemd/system/timers.target.wants
 exporter=/var/lib/prometheus/node-exporter
 mkdir -p $wants /etc/qemu /etc/systemd/system/dovecot.service.d $exporter
 ln -s /run/stillpoint-metrics/stillpoint.prom $exporter/stillpoint.prom
-ln -s /usr/lib/systemd/system/stillpoint-snapshot@.timer $wants/stillpoint-snapshot@mail.timer
+ln -s /usr/lib/systemd/system/stillpoint-job@.timer $wants/stillpoint-job@mail.timer
 ln -s /usr/share/stillpoint/hooks/qemu-ga /etc/qemu/fsfreeze-hook
 ln -s /nowhere /etc/qemu/other
 echo '# Written by `stillpoint adopt enable`; it is' >/etc/systemd/system/dovecot.service.d/stillpoint-adopt.conf
 dpkg -P stillpoint
-test ! -L $wants/stillpoint-snapshot@mail.timer -a ! -L /etc/qemu/fsfreeze-hook -a -L /etc/qemu/other
+test ! -L $wants/stillpoint-job@mail.timer -a ! -L /etc/qemu/fsfreeze-hook -a -L /etc/qemu/other
 test ! -e /etc/systemd/system/dovecot.service.d -a ! -L $exporter/stillpoint.prom
 rm -r $wants /etc/qemu /var/lib/prometheus
 test -e /var/lib/stillpoint/mail.state

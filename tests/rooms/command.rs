@@ -48,6 +48,7 @@ const VERBS: House = House {
             "completions",
             "create",
             "freeze",
+            "job",
             "latest",
             "list",
             "participant",

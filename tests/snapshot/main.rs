@@ -22,6 +22,7 @@ mod full_disk;
 mod groups;
 mod hidden_writers;
 mod interrupted;
+mod jobs;
 mod latest;
 mod limits;
 mod list;

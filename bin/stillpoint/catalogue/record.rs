@@ -46,6 +46,17 @@ pub struct ParticipantRecord {
     pub thawed: bool,
 }
 
+/// What a command found that looked at the finished snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedRecord {
+    /// When it had ended.
+    pub at: String,
+    /// Who has asked it.
+    pub by: String,
+    /// It ended with 0.
+    pub ok: bool,
+}
+
 /// The dirty epoch at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirtyRecord {

@@ -150,7 +150,8 @@ fn worth(manifest: &Manifest) -> Option<Worth> {
         Status::Complete if manifest.path.is_some() && manifest.is_present() != Some(true) => None,
         // Of a ZFS snapshot nobody can tell without its tool.
         Status::Complete if manifest.is_present() == Some(false) => None,
-        Status::Complete if manifest.clean => Some(Worth::Clean),
+        // One that its own command found bad pushes out none that it did not.
+        Status::Complete if manifest.clean && !manifest.is_refuted() => Some(Worth::Clean),
         Status::Complete => Some(Worth::Complete),
         Status::Begun | Status::Certified | Status::Pruning => None,
     }
@@ -227,6 +228,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::clock::ClockRecord;
+    use super::super::record::VerifiedRecord;
     use super::*;
 
     /// What was taken on one day of January 2026: `c` clean, `d` not clean, `f` failed, `b` begun.
@@ -435,6 +437,15 @@ mod tests {
             let gone = removed(&at(&times), daily).len();
             assert_eq!(gone, 3, "{year}");
         }
+    }
+
+    #[test]
+    fn what_was_found_bad_pushes_out_nothing_that_was_not() {
+        let mut manifests = days("cccc");
+        let verdict = |ok| Some(VerifiedRecord { at: String::new(), by: String::new(), ok });
+        (manifests[1].verified, manifests[2].verified) = (verdict(true), verdict(false));
+        manifests[3].verified = verdict(false);
+        assert_eq!(removed(&manifests, newest(1)), ["01c", "03c"]);
     }
 
     #[test]

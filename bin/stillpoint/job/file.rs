@@ -96,6 +96,20 @@ fn unescape(name: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| name.to_owned())
 }
 
+/// The instance of a unit of systemd: with all escaped that may not stand in the name of one.
+pub fn instance(name: &str) -> String {
+    let mut escaped = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' | b'-' => {
+                escaped.push(byte.into())
+            }
+            _ => escaped += &format!("\\x{byte:02x}"),
+        }
+    }
+    escaped
+}
+
 pub fn path(name: &str) -> PathBuf {
     folder().join(format!("{name}{ENDING}"))
 }
@@ -220,5 +234,8 @@ mod tests {
             assert_eq!(unescape(escaped), name);
         }
         assert_eq!(unescape("a\\xff"), "a\\xff", "no text");
+        for name in ["my mail", "a-b", "ä\\x", "%i", "mail"] {
+            assert_eq!(unescape(&instance(name)), name);
+        }
     }
 }

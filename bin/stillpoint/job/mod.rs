@@ -10,6 +10,7 @@
 pub mod file;
 mod keys;
 mod options;
+pub mod record;
 mod written;
 
 use std::ffi::OsString;

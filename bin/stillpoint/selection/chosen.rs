@@ -38,9 +38,11 @@ pub struct Choice {
 impl Choice {
     /// Refuses what makes no sense.
     pub fn check(&self) -> Result<(), Failure> {
-        match !self.latest && (!self.filter.is_empty() || self.wanted.covered) {
+        match !self.latest
+            && (!self.filter.is_empty() || self.wanted.covered || self.wanted.verified)
+        {
             true => Err(Failure::usage(
-                "--source, --provider, --label and --covered choose among several; use them with --latest",
+                "--source, --provider, --label, --covered and --verified choose among several; use them with --latest",
             )),
             false => Ok(()),
         }

@@ -14,11 +14,17 @@ pub struct Wanted {
     /// Take none in whose sources somebody may have written who was not stilled
     #[arg(long)]
     pub covered: bool,
+
+    /// Take none but what the command of a job has looked at and found good
+    #[arg(long)]
+    pub verified: bool,
 }
 
 impl Wanted {
     pub fn takes(self, manifest: &Manifest) -> bool {
-        (self.any || manifest.clean) && self.takes_cover(manifest)
+        (self.any || manifest.clean)
+            && self.takes_cover(manifest)
+            && (!self.verified || manifest.is_verified())
     }
 
     /// Of one that nobody has looked at nothing is known.
@@ -29,7 +35,8 @@ impl Wanted {
     fn describe(self) -> String {
         let what = if self.any { "complete" } else { "clean" };
         let covered = if self.covered { " and covered" } else { "" };
-        format!("{what}{covered}")
+        let verified = if self.verified { " and verified" } else { "" };
+        format!("{what}{covered}{verified}")
     }
 }
 
@@ -74,6 +81,13 @@ pub fn none(contents: &Contents, wanted: Wanted, place: &str) -> Failure {
                 && manifest.clean
                 && manifest.has_data()
                 && !wanted.takes_cover(manifest)
+        }),
+        count("clean that nobody has found good", &|manifest| {
+            manifest.is_usable()
+                && manifest.clean
+                && manifest.has_data()
+                && wanted.verified
+                && !manifest.is_verified()
         }),
         count("made by a command, without data to read", &|manifest| {
             manifest.is_usable() && !manifest.has_data()

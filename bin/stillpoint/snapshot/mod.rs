@@ -48,14 +48,17 @@ use crate::catalogue::manifest::Manifest;
 use crate::process::signals::Signals;
 
 /// Takes a snapshot. The record of it is left with the caller, however it ends.
-pub fn take(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Result<()> {
-    let mut signals = Signals::watch()?;
+pub fn take(
+    arguments: &Arguments,
+    record: &mut Option<Manifest>,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
     arguments.wanted.check(arguments.hold())?;
     let members = members::open(arguments)?;
     let paths: Vec<PathBuf> =
         members.iter().map(|member| member.barrier.path().to_owned()).collect();
     let mut names = Names::new(arguments);
-    let mut plan = Plan::checked(arguments, &paths, &signals, &mut names)?;
+    let mut plan = Plan::checked(arguments, &paths, signals, &mut names)?;
     if let (Some(link), Some(target)) = (&arguments.current, &plan.target) {
         current::check(link, &target.folder)?;
     }
@@ -76,7 +79,7 @@ pub fn take(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
     let (entry, data) = loop {
         match plan.begin(manifest) {
             Err(failure) if names.may_be_another(&failure) => {
-                plan = Plan::checked(arguments, &paths, &signals, &mut names)?;
+                plan = Plan::checked(arguments, &paths, signals, &mut names)?;
                 plan.name(manifest);
             }
             begun => break begun?,
@@ -86,7 +89,7 @@ pub fn take(arguments: &Arguments, record: &mut Option<Manifest>) -> anyhow::Res
         arguments,
         plan: &plan,
         members: &members,
-        signals: &mut signals,
+        signals,
         manifest,
         entry,
         data,

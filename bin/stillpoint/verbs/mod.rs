@@ -9,6 +9,7 @@ mod completions;
 mod create;
 mod deferred;
 mod freeze;
+mod job;
 mod latest;
 mod list;
 mod participant;
@@ -151,6 +152,11 @@ enum Verb {
     /// place of the source, which is kept beside it: the two are exchanged while no writer is inside.
     Restore(Deferred<Box<restore::Arguments>>),
 
+    /// Do again and again what a file says: snapshot, verify, remove what is old
+    ///
+    /// The files are described in stillpoint-job(5).
+    Job(Deferred<job::Arguments>),
+
     /// Adopt programs that know nothing of a barrier
     ///
     /// Their write locks wait for it then: see stillpoint-adopt(8).
@@ -209,6 +215,7 @@ pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {
         Verb::Prune(Deferred(arguments)) => prune::run(arguments),
         Verb::Use(Deferred(arguments)) => r#use::run(arguments),
         Verb::Restore(Deferred(arguments)) => restore::run(*arguments),
+        Verb::Job(Deferred(arguments)) => job::run(arguments),
         Verb::Adopt(Deferred(arguments)) => adopt::run(arguments),
         Verb::Participant(Deferred(arguments)) => participant::run(arguments),
         Verb::Completions(Deferred(arguments)) => completions::run(arguments),

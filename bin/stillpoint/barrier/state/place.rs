@@ -40,6 +40,11 @@ pub fn folder() -> Option<PathBuf> {
     }
 }
 
+/// Where the records of jobs are kept, beside the states.
+pub fn jobs() -> PathBuf {
+    set("STILLPOINT_STATE_DIR").unwrap_or_else(|| PathBuf::from(FOLDER)).join("jobs")
+}
+
 /// Whether a path leads where a name does: it is the same barrier then.
 fn has_name(file: &Path) -> bool {
     let Ok(names) = stillpoint::barrier_folder(false) else {

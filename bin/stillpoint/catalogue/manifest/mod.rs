@@ -25,7 +25,8 @@ use crate::catalogue::cover::{CoverRecord, Sight};
 use crate::catalogue::identity::Identity;
 use crate::catalogue::origin::Origin;
 use crate::catalogue::record::{
-    BarrierRecord, DirtyRecord, ForeignRecord, ParticipantRecord, PauseRecord, WriterRecord,
+    BarrierRecord, DirtyRecord, ForeignRecord, ParticipantRecord, PauseRecord, VerifiedRecord,
+    WriterRecord,
 };
 use crate::catalogue::volume::{System, Volume};
 use crate::words::seconds::{milliseconds, timestamp};
@@ -116,6 +117,9 @@ pub struct Manifest {
     /// All of them were stilled; `null` if that cannot be told, or nobody looked.
     #[serde(default)]
     pub covered: Option<bool>,
+    /// The verdict of who looked at it last; `null` if nobody did.
+    #[serde(default)]
+    pub verified: Option<VerifiedRecord>,
     pub began: String,
     /// When no writer was inside any more.
     pub quiet: Option<String>,
@@ -165,6 +169,7 @@ impl Manifest {
             writers: Vec::new(),
             unseen: None,
             covered: None,
+            verified: None,
             began: timestamp(SystemTime::now()),
             quiet: None,
             ended: None,
@@ -237,6 +242,16 @@ impl Manifest {
     /// May a reader be sent to it?
     pub fn is_usable(&self) -> bool {
         self.status == Status::Complete && self.is_present() != Some(false)
+    }
+
+    /// Has somebody looked at it, and found it good?
+    pub fn is_verified(&self) -> bool {
+        self.verified.as_ref().is_some_and(|verdict| verdict.ok)
+    }
+
+    /// Or has somebody looked at it, and found it bad?
+    pub fn is_refuted(&self) -> bool {
+        self.verified.as_ref().is_some_and(|verdict| !verdict.ok)
     }
 
     /// Was it taken under this barrier?

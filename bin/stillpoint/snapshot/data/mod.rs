@@ -5,6 +5,7 @@
 
 pub mod current;
 pub mod discarding;
+pub mod pruning;
 pub mod removal;
 pub mod sweep;
 pub mod unlinking;

@@ -4,6 +4,7 @@ mod report;
 
 use crate::metrics::{self, textfile};
 use crate::process::ending::from_error;
+use crate::process::signals::Signals;
 use crate::snapshot;
 use crate::snapshot::arguments::Arguments;
 use crate::words::exit::Exit;
@@ -18,8 +19,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let metrics = arguments.metrics_textfile.as_deref();
     let writable = metrics.map_or(Ok(()), textfile::check);
     let metrics = metrics.filter(|_| writable.is_ok() && !arguments.dry_run);
-    let outcome =
-        writable.map_err(Into::into).and_then(|()| snapshot::take(&arguments, &mut record));
+    let outcome = writable
+        .map_err(Into::into)
+        .and_then(|()| snapshot::take(&arguments, &mut record, &mut Signals::watch()?));
     let error = outcome.as_ref().err();
     let exit = match error {
         Some(error) => from_error(error, Exit::CONFLICT),

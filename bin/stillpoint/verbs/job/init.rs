@@ -1,0 +1,196 @@
+//! `stillpoint job init`: the file of a new job, with what is found on this machine.
+//!
+//! What is found is proposed, as far as it can be known; what cannot is there as a comment.
+
+use std::io::{self, BufRead, IsTerminal, Write, stdout};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, XFS_SUPER_MAGIC, statfs};
+
+use crate::job::file;
+use crate::process::{proc, tool};
+use crate::words::exit::{Exit, Failure, STATUSES};
+use crate::words::lines::say;
+
+#[derive(clap::Args)]
+#[command(after_help = STATUSES)]
+pub struct Arguments {
+    /// The barrier to close [default: the name of the job]
+    #[arg(long, value_name = "NAME")]
+    barrier: Option<String>,
+
+    /// What is snapshotted: a folder, or a btrfs subvolume
+    #[arg(long, value_name = "DIR")]
+    source: Option<PathBuf>,
+
+    /// The folder that gets the snapshots
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+
+    /// Print the file instead of writing it
+    #[arg(long)]
+    print: bool,
+
+    /// The name of the new job
+    job: String,
+}
+
+/// Programs that are known to write, and what stills them.
+const WRITERS: [(&str, &str); 6] = [
+    ("dovecot", "adopted"),
+    ("cyrmaster", "cyrus"),
+    ("master", "adopted"),
+    ("mariadbd", "mariadb"),
+    ("mysqld", "mysql"),
+    ("postgres", "postgresql"),
+];
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    file::check_name(&arguments.job)?;
+    if !arguments.print && file::path(&arguments.job).exists() {
+        // Before anything is asked.
+        file::write_new(&arguments.job, "")?;
+    }
+    let barrier = arguments.barrier.clone();
+    let barrier =
+        barrier.map_or_else(|| ask("Which barrier shall be closed?", Some(&arguments.job)), Ok)?;
+    let source = arguments.source.clone();
+    let source =
+        source.map_or_else(|| ask("Which folder is snapshotted?", None).map(PathBuf::from), Ok)?;
+    let source = std::path::absolute(&source)?;
+    let to = arguments.to.clone();
+    let to = to.map_or_else(
+        || ask("Which folder gets the snapshots?", beside(&source).as_deref()).map(PathBuf::from),
+        Ok,
+    )?;
+    let to = std::path::absolute(&to)?;
+    let text = text(&barrier, &source, &to);
+    if arguments.print {
+        stdout().write_all(text.as_bytes()).context("standard output")?;
+        return Ok(Exit::SUCCESS);
+    }
+    let path = file::write_new(&arguments.job, &text)?;
+    writeln!(stdout(), "{}", path.display()).context("standard output")?;
+    let name = file::instance(&arguments.job);
+    say(&format!(
+        "read it, then try `stillpoint job check '{name}'` and `stillpoint job run '{name}'`; with systemd, \
+         `systemctl daemon-reload` and `systemctl enable --now 'stillpoint-job@{name}.timer'` do it by its schedule"
+    ));
+    Ok(Exit::SUCCESS)
+}
+
+/// Asks on a terminal.
+fn ask(question: &str, proposed: Option<&str>) -> anyhow::Result<String> {
+    if !io::stdin().is_terminal() {
+        let message = "--barrier, --source and --to are needed where nobody can be asked";
+        return Err(Failure::usage(message).into());
+    }
+    let shown = proposed.map(|proposed| format!(" [{proposed}]")).unwrap_or_default();
+    loop {
+        eprint!("{question}{shown} ");
+        let mut answer = String::new();
+        if io::stdin().lock().read_line(&mut answer)? == 0 {
+            return Err(Failure::usage("nothing is written: there was no answer").into());
+        }
+        match (answer.trim(), proposed) {
+            ("", Some(proposed)) => return Ok(proposed.to_owned()),
+            ("", None) => {}
+            (answer, _) => return Ok(answer.to_owned()),
+        }
+    }
+}
+
+fn beside(source: &Path) -> Option<String> {
+    Some(source.parent()?.join("snapshots").to_str()?.to_owned())
+}
+
+fn text(barrier: &str, source: &Path, to: &Path) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let path = |path: &Path| quoted(&path.to_string_lossy());
+    let (provider, why, hold) = provider(source);
+    let running: Vec<&str> = running();
+    let stilled = |how: &str| running.iter().any(|program| WRITERS.contains(&(program, how)));
+    let comment = |is: bool| if is { "" } else { "# " };
+    let databases: Vec<String> = WRITERS[3..]
+        .iter()
+        .filter(|(program, _)| running.contains(program))
+        .map(|(_, participant)| quoted(participant))
+        .collect();
+    let with = if databases.is_empty() { "\"mariadb\"".to_owned() } else { databases.join(", ") };
+    format!(
+        "# A job of stillpoint: stillpoint-job(5) explains each key, `stillpoint job check` tries them.\n\
+         barriers = [{}]\n\
+         \n\
+         [snapshot]\n\
+         # {why}\n\
+         {provider} = [{}]\n\
+         to = {}\n\
+         \n\
+         [limits]\n\
+         # How long writers may be kept waiting, in seconds.\n\
+         drain = 2\n\
+         {}hold = 10\n\
+         \n\
+         [others]\n\
+         # Writers that know nothing of the barrier: see stillpoint-adopt(8).\n\
+         {}adopted = [{}]\n\
+         {}cyrus = true\n\
+         # Databases, and whatever else has a quiesce of its own: stillpoint-participants(7).\n\
+         {}with = [{with}]\n\
+         \n\
+         [retention]\n\
+         hourly = 24\n\
+         daily = 14\n\
+         weekly = 8\n\
+         monthly = 12\n\
+         \n\
+         [hooks]\n\
+         # before = \"\"\n\
+         # after = \"\"\n\
+         # on-failure = \"echo \\\"$STILLPOINT_JOB: $STILLPOINT_JOB_REASON\\\" | mail -s 'no snapshot' root\"\n\
+         \n\
+         [verify]\n\
+         # command = \"test -d \\\"$STILLPOINT_SNAPSHOT_PATH\\\"\"\n\
+         \n\
+         [metrics]\n\
+         # textfile = \"/var/lib/prometheus/node-exporter/stillpoint.prom\"\n\
+         \n\
+         [schedule]\n\
+         on-calendar = \"hourly\"\n\
+         randomized-delay = \"5min\"\n",
+        quoted(barrier),
+        path(source),
+        path(to),
+        comment(hold),
+        comment(stilled("adopted")),
+        path(source),
+        comment(stilled("cyrus")),
+        comment(!databases.is_empty()),
+    )
+}
+
+/// The best that the file system can do, why, and whether a hold has to be given.
+fn provider(source: &Path) -> (&'static str, &'static str, bool) {
+    let kind: Option<FsType> = statfs(source).ok().map(|found| found.filesystem_type());
+    match kind {
+        Some(BTRFS_SUPER_MAGIC) if tool::require("btrfs").is_ok() => {
+            ("btrfs", "On btrfs: a read-only snapshot of the subvolume.", false)
+        }
+        Some(BTRFS_SUPER_MAGIC | XFS_SUPER_MAGIC) => {
+            ("reflink", "A copy that shares its blocks; writers wait while it is made.", false)
+        }
+        _ => (
+            "copy",
+            "A plain copy, which writers wait for: lvm or zfs would be quicker, if it lies on one.",
+            true,
+        ),
+    }
+}
+
+fn running() -> Vec<&'static str> {
+    let comms: Vec<String> =
+        proc::all().unwrap_or_default().into_iter().map(|process| process.comm()).collect();
+    let is_there = |program: &&str| comms.iter().any(|comm| comm == program);
+    WRITERS.map(|(program, _)| program).into_iter().filter(is_there).collect()
+}

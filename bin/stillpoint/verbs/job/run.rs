@@ -1,0 +1,259 @@
+//! `stillpoint job run`: all steps of a job, in an order that leaves nothing undone.
+//!
+//! What `before` has stopped goes on as soon as the snapshot is there, whatever became of it, and long before
+//! anybody looks at it. Old snapshots are removed also after one that failed: be it for want of room. Who is to be
+//! told of a failure hears of all of it, at the end. The status is that of the first step that went wrong.
+
+use std::io::{self, Write};
+use std::process::Command;
+use std::time::SystemTime;
+
+use crate::catalogue::Catalogue;
+use crate::catalogue::manifest::Manifest;
+use crate::catalogue::pin::Pinning;
+use crate::catalogue::reading::Contents;
+use crate::catalogue::record::VerifiedRecord;
+use crate::files::names::without_links;
+use crate::job::Job;
+use crate::job::record::{Record, Turn};
+use crate::metrics::{self, textfile};
+use crate::process::child::ended::Ended;
+use crate::process::child::{self, Bounds, Terms};
+use crate::process::ending::from_error;
+use crate::process::inherited;
+use crate::process::signals::{Signals, received};
+use crate::selection::shown;
+use crate::snapshot;
+use crate::snapshot::data::pruning::{self, Outcome};
+use crate::words::exit::{Exit, Failure, STATUSES};
+use crate::words::lines::{line, say, warn};
+use crate::words::seconds::timestamp;
+
+#[derive(clap::Args)]
+#[command(after_help = STATUSES)]
+pub struct Arguments {
+    /// The name of its file in /etc/stillpoint/jobs.d, or $STILLPOINT_JOBS, without .toml
+    job: String,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let job = Job::read(&arguments.job)?;
+    let signals = Signals::watch()?;
+    let _turn = Turn::take(&job.name)?;
+    let last = Record::load(&job.name).unwrap_or_else(|failure| {
+        warn(&failure.to_string());
+        None
+    });
+    if let Some(last) = last.as_ref().filter(|last| last.ended.is_none()) {
+        warn(&format!("job {}: the run that began at {} was cut short", job.name, last.began));
+    }
+    let record = Record::begun(&job.name, last.as_ref());
+    // Where the disk is full, this is what makes room.
+    record.store().unwrap_or_else(|failure| warn(&failure.to_string()));
+    let mut run = Run { job: &job, signals, record, exit: Exit::SUCCESS, tried: None, taken: None };
+    run.steps();
+    run.end()
+}
+
+/// One run, as far as it has come.
+struct Run<'a> {
+    job: &'a Job,
+    signals: Signals,
+    record: Record,
+    /// Of the first step that went wrong.
+    exit: Exit,
+    /// How the snapshot went, if it came to that.
+    tried: Option<(Option<Manifest>, Exit)>,
+    /// It, if it is there.
+    taken: Option<Manifest>,
+}
+
+impl Run<'_> {
+    fn steps(&mut self) {
+        let job = self.job;
+        if self.step("before", |run| run.hook(job.hooks.before.as_deref())) {
+            self.step("snapshot", Run::snapshot);
+        }
+        self.step("after", |run| run.hook(job.hooks.after.as_deref()));
+        if self.taken.is_some() && received().is_none() {
+            self.step("verify", Run::verify);
+        }
+        if received().is_none() {
+            self.step("prune", Run::prune);
+        }
+        self.step("metrics", Run::metrics);
+    }
+
+    /// Does it, and notes what is wrong first. True if nothing is.
+    fn step(&mut self, name: &str, step: impl FnOnce(&mut Self) -> anyhow::Result<Exit>) -> bool {
+        let (exit, reason) = match step(self) {
+            Ok(Exit::SUCCESS) => return true,
+            Ok(exit) => (exit, format!("ended with status {}", exit.code())),
+            Err(error) => (from_error(&error, Exit::CONFLICT), line(&error)),
+        };
+        say(&format!("job {}: {name}: {reason}", self.job.name));
+        if self.exit == Exit::SUCCESS {
+            self.exit = exit;
+            self.record.failed = Some(name.to_owned());
+            self.record.reason = Some(reason);
+        }
+        false
+    }
+
+    fn hook(&mut self, words: Option<&[String]>) -> anyhow::Result<Exit> {
+        let Some(words) = words else { return Ok(Exit::SUCCESS) };
+        let mut command = self.command(words);
+        let terms =
+            Terms { bounds: Bounds::None, inherited: &[], prints_errors_only: true, told: None };
+        Ok(child::run(&mut command, terms, &mut self.signals)?.exit())
+    }
+
+    /// A command that is told what is known by now.
+    fn command(&self, words: &[String]) -> Command {
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdin(std::process::Stdio::null());
+        inherited::hand_on(&mut command);
+        command.env("STILLPOINT_JOB", &self.job.name);
+        command.env("STILLPOINT_JOB_STATUS", self.exit.code().to_string());
+        command.env("STILLPOINT_JOB_FAILED", self.record.failed.as_deref().unwrap_or_default());
+        command.env("STILLPOINT_JOB_REASON", self.record.reason.as_deref().unwrap_or_default());
+        let taken = self.taken.as_ref();
+        command.env("STILLPOINT_SNAPSHOT_NAME", taken.map_or("", |taken| &taken.name));
+        let places = taken.map(|taken| taken.places().join(" ")).unwrap_or_default();
+        command.env("STILLPOINT_SNAPSHOT_PATH", places);
+        let sources = taken.map(|taken| &taken.sources[..]).unwrap_or_default();
+        let sources: Vec<String> =
+            sources.iter().map(|source| source.display().to_string()).collect();
+        command.env("STILLPOINT_SNAPSHOT_SOURCE", sources.join(" "));
+        command
+    }
+
+    fn snapshot(&mut self) -> anyhow::Result<Exit> {
+        let arguments = &self.job.snapshot;
+        let mut record = None;
+        let outcome = snapshot::take(arguments, &mut record, &mut self.signals);
+        let exit = match &outcome {
+            Err(error) => from_error(error, Exit::CONFLICT),
+            Ok(()) => arguments.exit_of(record.as_ref()),
+        };
+        self.tried = Some((record.clone(), exit));
+        outcome?;
+        if let Some(manifest) = &record {
+            self.record.snapshot = Some(manifest.name.clone());
+            let mut output = io::stdout().lock();
+            // That nobody reads it is no reason not to verify and prune.
+            let _ = writeln!(output, "{}", shown::line(manifest)).and_then(|()| output.flush());
+        }
+        let reason = record.as_ref().and_then(|manifest| manifest.reason.clone());
+        self.taken = record;
+        match reason {
+            Some(reason) if exit != Exit::SUCCESS => Err(Failure::new(exit, reason).into()),
+            _ => Ok(exit),
+        }
+    }
+
+    fn metrics(&mut self) -> anyhow::Result<Exit> {
+        let arguments = &self.job.snapshot;
+        let Some(file) = &arguments.metrics_textfile else { return Ok(Exit::SUCCESS) };
+        let (manifest, exit) = self
+            .tried
+            .as_ref()
+            .map_or((None, self.exit), |(manifest, exit)| (manifest.as_ref(), *exit));
+        textfile::check(file)?;
+        metrics::run::write(file, arguments, manifest, exit)?;
+        Ok(Exit::SUCCESS)
+    }
+
+    fn verify(&mut self) -> anyhow::Result<Exit> {
+        let (Some(words), Some(manifest)) = (&self.job.verify, self.taken.clone()) else {
+            return Ok(Exit::SUCCESS);
+        };
+        let catalogue = Catalogue::locate(self.job.snapshot.catalog.as_deref());
+        let pin = match manifest.has_data() {
+            false => None,
+            true => match catalogue.pin(&manifest.name)? {
+                Pinning::Held(pin) => Some(pin),
+                Pinning::Changing | Pinning::Unusable(_) => {
+                    let message = format!("{}: is gone already", manifest.name);
+                    return Err(Failure::new(Exit::MISSING, message).into());
+                }
+            },
+        };
+        let mut command = self.command(words);
+        let locks = pin.as_ref().map(|pin| pin.locks()).unwrap_or_default();
+        let terms =
+            Terms { bounds: Bounds::None, inherited: &locks, prints_errors_only: true, told: None };
+        let ended = child::run(&mut command, terms, &mut self.signals)?;
+        if received().is_some() {
+            return Ok(ended.exit());
+        }
+        drop(locks);
+        drop(pin);
+        let verdict = VerifiedRecord {
+            at: timestamp(SystemTime::now()),
+            by: format!("job {}", self.job.name),
+            ok: ended == Ended::Exited(0),
+        };
+        if !catalogue.record_verdict(&manifest, &verdict)? {
+            let what =
+                "somebody else reads it all the time, so its manifest cannot be told the verdict";
+            warn(&format!("{}: {what}", manifest.name));
+        }
+        Ok(ended.exit())
+    }
+
+    /// Removes what this job has taken and need not be kept: by its label, so that what it took before its file was
+    /// changed goes too.
+    fn prune(&mut self) -> anyhow::Result<Exit> {
+        let Some(keep) = self.job.keep else { return Ok(Exit::SUCCESS) };
+        let arguments = &self.job.snapshot;
+        let catalogue = Catalogue::locate(arguments.catalog.as_deref());
+        let barrier = stillpoint::barrier_path(&arguments.barriers[0], false)?;
+        let barrier = without_links(&barrier);
+        let read = || {
+            let mut contents = match catalogue.read() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Contents::default(),
+                read => read?,
+            };
+            contents.manifests.retain(|manifest| manifest.label == arguments.label);
+            Ok(contents.under(&barrier))
+        };
+        let terms = pruning::Terms { keep, force: false, dry_run: false };
+        pruning::prune(&catalogue, terms, read, |_, what, outcome| {
+            match (what, outcome) {
+                (Some(what), Outcome::Removed) => say(&format!("removed {what}")),
+                (Some(what), Outcome::InUse) => say(&format!("{what} is in use; left alone")),
+                _ => {}
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes down how it went, and tells who is to be told.
+    fn end(mut self) -> anyhow::Result<Exit> {
+        let failed = self.exit;
+        self.record.ended = Some(timestamp(SystemTime::now()));
+        self.record.exit = Some(failed.code());
+        match failed {
+            Exit::SUCCESS => self.record.succeeded.clone_from(&self.record.ended),
+            _ => {
+                let told = self.hook(self.job.hooks.on_failure.as_deref());
+                if !matches!(told, Ok(Exit::SUCCESS)) {
+                    let what = told.map_or_else(
+                        |error| line(&error),
+                        |exit| format!("ended with status {}", exit.code()),
+                    );
+                    say(&format!("job {}: on-failure: {what}", self.job.name));
+                }
+            }
+        }
+        match self.record.store() {
+            Err(failure) if failed == Exit::SUCCESS => Err(failure.into()),
+            Err(failure) => {
+                warn(&failure.to_string());
+                Ok(failed)
+            }
+            Ok(()) => Ok(failed),
+        }
+    }
+}
