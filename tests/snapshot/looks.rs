@@ -40,7 +40,8 @@ fn nothing_is_opened_that_need_not_be() {
         names.iter().map(|name| format!("/proc/{}/{name}", it.pid)).collect()
     };
     // Only its output may be written to.
-    assert_eq!(touched(&it.pid.to_string()), of_it(&["maps", "fd", "fdinfo/1"]));
+    let fd = format!("task/{}/fd", it.pid);
+    assert_eq!(touched(&it.pid.to_string()), of_it(&["maps", &fd, &format!("{fd}info/1")]));
 }
 
 /// What a snapshot opens below /proc.
