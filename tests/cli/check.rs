@@ -205,30 +205,38 @@ fn a_library_that_was_replaced_is_found_where_it_runs() {
     assert_says(&done, "WARNING", &[&name, "was replaced since; start it again"]);
 }
 
-/// As systemd sees it: by one that answers, one that has failed, and one that hangs.
+/// A job: its file, its last run, and its timer, by a systemd that answers, and by one that hangs.
 #[test]
-fn a_timer_is_asked_for_and_not_waited_for() {
+fn a_job_is_looked_at_with_its_barriers_and_its_timer() {
     if !is_root() {
         return;
     }
     let place = Place::with_barrier();
-    let systemctl = |script: &str, expected: &str, parts: &[&str]| {
-        let tools = place.path("tools");
-        fs::create_dir_all(&tools).unwrap();
+    let (jobs, tools) = (place.path("jobs.d"), place.path("tools"));
+    fs::create_dir(&jobs).unwrap();
+    fs::create_dir(&tools).unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let with_systemctl = |script: &str| {
         write_program(&tools.join("systemctl"), script);
         let mut command = place.program("unshare");
         command.args(["-m", "sh", "-ec"]);
-        command
-            .arg("mount -t tmpfs none /run; mkdir -p /run/systemd/system; exec \"$S\" check mail");
-        let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
-        command.env("PATH", path).env("STILLPOINT_CATALOG", place.path("catalog"));
-        assert_says(&run(command), expected, parts);
+        let script =
+            "mount -t tmpfs none /run; mkdir -p /run/systemd/system; exec \"$S\" check nightly";
+        command.arg(script).env("PATH", &path).env("STILLPOINT_JOBS", &jobs);
+        run(command.env("STILLPOINT_CATALOG", place.path("catalog")))
     };
-    let well = "printf 'Result=success\\nActiveState=active\\n\\nResult=success\\nActiveState=inactive\\n'";
-    systemctl(well, "OK", &["stillpoint-snapshot@mail.timer is active"]);
-    let failed = "printf 'Result=success\\nActiveState=active\\n\\nResult=exit-code\\nActiveState=failed\\n'";
-    systemctl(failed, "WARNING", &["stillpoint-snapshot@mail.service failed (exit-code)"]);
-    systemctl("exec sleep 600", "OK", &["UNSEEN", "systemctl does not answer"]);
+    let job = |text: &str| fs::write(jobs.join("nightly.toml"), text).unwrap();
+    job("barriers = [\"mail\"]\n[snapshot]\ncommand = [\"true\"]\n");
+    let active = "echo ActiveState=active";
+    let done = with_systemctl(active);
+    assert_says(&done, "OK", &["stillpoint-job@nightly.timer is active"]);
+    assert_says(&done, "OK", &["nightly: was never run"]);
+    assert_says(&done, "OK", &["mail.barrier: is there"]);
+    let inactive = "echo ActiveState=inactive";
+    assert_says(&with_systemctl(inactive), "WARNING", &["is not active: systemctl enable --now"]);
+    assert_says(&with_systemctl("exec sleep 600"), "OK", &["UNSEEN", "does not answer"]);
+    job("barriers = [\"mail\"]\n[snapshot]\ncommand = [\"true\"]\nbogus = 1\n");
+    assert_says(&with_systemctl(active), "CRITICAL", &["nightly", "bogus"]);
 }
 
 fn write_program(path: &Path, script: &str) {

@@ -25,7 +25,16 @@ fn each_metric_has_one_writer() {
     let words = ["snapshot", "mail", "--catalog", &catalog, "--metrics-textfile", &run];
     let words = [&words[..], &["--copy", &store, "--to", &to, "--hold", "9"]].concat();
     assert_eq!(place.run(words).code(), 0);
-    let report = place.run(["status", "--prometheus", "--catalog", &catalog]);
+    let jobs = path("jobs.d");
+    fs::create_dir(&jobs).unwrap();
+    let job = "barriers = [\"other\"]\n[snapshot]\ncommand = [\"true\"]\n";
+    fs::write(format!("{jobs}/nightly.toml"), job).unwrap();
+    let mut report = place.command(["status", "--prometheus", "--catalog", &catalog]);
+    let report = crate::common::run(report.env("STILLPOINT_JOBS", &jobs));
+    // Never run, and its barrier is not there: each has a sample.
+    let never = "stillpoint_job_last_success_timestamp_seconds{stillpoint_job=\"nightly\"} 0\n";
+    assert!(report.stdout.contains(never), "{report:?}");
+    assert!(report.stdout.contains("other.barrier\"} 0\n"), "{report:?}");
     let (run, report) = (kinds(&fs::read_to_string(run).unwrap()), kinds(&report.stdout));
     let both: Vec<_> = run.keys().filter(|name| report.contains_key(*name)).collect();
     assert!(both.is_empty(), "told by two: {both:?}");
@@ -38,6 +47,8 @@ fn each_metric_has_one_writer() {
     }
     // Nobody can tell that where some process cannot be looked into.
     silent.remove("stillpoint_snapshot_last_covered");
+    // Of jobs that have run.
+    silent.remove("stillpoint_job_last_exit_status");
     assert_eq!(silent, BTreeSet::new());
 }
 
@@ -49,7 +60,8 @@ fn kinds(text: &str) -> BTreeMap<String, String> {
 /// The metrics that an expression, or any text, speaks of.
 fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    let words = words.filter(|word| word.starts_with("stillpoint_"));
+    // That is a label.
+    let words = words.filter(|word| word.starts_with("stillpoint_") && *word != "stillpoint_job");
     let plain = |word: &str| {
         let ends = ["_bucket", "_sum", "_count"];
         ends.iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word).to_owned()

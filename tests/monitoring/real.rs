@@ -76,7 +76,7 @@ fn the_alerts_of_a_real_prometheus() {
     std::thread::sleep(STUCK);
     servers.assert_fire(report(), &["GateStuck"]);
     assert_eq!(place.run(["thaw", "mail"]).code(), 0);
-    drop(waiting);
+    assert_eq!(waiting.wait().code(), 0);
     servers.assert_fire(report(), &[]);
 
     let aside = place.path("aside");

@@ -59,7 +59,7 @@ use crate::files::names::leads_to;
 pub const STANDARD: &str = "/var/lib/stillpoint/catalog";
 
 /// A folder of manifests.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Catalogue {
     folder: PathBuf,
 }

@@ -62,6 +62,8 @@ pub fn add(exposition: &mut Exposition, barrier: &str, snapshots: &Contents) {
         let is_covered = |manifest: &Manifest| manifest.covered == Some(true);
         newest(&metric::NEWEST, &|_| true);
         newest(&metric::NEWEST_CLEAN, &is_clean);
+        let is_verified = |one: &Manifest| one.verified.as_ref().is_some_and(|it| it.ok);
+        newest(&metric::NEWEST_VERIFIED, &|manifest| is_clean(manifest) && is_verified(manifest));
         newest(&metric::NEWEST_COVERED, &|manifest| is_clean(manifest) && is_covered(manifest));
     }
 }

@@ -98,9 +98,33 @@ pub static NEWEST_COVERED: Metric = gauge(
     "stillpoint_newest_covered_snapshot_timestamp_seconds",
     "When the newest clean snapshot was taken of which every writer was stilled; 0: there is none.",
 );
+pub static NEWEST_VERIFIED: Metric = gauge(
+    "stillpoint_newest_verified_snapshot_timestamp_seconds",
+    "When the newest clean snapshot was taken that was verified; 0: there is none.",
+);
 pub static DAMAGED: Metric = gauge(
     "stillpoint_catalogue_damaged_files",
     "Files in the catalogue that should be manifests and are not.",
+);
+
+/// Of a job.
+pub static JOB_READABLE: Metric =
+    gauge("stillpoint_job_readable", "1 if the file of the job is understood.");
+pub static JOB_START: Metric = gauge(
+    "stillpoint_job_last_start_timestamp_seconds",
+    "When the last run of the job began; 0: never.",
+);
+pub static JOB_END: Metric = gauge(
+    "stillpoint_job_last_run_timestamp_seconds",
+    "When the last run of the job ended; 0: never, or it is under way or was cut short.",
+);
+pub static JOB_SUCCESS: Metric = gauge(
+    "stillpoint_job_last_success_timestamp_seconds",
+    "When a run of the job last went well; 0: never.",
+);
+pub static JOB_EXIT: Metric = gauge(
+    "stillpoint_job_last_exit_status",
+    "The exit status of the last run of the job that ended; no sample if there was none.",
 );
 
 /// Of a run.

@@ -7,9 +7,9 @@
 mod barrier;
 mod finding;
 mod hooks;
+mod jobs;
 mod library;
 mod report;
-mod schedule;
 mod series;
 mod writers;
 
@@ -23,6 +23,7 @@ use self::finding::{Findings, Level};
 use crate::barrier::folder;
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
+use crate::job;
 use crate::words::exit::{Exit, reason};
 use crate::words::lines;
 use crate::words::span;
@@ -52,7 +53,8 @@ pub struct Arguments {
     #[arg(long)]
     user: bool,
 
-    /// Names or paths of barriers [default: all]
+    /// Names or paths of barriers, or names of jobs, with their barriers [default: all]
+    #[arg(value_name = "BARRIER|JOB")]
     barrier: Vec<OsString>,
 }
 
@@ -70,13 +72,35 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 }
 
 fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
-    let paths: BTreeSet<PathBuf> = match arguments.barrier.as_slice() {
-        [] => folder::expected(arguments.user)?,
-        names => names
-            .iter()
-            .map(|name| stillpoint::barrier_path(name, arguments.user))
-            .collect::<Result<_, _>>()?,
-    };
+    let known = job::file::names();
+    if let Err(failure) = &known {
+        findings.add(Level::Unseen, "job", "", failure.to_string());
+    }
+    let known = known.unwrap_or_default();
+    let mut paths = BTreeSet::new();
+    let mut catalogues = BTreeSet::from([Catalogue::locate(arguments.catalog.as_deref())]);
+    let mut names: Vec<OsString> = arguments.barrier.clone();
+    if names.is_empty() && !arguments.user {
+        names.extend(known.iter().map(OsString::from));
+    }
+    if arguments.barrier.is_empty() {
+        paths.extend(folder::expected(arguments.user)?);
+    }
+    for name in &names {
+        let of_job = name.to_str().filter(|name| known.iter().any(|job| job == name));
+        let Some(of_job) = of_job.filter(|_| !arguments.user) else {
+            paths.insert(stillpoint::barrier_path(name, arguments.user)?);
+            continue;
+        };
+        if let Some(job) = jobs::check(of_job, findings) {
+            if arguments.catalog.is_none() {
+                catalogues.insert(Catalogue::locate(job.snapshot.catalog.as_deref()));
+            }
+            for barrier in &job.snapshot.barriers {
+                paths.insert(stillpoint::barrier_path(barrier, job.snapshot.user)?);
+            }
+        }
+    }
     if paths.is_empty() {
         let folder = stillpoint::barrier_folder(arguments.user)?;
         findings.add(
@@ -89,15 +113,16 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
             ),
         );
     }
-    let catalogue = Catalogue::locate(arguments.catalog.as_deref());
-    let snapshots = read(&catalogue, findings);
+    let mut snapshots = Contents::default();
+    for catalogue in &catalogues {
+        snapshots.manifests.extend(read(catalogue, findings).manifests);
+    }
     let mut barriers = BTreeSet::new();
     for path in &paths {
         let barrier = barrier::check(path, arguments.user, findings);
         let of_barrier = snapshots.clone().under(&barrier);
         series::check(&barrier, &of_barrier, arguments, findings);
         writers::check(&barrier, &of_barrier, findings);
-        schedule::check(&barrier, arguments.user, findings);
         barriers.insert(barrier);
     }
     library::check(&barriers, findings);

@@ -18,6 +18,7 @@ use crate::words::live::is_dumb;
 use crate::words::terminal::Terminal;
 
 mod durable;
+mod jobs;
 mod json;
 mod prometheus;
 mod sights;

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use stillpoint::{ErrorKind, Status};
 
-use super::{Arguments, Line, Report, durable, with_users, writers};
+use super::{Arguments, Line, Report, durable, jobs, with_users, writers};
 use crate::barrier::folder;
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
@@ -37,7 +37,13 @@ pub fn report(arguments: &Arguments) -> anyhow::Result<Report> {
     let named = !arguments.barrier.is_empty();
     // One sample twice would make a scraper refuse all of them.
     let mut exposed = BTreeSet::new();
-    for path in asked_for(arguments)? {
+    let mut paths = asked_for(arguments)?;
+    if !named && !arguments.user {
+        let (barriers, complete) = jobs::add(&mut exposition, &mut report);
+        paths.extend(barriers);
+        could_all_be_read &= complete;
+    }
+    for path in paths {
         let mut add = |barrier: &Path, is_there: bool| {
             let is_new = exposed.insert(barrier.to_owned());
             if is_new {
