@@ -36,9 +36,10 @@ os.waitpid(pid, 0)
 fn place() -> Place {
     let place = Place::with_barrier();
     assert_eq!(place.run(["create", "my news"]).code(), 0);
-    for folder in ["store", "snapshots"] {
+    for folder in ["store", "snapshots", "jobs"] {
         fs::create_dir(place.path(folder)).unwrap();
     }
+    fs::write(place.path("jobs/nightly.toml"), "").unwrap();
     let (store, to) = (place.path("store"), place.path("snapshots"));
     let (store, to) = (store.to_str().unwrap(), to.to_str().unwrap());
     let catalog = place.path("catalog");
@@ -53,6 +54,7 @@ fn with_command(place: &Place, program: &str) -> Command {
     let path = format!("{}:{}", programs().display(), std::env::var("PATH").unwrap());
     let mut command = place.program(program);
     command.env("PATH", path).env("STILLPOINT_CATALOG", place.path("catalog"));
+    command.env("STILLPOINT_JOBS", place.path("jobs"));
     command.env("HOME", place.path("")).env("ZDOTDIR", place.path("")).env("TERM", "dumb");
     command
 }
@@ -154,6 +156,7 @@ fn names_are_those_that_belong_there() {
         assert_eq!(names(words), "mail\nmy news\n", "{words:?}");
     }
     assert_eq!(names(&["use", ""]), "one\nmail\nmy news\n");
+    assert_eq!(names(&["job", "run", ""]), "nightly\n");
     assert_eq!(names(&["adopt", "run", "--barrier=m"]), "--barrier=mail\n--barrier=my news\n");
     for words in [
         &[][..],
