@@ -80,6 +80,7 @@ const HEAD: [&str; 10] =
 const SHORT_HEAD: [&str; 5] = ["NAME", "STATE", "AGE", "PAUSE", "REMARK"];
 
 const UNCOVERED: &str = "not all writers were covered";
+const REFUTED: &str = "found bad by the command of its job";
 const ELSEWHERE: &str = "source on another file system than before";
 
 /// For people: one line each, the newest at the end, where it is seen. What is no terminal gets all of it.
@@ -128,8 +129,11 @@ fn pause(manifest: &Manifest) -> Option<String> {
 
 /// Why it failed, is not clean, or is not to be relied on nevertheless.
 fn reason(manifest: &Manifest) -> Option<&str> {
-    let other =
-        [(manifest.source_changed, ELSEWHERE), (manifest.covered == Some(false), UNCOVERED)];
+    let other = [
+        (manifest.is_refuted(), REFUTED),
+        (manifest.source_changed, ELSEWHERE),
+        (manifest.covered == Some(false), UNCOVERED),
+    ];
     let other = other.iter().find(|(is_so, _)| *is_so).map(|(_, what)| *what);
     manifest.reason.as_deref().or(other)
 }
