@@ -106,15 +106,15 @@ mod tests {
     fn without_a_terminal_nothing_is_cut_and_nothing_controls_it() {
         let text = table("  ", ["NAME", "N", "REMARK"], rows(), None);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "  NAME             N  REMARK");
+        assert_eq!(lines[0], "  NAME              N  REMARK");
         assert_eq!(lines[1], "  受信箱\\u{202e}x   7  as it is");
-        assert_eq!(lines[2], format!("  a\\u{{1b}}[2Jb    12  {}", "x".repeat(60)));
+        assert_eq!(lines[2], format!("  a\\u{{1b}}[2Jb      12  {}", "x".repeat(60)));
     }
 
     #[test]
     fn on_a_terminal_every_line_fits_and_the_remark_is_cut_first() {
         for (width, begin) in
-            [(80, "  a\\u{1b}[2Jb    12  xx"), (30, "  a\\u{1b}[2Jb    12  xxxxxxx…")]
+            [(80, "  a\\u{1b}[2Jb      12  xx"), (30, "  a\\u{1b}[2Jb     12  xxxxxxx…")]
         {
             let terminal = Terminal { width, height: 24, coloured: false };
             let text = table("  ", ["NAME", "N", "REMARK"], rows(), Some(terminal));
