@@ -28,6 +28,7 @@ mod limits;
 mod list;
 mod looks;
 mod metrics;
+mod mounted;
 mod names;
 mod participants;
 mod pins;

@@ -12,6 +12,7 @@ mod freeze;
 mod job;
 mod latest;
 mod list;
+mod mount;
 mod participant;
 mod prune;
 mod recover;
@@ -22,6 +23,7 @@ mod run;
 mod snapshot;
 mod status;
 mod thaw;
+mod unmount;
 mod r#use;
 
 use std::ffi::OsStr;
@@ -136,7 +138,7 @@ enum Verb {
     /// Remove snapshots that need not be kept
     ///
     /// Goes by series: same sources, provider, folder, barriers and label. Never removes the newest
-    /// clean one of a series, nor one that `use` reads, nor one under way. What failed or is not clean
+    /// clean one of a series, nor one that `use` reads or that is mounted, nor one under way. What failed or is not clean
     /// never counts against what is clean. With both rules, removes only what neither keeps.
     Prune(Deferred<prune::Arguments>),
 
@@ -145,6 +147,16 @@ enum Verb {
     /// The command finds it at $STILLPOINT_SNAPSHOT_PATH. `prune` leaves it alone until the command,
     /// and all that it started, has ended. Needs permission to read the manifest only.
     Use(Deferred<r#use::Arguments>),
+
+    /// Mount a snapshot read-only, for everybody to read
+    ///
+    /// `prune` leaves it alone until it is unmounted. Prints the name of the snapshot. Takes root.
+    Mount(Deferred<mount::Arguments>),
+
+    /// Unmount what `mount` has mounted
+    ///
+    /// Nothing else is unmounted. If somebody is in there, says who.
+    Unmount(Deferred<unmount::Arguments>),
 
     /// Restore a snapshot, or some of it
     ///
@@ -177,7 +189,7 @@ impl Verb {
     /// Whether this process becomes something else, or leaves it behind.
     fn outlives_us(&self) -> bool {
         match self {
-            Verb::Freeze(_) => true,
+            Verb::Freeze(_) | Verb::Mount(_) => true,
             Verb::Run(Deferred(arguments)) => arguments.no_fork,
             Verb::Adopt(Deferred(arguments)) => arguments.outlives_us(),
             _ => false,
@@ -214,6 +226,8 @@ pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {
         Verb::Latest(Deferred(arguments)) => latest::run(arguments),
         Verb::Prune(Deferred(arguments)) => prune::run(arguments),
         Verb::Use(Deferred(arguments)) => r#use::run(arguments),
+        Verb::Mount(Deferred(arguments)) => mount::run(arguments),
+        Verb::Unmount(Deferred(arguments)) => unmount::run(arguments),
         Verb::Restore(Deferred(arguments)) => restore::run(*arguments),
         Verb::Job(Deferred(arguments)) => job::run(arguments),
         Verb::Adopt(Deferred(arguments)) => adopt::run(arguments),

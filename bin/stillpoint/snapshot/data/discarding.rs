@@ -30,7 +30,8 @@ pub fn discard(manifest: &Manifest, place: &Path) -> io::Result<()> {
 }
 
 /// What is mounted at a place, or in it, is no part of a snapshot, and nobody can remove it or see what it
-/// covers: nothing there is touched then.
+/// covers: nothing there is touched then. Nor is what is mounted from there at another place (`WouldBlock`): who reads
+/// it there may have lost the process that keeps the pin.
 pub fn refuse_mounts(place: &Path) -> io::Result<()> {
     let mounts = Mounts::read().map_err(|failure| io::Error::other(failure.to_string()))?;
     // As the table has it, whatever has become of the way there.
@@ -41,9 +42,16 @@ pub fn refuse_mounts(place: &Path) -> io::Result<()> {
         },
         _ => place.to_owned(),
     };
-    match mounts.at_or_below(&place) {
-        None => Ok(()),
-        Some(mount) => {
+    match (mounts.at_or_below(&place), mounts.elsewhere(&place)) {
+        (None, None) => Ok(()),
+        (None, Some(mount)) => {
+            let message = format!(
+                "nothing of it is removed, as it is mounted at {}; stillpoint unmount it",
+                mount.display()
+            );
+            Err(io::Error::new(io::ErrorKind::WouldBlock, message))
+        }
+        (Some(mount), _) => {
             let message = format!(
                 "nothing of it is removed, as something is mounted at {}; unmount it",
                 mount.display()

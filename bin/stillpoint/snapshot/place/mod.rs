@@ -3,6 +3,7 @@
 //! Uses `catalogue` and below, and nothing of the snapshot. Right about what lies at a place at this moment, and
 //! which names are free there.
 
+pub mod binding;
 pub mod folder;
 pub mod mounts;
 pub mod sources;

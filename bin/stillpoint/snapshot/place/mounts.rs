@@ -163,6 +163,23 @@ impl Mounts {
         let at = self.way(path).last().map(|mount| mount.target.as_path());
         at.filter(|target| *target == path).or_else(|| self.below(path))
     }
+
+    /// Is something mounted at this very path?
+    pub fn is_target(&self, path: &Path) -> bool {
+        self.way(path).last().is_some_and(|mount| mount.target == path)
+    }
+
+    /// Where else what is at a path, or some of it, is mounted: it can be seen there, or what covers it goes again.
+    pub fn elsewhere(&self, path: &Path) -> Option<&Path> {
+        let of_path = self.of(path)?;
+        let name = of_path.name_of(path)?;
+        let shows = |mount: &&Mount| {
+            mount.id != of_path.id
+                && mount.device == of_path.device
+                && mount.fsroot.starts_with(&name)
+        };
+        self.all.iter().find(shows).map(|mount| mount.target.as_path())
+    }
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {
@@ -218,6 +235,17 @@ mod tests {
             assert_eq!(inside.collect::<Vec<_>>(), ["8:5", "8:6"]);
         }
         assert_eq!(in_it(&Mounts { all: vec![] }, "/srv"), None);
+
+        // Some of what is on the same file system, at another place.
+        let elsewhere =
+            |mounts: &Mounts, path: &str| mounts.elsewhere(Path::new(path)).map(Path::to_owned);
+        let shown = Mount { device: "8:4".into(), fsroot: "/x/y".into(), ..mount(10, 1, "/mnt") };
+        mounts.all.push(shown);
+        for (path, found) in [("/srv/x", true), ("/srv/x/y", true), ("/srv/x/y/z", false)] {
+            assert_eq!(elsewhere(&mounts, path).is_some(), found, "{path}");
+        }
+        assert_eq!(elsewhere(&mounts, "/x/y"), None);
+        assert!(mounts.is_target(Path::new("/mnt")) && !mounts.is_target(Path::new("/mnt/a")));
 
         // One that has mounted nothing yet, and one that has.
         let automounter = |id, target| Mount { fstype: "autofs".into(), ..mount(id, 1, target) };

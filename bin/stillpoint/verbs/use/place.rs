@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::snapshot::place::binding::bind;
 use crate::words::exit::{Exit, Failure, reason};
 
 /// Shows a folder at another place, read-only, to this process and those that it starts. Returns that place
@@ -61,21 +61,5 @@ fn mount_over(folder: &Path, place: &Path) -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     // Others do not see what is mounted here, but we see what they mount.
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_SLAVE, NONE)?;
-    mount(Some(folder), place, NONE, MsFlags::MS_BIND, NONE)?;
-    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-    Ok(mount(NONE, place, NONE, read_only | restrictions(place)?, NONE)?)
-}
-
-/// What a container may not take off.
-fn restrictions(place: &Path) -> io::Result<MsFlags> {
-    let set = statvfs(place)?.flags();
-    let known = [
-        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
-        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
-        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
-        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
-        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
-        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
-    ];
-    Ok(known.into_iter().filter(|(is, _)| set.contains(*is)).map(|(_, flag)| flag).collect())
+    bind(folder, place, MsFlags::empty())
 }
