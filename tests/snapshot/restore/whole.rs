@@ -201,6 +201,47 @@ fn a_check_looks_at_what_was_restored() {
     assert_eq!(text(&bad.join("letter")), "text");
 }
 
+/// By the label of the snapshot, which is that of its job.
+#[test]
+fn a_check_without_a_command_is_the_verification_of_the_job() {
+    let scene = Scene::new();
+    let (store, jobs) = (scene.path("store"), scene.path("jobs"));
+    fs::write(store.join("letter"), "text").unwrap();
+    fs::create_dir(&jobs).unwrap();
+    for (name, label) in [("x", "nightly"), ("y", "weekly")] {
+        let words = ["--hold", "10", "--min-open", "0", "--name", name, "--label", label];
+        run(&mut scene.copy(&words)).assert_code(0);
+    }
+    let job = |more: &str| {
+        let text = format!(
+            "barriers = 'mail'\n[snapshot]\ncopy = '{}'\nto = '{}'\n[limits]\nhold = 9\n{more}",
+            store.display(),
+            scene.path("snapshots").display()
+        );
+        fs::write(jobs.join("nightly.toml"), text).unwrap();
+    };
+    let got = |words: &[&str]| {
+        let mut command = scene.stillpoint();
+        command.env("STILLPOINT_JOBS", &jobs).arg("restore").args(words);
+        run(command.current_dir(scene.path("")))
+    };
+    job(
+        "[verify]\ncommand = 'grep -q text \"$STILLPOINT_SNAPSHOT_PATH/letter\" && echo $STILLPOINT_SNAPSHOT_SOURCE'\n",
+    );
+    let done = got(&["x", "--to", "good", "--check"]);
+    done.assert_code(0);
+    assert!(done.stderr.contains(store.to_str().unwrap()), "{done:#?}");
+    fs::write(scene.path("snapshots/x/letter"), "bad").unwrap();
+    let done = got(&["--replace", "--check", "--", "x"]);
+    done.assert_refused(1, "nothing is replaced, as the check ended with status 1");
+
+    got(&["y", "--to", "other", "--check"]).assert_refused(64, "no job has the label of y");
+    got(&["x", "letter", "--to", "other", "--check"]).assert_refused(64, "all of a snapshot");
+    job("");
+    got(&["x", "--to", "other", "--check"]).assert_refused(64, "the job nightly verifies nothing");
+    assert!(!scene.path("other").exists());
+}
+
 /// Whose owner has died: it cannot be given to him.
 #[test]
 fn a_user_is_told_that_owners_are_not_kept() {

@@ -24,8 +24,10 @@ use serde_json::json;
 use self::filling::Filling;
 use self::inside::{Found, Inside};
 use self::work::{Spot, Work};
+use crate::catalogue::manifest::Manifest;
 use crate::catalogue::pin::Pin;
 use crate::files::handle;
+use crate::job::{self, Job};
 use crate::process::child::ended::Ended;
 use crate::process::child::{self, Bounds, Terms};
 use crate::process::inherited;
@@ -61,9 +63,10 @@ pub struct Arguments {
     #[arg(long)]
     replace: bool,
 
-    /// Run this by a shell on what was restored; with --replace, before anything is replaced
+    /// Run this by a shell on what was restored, else what its job verifies it with; with --replace, before
+    /// anything is replaced
     #[arg(long, value_name = "COMMAND")]
-    check: Option<OsString>,
+    check: Option<Option<OsString>>,
 
     /// With --replace: fail after waiting this long for the writers; 0 does not wait
     #[arg(short = 'w', long = "timeout", value_name = "SECS", allow_hyphen_values = true, value_parser = seconds::parse, requires = "replace")]
@@ -104,14 +107,24 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
     let mut signals = Signals::watch()?;
     let pin = arguments.choice.pin(Some(&arguments.word), &signals)?;
+    let check = match &arguments.check {
+        None => None,
+        Some(Some(command)) => Some(vec!["/bin/sh".into(), "-c".into(), command.clone()]),
+        Some(None) => Some(arguments.verification(&pin.manifest)?),
+    };
     let inside = Inside::open(&pin.manifest)?;
     let found = inside.find_all(&arguments.paths)?;
     if !geteuid().is_root() {
         warn("only root can give files to others: all that is restored will be this user's");
     }
     let mounts = Mounts::read()?;
-    let restoring =
-        Restoring { arguments: &arguments, pin: &pin, inside: &inside, mounts: &mounts };
+    let restoring = Restoring {
+        arguments: &arguments,
+        pin: &pin,
+        check: check.as_deref(),
+        inside: &inside,
+        mounts: &mounts,
+    };
     let (done, exit) = match &arguments.to {
         Some(to) => restoring.anew(to, &found, &mut signals)?,
         None => (restoring.replace(&found, &mut signals)?, Exit::SUCCESS),
@@ -125,9 +138,29 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+impl Arguments {
+    /// What the job that has taken a snapshot verifies it with.
+    fn verification(&self, manifest: &Manifest) -> Result<Vec<OsString>, Failure> {
+        let cannot = |why: &str| Failure::usage(format!("--check: {why}; give it a COMMAND"));
+        if !self.paths.is_empty() || self.replace && manifest.sources.len() > 1 {
+            return Err(cannot("a job verifies all of a snapshot, in one place"));
+        }
+        let jobs = job::file::names()?;
+        let is_label = |name: &&String| manifest.label.as_ref() == Some(*name);
+        let Some(name) = jobs.iter().find(is_label) else {
+            return Err(cannot(&format!("no job has the label of {} as its name", manifest.name)));
+        };
+        let verify = Job::read(name)?.verify;
+        let verify = verify.ok_or_else(|| cannot(&format!("the job {name} verifies nothing")))?;
+        Ok(verify.into_iter().map(OsString::from).collect())
+    }
+}
+
 struct Restoring<'a> {
     arguments: &'a Arguments,
     pin: &'a Pin,
+    /// A program and its arguments.
+    check: Option<&'a [OsString]>,
     inside: &'a Inside<'a>,
     mounts: &'a Mounts,
 }
@@ -196,13 +229,16 @@ impl Restoring<'_> {
 
     /// Runs the check of what is at this place, if there is one.
     fn check(&self, place: &Path, signals: &mut Signals) -> anyhow::Result<Ended> {
-        let Some(check) = &self.arguments.check else { return Ok(Ended::Exited(0)) };
-        let mut command = Command::new("/bin/sh");
-        inherited::hand_on(command.arg("-c").arg(check).current_dir(place_of(place)));
+        let Some([program, rest @ ..]) = self.check else { return Ok(Ended::Exited(0)) };
+        let mut command = Command::new(program);
+        inherited::hand_on(command.args(rest).current_dir(place_of(place)));
         let manifest = &self.pin.manifest;
+        let sources: Vec<String> =
+            manifest.sources.iter().map(|source| source.display().to_string()).collect();
         command
             .env("STILLPOINT_SNAPSHOT_NAME", &manifest.name)
-            .env("STILLPOINT_SNAPSHOT_PATH", place);
+            .env("STILLPOINT_SNAPSHOT_PATH", place)
+            .env("STILLPOINT_SNAPSHOT_SOURCE", sources.join(" "));
         let terms =
             Terms { bounds: Bounds::None, inherited: &[], prints_errors_only: true, told: None };
         let ended = child::run(&mut command, terms, signals)?;
