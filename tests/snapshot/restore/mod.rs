@@ -1,6 +1,7 @@
 //! `stillpoint restore`: what comes back, where it goes, and what it never does.
 
 mod bad_days;
+mod recipes;
 mod replacing;
 mod whole;
 
