@@ -6,33 +6,52 @@
 command . /usr/share/stillpoint/hooks/hook.sh || exit 127
 
 # Takes a snapshot and prints where it is: take NAME. Not of a place where the source is not mounted: the
-# tool would take it for a store from which all has been deleted.
+# tool would take it for a store from which all has been deleted. A job names its snapshots itself; if any step of
+# it went wrong there is nothing to read.
 take() {
-    [ -n "$TAKE" ] || fail 64 "no TAKE; say in the settings how a snapshot is taken"
-    # Words, both of them.
-    # shellcheck disable=SC2086
-    stillpoint snapshot --name "$1" --label "$hook" --source-changed fail $BARRIERS $TAKE
+    if [ -n "$JOB" ]; then
+        taken=$(stillpoint job run -- "$JOB") || return
+    else
+        [ -n "$TAKE" ] || fail 64 "no TAKE and no JOB; say in the settings how a snapshot is taken"
+        # Words, both of them.
+        # shellcheck disable=SC2086
+        taken=$(stillpoint snapshot --name "$1" --label "$hook" --source-changed fail $BARRIERS $TAKE) || return
+    fi
+    # IFS is a newline.
+    case $taken in
+    *"$IFS"*) fail 64 "the snapshot is of several sources, and $hook reads one: $(printf '%s' "$taken" | tr '\n' ' ')" ;;
+    esac
+    printf '%s\n' "$taken"
 }
 
-# Removes old ones that `take` took, of these barriers; whatever others have taken is theirs.
+# How `stillpoint use` is told which one that is: words, for: chosen NAME PATH
+chosen() {
+    if [ -n "$JOB" ]; then set -- "--job=$JOB$IFS$2"; fi
+    printf '%s' "$1"
+}
+
+# Removes old ones that `take` took, of these barriers; whatever others have taken is theirs. A job has done so.
 prune() {
+    [ -z "$JOB" ] || return 0
     # shellcheck disable=SC2086
     set -- $BARRIERS
     stillpoint prune --keep "$KEEP" --label "$hook" "$1" >&2
 }
 
-# Pins a snapshot for as long as the host reads it: pin NAME WHAT. That is until `unpin`; where that is
+# Pins a snapshot for as long as the host reads it: pin WHICH WHAT, as it was chosen. That is until `unpin`; where that is
 # never called, until the host has ended, and what it may have left behind in its process group. A host
 # that comes again for the same thing has given it up; what others read is none of its business.
 pin() {
     make_notes
     end_pins mine "$(number "$2")" || :
-    keeper=$(stillpoint use --any "$1" --while "$host" &)
+    # Words.
+    # shellcheck disable=SC2086
+    keeper=$(stillpoint use --any --while "$host" $1 &)
     # It has said why.
     [ -n "$keeper" ] || return 66
     note=$notes/.$hook.$(number "$2").$keeper.pin
     (umask 077 && printf '%s %s %s\n' "$(life "$keeper")" "$(life "$host")" "$(group)" >"$note") ||
-        say "$note: cannot be written, so $1 stays until the host has ended"
+        say "$note: cannot be written, so the snapshot stays until the host has ended"
 }
 
 # Gives up what this host has pinned: unpin [WHAT]

@@ -5,11 +5,14 @@
 # Settings are shell assignments in /etc/stillpoint/hooks.conf. In the environment their names begin with
 # STILLPOINT_, as STILLPOINT_KEEP, and go before; without it they may be anybody's.
 #
-#   BARRIERS  the barriers to close, in the order in which writers nest them; needed
-#   HOLD      how long a frozen barrier stays closed at most, when nobody comes to thaw it
+#   JOB       the job whose file says all that BARRIERS, TAKE and KEEP say, and more: see stillpoint-job(5)
+#   BARRIERS  the barriers to close, in the order in which writers nest them; needed without JOB
+#   HOLD      how long a frozen barrier stays closed at most, when nobody comes to thaw it; by default what the
+#             job says, or 60 seconds
 #   WAIT      how many seconds a freeze may wait for all of them; each host has its own default, below
 #             the limit that it sets
-#   DRAIN     how long the gate is closed at a time before the last writer has left
+#   DRAIN     how long the gate is closed at a time before the last writer has left; by default what the job
+#             says, or 2 seconds
 #   TAKE      for backup tools: how `stillpoint snapshot` takes one,
 #             such as "--btrfs /srv/mail --to /srv/snapshots"
 #   KEEP      for backup tools: how many snapshots are kept
@@ -42,7 +45,7 @@ fail() {
 settle() {
     hook=$1
     file=${STILLPOINT_HOOKS_CONF:-/etc/stillpoint/hooks.conf}
-    settings="BARRIERS HOLD WAIT DRAIN TAKE KEEP ON_CONFLICT HOOK_D RECORD"
+    settings="JOB BARRIERS HOLD WAIT DRAIN TAKE KEEP ON_CONFLICT HOOK_D RECORD"
     for name in $settings; do unset "$name"; done
     # A pipe would never end.
     case $file in
@@ -50,14 +53,21 @@ settle() {
     *) if [ -e "$file" ] && [ ! -f "$file" ]; then fail 65 "$file: is no regular file"; fi ;;
     esac
     if [ -e "$file" ]; then read_settings || fail 65 "$file: cannot be read as shell assignments"; fi
+    # Of the file, what the job of the environment says instead.
+    if [ -n "${STILLPOINT_JOB-}" ]; then unset BARRIERS TAKE KEEP; fi
     for name in $settings; do eval "$name=\${STILLPOINT_$name:-\${$name-}}"; done
-    HOLD=${HOLD:-60}
     WAIT=${WAIT:-$2}
-    DRAIN=${DRAIN:-2}
-    KEEP=${KEEP:-3}
-    list BARRIERS
-    list TAKE
-    [ -n "$BARRIERS" ] || fail 64 "no BARRIERS; name them in $file"
+    if [ -n "$JOB" ]; then
+        [ -z "$BARRIERS$TAKE$KEEP" ] ||
+            fail 64 "JOB=$JOB: that job says what BARRIERS, TAKE and KEEP say; leave these out"
+    else
+        HOLD=${HOLD:-60}
+        DRAIN=${DRAIN:-2}
+        KEEP=${KEEP:-3}
+        list BARRIERS
+        list TAKE
+        [ -n "$BARRIERS" ] || fail 64 "no BARRIERS; name them in $file, or a JOB"
+    fi
     case $WAIT in *[!0-9.]* | *.*.* | .) fail 64 "WAIT=$WAIT: expected seconds" ;; esac
     command -v stillpoint >/dev/null || fail 127 "stillpoint was not found in $PATH"
     # From here on, what is not quoted is such a list.
@@ -110,9 +120,9 @@ number() {
     printf '%s' "${sum%% *}"
 }
 
-# Where the token of a barrier waits for the hook that thaws it: token_of BARRIER SNAPSHOT. One for each
-# snapshot: a host may have several under way, and the end of one must never be taken for that of another.
-token_of() { printf '%s/.%s.%s.token' "$notes" "$hook" "$(number "$1" "$2")"; }
+# Where the tokens of a pause wait for the hook that ends it: note_of SNAPSHOT. One for each snapshot: a host
+# may have several under way, and the end of one must never be taken for that of another.
+note_of() { printf '%s/.%s.%s.token' "$notes" "$hook" "$(number "$JOB" "$BARRIERS" "$1")"; }
 
 # Closes all barriers, or none: freeze [SNAPSHOT]. What it fails with is that of `stillpoint freeze`. A
 # host that comes again for the same snapshot without having thawed has given it up: its pause is ended
@@ -122,24 +132,38 @@ freeze() {
     thaw "${1-}" || :
     make_notes
     forget_tokens
-    for barrier in $BARRIERS; do
-        file=$(token_of "$barrier" "${1-}")
-        left=$(left "$since")
-        if token=$(stillpoint freeze --hold "$HOLD" --drain "$DRAIN" -w "$left" --label "$hook" -- "$barrier"); then
-            if [ ! -e "$file" ] || [ -f "$file" ]; then
-                (umask 077 && printf '%s %s\n' "$token" "$(uptime)" >"$file") && continue
-            fi
-            # Nobody could end this pause, so it would stay to its limit.
-            stillpoint thaw --token "$token" -- "$barrier"
-            rm -f "$file"
-            status=73
-            say "$file: cannot be written, so nothing stays frozen; make room in $notes"
-        else
-            status=$?
-        fi
-        thaw "${1-}" || :
-        return "$status"
-    done
+    note=$(note_of "${1-}")
+    if [ -n "$JOB" ]; then
+        close "$WAIT" "--job=$JOB" && return
+        status=$?
+    else
+        status=0
+        for barrier in $BARRIERS; do
+            close "$(left "$since")" -- "$barrier" || { status=$? && break; }
+        done
+        [ "$status" != 0 ] || return 0
+    fi
+    thaw "${1-}" || :
+    return "$status"
+}
+
+# Closes some and notes their tokens, each with its barrier on a line: close SECONDS WHAT...
+close() {
+    left=$1
+    shift
+    tokens=$(stillpoint freeze ${HOLD:+"--hold=$HOLD"} ${DRAIN:+"--drain=$DRAIN"} -w "$left" --label "$hook" "$@") ||
+        return
+    # Of a barrier that was named, the token alone was printed.
+    [ -n "$JOB" ] || tokens="$tokens $2"
+    if [ ! -e "$note" ]; then
+        (umask 077 && printf 'since %s\n%s\n' "$(uptime)" "$tokens" >"$note") && return
+    elif [ -f "$note" ]; then
+        printf '%s\n' "$tokens" >>"$note" && return
+    fi
+    # Nobody could end this pause, so it would stay to its limit.
+    printf '%s\n' "$tokens" | end_pauses
+    say "$note: cannot be written, so nothing stays frozen; make room in $notes"
+    return 73
 }
 
 # Removes the tokens that nobody has come for since a day, by a clock that nobody sets.
@@ -154,19 +178,22 @@ forget_tokens() {
 }
 
 # Opens what this hook's `freeze` has closed for the same snapshot: 0 if all of it held until now, 124 if
-# something did not, 3 if there was nothing.
+# something did not, 3 if there was nothing. What was closed is noted, whatever the settings and the job say by now.
 thaw() {
-    verdict=3
-    for barrier in $BARRIERS; do
-        file=$(token_of "$barrier" "${1-}")
-        [ -f "$file" ] || continue
-        IFS=' ' read -r token _ <"$file"
-        rm -f "$file"
-        if stillpoint thaw --token "$token" -- "$barrier"; then
-            [ "$verdict" = 124 ] || verdict=0
-        else
-            verdict=124
-        fi
+    ended=$(note_of "${1-}")
+    [ -f "$ended" ] || return 3
+    {
+        rm -f "$ended"
+        read -r _ || :
+        end_pauses
+    } <"$ended" || return 124
+}
+
+# Ends the pauses whose tokens it reads.
+end_pauses() {
+    verdict=0
+    while IFS=' ' read -r token barrier; do
+        stillpoint thaw --token "$token" -- "$barrier" </dev/null || verdict=124
     done
     return "$verdict"
 }

@@ -14,6 +14,7 @@ mod empty_file;
 mod flock;
 mod forbidden;
 mod freeze;
+mod freeze_job;
 mod heirs;
 mod inherited;
 mod lifetime;

@@ -58,7 +58,7 @@ impl Backup {
     }
 
     /// Puts a program in restic's place.
-    fn restic(&self, script: &str) {
+    pub fn restic(&self, script: &str) {
         let mut write = Command::new("sh");
         write.args([
             "-c",
@@ -218,7 +218,7 @@ fn only_their_own_snapshots_go() {
 }
 
 /// The hooks of tools that read from a snapshot, each with its words for the beginning.
-const READERS: [(&str, &[&str]); 4] = [
+pub const READERS: [(&str, &[&str]); 4] = [
     ("kopia", &[]),
     ("borgmatic", &["before", "link"]),
     ("rsnapshot", &["pre", "link"]),

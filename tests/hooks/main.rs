@@ -5,6 +5,7 @@
 //! * `settings`: where they come from, and what is missing where a hook runs;
 //! * `hosts`: what is particular to one of them;
 //! * `backup`: the tools that read a snapshot of ours;
+//! * `jobs`: hooks that are told of a job;
 //! * `pins`: that what they read stays, whatever becomes of them;
 //! * `real`: real tools, on a real btrfs;
 //! * `surroundings`: the shells, tools and locales that all but the real ones run in;
@@ -17,6 +18,7 @@ mod backup;
 mod calls;
 mod host;
 mod hosts;
+mod jobs;
 mod orders;
 mod overlaps;
 mod pins;

@@ -85,7 +85,8 @@ impl Choice {
 
     fn choose(&self, word: Option<&OsStr>) -> anyhow::Result<String> {
         if !self.latest {
-            return Ok(word.unwrap_or_default().to_string_lossy().into_owned());
+            let word = word.unwrap_or_default().to_string_lossy();
+            return Ok(self.named(&word).unwrap_or_else(|| word.into_owned()));
         }
         let contents = self.place.read(word, &self.filter)?;
         let wanted = |manifest: &Manifest| self.wanted.takes(manifest) && manifest.has_data();
@@ -96,6 +97,15 @@ impl Choice {
                 Err(newest::none(&contents, self.wanted, &place).into())
             }
         }
+    }
+
+    /// The name of what stands at a place, as `snapshot` and `latest` print it. No name has a slash.
+    fn named(&self, place: &str) -> Option<String> {
+        let contents = place.contains('/').then(|| self.place.catalogue().read().ok())??;
+        let stands_there = |manifest: &&Manifest| {
+            manifest.status == Status::Complete && manifest.places().iter().any(|it| it == place)
+        };
+        contents.manifests.iter().rfind(stands_there).map(|manifest| manifest.name.clone())
     }
 
     /// Who names one gets that one, but shall know, unless he does.

@@ -31,7 +31,7 @@ pub struct Selection {
 pub struct Place {
     /// The folder of the manifests [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog]
     #[arg(long, value_name = "DIR")]
-    catalog: Option<PathBuf>,
+    pub catalog: Option<PathBuf>,
 
     /// Look for the barrier's name in $XDG_RUNTIME_DIR/stillpoint
     #[arg(long)]

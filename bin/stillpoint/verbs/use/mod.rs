@@ -15,6 +15,7 @@ use std::time::Duration;
 use nix::unistd::{Pid, getpgrp, getpid};
 
 use crate::catalogue::manifest::Manifest;
+use crate::job::Job;
 use crate::process::apart;
 use crate::process::child::{self, Bounds, Terms};
 use crate::process::inherited;
@@ -37,11 +38,15 @@ pub struct Arguments {
     #[command(flatten)]
     choice: Choice,
 
+    /// Look where this job has its snapshots
+    #[arg(long, value_name = "JOB", conflicts_with = "catalog")]
+    job: Option<String>,
+
     /// Mount it over this folder, for the command alone; takes root
     #[arg(long, value_name = "DIR", conflicts_with = "host")]
     at: Option<PathBuf>,
 
-    /// Name of the snapshot; with --latest, name or path of a barrier
+    /// Name of the snapshot, or where it is; with --latest, name or path of a barrier
     #[arg(value_name = "NAME|BARRIER", required_unless_present = "latest")]
     word: Option<OsString>,
 
@@ -60,8 +65,11 @@ pub struct Arguments {
     command: Vec<OsString>,
 }
 
-pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+pub fn run(mut arguments: Arguments) -> anyhow::Result<Exit> {
     arguments.choice.check()?;
+    if let Some(job) = &arguments.job {
+        arguments.choice.place.catalog = Job::read(job)?.snapshot.catalog;
+    }
     match arguments.host {
         Some(host) => arguments.stay(Pid::from_raw(host)),
         None => arguments.run(),

@@ -10,66 +10,37 @@
 //!
 //! At the limit, or when it is told to end, the keeper opens the gate by itself, and a later `thaw`
 //! says that the pause did not hold.
+//!
+//! Of a job with several barriers each has a keeper: that of the last one closed is the parent of the one before it,
+//! and so on. So they belong together without any list: one that ends early takes those before it along.
 
-use std::ffi::OsString;
+mod wanted;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
 use stillpoint::{Barrier, Ending, Keeper};
 
-use crate::barrier::exclusive::{DRAIN, Exclusive, HOLD, Others, Patience};
+pub use self::wanted::Arguments;
+use self::wanted::Freezing;
+use crate::barrier::exclusive::{Exclusive, Others};
 use crate::barrier::freezable;
 use crate::barrier::state::State;
 use crate::process::signals::Signals;
 use crate::process::{apart, inherited};
 use crate::stilling::{Limits, Stilling, Wanted};
 use crate::words::advice::Named;
-use crate::words::exit::{Exit, Failure, STATUSES};
-use crate::words::seconds::{self, Limit};
+use crate::words::exit::{Exit, Failure};
 
-/// How long to try to get quiet, unless told otherwise.
-const PATIENCE: Duration = Duration::from_secs(12);
-
-#[derive(clap::Args)]
-#[command(after_help = STATUSES)]
-pub struct Arguments {
-    /// Name or path of the barrier
-    barrier: OsString,
-
-    /// Open the gate by itself after this long [default: 60]
-    #[arg(long, value_name = "SECS|none", allow_hyphen_values = true, value_parser = seconds::parse_limit)]
-    hold: Option<Limit>,
-
-    /// Keep the gate closed at most this long at a time for the writers to leave [default: 2]
-    #[arg(long, value_name = "SECS", allow_hyphen_values = true, value_parser = seconds::parse)]
-    drain: Option<Duration>,
-
-    /// Fail after this long; 0 does not wait [default: 12]
-    #[arg(short = 'w', long = "timeout", visible_alias = "wait", value_name = "SECS", allow_hyphen_values = true, value_parser = seconds::parse)]
-    timeout: Option<Duration>,
-
-    /// Who closes the gate, as `status` shall say
-    #[arg(long, value_name = "TEXT", default_value = "freeze")]
-    label: String,
-
-    /// Where its durable state is kept, as given to `create`, or none
-    #[arg(long, value_name = "PATH|none")]
-    state: Option<PathBuf>,
-
-    #[command(flatten)]
-    wanted: Wanted,
-
-    /// Look for the name in $XDG_RUNTIME_DIR/stillpoint
-    #[arg(long)]
-    user: bool,
-}
+/// How often a keeper looks whether those before it have ended.
+const TICK: Duration = Duration::from_millis(20);
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     if inherited::is_closed(1) {
@@ -82,33 +53,52 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
                        freeze from a container that goes on, or take the snapshot in `run -x`";
         return Err(Failure::new(Exit::UNAVAILABLE, message).into());
     }
-    let (read, write) = unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
-        .map_err(|error| Failure::system("cannot make a pipe", error))?;
-    // SAFETY: this process has one thread.
-    match unsafe { unistd::fork() } {
-        Err(error) => Err(Failure::system("cannot start the keeper", error).into()),
-        Ok(ForkResult::Parent { child }) => {
-            drop(write);
-            wait_for_token(child, read)
-        }
-        Ok(ForkResult::Child) => {
-            drop(read);
-            keep(&arguments, parent, write)
+    let freezing = Freezing::new(arguments)?;
+    match Begun::begin(&freezing, freezing.barriers.len())? {
+        Begun::Here { keeper, word } => wait_for_tokens(keeper, word),
+        Begun::There(over) => over,
+    }
+}
+
+/// A keeper, as it is seen by one of the two sides of a fork.
+enum Begun {
+    /// By who started it: it will send lines with tokens, or end.
+    Here { keeper: Pid, word: OwnedFd },
+    /// By itself: it is over.
+    There(anyhow::Result<Exit>),
+}
+
+impl Begun {
+    /// Starts the keeper of the first so many barriers.
+    fn begin(freezing: &Freezing, count: usize) -> anyhow::Result<Begun> {
+        let parent = unistd::getpid();
+        let (read, write) = unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
+            .map_err(|error| Failure::system("cannot make a pipe", error))?;
+        // SAFETY: this process has one thread.
+        match unsafe { unistd::fork() } {
+            Err(error) => Err(Failure::system("cannot start the keeper", error).into()),
+            Ok(ForkResult::Parent { child }) => {
+                drop(write);
+                Ok(Begun::Here { keeper: child, word: read })
+            }
+            Ok(ForkResult::Child) => {
+                drop(read);
+                Ok(Begun::There(keep(freezing, count, parent, write)))
+            }
         }
     }
 }
 
-/// The parent: passes the token on, or the status of a keeper that did not come to one.
-fn wait_for_token(keeper: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
+/// The command: passes the tokens on, or the status of a keeper that did not come to one.
+fn wait_for_tokens(keeper: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
     let cannot = |error: io::Error| Failure::system("waiting for the keeper", error);
     let mut signals = match Signals::watch() {
         Ok(signals) => signals,
         Err(failure) => return not_followed(keeper, failure),
     };
     let mut word = File::from(word);
-    let mut token = Vec::new();
-    // A line comes whole or not at all.
-    while !token.ends_with(b"\n") {
+    let mut tokens = Vec::new();
+    loop {
         for received in signals.wait_beside(&[word.as_fd()], None).map_err(cannot)? {
             match Signal::try_from(received.signal) {
                 Ok(signal) if signal != Signal::SIGCHLD && !received.whole_group => {
@@ -123,12 +113,13 @@ fn wait_for_token(keeper: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
         }
         let mut some = [0; 256];
         match word.read(&mut some).map_err(cannot)? {
+            0 if tokens.ends_with(b"\n") => break,
             0 => return ended(keeper),
-            count => token.extend(&some[..count]),
+            count => tokens.extend(&some[..count]),
         }
     }
     let mut output = io::stdout().lock();
-    let told = output.write_all(&token).and_then(|()| output.flush());
+    let told = output.write_all(&tokens).and_then(|()| output.flush());
     told.map(|()| Exit::SUCCESS).map_err(|error| {
         // Nobody will thaw what nobody knows of.
         let _ = kill(keeper, Signal::SIGTERM);
@@ -157,35 +148,53 @@ fn ended(keeper: Pid) -> anyhow::Result<Exit> {
     }
 }
 
-/// The child: what it returns matters until it has sent the token.
-fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
+/// The keeper of the last of so many barriers: what it returns matters until it has sent its token.
+fn keep(freezing: &Freezing, count: usize, parent: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
     let cannot = |what: &'static str| move |error: nix::Error| Failure::system(what, error);
+    let is_last = count == freezing.barriers.len();
     apart::close_all_but(&[word.as_raw_fd()])
         .map_err(|error| Failure::system("/proc/self/fd", error))?;
-    let signals = Signals::watch()?;
     prctl::set_pdeathsig(Signal::SIGTERM)
         .map_err(cannot("cannot tie the keeper to its parent: prctl"))?;
     if unistd::getppid() != parent {
         return Ok(Exit::killed_by(Signal::SIGTERM as i32));
     }
-    let barrier =
-        Barrier::options().user(arguments.user).label(&arguments.label).open(&arguments.barrier)?;
+    let mut before = Before { keeper: None, tokens: Vec::new() };
+    if count > 1 {
+        match Begun::begin(freezing, count - 1)? {
+            Begun::There(over) => {
+                // That of the process it came from: here it is closed, as all that was open.
+                let _ = word.into_raw_fd();
+                return over;
+            }
+            Begun::Here { keeper, word } => match Before::wait(keeper, word)? {
+                Ok(keepers) => before = keepers,
+                Err(exit) => return Ok(exit),
+            },
+        }
+    }
+    let signals = Signals::watch()?;
+    let (wanted, user) = (&freezing.barriers[count - 1], freezing.user);
+    let barrier = Barrier::options().user(user).label(&freezing.label).open(wanted)?;
     freezable::warn(&barrier);
-    let patience = Patience::new(Some(arguments.timeout.unwrap_or(PATIENCE)));
     let side = Exclusive {
         barriers: &[&barrier],
-        label: &arguments.label,
-        patience: &patience,
-        drain: arguments.drain.unwrap_or(DRAIN),
-        hold: arguments.hold.unwrap_or(HOLD),
+        label: &freezing.label,
+        patience: &freezing.patience,
+        drain: freezing.drain,
+        hold: freezing.hold,
         inherited: false,
     };
-    arguments.wanted.check(side.hold.duration())?;
-    let mut stilling = Stilling::prepare(&arguments.wanted, &[], Limits::of(&side))?;
-    stilling.check_barriers(&[barrier.path()])?;
+    // All barriers are closed by then, and nobody stands still for nothing.
+    let nobody = Wanted::default();
+    let others = if is_last { &freezing.others } else { &nobody };
+    let mut stilling = Stilling::prepare(others, &[], Limits::of(&side))?;
+    let mut closed = freezing.paths()?;
+    closed.push(barrier.path().into());
+    stilling.check_barriers(&closed.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
     stilling.get_ready()?;
     let guard = side.quiesce(&signals, &mut stilling).map_err(|error| {
-        let name = Named::new(&arguments.barrier, arguments.user, None);
+        let name = Named::new(wanted, user, None);
         frozen_already(&barrier, &name, error)
     })?;
     if guard.covered() {
@@ -196,23 +205,68 @@ fn keep(arguments: &Arguments, parent: Pid, word: OwnedFd) -> anyhow::Result<Exi
         return Err(Failure::usage(message).into());
     }
     stilling.freeze(side.drain, &guard)?;
-    if !arguments.wanted.with.is_empty() {
+    if !others.with.is_empty() {
         // Nobody shall stand at the gate for a pause that has no certificate any more.
         signals.cancel_with_children()?;
         stilling.check()?;
     }
     let keeper = Keeper::new(guard)?;
-    prctl::set_pdeathsig(None).map_err(cannot("cannot tie the keeper to its parent: prctl"))?;
-    apart::leave_session().map_err(|error| Failure::system("cannot leave the session", error))?;
-    // Fails if the parent is gone: then nobody knows of this pause.
-    match File::from(word).write_all(format!("{}\n", keeper.token()).as_bytes()) {
-        Ok(()) => drop(keeper.serve_if(signals.cancel(), |end| held(&mut stilling, end))),
-        Err(_) => drop(keeper),
+    if is_last {
+        prctl::set_pdeathsig(None).map_err(cannot("cannot tie the keeper to its parent: prctl"))?;
     }
+    apart::leave_session().map_err(|error| Failure::system("cannot leave the session", error))?;
+    let place = barrier.path().display();
+    let mut tokens = match freezing.names_barriers {
+        true => format!("{} {place}\n", keeper.token()).into_bytes(),
+        false => format!("{}\n", keeper.token()).into_bytes(),
+    };
+    tokens.extend(&before.tokens);
+    // Fails if the parent is gone: then nobody knows of this pause.
+    let told = File::from(word).write_all(&tokens);
+    let has_held = match told {
+        Ok(()) => keeper.serve_if(signals.cancel(), |end| held(&mut stilling, end)).is_ok(),
+        Err(_) => {
+            drop(keeper);
+            false
+        }
+    };
     let _ = stilling.thaw();
     // The gate is open, and so are the disks.
-    State::keep_dirt_of(&arguments.barrier, arguments.user, arguments.state.as_deref(), &barrier);
+    State::keep_dirt_of(wanted, user, freezing.state.as_deref(), &barrier);
+    if has_held {
+        before.outlive(&signals);
+    }
     Ok(Exit::SUCCESS)
+}
+
+/// The keepers of the barriers that were closed before this one, by the one that is our child.
+struct Before {
+    keeper: Option<Pid>,
+    tokens: Vec<u8>,
+}
+
+impl Before {
+    /// Or how it ended, without a token. A signal that ends this process ends them, too.
+    fn wait(keeper: Pid, word: OwnedFd) -> anyhow::Result<Result<Before, Exit>> {
+        let mut tokens = Vec::new();
+        File::from(word)
+            .read_to_end(&mut tokens)
+            .map_err(|error| Failure::system("waiting for the keeper", error))?;
+        match tokens.ends_with(b"\n") {
+            true => Ok(Ok(Before { keeper: Some(keeper), tokens })),
+            false => Ok(Err(ended(keeper)?)),
+        }
+    }
+
+    /// They would end with us, and are thawed later.
+    fn outlive(&self, signals: &Signals) {
+        let Some(keeper) = self.keeper else { return };
+        while waitpid(keeper, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive)
+            && signals.check().is_ok()
+        {
+            std::thread::sleep(TICK);
+        }
+    }
 }
 
 /// Whether others have stood still to its end. Our own writers go on first: others may take long to.
