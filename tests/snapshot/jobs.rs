@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::common::{Done, names, run, start, until};
+use crate::common::{Done, Image, names, run, start, until};
 use crate::scene::Scene;
 
 /// A scene with jobs.
@@ -325,4 +325,142 @@ fn systemd_is_told_when_a_job_runs() {
         "[Unit]\nRequires=stillpoint@mail.service\nAfter=stillpoint@mail.service\n"
     );
     assert_eq!(names(&folder).len(), 2);
+}
+
+/// Whoever reads the snapshot keeps its manifest as it is. What was found of it is not forgotten.
+#[test]
+fn a_verdict_waits_for_who_reads_the_snapshot() {
+    let jobs = Jobs::new();
+    let mut reader = start(Command::new("sleep").arg("60"));
+    let pin = format!(
+        "\"$STILLPOINT use --any $STILLPOINT_SNAPSHOT_NAME --while {} >/dev/null &\\n until $STILLPOINT list --json | grep -q '\\\"pinned\\\": true'; do :; done\"",
+        reader.pid
+    );
+    let pinned = format!("[hooks]\nafter = {pin}\n[verify]\ncommand = 'exit 1'\n");
+    jobs.write("mail", &pinned);
+    let done = jobs.job(&["run", "mail"]);
+    assert_eq!(done.code(), 1, "{done:?}");
+    assert!(done.stderr.contains("the next run tells its manifest"), "{done:?}");
+    let name = jobs.record("mail")["snapshot"].as_str().unwrap().to_owned();
+    assert_eq!(jobs.record("mail")["undelivered"][0]["snapshot"], name);
+    let verdict = || {
+        let text = fs::read(jobs.path("catalog").join(format!("{name}.json"))).unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()["verified"]["ok"].clone()
+    };
+    assert_eq!(verdict(), Value::Null);
+    // It is read still.
+    jobs.write("mail", "");
+    assert_eq!(jobs.job(&["run", "mail"]).code(), 0);
+    assert_eq!((verdict(), jobs.record("mail")["undelivered"].is_array()), (Value::Null, true));
+    reader.signal(Signal::SIGKILL);
+    reader.end();
+    until("nobody reads it", || jobs.latest(&["--any"]) == 0 && !is_pinned(&jobs, &name));
+    assert_eq!(jobs.job(&["run", "mail"]).code(), 0);
+    assert_eq!(
+        (verdict(), jobs.record("mail")["undelivered"].clone()),
+        (false.into(), Value::Null)
+    );
+}
+
+fn is_pinned(jobs: &Jobs, name: &str) -> bool {
+    let rows = run(jobs.0.stillpoint().args(["list", "--json"])).stdout;
+    let rows: Vec<Value> = serde_json::from_str(&rows).unwrap();
+    rows.iter().any(|row| row["name"] == name && row["pinned"] == true)
+}
+
+/// The snapshot is what there is no room for, and what was old makes some.
+#[test]
+fn on_a_full_target_what_is_old_goes_all_the_same() {
+    let Some(image) = Image::tmpfs(4096) else { return };
+    let jobs = Jobs::new();
+    fs::write(jobs.path("store/a"), vec![b'x'; 1_500_000]).unwrap();
+    let write = |keep: u32| {
+        let more = format!(
+            "[hooks]\nafter = {}\non-failure = {}\n[retention]\nkeep = {keep}\n",
+            jobs.note("after"),
+            jobs.note("failed")
+        );
+        jobs.write("mail", &more);
+        let file = jobs.path("jobs/mail.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let to = jobs.path("snapshots").display().to_string();
+        fs::write(file, text.replace(&to, &image.path().display().to_string())).unwrap();
+    };
+    write(5);
+    for _ in 0..2 {
+        assert_eq!(jobs.job(&["run", "mail"]).code(), 0);
+    }
+    jobs.notes();
+    write(1);
+    let done = jobs.job(&["run", "mail"]);
+    assert_eq!((done.code(), done.stdout.as_str()), (73, ""), "{done:?}");
+    assert!(done.stderr.contains("removed "), "{done:?}");
+    assert_eq!(jobs.notes(), ["after snapshot 73", "failed snapshot 73"]);
+    assert_eq!((jobs.latest(&[]), names(&image.path()).len()), (0, 1));
+    jobs.0.assert_writers_go_on();
+    // There is room now.
+    assert_eq!(jobs.job(&["run", "mail"]).code(), 0);
+    assert_eq!(names(&image.path()).len(), 1);
+}
+
+/// Each removes its own, and none is in the way of the other.
+#[test]
+fn two_jobs_run_at_once_into_one_folder() {
+    let jobs = Jobs::new();
+    for name in ["mail", "other"] {
+        jobs.write(name, "[verify]\ncommand = 'sleep 0.2'\n[retention]\nkeep = 2\n");
+        let file = jobs.path("jobs").join(format!("{name}.toml"));
+        let text = fs::read_to_string(&file).unwrap().replace("patience = 0", "patience = 9");
+        fs::write(file, text.replace("attempts = 1", "attempts = 20")).unwrap();
+    }
+    for _ in 0..3 {
+        let mut running = ["mail", "other"].map(|name| start(&mut jobs.command(&["run", name])));
+        assert_eq!(running.each_mut().map(|one| one.end()), [0, 0]);
+    }
+    let rows = run(jobs.0.stillpoint().args(["list", "--json"])).stdout;
+    let rows: Vec<Value> = serde_json::from_str(&rows).unwrap();
+    for name in ["mail", "other"] {
+        let own = rows.iter().filter(|row| row["label"] == name && row["verified"]["ok"] == true);
+        assert_eq!(own.count(), 2, "{rows:#?}");
+        assert_eq!(jobs.record(name)["exit"], 0);
+    }
+    assert_eq!((rows.len(), jobs.snapshots()), (4, 4));
+}
+
+/// As cron starts it: without the folders that root's tools are in.
+#[test]
+fn tools_are_found_with_the_path_that_cron_gives() {
+    let jobs = Jobs::new();
+    // Where Debian has it.
+    if !std::path::Path::new("/usr/sbin/lvcreate").exists() {
+        return crate::common::skip("lvcreate is missing");
+    }
+    let text = "barriers = 'mail'\n[snapshot]\nlvm = 'no-such-group/mail'\nsize = '1G'\n";
+    fs::write(jobs.path("jobs/mail.toml"), text).unwrap();
+    for path in ["/usr/bin:/bin", ""] {
+        let done = run(jobs.command(&["run", "mail"]).env("PATH", path));
+        assert!(!done.stderr.contains("was not found in PATH"), "{done:?}");
+        assert!(done.stderr.contains("no-such-group"), "{done:?}");
+    }
+}
+
+/// What a job has taken is read by where it is, in the catalogue that the job has.
+#[test]
+fn what_a_job_has_printed_is_found_by_use() {
+    let jobs = Jobs::new();
+    jobs.write("mail", "");
+    let file = jobs.path("jobs/mail.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("catalog = '{}'\n{text}", jobs.path("own").display())).unwrap();
+    let path = jobs.job(&["run", "mail"]).stdout.trim_end().to_owned();
+    let read = |words: &[&str]| {
+        let mut command = jobs.0.stillpoint();
+        command.arg("use").args(words).args([&path, "--", "sh", "-c"]);
+        command.arg("cat $STILLPOINT_SNAPSHOT_PATH/a").env("STILLPOINT_JOBS", jobs.path("jobs"));
+        run(&mut command)
+    };
+    assert_eq!(read(&["--job", "mail"]).stdout, "good");
+    assert_eq!(read(&["--job", "mail", "--catalog", "/x"]).code(), 64);
+    assert_eq!(read(&[]).code(), 66);
+    assert_eq!(read(&["--job", "other"]).code(), 66);
 }

@@ -35,7 +35,7 @@ pub mod reading;
 pub mod record;
 pub mod retention;
 pub mod series;
-mod verdict;
+pub mod verdict;
 pub mod volume;
 
 use std::fs::{self, File};

@@ -6,31 +6,61 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::manifest::{Manifest, Status};
 use super::record::VerifiedRecord;
 use super::{Catalogue, Claim};
 
-/// How long to wait for readers.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// What was found of one snapshot, and of no other one that may come to have its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub snapshot: String,
+    pub sequence: u64,
+    pub began: String,
+    pub verified: VerifiedRecord,
+}
+
+/// What became of a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    Written,
+    /// Somebody reads the snapshot all the time.
+    Kept,
+    /// The snapshot is gone, or not what it was any more.
+    Void,
+}
+
+impl Verdict {
+    pub fn on(manifest: &Manifest, verified: VerifiedRecord) -> Verdict {
+        Verdict {
+            snapshot: manifest.name.clone(),
+            sequence: manifest.sequence,
+            began: manifest.began.clone(),
+            verified,
+        }
+    }
+}
 
 impl Catalogue {
-    /// False if the snapshot is read all the time, or is not what it was any more.
-    pub fn record_verdict(&self, of: &Manifest, verdict: &VerifiedRecord) -> io::Result<bool> {
+    /// Writes it into the manifest, and waits so long for readers.
+    pub fn deliver(&self, verdict: &Verdict, patience: Duration) -> io::Result<Delivery> {
         let unchanged = |found: &Manifest| {
-            (found.status, found.sequence) == (Status::Complete, of.sequence)
-                && found.began == of.began
+            (found.status, found.sequence) == (Status::Complete, verdict.sequence)
+                && found.began == verdict.began
         };
         let started = Instant::now();
         loop {
-            match self.claim(&of.name, unchanged)? {
+            match self.claim(&verdict.snapshot, unchanged)? {
                 Claim::Ours(mut entry, mut manifest) => {
-                    manifest.verified = Some(verdict.clone());
-                    return entry.write(&manifest).map(|()| true);
+                    manifest.verified = Some(verdict.verified.clone());
+                    return entry.write(&manifest).map(|()| Delivery::Written);
                 }
-                Claim::Busy if started.elapsed() < PATIENCE => {
+                Claim::Busy if started.elapsed() < patience => {
                     std::thread::sleep(Duration::from_millis(50));
                 }
-                Claim::Busy | Claim::Changed => return Ok(false),
+                Claim::Busy => return Ok(Delivery::Kept),
+                Claim::Changed => return Ok(Delivery::Void),
             }
         }
     }

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::barrier::state::place;
+use crate::catalogue::verdict::Verdict;
 use crate::files::sync::sync_folder;
 use crate::files::{folder, open};
 use crate::words::exit::{Exit, Failure, reason};
@@ -38,6 +39,9 @@ pub struct Record {
     pub snapshot: Option<String>,
     /// When a run last ended with 0.
     pub succeeded: Option<String>,
+    /// Verdicts that no manifest could be told yet, as somebody read the snapshot all the time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undelivered: Vec<Verdict>,
 }
 
 /// The right to run a job.
@@ -109,6 +113,7 @@ impl Record {
             reason: None,
             snapshot: None,
             succeeded: last.and_then(|last| last.succeeded.clone()),
+            undelivered: last.map(|last| last.undelivered.clone()).unwrap_or_default(),
         }
     }
 
@@ -135,17 +140,21 @@ impl Record {
         }
     }
 
-    /// Writes it, durably.
+    /// Writes it, durably. Whoever runs the job is alone, so the name under which it is written is always the same, and
+    /// what a killed one has left there goes with the next.
     pub fn store(&self) -> Result<(), Failure> {
         let (folder, path) = (place::jobs(), path(&self.job, ".json"));
+        let aside = folder.join(format!(".{}.json", self.job));
         let written = (|| {
-            let mut aside = tempfile::Builder::new().prefix(".job-").tempfile_in(&folder)?;
+            let mut text = serde_json::to_vec_pretty(self)?;
+            text.push(b'\n');
+            let _ = std::fs::remove_file(&aside);
+            let mut file = OpenOptions::new().write(true).create_new(true).open(&aside)?;
             // For everybody to read, whatever the umask.
-            aside.as_file().set_permissions(Permissions::from_mode(0o644))?;
-            serde_json::to_writer_pretty(&mut aside, self)?;
-            aside.write_all(b"\n")?;
-            aside.as_file().sync_all()?;
-            aside.persist(&path)?;
+            file.set_permissions(Permissions::from_mode(0o644))?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            std::fs::rename(&aside, &path)?;
             sync_folder(&folder)
         })();
         written.map_err(|error: io::Error| {

@@ -67,7 +67,7 @@ pub enum Blow {
 
 /// One blow at one call.
 pub struct Case {
-    call: Call,
+    pub call: Call,
     pub blow: Blow,
     pub number: usize,
 }

@@ -17,6 +17,7 @@ mod durable;
 mod judging;
 mod pruning;
 mod restoring;
+mod running;
 mod taking;
 mod using;
 
@@ -43,9 +44,9 @@ pub trait Play: Sync {
         None
     }
 
-    /// Whether it is interrupted too.
-    fn can_be_interrupted(&self) -> bool {
-        false
+    /// Which of all calls and blows.
+    fn can_be_struck(&self, case: &Case) -> bool {
+        case.blow != Blow::Interrupted
     }
 
     fn scene(&self, number: usize) -> Scene;
@@ -80,7 +81,7 @@ pub fn strike_all(what: &str, act: &dyn Play) {
     }
     act.judge(&scene, 0, &done).expect("without any fault");
     let mut cases = cases(&calls, &act.begins_at(&scene).display().to_string());
-    cases.retain(|case| case.blow != Blow::Interrupted || act.can_be_interrupted());
+    cases.retain(|case| act.can_be_struck(case));
     assert!(!cases.is_empty(), "{what}: nothing is tried");
     let struck = AtomicUsize::new(0);
     let strike = |case: &Case| {

@@ -8,6 +8,7 @@ use crate::common::strace;
 use crate::common::{Done, Image, must, run, skip, subvolume};
 use crate::scene::Scene;
 
+use super::blows::{Blow, Case};
 use super::judging::{fill, is_clean, is_whole, nothing_is_half, settle};
 use super::{Play, ensure, play, strike_all};
 
@@ -45,8 +46,8 @@ impl Taking {
 }
 
 impl Play for Taking {
-    fn can_be_interrupted(&self) -> bool {
-        self.btrfs.is_none()
+    fn can_be_struck(&self, case: &Case) -> bool {
+        case.blow != Blow::Interrupted || self.btrfs.is_none()
     }
 
     fn scene(&self, number: usize) -> Scene {

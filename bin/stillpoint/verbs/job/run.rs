@@ -6,13 +6,14 @@
 
 use std::io::{self, Write};
 use std::process::Command;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Manifest;
 use crate::catalogue::pin::Pinning;
 use crate::catalogue::reading::Contents;
 use crate::catalogue::record::VerifiedRecord;
+use crate::catalogue::verdict::{Delivery, Verdict};
 use crate::files::names::without_links;
 use crate::job::Job;
 use crate::job::record::{Record, Turn};
@@ -28,6 +29,9 @@ use crate::snapshot::data::pruning::{self, Outcome};
 use crate::words::exit::{Exit, Failure, STATUSES};
 use crate::words::lines::{line, say, warn};
 use crate::words::seconds::timestamp;
+
+/// How long a verdict waits for who reads the snapshot.
+const READERS: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 #[command(after_help = STATUSES)]
@@ -75,6 +79,10 @@ impl Run<'_> {
             self.step("snapshot", Run::snapshot);
         }
         self.step("after", |run| run.hook(job.hooks.after.as_deref()));
+        if received().is_none() {
+            // What is old and was found bad is to be known before anything is removed.
+            self.step("verify", |run| run.deliver(Duration::ZERO).map(|()| Exit::SUCCESS));
+        }
         if self.taken.is_some() && received().is_none() {
             self.step("verify", Run::verify);
         }
@@ -189,17 +197,35 @@ impl Run<'_> {
         }
         drop(locks);
         drop(pin);
-        let verdict = VerifiedRecord {
+        let verified = VerifiedRecord {
             at: timestamp(SystemTime::now()),
             by: format!("job {}", self.job.name),
             ok: ended == Ended::Exited(0),
         };
-        if !catalogue.record_verdict(&manifest, &verdict)? {
-            let what =
-                "somebody else reads it all the time, so its manifest cannot be told the verdict";
-            warn(&format!("{}: {what}", manifest.name));
-        }
+        self.record.undelivered.push(Verdict::on(&manifest, verified));
+        self.deliver(READERS)?;
         Ok(ended.exit())
+    }
+
+    /// Tells manifests what was found of their snapshots. What cannot be told now is kept for the next run.
+    fn deliver(&mut self, patience: Duration) -> anyhow::Result<()> {
+        let catalogue = Catalogue::locate(self.job.snapshot.catalog.as_deref());
+        let mut outcome = Ok(());
+        for verdict in std::mem::take(&mut self.record.undelivered) {
+            let delivered = catalogue.deliver(&verdict, patience);
+            if let Ok(Delivery::Kept) = delivered {
+                let what = "somebody reads it all the time, so the next run tells its manifest the verdict";
+                warn(&format!("{}: {what}", verdict.snapshot));
+            }
+            if !matches!(delivered, Ok(Delivery::Written | Delivery::Void)) {
+                self.record.undelivered.push(verdict);
+            }
+            outcome = outcome.and(delivered.map(drop));
+        }
+        if !self.record.undelivered.is_empty() {
+            self.record.store().unwrap_or_else(|failure| warn(&failure.to_string()));
+        }
+        Ok(outcome?)
     }
 
     /// Removes what this job has taken and need not be kept: by its label, so that what it took before its file was
