@@ -464,3 +464,57 @@ fn what_a_job_has_printed_is_found_by_use() {
     assert_eq!(read(&[]).code(), 66);
     assert_eq!(read(&["--job", "other"]).code(), 66);
 }
+
+#[test]
+fn the_first_failure_is_told_and_metrics_are_written_all_the_same() {
+    let jobs = Jobs::new();
+    let metrics = jobs.path("mail.prom");
+    let text = format!(
+        "[hooks]\nbefore = 'exit 3'\nafter = 'exit 5'\n[metrics]\ntextfile = '{}'\n",
+        metrics.display()
+    );
+    jobs.write("mail", &text);
+    assert_eq!(jobs.job(&["run", "mail"]).code(), 3);
+    assert_eq!((jobs.record("mail")["failed"].clone(), metrics.exists()), ("before".into(), true));
+}
+
+#[test]
+fn a_job_removes_nothing_but_its_own() {
+    let jobs = Jobs::new();
+    jobs.write("mail", "[retention]\nkeep = 1\n");
+    let theirs = ["one", "two"].map(|name| jobs.0.take(name));
+    for _ in 0..3 {
+        assert_eq!(jobs.job(&["run", "mail"]).code(), 0);
+    }
+    assert!(theirs.iter().all(|path| path.exists()));
+    assert_eq!(jobs.snapshots(), 3);
+}
+
+/// The good one stays, though the bad one is newer.
+#[test]
+fn what_was_found_bad_is_known_before_anything_is_removed() {
+    let jobs = Jobs::new();
+    jobs.write("mail", "[verify]\ncommand = 'true'\n[retention]\nkeep = 1\n");
+    let good = jobs.job(&["run", "mail"]).stdout;
+    jobs.write("mail", "[verify]\ncommand = 'false'\n[retention]\nkeep = 1\n");
+    assert_eq!(jobs.job(&["run", "mail"]).code(), 1);
+    assert!(PathBuf::from(good.trim_end()).exists());
+}
+
+#[test]
+fn a_signal_after_the_snapshot_leaves_what_is_old() {
+    let jobs = Jobs::new();
+    jobs.write("mail", "");
+    (0..2).for_each(|_| assert_eq!(jobs.job(&["run", "mail"]).code(), 0));
+    let text = format!(
+        "[hooks]\nafter = {}\n[verify]\ncommand = {}\n[retention]\nkeep = 1\n",
+        jobs.begin(),
+        jobs.note("verify")
+    );
+    jobs.write("mail", &text);
+    let mut running = start(&mut jobs.command(&["run", "mail"]));
+    until("the snapshot is there", || jobs.path("begun").exists());
+    running.signal(Signal::SIGTERM);
+    running.end();
+    assert_eq!((jobs.notes().len(), jobs.snapshots()), (0, 3));
+}
