@@ -119,14 +119,7 @@ fn what_is_no_empty_folder_is_not_covered() {
     );
     twice.assert_refused(73, "already; name another folder");
     apart(&scene, r#""$S" mount z at"#).assert_refused(66, "there is no such snapshot");
-    scene.edit("x", |manifest| {
-        manifest["provider"] = "zfs".into();
-        manifest["path"] = serde_json::Value::Null;
-        manifest["partial"] = serde_json::Value::Null;
-        manifest["identity"] = serde_json::json!([]);
-        manifest["volumes"] =
-            serde_json::json!([{ "name": "tank/mail@x", "partial": "tank/mail@x.partial", "kept": null }]);
-    });
+    scene.make_zfs("x");
     apart(&scene, r#""$S" mount x at"#).assert_refused(69, "tank/mail@x is no folder");
 }
 

@@ -103,14 +103,7 @@ fn what_cannot_be_shown_there_is_refused_in_one_line() {
     let command = scene.as_nobody(["use", "x", "--at", &store, "--", "true"]);
     run(command).assert_refused(69, "run it as root");
 
-    scene.edit("x", |manifest| {
-        manifest["provider"] = "zfs".into();
-        manifest["path"] = serde_json::Value::Null;
-        manifest["partial"] = serde_json::Value::Null;
-        manifest["identity"] = serde_json::json!([]);
-        manifest["volumes"] =
-            serde_json::json!([{ "name": "tank/mail@x", "partial": "tank/mail@x.partial", "kept": null }]);
-    });
+    scene.make_zfs("x");
     show(&scene, &store, "true").assert_refused(69, "tank/mail@x is no folder");
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::{
@@ -128,6 +128,19 @@ impl Scene {
         let mut manifest = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
         change(&mut manifest);
         fs::write(file, manifest.to_string()).unwrap();
+    }
+
+    /// Makes a snapshot look like one of ZFS: a volume, and no folder.
+    pub fn make_zfs(&self, name: &str) {
+        let volume =
+            json!({ "name": "tank/mail@x", "partial": "tank/mail@x.partial", "kept": null });
+        self.edit(name, |manifest| {
+            manifest["provider"] = "zfs".into();
+            manifest["path"] = Value::Null;
+            manifest["partial"] = Value::Null;
+            manifest["identity"] = json!([]);
+            manifest["volumes"] = json!([volume]);
+        });
     }
 
     /// What `latest` prints, without the folder; `None` if there is none.

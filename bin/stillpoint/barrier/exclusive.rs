@@ -28,18 +28,23 @@ pub const DRAIN: Duration = Duration::from_secs(2);
 /// How long the command may run, unless told otherwise.
 pub const HOLD: Limit = Limit::After(Duration::from_secs(60));
 
-/// Others that stand still in a pause, besides the writers of the barrier.
+/// Others that stand still in a pause, besides the writers of the barrier. Who is asked only before it is granted, and
+/// stilled by nobody, has nothing to answer for at its end.
 pub trait Others {
     /// Whether anything is asked of them before the pause is granted.
     fn are_asked(&self) -> bool;
     /// Asked again and again with nobody inside, until it is true.
     fn are_still(&mut self) -> bool;
     /// Asked once, just before the gate opens.
-    fn have_stayed_still(&mut self) -> Result<(), Failure>;
+    fn have_stayed_still(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
     /// Asked once, when it is open again and before they go on.
-    fn have_held(&mut self) -> Result<(), Failure>;
+    fn have_held(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
     /// The gate is open again: so shall they be.
-    fn let_go(&mut self);
+    fn let_go(&mut self) {}
     /// Who kept the answer from being true, for messages.
     fn in_the_way(&self) -> Vec<String>;
 }
@@ -54,13 +59,6 @@ impl Others for Nobody {
     fn are_still(&mut self) -> bool {
         true
     }
-    fn have_stayed_still(&mut self) -> Result<(), Failure> {
-        Ok(())
-    }
-    fn have_held(&mut self) -> Result<(), Failure> {
-        Ok(())
-    }
-    fn let_go(&mut self) {}
     fn in_the_way(&self) -> Vec<String> {
         Vec::new()
     }

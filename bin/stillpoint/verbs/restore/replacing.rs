@@ -410,16 +410,6 @@ impl Others for Unopened {
         self.users.is_empty()
     }
 
-    fn have_stayed_still(&mut self) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn have_held(&mut self) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn let_go(&mut self) {}
-
     fn in_the_way(&self) -> Vec<String> {
         self.users.clone()
     }
