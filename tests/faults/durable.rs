@@ -89,14 +89,14 @@ impl Kept {
 /// A call that has to do with the state: on it, on what is written aside for it, on their folder.
 pub fn concerns(call: &Call, place: &Place) -> bool {
     let folder = format!("{}>", place.folder().display());
-    [".state", &folder].iter().any(|name| call.text.contains(name))
+    [".state", ".stillpoint-new.", &folder].iter().any(|name| call.text.contains(name))
 }
 
 /// Who cannot write the state says so: 73, or 77 without permission, and which file it is.
 pub fn says_so(struck: &Call, code: Option<i32>, complaints: &[String]) -> Result<(), Violation> {
     let writes =
         ["write", "fsync", "fchmod", "rename", "renameat2"].contains(&struck.name.as_str());
-    if !writes || !struck.text.contains(".state-") || struck.text.contains("EINTR") {
+    if !writes || !struck.text.contains(".stillpoint-new.") || struck.text.contains("EINTR") {
         return Ok(());
     }
     let named = complaints.iter().all(|line| line.contains("cannot write the state"));
@@ -115,7 +115,8 @@ pub fn is_synced(calls: &[Call], place: &Place) -> Result<(), Violation> {
             continue;
         }
         let before = calls[..at].iter().rev().find(|call| {
-            call.text.contains(".state-") && ["write", "fsync"].contains(&call.name.as_str())
+            call.text.contains(".stillpoint-new.")
+                && ["write", "fsync"].contains(&call.name.as_str())
         });
         let after = calls[at + 1..].iter().find(|call| call.name == "fsync");
         if before.is_none_or(|call| call.name != "fsync")

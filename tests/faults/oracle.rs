@@ -202,11 +202,11 @@ pub fn no_locks(place: &Place) -> Result<(), Violation> {
 
 /// No file is left. `aside`: except one that was being made, by a process that was killed or could
 /// not remove it. Nobody ever uses that one. A barrier's goes with its tmpfs, at the next boot; one of
-/// the durable state stays until somebody removes it.
+/// the durable state with the next that is written there.
 pub fn no_files(place: &Place, aside: bool) -> Result<(), Violation> {
     for entry in fs::read_dir(place.folder()).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let aside = aside && (name.starts_with(".stillpoint-") || name.starts_with(".state-"));
+        let aside = aside && name.starts_with(".stillpoint-");
         let known = ["mail.barrier", "mail.state", "catalog", FILE, "trace", "steps"];
         if !known.contains(&name.as_str()) && !aside {
             return Err(format!("{name} is left behind"));

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod aside;
 mod bad_days;
 mod btrfs;
 mod catalogue;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Uid, User, geteuid};
 
 use super::keys::nearest;
+use crate::files::aside::Aside;
 use crate::files::names::folder_of;
 use crate::files::open;
 use crate::words::exit::{Exit, Failure, reason};
@@ -189,8 +190,6 @@ fn missing(name: &str) -> Failure {
 
 /// Writes a new one, which is there whole or not at all, and never over another.
 pub fn write_new(name: &str, text: &str) -> Result<PathBuf, Failure> {
-    use std::io::Write;
-    use std::os::unix::fs::PermissionsExt;
     let (folder, path) = (folder(), path(name));
     let cannot = |error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
@@ -206,13 +205,8 @@ pub fn write_new(name: &str, text: &str) -> Result<PathBuf, Failure> {
         _ => Failure::new(Exit::CANNOT_CREATE, format!("{}: {}", path.display(), reason(&error))),
     };
     let written = crate::files::folder::make(&folder).and_then(|()| {
-        let mut aside = tempfile::Builder::new().prefix(".job-").tempfile_in(&folder)?;
         // It may hold a password of a hook's.
-        aside.as_file().set_permissions(fs::Permissions::from_mode(0o600))?;
-        aside.write_all(text.as_bytes())?;
-        aside.as_file().sync_all()?;
-        aside.persist_noclobber(&path)?;
-        crate::files::sync::sync_folder(&folder)
+        Aside::write(&folder, 0o600, text.as_bytes())?.name_durably(&path)
     });
     written.map_err(cannot)?;
     Ok(path)

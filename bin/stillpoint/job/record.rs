@@ -3,9 +3,9 @@
 //! The record is replaced as a whole, before the first step and after the last: one that has begun and not ended, of
 //! which nobody has the lock, was cut short.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::barrier::state::place;
 use crate::catalogue::verdict::Verdict;
-use crate::files::sync::sync_folder;
+use crate::files::aside::Aside;
 use crate::files::{folder, open};
 use crate::words::exit::{Exit, Failure, reason};
 use crate::words::seconds::timestamp;
@@ -140,22 +140,13 @@ impl Record {
         }
     }
 
-    /// Writes it, durably. Whoever runs the job is alone, so the name under which it is written is always the same, and
-    /// what a killed one has left there goes with the next.
+    /// Writes it, durably.
     pub fn store(&self) -> Result<(), Failure> {
         let (folder, path) = (place::jobs(), path(&self.job, ".json"));
-        let aside = folder.join(format!(".{}.json", self.job));
         let written = (|| {
             let mut text = serde_json::to_vec_pretty(self)?;
             text.push(b'\n');
-            let _ = std::fs::remove_file(&aside);
-            let mut file = OpenOptions::new().write(true).create_new(true).open(&aside)?;
-            // For everybody to read, whatever the umask.
-            file.set_permissions(Permissions::from_mode(0o644))?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            std::fs::rename(&aside, &path)?;
-            sync_folder(&folder)
+            Aside::write(&folder, 0o644, &text)?.replace_durably(&path)
         })();
         written.map_err(|error: io::Error| {
             let message =

@@ -3,13 +3,13 @@
 //! It is written aside, under a name that the collector does not read, and renamed, so that it never reads half of
 //! one; what cannot be written leaves the old one, whose times tell how old it is.
 
-use std::fs::{OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
 use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 
+use crate::files::aside::Aside;
 use crate::files::names::folder_of;
 use crate::files::open;
 use crate::words::exit::{Exit, Failure, reason};
@@ -52,13 +52,8 @@ fn is_ours(file: &Path) -> io::Result<bool> {
 /// Writes the file.
 pub fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let written = (|| {
-        let mut aside =
-            tempfile::Builder::new().prefix(".stillpoint-").tempfile_in(folder_of(file))?;
-        // The collector is another user. A mode at creation would be cut by the umask.
-        aside.as_file().set_permissions(Permissions::from_mode(0o644))?;
-        aside.write_all(text.as_bytes())?;
-        aside.persist(file)?;
-        Ok(())
+        // The collector is another user.
+        Aside::write(folder_of(file), 0o644, text.as_bytes())?.replace(file)
     })();
     written.map_err(|error: io::Error| {
         let message = format!("{}: cannot write the metrics: {}", file.display(), reason(&error));

@@ -3,14 +3,14 @@
 //! A reader finds the old one or the new one, whole, also after a power cut. A link to where it shall be kept is
 //! followed, and stays.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::place::FOLDER;
 use super::{SCHEMA, State};
+use crate::files::aside::Aside;
 use crate::files::names::{behind_links, folder_of};
 use crate::files::sync::sync_folder;
 use crate::files::{folder, open};
@@ -101,17 +101,10 @@ impl State {
         if folder == Path::new(FOLDER) {
             folder::make(folder)?;
         }
-        // Opened here, so that an error is that of the call and does not name the file.
-        let open =
-            |path: &Path| File::options().write(true).create_new(true).mode(0o600).open(path);
-        let mut aside = tempfile::Builder::new().prefix(".state-").make_in(folder, open)?;
-        // Every tool reads it, of whatever user. A mode at creation would be cut by the umask.
-        aside.as_file().set_permissions(Permissions::from_mode(0o644))?;
-        serde_json::to_writer(&mut aside, self)?;
-        aside.write_all(b"\n")?;
-        aside.as_file().sync_all()?;
-        aside.persist(&path)?;
-        sync_folder(folder)
+        let mut text = serde_json::to_vec(self)?;
+        text.push(b'\n');
+        // Every tool reads it, of whatever user.
+        Aside::write(folder, 0o644, &text)?.replace_durably(&path)
     }
 
     /// Removes the state, durably.

@@ -3,15 +3,18 @@
 //! It is changed in one step, so whoever follows it finds one snapshot or the next, and always a whole one. Only a link
 //! that leads into the folder of the snapshots is taken for ours; whatever else has the name stays.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::catalogue::partial::token;
 use crate::files::names::{folder_of, rename_to_free};
 use crate::files::sync::sync_folder;
 use crate::words::exit::{Exit, Failure, reason};
+
+/// How often two that come at the same time may get into each other's way.
+const ATTEMPTS: u32 = 100;
 
 /// Could it be changed? Asked before anything is done.
 pub fn check(link: &Path, folder: &Path) -> Result<(), Failure> {
@@ -33,22 +36,41 @@ pub fn check(link: &Path, folder: &Path) -> Result<(), Failure> {
 
 /// From now on it leads to this snapshot.
 pub fn turn(link: &Path, snapshot: &Path) -> io::Result<()> {
+    // Always the same, so that what a killed one has left goes with the next.
+    let mut aside = OsString::from(".");
+    aside.push(link.file_name().unwrap_or_default());
+    aside.push(".new");
+    let aside = link.with_file_name(aside);
+    let mut turned = try_to_turn(link, &aside, snapshot);
+    // One that comes at the same time may take the other's away; both lead to a snapshot of the series.
+    for _ in 0..ATTEMPTS {
+        match &turned {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => break,
+        }
+        turned = try_to_turn(link, &aside, snapshot);
+    }
+    turned.and_then(|()| sync_folder(folder_of(link)))
+}
+
+fn try_to_turn(link: &Path, aside: &Path, snapshot: &Path) -> io::Result<()> {
     let there = match snapshot.parent() {
         Some(folder) => is_ours(link, folder)?,
         None => Some(false),
     };
-    let name = link.file_name().unwrap_or_default().to_string_lossy();
-    let aside = link.with_file_name(format!(".{name}.{}", token()));
-    symlink(snapshot, &aside)?;
+    if aside.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+        fs::remove_file(aside)?;
+    }
+    symlink(snapshot, aside)?;
     let turned = match there {
-        None => rename_to_free(&aside, link),
-        Some(true) => fs::rename(&aside, link),
+        None => rename_to_free(aside, link),
+        Some(true) => fs::rename(aside, link),
         Some(false) => Err(io::ErrorKind::AlreadyExists.into()),
     };
     if turned.is_err() {
-        let _ = fs::remove_file(&aside);
+        let _ = fs::remove_file(aside);
     }
-    turned.and_then(|()| sync_folder(folder_of(link)))
+    turned
 }
 
 /// `None`: nothing has the name.

@@ -15,14 +15,15 @@
 //! link in the place of any name.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
 
 use crate::catalogue::manifest::recordable;
+use crate::files::aside::{self, Aside};
 use crate::files::names::rename_to_free;
 use crate::files::open;
 use crate::words::exit::{Exit, Failure, reason};
@@ -39,8 +40,6 @@ const OPTIONS: [&str; 5] =
     ["configdirectory", "fulldirhash", "global_lock", "hashimapspool", "mboxname_lockpath"];
 /// Stands for the option's value at the beginning of another one.
 const DIRECTORY: &str = "{configdirectory}";
-/// What we make gets its name only when it is as it should be.
-const ASIDE: &str = ".stillpoint-";
 
 /// Cyrus's lock, as configured.
 #[derive(Debug)]
@@ -151,9 +150,9 @@ impl Cyrus {
         let owner = fs::metadata(known)?;
         let folder = self.lock_file.parent().unwrap_or(&self.root);
         make_folder(folder, &owner)?;
-        let file = tempfile::Builder::new().prefix(ASIDE).tempfile_in(folder)?;
-        fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
-        unless_there(file.persist_noclobber(&self.lock_file).map(drop).map_err(|kept| kept.error))
+        let file = Aside::write(folder, 0o600, b"")?;
+        fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
+        unless_there(file.name_durably(&self.lock_file))
     }
 }
 
@@ -164,8 +163,7 @@ fn make_folder(folder: &Path, owner: &Metadata) -> io::Result<()> {
     }
     let above = folder.parent().ok_or(io::ErrorKind::NotFound)?;
     make_folder(above, owner)?;
-    let private = Permissions::from_mode(0o700);
-    let made = tempfile::Builder::new().prefix(ASIDE).permissions(private).tempdir_in(above)?;
+    let (made, _lock) = aside::folder(above)?;
     let mut options = File::options();
     options.read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW);
     fchown(options.open(made.path())?, Some(owner.uid()), Some(owner.gid()))?;

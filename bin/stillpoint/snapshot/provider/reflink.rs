@@ -10,6 +10,7 @@ use std::process::Command;
 
 use super::Provider;
 use super::tree;
+use crate::files::aside;
 use crate::process::tool;
 use crate::snapshot::place::folder::{enough_space, known_folder};
 use crate::snapshot::place::mounts::Mounts;
@@ -91,7 +92,6 @@ impl Provider for Reflink {
 
 /// Clones a small file in the folder: the only way to know that it works there.
 pub fn probe(folder: &Path, mounts: &Mounts) -> Result<(), Failure> {
-    let place = tempfile::Builder::new().prefix(".stillpoint-probe.").tempdir_in(folder);
     let cannot = |error: io::Error| {
         Failure::new(
             Exit::CANNOT_CREATE,
@@ -102,7 +102,7 @@ pub fn probe(folder: &Path, mounts: &Mounts) -> Result<(), Failure> {
             ),
         )
     };
-    let place = place.map_err(cannot)?;
+    let (place, _lock) = aside::folder(folder).map_err(cannot)?;
     let original = place.path().join("original");
     let mut file = std::fs::File::create(&original).map_err(cannot)?;
     file.write_all(&[b'.'; 4096]).map_err(cannot)?;

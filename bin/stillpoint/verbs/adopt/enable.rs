@@ -5,13 +5,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::unit_files;
 use crate::adoption::library::{self, Library, VARIABLE};
 use crate::adoption::servers;
 use crate::adoption::settings::Settings;
+use crate::files::aside::Aside;
 use crate::words::adoption::FILE;
 use crate::words::exit::{Exit, Failure, STATUSES, reason};
 use crate::words::lines::{say, warn};
@@ -230,14 +231,9 @@ fn write(place: &Path, content: &str) -> Result<(), Failure> {
         _ => Failure::new(Exit::CANNOT_CREATE, format!("{}: {}", place.display(), reason(&error))),
     };
     fs::create_dir_all(folder).map_err(failed)?;
-    let mut file = tempfile::Builder::new().prefix(".").tempfile_in(folder).map_err(failed)?;
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.write_all(content.as_bytes())
-        .and_then(|()| file.as_file().set_permissions(readable))
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(failed)?;
-    file.persist(place).map_err(|error| failed(error.error))?;
-    Ok(())
+    Aside::write(folder, 0o644, content.as_bytes())
+        .and_then(|aside| aside.replace_durably(place))
+        .map_err(failed)
 }
 
 /// What is left to be done.

@@ -8,13 +8,12 @@ mod html;
 mod page;
 mod series;
 
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use crate::catalogue::series::series as series_of;
+use crate::files::aside::Aside;
 use crate::files::names::folder_of;
 use crate::selection::options::Selection;
 use crate::words::exit::{Exit, Failure, STATUSES, reason};
@@ -49,14 +48,8 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
         if file.symlink_metadata().is_ok_and(|found| !found.is_file()) {
             return Err(std::io::Error::other("is no file; name one, or a new one"));
         }
-        let folder = folder_of(file);
-        let mut aside = tempfile::Builder::new().prefix(".stillpoint-").tempfile_in(folder)?;
         // Whoever serves it is another user, as for a file that was made by any program.
-        let everybody = std::fs::Permissions::from_mode(0o644);
-        aside.as_file().set_permissions(everybody)?;
-        aside.write_all(text.as_bytes())?;
-        aside.persist(file)?;
-        Ok(())
+        Aside::write(folder_of(file), 0o644, text.as_bytes())?.replace(file)
     })();
     written.map_err(|error: std::io::Error| {
         Failure::new(Exit::CANNOT_CREATE, format!("{}: {}", file.display(), reason(&error)))
