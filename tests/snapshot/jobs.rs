@@ -427,6 +427,25 @@ fn two_jobs_run_at_once_into_one_folder() {
     assert_eq!((rows.len(), jobs.snapshots()), (4, 4));
 }
 
+/// As cron starts it: without the folders that root's tools are in. They find the PATH that we were given.
+#[test]
+fn tools_are_found_with_the_path_that_cron_gives() {
+    let jobs = Jobs::new();
+    // Where Debian has it.
+    if !std::path::Path::new("/usr/sbin/lvcreate").exists() {
+        return crate::common::skip("lvcreate is missing");
+    }
+    let text = "barriers = 'mail'\n[snapshot]\nlvm = 'no-such-group/mail'\nsize = '1G'\n";
+    fs::write(jobs.path("jobs/mail.toml"), text).unwrap();
+    for path in ["/usr/bin:/bin", "", "/nowhere:/usr/bin"] {
+        let done = run(jobs.command(&["run", "mail"]).env("PATH", path));
+        assert!(!done.stderr.contains("was not found in PATH"), "{done:?}");
+        assert!(done.stderr.contains("no-such-group"), "{done:?}");
+        // By the name that people know it by.
+        assert!(!done.stderr.contains("/usr/sbin"), "{done:?}");
+    }
+}
+
 /// What a job has taken is read by where it is, in the catalogue that the job has.
 #[test]
 fn what_a_job_has_printed_is_found_by_use() {

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Seek};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,9 +15,21 @@ use crate::words::exit::{Exit, Failure, reason};
 /// Where tools are looked for when nobody says.
 pub const STANDARD: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A command whose messages are the same everywhere.
+/// Where else they are looked for: what cron(8) and many a login give in PATH lacks root's own.
+const ROOTS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// A command whose messages are the same everywhere. What is not in PATH is started by its full name, and finds
+/// the PATH that we have.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new(program);
+    let program = program.as_ref();
+    let mut command = match elsewhere(program) {
+        Some(place) => {
+            let mut command = Command::new(place);
+            command.arg0(program);
+            command
+        }
+        None => Command::new(program),
+    };
     if path().is_none() {
         command.env("PATH", STANDARD);
     }
@@ -33,7 +46,7 @@ pub fn ask(program: &str, arguments: &[&str]) -> Result<String, Failure> {
 
 /// The same for a command that is already put together.
 pub fn run(command: &mut Command) -> Result<String, Failure> {
-    let program = command.get_program().to_string_lossy().into_owned();
+    let program = name(command);
     let output = command.output().map_err(|error| missing(&program, &error))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -79,9 +92,9 @@ pub fn sync(path: &Path) -> Command {
 
 /// A tool that will be needed later is there.
 pub fn require(program: &str) -> Result<(), Failure> {
-    match look_up_at(in_path(OsStr::new(program), path().unwrap_or_else(|| STANDARD.into()))) {
-        Lookup::Found => Ok(()),
-        _ => Err(missing(program, &io::ErrorKind::NotFound.into())),
+    match find(program, &ROOTS) {
+        Some(_) => Ok(()),
+        None => Err(missing(program, &io::ErrorKind::NotFound.into())),
     }
 }
 
@@ -89,7 +102,10 @@ pub fn require(program: &str) -> Result<(), Failure> {
 pub fn missing(program: &str, error: &io::Error) -> Failure {
     let message = match error.kind() {
         io::ErrorKind::NotFound => {
-            format!("{program} was not found in PATH; install it or add its folder to PATH")
+            let roots = ROOTS.join(", ");
+            format!(
+                "{program} was not found in PATH, nor in {roots}; install it or add its folder to PATH"
+            )
         }
         _ => format!("{program} cannot be run: {}", reason(error)),
     };
@@ -129,6 +145,27 @@ pub fn find(program: &str, folders: &[&str]) -> Option<PathBuf> {
         .into_iter()
         .chain(elsewhere)
         .find(|place| is_executable(place))
+}
+
+/// Where it is if not in PATH.
+fn elsewhere(program: &OsStr) -> Option<PathBuf> {
+    if program.as_encoded_bytes().contains(&b'/') {
+        return None;
+    }
+    match path() {
+        Some(search)
+            if in_path(program, search.clone()).iter().any(|place| is_executable(place)) =>
+        {
+            None
+        }
+        _ => find(program.to_str()?, &ROOTS),
+    }
+}
+
+/// What a command's program is called, wherever it is.
+pub fn name(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
 }
 
 fn path() -> Option<OsString> {

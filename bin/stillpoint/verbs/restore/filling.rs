@@ -170,7 +170,7 @@ impl Filling<'_> {
         to: &Path,
     ) -> anyhow::Result<()> {
         self.signals.check()?;
-        let program = command.get_program().to_string_lossy().into_owned();
+        let program = tool::name(&command);
         let cannot = |error: std::io::Error| Failure::system("a temporary file", error);
         let mut complaints = tempfile::tempfile().map_err(cannot)?;
         command.stdout(Stdio::null()).stderr(complaints.try_clone().map_err(cannot)?);
