@@ -18,6 +18,7 @@ use stillpoint::{
 
 use crate::process::child::ended::Ended;
 use crate::process::child::{self, Bounds, Terms};
+use crate::process::ending::from_error;
 use crate::process::signals::Signals;
 use crate::words::exit::{Exit, Failure};
 use crate::words::seconds::{self, FOREVER, Limit};
@@ -31,6 +32,10 @@ pub const HOLD: Limit = Limit::After(Duration::from_secs(60));
 /// Others that stand still in a pause, besides the writers of the barrier. Who is asked only before it is granted, and
 /// stilled by nobody, has nothing to answer for at its end.
 pub trait Others {
+    /// Before each closing, while nobody waits for us: what must be had first, with so much time left in all.
+    fn get_ready(&mut self, _left: Option<Duration>, _signals: &Signals) -> anyhow::Result<()> {
+        Ok(())
+    }
     /// Whether anything is asked of them before the pause is granted.
     fn are_asked(&self) -> bool;
     /// Asked again and again with nobody inside, until it is true.
@@ -102,6 +107,10 @@ impl<'a> Beside<'a> {
         if change == GateChange::Reopened {
             self.0.borrow_mut().let_go();
         }
+    }
+
+    fn get_ready(&self, left: Option<Duration>, signals: &Signals) -> anyhow::Result<()> {
+        self.0.borrow_mut().get_ready(left, signals)
     }
 }
 
@@ -175,9 +184,13 @@ impl Exclusive<'_> {
             };
             let beside = Beside::new(others);
             let mut predicate = || beside.are_still();
+            let mut refused = None;
             let mut around = |change| {
                 beside.changed(change);
-                true
+                if change == GateChange::AboutToClose {
+                    refused = beside.get_ready(self.patience.left(), signals).err();
+                }
+                refused.is_none()
             };
             let mut options = ExclusiveOptions::default()
                 .patience(bound)
@@ -196,6 +209,12 @@ impl Exclusive<'_> {
             let attempt = exclusive_all(self.barriers, &mut options);
             if attempt.is_err() {
                 others.let_go();
+            }
+            if let Some(error) = refused {
+                match from_error(&error, Exit::CONFLICT) {
+                    Exit::CONFLICT if !self.patience.is_over() => continue,
+                    _ => return Err(error),
+                }
             }
             match (attempt, last) {
                 (Err(Error::Cancelled), Some((path, phase, writers))) => {

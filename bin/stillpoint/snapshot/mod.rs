@@ -31,7 +31,7 @@ pub mod foreign;
 mod making;
 mod members;
 pub mod place;
-mod plan;
+pub mod plan;
 pub mod provider;
 
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ use super::foreign::ForeignLocks;
 use super::place::mounts::Mounts;
 use super::place::sources::{self, Sources};
 use super::provider::Provider;
-use super::provider::btrfs::Btrfs;
+use super::provider::btrfs::{self, Btrfs};
 use super::provider::command::UserCommand;
 use super::provider::copy::Copy;
 use super::provider::lvm::Lvm;
@@ -26,6 +26,7 @@ use crate::catalogue::{Catalogue, hold};
 use crate::process::signals::Signals;
 use crate::snapshot::place::folder::target_folder;
 use crate::snapshot::place::target::{Target, place_taken};
+use crate::stilling::cover::{Extent, Places};
 use crate::words::exit::{Exit, Failure, reason};
 
 /// Longest name: the file names made from it must fit in 255 bytes.
@@ -124,6 +125,21 @@ impl Plan {
         }
     }
 
+    /// Where to look for those who write to what is read.
+    pub fn places(&self, adopted: &[PathBuf]) -> Places {
+        let extent = match (self.provider.volumes(), self.provider.name()) {
+            ([], btrfs::NAME) => Extent::Folder,
+            ([], _) => Extent::Mounts,
+            _ => Extent::FileSystem,
+        };
+        let folders = match self.provider.file_systems() {
+            // Nobody knows what a command reads; that is what it is about.
+            none if none.is_empty() => adopted.to_vec(),
+            folders => folders,
+        };
+        Places { folders, extent }
+    }
+
     /// Puts what the name decides into the manifest.
     pub fn name(&self, manifest: &mut Manifest) {
         manifest.name = self.name.clone();
@@ -215,6 +231,12 @@ impl Plan {
         );
         Failure::new(exit, message)
     }
+}
+
+/// Where to look for those who write to what a snapshot would read that somebody else takes.
+pub fn places(arguments: &Arguments) -> Result<Places, Failure> {
+    let plan = Plan::make(arguments, &[])?;
+    Ok(plan.places(&arguments.wanted.adopted))
 }
 
 /// The default name: the time in UTC, sortable, without the colons that some tools choke on.

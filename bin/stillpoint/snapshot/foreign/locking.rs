@@ -47,6 +47,8 @@ pub struct Patience {
     pub first: Duration,
     /// For the others, once we have one that somebody may want.
     pub others: Duration,
+    /// The option that the first one is.
+    pub option: &'static str,
 }
 
 /// A wait for several locks, one after another.
@@ -117,7 +119,7 @@ impl Wait<'_> {
 
     fn not_had(&self, also: &Also, holders: InTheWay) -> Failure {
         let (path, waited) = (also.path.display(), seconds::display(self.since.elapsed()));
-        let option = if self.holding.is_some() { "--drain" } else { "--patience" };
+        let option = if self.holding.is_some() { "--drain" } else { self.patience.option };
         let message = match holders {
             InTheWay::Stay(who) => format!(
                 "{path}: still locked by {who} after {waited}; wait longer with {option}, or look what that one does"
@@ -203,7 +205,7 @@ mod tests {
                 let before = moments.load(Ordering::Relaxed);
                 let ours = open(file.path()).unwrap();
                 let limit = Duration::from_secs(20);
-                let patience = Patience { first: limit, others: limit };
+                let patience = Patience { first: limit, others: limit, option: "--patience" };
                 assert!(Wait::new(patience, &signals).lock(&ours, &also).unwrap());
                 missed += moments.load(Ordering::Relaxed) - before;
             }

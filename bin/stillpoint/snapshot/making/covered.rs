@@ -4,27 +4,15 @@
 //! first and was gone before the second was not seen.
 
 use super::Making;
-use crate::snapshot::provider::btrfs;
 use crate::stilling::Stilling;
-use crate::stilling::cover::{self, Extent, Means, Places};
+use crate::stilling::cover::{self, Means};
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines::warn;
 
 impl Making<'_> {
     /// Looks, adds what is seen to the manifest, and refuses what is not to be had.
     pub fn look_around(&mut self, means: &Means) -> Result<(), Failure> {
-        let provider = &self.plan.provider;
-        let extent = match (provider.volumes(), provider.name()) {
-            ([], btrfs::NAME) => Extent::Folder,
-            ([], _) => Extent::Mounts,
-            _ => Extent::FileSystem,
-        };
-        let folders = match provider.file_systems() {
-            // Nobody knows what a command reads; that is what it is about.
-            none if none.is_empty() => means.adopted.clone(),
-            folders => folders,
-        };
-        let places = Places { folders, extent };
+        let places = self.plan.places(&means.adopted);
         if !places.folders.is_empty() {
             let sight = cover::look(&places, means);
             self.manifest.record_sight(sight);

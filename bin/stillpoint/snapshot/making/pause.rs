@@ -106,7 +106,8 @@ impl Making<'_> {
             if change == GateChange::AboutToClose {
                 // As long as a writer of ours may be kept waiting.
                 let holding = hold.map(|hold| hold.saturating_add(drain));
-                let patience = Patience { first: patience.max(drain), others: drain };
+                let patience =
+                    Patience { first: patience.max(drain), others: drain, option: "--patience" };
                 match plan.foreign.take(patience, holding, signals, records) {
                     Ok(taken) => held = taken,
                     Err(error) => refused = Some(error),
@@ -173,7 +174,7 @@ impl Making<'_> {
     /// that nobody removes the data under it if it should outlive us: as its standard input, as
     /// the tools of LVM close every other descriptor.
     fn run_tool(&mut self, command: &mut Command, bounds: Bounds) -> anyhow::Result<Ended> {
-        let program = command.get_program().to_string_lossy().into_owned();
+        let program = tool::name(command);
         let cannot = |error: std::io::Error| Failure::system("a temporary file", error);
         let mut complaints = tempfile::tempfile().map_err(cannot)?;
         let lock = self.entry.lock().try_clone_to_owned();

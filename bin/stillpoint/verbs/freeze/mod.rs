@@ -12,8 +12,10 @@
 //! says that the pause did not hold.
 //!
 //! Of a job with several barriers each has a keeper: that of the last one closed is the parent of the one before it,
-//! and so on. So they belong together without any list: one that ends early takes those before it along.
+//! and so on. So they belong together without any list: one that ends early takes those before it along. The first holds
+//! the locks of other programs, as they are taken before any gate closes; the last stills all others.
 
+mod standing;
 mod wanted;
 
 use std::fs::File;
@@ -28,6 +30,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
 use stillpoint::{Barrier, Ending, Keeper};
 
+use self::standing::Standing;
 pub use self::wanted::Arguments;
 use self::wanted::Freezing;
 use crate::barrier::exclusive::{Exclusive, Others};
@@ -35,6 +38,8 @@ use crate::barrier::freezable;
 use crate::barrier::state::State;
 use crate::process::signals::Signals;
 use crate::process::{apart, inherited};
+use crate::snapshot::foreign::ForeignLocks;
+use crate::stilling::cover::{Means, Places};
 use crate::stilling::{Limits, Stilling, Wanted};
 use crate::words::advice::Named;
 use crate::words::exit::{Exit, Failure};
@@ -188,12 +193,23 @@ fn keep(freezing: &Freezing, count: usize, parent: Pid, word: OwnedFd) -> anyhow
     // All barriers are closed by then, and nobody stands still for nothing.
     let nobody = Wanted::default();
     let others = if is_last { &freezing.others } else { &nobody };
-    let mut stilling = Stilling::prepare(others, &[], Limits::of(&side))?;
+    let limits = Limits::of(&side);
+    let mut stilling = Stilling::prepare(others, &[], limits)?;
     let mut closed = freezing.paths()?;
     closed.push(barrier.path().into());
     stilling.check_barriers(&closed.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
     stilling.get_ready()?;
-    let guard = side.quiesce(&signals, &mut stilling).map_err(|error| {
+    let none = ForeignLocks::default();
+    let foreign = if count == 1 { &freezing.foreign } else { &none };
+    let covered = freezing.covered.as_ref().filter(|_| is_last).map(|(places, cyrus)| {
+        let foreign = freezing.foreign.records().into_iter().map(|record| record.path).collect();
+        (places, Means { barriers: closed, foreign, cyrus: *cyrus, ..stilling.means() })
+    });
+    let mut standing = Standing::new(stilling, foreign, limits);
+    if let Some((places, means)) = &covered {
+        standing.look(places, means)?;
+    }
+    let guard = side.quiesce(&signals, &mut standing).map_err(|error| {
         let name = Named::new(wanted, user, None);
         frozen_already(&barrier, &name, error)
     })?;
@@ -204,11 +220,11 @@ fn keep(freezing: &Freezing, count: usize, parent: Pid, word: OwnedFd) -> anyhow
         );
         return Err(Failure::usage(message).into());
     }
-    stilling.freeze(side.drain, &guard)?;
+    standing.stilling.freeze(side.drain, &guard)?;
     if !others.with.is_empty() {
         // Nobody shall stand at the gate for a pause that has no certificate any more.
         signals.cancel_with_children()?;
-        stilling.check()?;
+        standing.stilling.check()?;
     }
     let keeper = Keeper::new(guard)?;
     if is_last {
@@ -224,13 +240,16 @@ fn keep(freezing: &Freezing, count: usize, parent: Pid, word: OwnedFd) -> anyhow
     // Fails if the parent is gone: then nobody knows of this pause.
     let told = File::from(word).write_all(&tokens);
     let has_held = match told {
-        Ok(()) => keeper.serve_if(signals.cancel(), |end| held(&mut stilling, end)).is_ok(),
+        Ok(()) => {
+            let look = covered.as_ref().map(|(places, means)| (*places, means));
+            keeper.serve_if(signals.cancel(), |end| held(&mut standing, look, end)).is_ok()
+        }
         Err(_) => {
             drop(keeper);
             false
         }
     };
-    let _ = stilling.thaw();
+    let _ = standing.end();
     // The gate is open, and so are the disks.
     State::keep_dirt_of(wanted, user, freezing.state.as_deref(), &barrier);
     if has_held {
@@ -270,11 +289,17 @@ impl Before {
 }
 
 /// Whether others have stood still to its end. Our own writers go on first: others may take long to.
-fn held(stilling: &mut Stilling, end: Ending) -> bool {
+fn held(standing: &mut Standing, look: Option<(&Places, &Means)>, end: Ending) -> bool {
     match end {
-        Ending::Asked => stilling.have_stayed_still().and_then(|()| stilling.check()).is_ok(),
+        Ending::Asked => {
+            standing.have_stayed_still().and_then(|()| standing.stilling.check()).is_ok()
+        }
         // Many find out only when they thaw that they did not stand still.
-        Ending::Opened => stilling.check().and_then(|()| stilling.thaw()).is_ok(),
+        Ending::Opened => {
+            let stood = standing.end();
+            let covered = look.map_or(Ok(()), |(places, means)| standing.look(places, means));
+            stood.and(covered).is_ok()
+        }
         _ => true,
     }
 }

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use crate::barrier::exclusive::{DRAIN, HOLD, Patience};
 use crate::job::Job;
+use crate::snapshot::foreign::ForeignLocks;
+use crate::snapshot::plan;
 use crate::stilling::Wanted;
-use crate::words::exit::{Exit, Failure, STATUSES};
+use crate::stilling::cover::Places;
+use crate::words::exit::{Failure, STATUSES};
 use crate::words::seconds::{self, Limit};
 
 /// How long to try to get quiet, unless told otherwise: how long a host waits is the host's to say, and no job's.
@@ -64,6 +67,10 @@ pub struct Freezing {
     pub drain: Duration,
     pub hold: Limit,
     pub others: Wanted,
+    /// Locks of other programs, held as long as the first barrier is closed.
+    pub foreign: ForeignLocks,
+    /// Where nobody may write who is not covered, if that is asked for, and whether Cyrus is.
+    pub covered: Option<(Places, bool)>,
     /// Each token is printed with its barrier.
     pub names_barriers: bool,
 }
@@ -84,13 +91,20 @@ impl Freezing {
                 drain: drain.unwrap_or(DRAIN),
                 hold: hold.unwrap_or(HOLD),
                 others: wanted,
+                foreign: ForeignLocks::default(),
+                covered: None,
                 names_barriers: false,
             },
             Some(name) => {
                 let job = Job::read(&name)?;
                 check(&job)?;
                 let said = job.snapshot;
+                let foreign =
+                    ForeignLocks::find(said.cyrus.as_deref(), said.cyrus_unchecked, &said.also)?;
+                let covered = said.require_covered.then(|| plan::places(&said)).transpose()?;
                 Freezing {
+                    foreign,
+                    covered: covered.map(|places| (places, said.cyrus.is_some())),
                     barriers: said.barriers,
                     user: false,
                     state: said.state,
@@ -114,22 +128,10 @@ impl Freezing {
     }
 }
 
-/// Nothing that a job asks for is left out in silence.
+/// Each barrier is named on a line of its own.
 fn check(job: &Job) -> Result<(), Failure> {
-    let said = &job.snapshot;
     let file = job.path.display();
-    let beyond = [
-        ("cyrus", said.cyrus.is_some()),
-        ("also", !said.also.is_empty()),
-        ("require-covered", said.require_covered),
-    ];
-    if let Some((key, _)) = beyond.into_iter().find(|(_, is_asked)| *is_asked) {
-        let message = format!(
-            "{file}: {key}: is for snapshots that the job takes; a host that takes its own needs a job without it"
-        );
-        return Err(Failure::new(Exit::UNAVAILABLE, message));
-    }
-    for barrier in &said.barriers {
+    for barrier in &job.snapshot.barriers {
         if barrier.as_bytes().contains(&b'\n') {
             let message = format!("{file}: barriers: {barrier:?}: no line can be printed for it");
             return Err(Failure::usage(message));
