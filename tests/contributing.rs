@@ -39,7 +39,7 @@ fn what_is_to_be_run_can_be() {
     for command in commands {
         let words: Vec<&str> = command.split_whitespace().collect();
         match words[..] {
-            ["scripts/test", "--list"] => {}
+            ["scripts/test", "--list" | "--prepare"] => {}
             ["scripts/test", job] => assert!(jobs.lines().any(|known| known == job), "{job}"),
             ["scripts/mutants", ref names @ ..] => {
                 let listed = [&["--list"], names].concat();

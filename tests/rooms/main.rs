@@ -6,6 +6,7 @@
 //! what they like.
 
 mod circles;
+mod cluster;
 mod command;
 mod core;
 mod house;

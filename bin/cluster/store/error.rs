@@ -1,0 +1,46 @@
+//! Why an engine did not do what it was asked for.
+
+use std::fmt;
+
+/// Each says what was the matter, in the engine's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// No answer within the patience, and nothing was changed.
+    Unreachable(String),
+    /// No answer within the patience. It may have been done, or may yet be.
+    Unknown(String),
+    /// Refused for who this is, or for what it may do.
+    Denied(String),
+    /// The lease that a key was to have is gone.
+    LeaseGone,
+    /// It cannot be done, however often it is tried.
+    Invalid(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Unreachable(why) => write!(f, "no answer from the store: {why}"),
+            StoreError::Unknown(why) => {
+                write!(f, "no answer from the store, which may have done it: {why}")
+            }
+            StoreError::Denied(why) => write!(f, "the store refuses: {why}"),
+            StoreError::LeaseGone => write!(f, "the lease has run out"),
+            StoreError::Invalid(why) => write!(f, "the store cannot do that: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// What a single try came to, other than an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It never left, so nothing was done.
+    NotSent(String),
+    /// It may have been done.
+    Lost(String),
+    /// Another try would come to the same.
+    Final(StoreError),
+}

@@ -1,0 +1,100 @@
+//! What can go wrong between a process and the engine.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::store::error::Trouble;
+use crate::store::view::Revision;
+
+#[derive(Default)]
+pub(super) struct Link {
+    faults: watch::Sender<Faults>,
+    seen: AtomicI64,
+}
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Faults {
+    /// None arrives.
+    pub requests: bool,
+    /// None comes back.
+    pub answers: bool,
+    /// The other end is not there.
+    pub refused: bool,
+    /// How many more answers get lost.
+    pub losses: usize,
+    /// Of each way.
+    pub delay: Duration,
+}
+
+impl Link {
+    pub fn set(&self, change: impl FnOnce(&mut Faults)) {
+        self.faults.send_modify(change);
+    }
+
+    /// The newest revision that this process has seen.
+    pub fn seen(&self) -> Revision {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    pub fn has_seen(&self, revision: Revision) {
+        self.seen.fetch_max(revision, Ordering::Relaxed);
+    }
+
+    /// Has the work done at the other end, and brings its answer back.
+    pub async fn carry<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let Faults { delay, refused, requests, .. } = *self.faults.borrow();
+        if refused {
+            return Err(Trouble::NotSent("connection refused".to_string()));
+        }
+        if requests {
+            return std::future::pending().await;
+        }
+        let answer = match delay.is_zero() {
+            true => work(),
+            // It arrives even if nobody waits for it any more.
+            false => {
+                let arrival = tokio::spawn(async move {
+                    sleep(delay).await;
+                    work()
+                });
+                arrival.await.map_err(|error| Trouble::Lost(error.to_string()))?
+            }
+        };
+        self.comes_back().await;
+        let mut is_lost = false;
+        self.faults.send_if_modified(|faults| {
+            is_lost = faults.losses > 0;
+            faults.losses -= usize::from(is_lost);
+            is_lost
+        });
+        match is_lost {
+            true => Err(Trouble::Lost("connection reset".to_string())),
+            false => Ok(answer),
+        }
+    }
+
+    /// Returns when the other end would hear of a watch.
+    pub async fn hears(&self) {
+        self.wait_for(|faults| !faults.requests && !faults.refused).await;
+    }
+
+    /// Returns when what the other end says is here.
+    pub async fn comes_back(&self) {
+        let delay = self.faults.borrow().delay;
+        if !delay.is_zero() {
+            sleep(delay).await;
+        }
+        self.wait_for(|faults| !faults.answers && !faults.refused).await;
+    }
+
+    async fn wait_for(&self, condition: impl FnMut(&Faults) -> bool) {
+        // The sender is our own.
+        let _ = self.faults.subscribe().wait_for(condition).await;
+    }
+}

@@ -1,0 +1,39 @@
+//! Exit statuses: the same numbers that `stillpoint` has, for those of its causes that a group can have.
+
+use std::process::ExitCode;
+
+/// The exit status of the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit(u8);
+
+impl Exit {
+    /// Done.
+    pub const SUCCESS: Exit = Exit(0);
+    /// The arguments or the configuration make no sense.
+    pub const USAGE: Exit = Exit(64);
+    /// There is no such host, epoch or file.
+    pub const MISSING: Exit = Exit(66);
+    /// The engine cannot be reached, or has no quorum.
+    pub const UNAVAILABLE: Exit = Exit(69);
+    /// A fault of ours.
+    pub const INTERNAL: Exit = Exit(70);
+    /// A system call failed.
+    pub const SYSTEM: Exit = Exit(71);
+    /// Not everybody was quiet within the limit, or another epoch is under way.
+    pub const CONFLICT: Exit = Exit(75);
+    /// The engine refused who this is, or what it may do.
+    pub const DENIED: Exit = Exit(77);
+    /// The epoch was aborted: what was made is not complete.
+    pub const LIMIT: Exit = Exit(124);
+
+    /// The number itself.
+    pub fn code(self) -> u8 {
+        self.0
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.0)
+    }
+}

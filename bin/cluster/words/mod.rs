@@ -1,0 +1,5 @@
+//! What is said, and with which exit status.
+//!
+//! Uses nothing. Right about the numbers being those that the command `stillpoint` documents.
+
+pub mod exit;
