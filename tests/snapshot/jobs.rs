@@ -520,3 +520,21 @@ fn a_signal_after_the_snapshot_leaves_what_is_old() {
     running.end();
     assert_eq!((jobs.notes().len(), jobs.snapshots()), (0, 3));
 }
+
+/// It was meant for the snapshot, and nobody waited for it there but the gate.
+#[test]
+fn a_signal_that_ended_a_step_does_not_end_the_hooks_after_it() {
+    let jobs = Jobs::new();
+    let slow = format!("\"sleep 0.2; echo after >>{}\"", jobs.path("notes").display());
+    jobs.write("mail", &format!("[hooks]\nbefore = 'true'\nafter = {slow}\n"));
+    let file = jobs.path("jobs").join("mail.toml");
+    let text = fs::read_to_string(&file).unwrap().replace("patience = 0", "patience = 60");
+    fs::write(&file, text).unwrap();
+    let writer = jobs.0.holder();
+    let mut job = start(&mut jobs.command(&["run", "mail"]));
+    until("it waits", || jobs.0.status("mail")["holder"].is_object());
+    job.signal(Signal::SIGTERM);
+    assert_eq!(job.end(), 128 + Signal::SIGTERM as i32);
+    assert_eq!(jobs.notes(), ["after"]);
+    drop(writer);
+}

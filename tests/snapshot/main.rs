@@ -12,6 +12,7 @@ mod btrfs;
 mod catalogue;
 mod clock;
 mod command;
+mod coordinated;
 mod copy;
 mod cover;
 mod current;

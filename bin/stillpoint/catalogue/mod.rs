@@ -24,6 +24,7 @@ pub mod cover;
 pub mod directory;
 pub mod entry;
 pub mod file;
+pub mod group;
 pub mod hold;
 pub mod identity;
 pub mod lock;

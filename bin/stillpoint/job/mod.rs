@@ -220,7 +220,7 @@ mod tests {
         let parser = Arguments::augment_args(Command::new("x"));
         let mut options: Vec<&str> =
             parser.get_arguments().filter_map(|one| one.get_long()).collect();
-        let of_one_run = ["name", "dry-run", "json", "user"];
+        let of_one_run = ["name", "dry-run", "json", "user", "coordinated"];
         options.retain(|option| !of_one_run.contains(option));
         let mut keys: Vec<&str> = KEYS.iter().filter_map(|key| key.option()).collect();
         options.sort_unstable();

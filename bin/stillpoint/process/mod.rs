@@ -10,6 +10,7 @@ pub mod descriptors;
 pub mod dialogue;
 pub mod ending;
 pub mod inherited;
+pub mod leash;
 pub mod lifetime;
 pub mod proc;
 pub mod reaper;

@@ -25,6 +25,7 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 
 use super::inherited::{is_ignored, set_action, set_default};
+use super::leash;
 use crate::words::exit::Failure;
 
 /// The last of the ending signals, for [`received`]; 0 for none.
@@ -36,6 +37,8 @@ pub struct Signals {
     cancel: Arc<AtomicBool>,
     /// Our handler of TSTP, while the kernel acts on it instead.
     stop_handler: Option<SigAction>,
+    /// Whoever waits was told that the leash was cut.
+    is_cut_told: bool,
 }
 
 /// One signal that came.
@@ -72,6 +75,7 @@ impl Signals {
             delivery: SignalDelivery::with_pipe(read, write, WithRawSiginfo, watched)?,
             cancel,
             stop_handler: None,
+            is_cut_told: false,
         })
     }
 
@@ -89,6 +93,9 @@ impl Signals {
 
     /// An error once a signal has come: for use between two steps of something longer.
     pub fn check(&self) -> Result<(), stillpoint::Error> {
+        if leash::signal().is_some() {
+            self.cancel.store(true, Ordering::Relaxed);
+        }
         match self.cancel.load(Ordering::Relaxed) {
             true => Err(stillpoint::Error::Cancelled),
             false => Ok(()),
@@ -113,13 +120,19 @@ impl Signals {
                 PollTimeout::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)
             }
         };
-        let all = std::iter::once(self.delivery.get_read().as_fd()).chain(others.iter().copied());
+        let own = std::iter::once(self.delivery.get_read().as_fd());
+        let all = own.chain(leash::descriptor()).chain(others.iter().copied());
         let mut ready: Vec<PollFd> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         match poll(&mut ready, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(self.delivery.pending().map(Received::from).collect())
+        let mut received: Vec<Received> = self.delivery.pending().map(Received::from).collect();
+        if let (Some(signal), false) = (leash::signal(), self.is_cut_told) {
+            self.is_cut_told = true;
+            received.push(Received { signal, whole_group: false });
+        }
+        Ok(received)
     }
 
     /// Decides who acts on TSTP (Ctrl-Z): the kernel, or we, who have a command in a process
@@ -165,10 +178,10 @@ impl From<libc::siginfo_t> for Received {
     }
 }
 
-/// The last of INT, TERM, HUP and QUIT that came, if any did.
+/// The last of INT, TERM, HUP and QUIT that came, if any did; a leash that was cut is as TERM.
 pub fn received() -> Option<i32> {
     match RECEIVED.get()?.load(Ordering::Relaxed) {
-        0 => None,
+        0 => leash::signal(),
         signal => Some(signal as i32),
     }
 }

@@ -123,6 +123,7 @@ impl Choice {
 
 fn unusable(manifest: &Manifest) -> Failure {
     let what = match manifest.status {
+        _ if manifest.awaits_verdict() => "waits for the verdict of its group",
         Status::Begun | Status::Certified => "is not complete",
         Status::Complete if manifest.presence() == Presence::Replaced => {
             "something else stands where its data was"

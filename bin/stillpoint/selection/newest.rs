@@ -100,7 +100,9 @@ pub fn none(contents: &Contents, wanted: Wanted, place: &str) -> Failure {
         }),
         count("under way or interrupted", &|manifest| {
             matches!(manifest.status, Status::Begun | Status::Certified | Status::Pruning)
+                && !manifest.awaits_verdict()
         }),
+        count("waiting for the verdict of its group", &Manifest::awaits_verdict),
         match contents.damaged.len() {
             0 => None,
             damaged => Some(format!("{damaged} that cannot be read")),

@@ -144,6 +144,10 @@ pub struct Arguments {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Make this host's part of a snapshot of many: each step is told on standard input
+    #[arg(long, conflicts_with_all = ["dry_run", "json"])]
+    pub coordinated: bool,
+
     /// Keep the data of a failed snapshot, as DIR/NAME.failed or DIR/NAME.revoked
     #[arg(long)]
     pub keep_failed: bool,

@@ -10,11 +10,11 @@
 //! Uses `catalogue` and below. Right about order, as above. In it a lower room names no higher one, either:
 //!
 //! ```text
-//! +---------------------------+
-//! |          making           |  from the first manifest to the last
-//! +-------------+-------------+
-//! |   members   |    plan     |  the barriers | what will be done, checked
-//! +-------------+-------------+
+//! +-----------------------------------------+
+//! |                 making                  |  from the first manifest to the last
+//! +-------------+-------------+-------------+
+//! |   members   |    plan     | coordinated |  the barriers | what will be done, checked | who tells the steps
+//! +-------------+-------------+-------------+
 //! |         arguments         |  what is asked for
 //! +---------------------------+
 //! |           data            |  named and removed, by its manifest
@@ -26,6 +26,7 @@
 //! ```
 
 pub mod arguments;
+pub mod coordinated;
 pub mod data;
 pub mod foreign;
 mod making;
@@ -37,22 +38,28 @@ pub mod provider;
 use std::path::PathBuf;
 
 use self::arguments::Arguments;
+use self::coordinated::Coordinated;
+use self::coordinated::words::aborted;
 use self::data::{current, sweep};
 use self::making::Making;
+pub use self::making::part::Part;
 use self::members::Member;
 use self::place::sources;
 use self::plan::{Names, Plan};
 use crate::catalogue::clock::ClockRecord;
+use crate::catalogue::group::Sentence;
 use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::Manifest;
 use crate::process::signals::Signals;
 
-/// Takes a snapshot. The record of it is left with the caller, however it ends.
+/// Takes a snapshot, or a part of one whose steps are told: that waits for the verdict. The record of it is left with the
+/// caller, however it ends.
 pub fn take(
     arguments: &Arguments,
     record: &mut Option<Manifest>,
     signals: &mut Signals,
-) -> anyhow::Result<()> {
+    told: Option<&Coordinated>,
+) -> anyhow::Result<Option<Part>> {
     arguments.wanted.check(arguments.hold())?;
     let members = members::open(arguments)?;
     let paths: Vec<PathBuf> =
@@ -63,6 +70,7 @@ pub fn take(
         current::check(link, &target.folder)?;
     }
     let manifest = record.insert(first_manifest(arguments, &plan, &members));
+    manifest.group = told.map(Coordinated::record);
     for member in &members {
         member.check_file_systems(plan.provider.as_ref())?;
         // No writer need wait for a snapshot that will not be kept.
@@ -71,7 +79,7 @@ pub fn take(
     let earlier = plan.catalogue.read().unwrap_or_default();
     sources::compare(manifest, &earlier, arguments.source_changed)?;
     if arguments.dry_run {
-        return Ok(());
+        return Ok(None);
     }
     plan.catalogue.create().map_err(|error| plan.catalogue_failure(&error))?;
     // What cannot be cleaned up is no reason against another one, and was said.
@@ -94,8 +102,27 @@ pub fn take(
         entry,
         data,
         revoked: false,
+        told,
     }
     .make()
+}
+
+/// Waits for the verdict on a part that was taken, and does what it says. An error if it is no part of anything.
+pub fn settle(
+    part: Part,
+    told: &Coordinated,
+    arguments: &Arguments,
+    manifest: &mut Manifest,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
+    let sentence = told.verdict(signals)?;
+    let settled = part.settle(&sentence, arguments, manifest).map_err(anyhow::Error::from);
+    settled.map_err(coordinated::failed)?;
+    told.settled();
+    match sentence {
+        Sentence::Aborted(why) => Err(aborted(&why).into()),
+        Sentence::Complete(_) | Sentence::Partial(_) => Ok(()),
+    }
 }
 
 fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Manifest {

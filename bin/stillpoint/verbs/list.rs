@@ -82,6 +82,7 @@ const SHORT_HEAD: [&str; 5] = ["NAME", "STATE", "AGE", "PAUSE", "REMARK"];
 const UNCOVERED: &str = "not all writers were covered";
 const REFUTED: &str = "found bad by the command of its job";
 const ELSEWHERE: &str = "source on another file system than before";
+const WAITING: &str = "for the verdict of its group";
 
 /// For people: one line each, the newest at the end, where it is seen. What is no terminal gets all of it.
 fn table(catalogue: &Catalogue, manifests: &[Manifest], wide: bool) -> String {
@@ -130,6 +131,7 @@ fn pause(manifest: &Manifest) -> Option<String> {
 /// Why it failed, is not clean, or is not to be relied on nevertheless.
 fn reason(manifest: &Manifest) -> Option<&str> {
     let other = [
+        (manifest.awaits_verdict(), WAITING),
         (manifest.is_refuted(), REFUTED),
         (manifest.source_changed, ELSEWHERE),
         (manifest.covered == Some(false), UNCOVERED),
@@ -170,6 +172,7 @@ fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [Cell; 10] {
 /// What it is now, in more words than the manifest has.
 fn status(manifest: &Manifest, now: &Now) -> &'static str {
     match (manifest.status, now.live) {
+        _ if manifest.awaits_verdict() => "waiting",
         (Status::Begun | Status::Certified, Some(false)) => "interrupted",
         (Status::Begun | Status::Certified, _) => "under way",
         (Status::Pruning, _) => "pruning",

@@ -5,6 +5,7 @@
 
 mod adopt;
 mod check;
+mod cluster;
 mod completions;
 mod create;
 mod deferred;
@@ -20,6 +21,7 @@ mod report;
 mod restore;
 mod retire;
 mod run;
+mod settle;
 mod snapshot;
 mod status;
 mod thaw;
@@ -169,6 +171,17 @@ enum Verb {
     /// The files are described in stillpoint-job(5).
     Job(Deferred<job::Arguments>),
 
+    /// Say to a part of a group's snapshot what became of the whole
+    ///
+    /// For one whose run has ended before it was told. A verdict is written once: the same one again changes
+    /// nothing, and another one is refused.
+    Settle(Deferred<settle::Arguments>),
+
+    /// Take one snapshot of many hosts: stillpoint-cluster
+    ///
+    /// That is a package of its own; all words behind `cluster` are for it.
+    Cluster(Deferred<cluster::Arguments>),
+
     /// Adopt programs that know nothing of a barrier
     ///
     /// Their write locks wait for it then: see stillpoint-adopt(8).
@@ -189,7 +202,7 @@ impl Verb {
     /// Whether this process becomes something else, or leaves it behind.
     fn outlives_us(&self) -> bool {
         match self {
-            Verb::Freeze(_) | Verb::Mount(_) => true,
+            Verb::Freeze(_) | Verb::Mount(_) | Verb::Cluster(_) => true,
             Verb::Run(Deferred(arguments)) => arguments.no_fork,
             Verb::Adopt(Deferred(arguments)) => arguments.outlives_us(),
             _ => false,
@@ -230,6 +243,8 @@ pub fn perform(Cli { verb }: Cli) -> anyhow::Result<Exit> {
         Verb::Unmount(Deferred(arguments)) => unmount::run(arguments),
         Verb::Restore(Deferred(arguments)) => restore::run(*arguments),
         Verb::Job(Deferred(arguments)) => job::run(arguments),
+        Verb::Settle(Deferred(arguments)) => settle::run(arguments),
+        Verb::Cluster(Deferred(arguments)) => cluster::run(arguments),
         Verb::Adopt(Deferred(arguments)) => adopt::run(arguments),
         Verb::Participant(Deferred(arguments)) => participant::run(arguments),
         Verb::Completions(Deferred(arguments)) => completions::run(arguments),

@@ -11,6 +11,7 @@
 //! is not known, times are RFC 3339 in UTC and lengths are milliseconds.
 
 mod data;
+mod whole;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -22,6 +23,7 @@ use stillpoint::PauseReport;
 use crate::catalogue::age::Moment;
 use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::cover::{CoverRecord, Sight};
+use crate::catalogue::group::GroupRecord;
 use crate::catalogue::identity::Identity;
 use crate::catalogue::origin::Origin;
 use crate::catalogue::record::{
@@ -120,6 +122,9 @@ pub struct Manifest {
     /// The verdict of who looked at it last; `null` if nobody did.
     #[serde(default)]
     pub verified: Option<VerifiedRecord>,
+    /// Of many hosts at one moment; `null` if it is of this one alone.
+    #[serde(default)]
+    pub group: Option<GroupRecord>,
     pub began: String,
     /// When no writer was inside any more.
     pub quiet: Option<String>,
@@ -170,6 +175,7 @@ impl Manifest {
             unseen: None,
             covered: None,
             verified: None,
+            group: None,
             began: timestamp(SystemTime::now()),
             quiet: None,
             ended: None,
@@ -275,10 +281,11 @@ impl Manifest {
         Moment { wall: self.taken_at(), machine: self.clock.as_ref() }
     }
 
-    /// Nobody works on it, so somebody died over it: it waits to be ended, or to be removed.
+    /// Nobody works on it, so somebody died over it: it waits to be ended, or to be removed. Not so one that waits for
+    /// the verdict of its group.
     pub fn is_unfinished(&self) -> bool {
         match self.status {
-            Status::Begun | Status::Certified | Status::Pruning => true,
+            Status::Begun | Status::Certified | Status::Pruning => !self.awaits_verdict(),
             Status::Complete | Status::Failed | Status::Revoked => self.is_half_removed(),
         }
     }
@@ -300,7 +307,9 @@ impl Manifest {
         if version.schema > SCHEMA {
             return Err(format!("schema {} is newer than this program", version.schema));
         }
-        let manifest: Manifest = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let mut manifest: Manifest =
+            serde_json::from_str(text).map_err(|error| error.to_string())?;
+        manifest.clean &= manifest.is_of_a_whole();
         match manifest.names_its_own_data() {
             true => Ok(manifest),
             false => Err("it names data that cannot be its own".to_owned()),

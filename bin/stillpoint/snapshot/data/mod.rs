@@ -7,6 +7,7 @@ pub mod current;
 pub mod discarding;
 pub mod pruning;
 pub mod removal;
+pub mod settling;
 pub mod sweep;
 pub mod unlinking;
 pub mod volumes;

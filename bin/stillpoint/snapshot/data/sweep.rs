@@ -1,7 +1,8 @@
 //! What a run that died has left: found by its manifest, which is neither ended nor locked.
 //!
 //! *Begun* means that there is no certificate: the data, if there is any, goes. *Certified* means
-//! that only the last rename was missing: it is done now. *Pruning* means that the rest of the data
+//! that only the last rename was missing: it is done now; but of a group's snapshot, that and what to do is for the verdict to
+//! say, and until somebody has heard it there is nothing to be done. *Pruning* means that the rest of the data
 //! goes as well, and then the manifest. Nothing else is ever removed under a snapshot's final name.
 //!
 //! What goes is what the run made: the manifest says what it is known by, or it has a name that nobody else
@@ -55,7 +56,8 @@ pub fn sweep(catalogue: &Catalogue) -> Vec<(Manifest, io::Error)> {
     failed
 }
 
-fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> {
+/// Brings to its end what was begun; says what that was.
+pub fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> {
     if let Some(what) = missing(manifest) {
         return Err(io::Error::other(what));
     }
@@ -67,6 +69,7 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> {
         return Err(io::Error::other(copied(manifest)));
     }
     let published = match manifest.status {
+        Status::Certified if manifest.is_aborted() => Err(io::ErrorKind::NotFound.into()),
         // Else anything could have the temporary name.
         Status::Certified if manifest.path.is_none() || !manifest.identity.is_empty() => {
             publish(manifest)
@@ -91,16 +94,19 @@ fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> {
             if let Some(partial) = &manifest.partial {
                 strangers.extend(discard(manifest, partial)?);
             }
-            let mut reason = "interrupted: the run ended without finishing it".to_owned();
+            let how = if manifest.is_aborted() { "aborted by its group" } else { "interrupted" };
+            let said = manifest.reason.clone().filter(|_| manifest.is_aborted());
+            let mut reason = said
+                .unwrap_or_else(|| "interrupted: the run ended without finishing it".to_owned());
             let done = lost.unwrap_or_else(|| "its data is removed".to_owned());
-            let mut what = format!("was interrupted; {done}");
+            let mut what = format!("was {how}; {done}");
             if !strangers.is_empty() {
                 let left = format!(
                     "{} is left, as nothing tells that the run made it: look at it, and remove it yourself",
                     strangers.join(", ")
                 );
                 reason = format!("{reason}; {left}");
-                what = format!("was interrupted; {left}");
+                what = format!("was {how}; {left}");
             }
             manifest.end(Status::Failed, Some(reason));
             what

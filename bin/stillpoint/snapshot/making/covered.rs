@@ -7,7 +7,6 @@ use super::Making;
 use crate::stilling::Stilling;
 use crate::stilling::cover::{self, Means};
 use crate::words::exit::{Exit, Failure};
-use crate::words::lines::warn;
 
 impl Making<'_> {
     /// Looks, adds what is seen to the manifest, and refuses what is not to be had.
@@ -42,15 +41,5 @@ impl Making<'_> {
         let message =
             format!("--require-covered: {why}; there is no snapshot; see stillpoint-adopt(8)");
         Failure::new(Exit::DATA, message)
-    }
-
-    /// A snapshot that somebody wrote into is whole, and may be of no one moment.
-    pub fn say_uncovered(&self) {
-        if self.manifest.covered != Some(false) {
-            return;
-        }
-        if let Some(complaint) = cover::complaint(&self.manifest.sight()) {
-            warn(&format!("{}: {complaint}; see stillpoint-adopt(8)", self.manifest.name));
-        }
     }
 }

@@ -4,7 +4,10 @@
 //! its name, or none and a manifest that says why.
 
 mod covered;
+mod finished;
+pub mod part;
 mod pause;
+mod steps;
 
 use std::fs::File;
 use std::io;
@@ -13,8 +16,10 @@ use std::path::{Path, PathBuf};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use stillpoint::{Error, ExclusiveGuard};
 
+use self::part::Part;
 use super::arguments::{Arguments, OnDirty};
-use super::data::{current, discarding, sweep, volumes};
+use super::coordinated::{self, Coordinated, Step};
+use super::data::{discarding, sweep, volumes};
 use super::members::Member;
 use super::plan::Plan;
 use super::provider::command;
@@ -41,16 +46,28 @@ pub struct Making<'a> {
     pub data: Option<File>,
     /// The pause did not last until the data was whole.
     pub revoked: bool,
+    /// Who tells the steps, if somebody does.
+    pub told: Option<&'a Coordinated>,
 }
 
 impl Making<'_> {
-    /// Makes it, or leaves nothing behind but the manifest that says why not.
-    pub fn make(mut self) -> anyhow::Result<()> {
+    /// Makes it, or leaves nothing behind but the manifest that says why not. What is a part of a whole is returned when it
+    /// is certified.
+    pub fn make(mut self) -> anyhow::Result<Option<Part>> {
         let taken = self.take();
         self.keep_dirt();
-        match taken.and_then(|()| self.certify()) {
-            Ok(()) => self.complete(),
-            Err(error) => {
+        let certified = taken.and_then(|()| self.certify()).and_then(|()| match self.told {
+            Some(_) => Ok(()),
+            None => self.publish(),
+        });
+        match (certified, self.told) {
+            (Ok(()), None) => self.complete().map(|()| None),
+            (Ok(()), Some(told)) => {
+                told.certified(self.manifest);
+                Ok(Some(Part { entry: self.entry, data: self.data }))
+            }
+            (Err(error), _) => {
+                let error = coordinated::explain(error);
                 self.fail(&error);
                 Err(error)
             }
@@ -69,10 +86,14 @@ impl Making<'_> {
         let means = self.means(&stilling);
         self.look_around(&means)?;
         self.sync()?;
+        self.step(Step::Freeze, None)?;
         let commands = self.plan.provider.commands(target);
         let (guard, foreign) = self.pause(&mut stilling)?;
-        let made = self.refuse_dirty(&guard).and_then(|()| self.claim());
+        let made = self.refuse_dirty(&guard);
+        let made = made.and_then(|()| self.step(Step::Snapshot, Some((&guard, &mut stilling))));
+        let made = made.and_then(|()| self.claim());
         let made = made.and_then(|()| self.run(commands, &guard));
+        let made = made.and_then(|()| self.step(Step::Release, Some((&guard, &mut stilling))));
         let so_far = guard.report().clone();
         if let Err(error) = made {
             // Opens the gate first of all.
@@ -149,7 +170,7 @@ impl Making<'_> {
     /// The proof is there: everything that is left can take its time, the writers are back.
     fn certify(&mut self) -> anyhow::Result<()> {
         self.manifest.reason = self.unclean();
-        self.manifest.clean = self.manifest.reason.is_none();
+        self.manifest.clean = self.manifest.reason.is_none() && self.told.is_none();
         for (member, record) in self.members.iter().zip(&mut self.manifest.barriers) {
             record.lost = member.lost(record);
         }
@@ -162,8 +183,16 @@ impl Making<'_> {
         if self.manifest.has_data() {
             self.plan.sources.check_again()?;
             self.identify()?;
+        }
+        if self.manifest.has_data() || self.told.is_some() {
             self.manifest.status = Status::Certified;
             self.entry.write(self.manifest).map_err(|error| self.plan.catalogue_failure(&error))?;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) -> anyhow::Result<()> {
+        if self.manifest.has_data() {
             // Whole, and for all to read.
             self.data = None;
             sweep::publish(self.manifest).map_err(|error| self.cannot_publish(&error))?;
@@ -186,43 +215,8 @@ impl Making<'_> {
     fn complete(&mut self) -> anyhow::Result<()> {
         self.manifest.end(Status::Complete, None);
         self.entry.write(self.manifest).map_err(|error| self.plan.catalogue_failure(&error))?;
-        if let Some(reason) = &self.manifest.reason {
-            warn(&format!("{} is not clean: {reason}", self.manifest.name));
-        }
-        self.say_uncovered();
-        self.say_where();
-        self.turn_current();
+        finished::tell(self.arguments, &self.entry, self.manifest);
         Ok(())
-    }
-
-    /// What is not clean is nothing to be led to.
-    fn turn_current(&self) {
-        let (Some(link), Some(path)) = (&self.arguments.current, &self.manifest.path) else {
-            return;
-        };
-        if self.manifest.clean && !self.manifest.source_changed {
-            current::turn(link, path).unwrap_or_else(|error| {
-                warn(&format!("{}: leads elsewhere: {}", link.display(), reason(&error)));
-            });
-        }
-    }
-
-    /// The record went with the folder that it was begun in.
-    fn say_where(&self) {
-        let Some(moved) = self.entry.moved_to() else {
-            return;
-        };
-        let folder = self.plan.catalogue.folder().display();
-        let name = &self.manifest.name;
-        warn(&match moved {
-            Some(place) => format!(
-                "{folder}: was moved in the meantime; the record of {name} is in {}",
-                place.display()
-            ),
-            None => {
-                format!("{folder}: was removed in the meantime, and with it the record of {name}")
-            }
-        });
     }
 
     /// Takes the data away and says why in the manifest. Data that cannot be removed leaves the
@@ -232,7 +226,7 @@ impl Making<'_> {
         if sweep::is_published(self.manifest) {
             let name = &self.manifest.name;
             warn(&format!("{name} is whole; the next snapshot completes it"));
-            return self.say_where();
+            return finished::say_where(&self.entry, self.manifest);
         }
         let status = if self.revoked { Status::Revoked } else { Status::Failed };
         self.manifest.end(status, Some(format!("{error:#}")));
@@ -259,7 +253,7 @@ impl Making<'_> {
                 path.display()
             ));
         }
-        self.say_where();
+        finished::say_where(&self.entry, self.manifest);
     }
 
     /// It was made, and somebody has moved it, or the folder that it is in.

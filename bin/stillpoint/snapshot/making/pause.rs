@@ -116,7 +116,11 @@ impl Making<'_> {
             refused.is_none()
         };
         let mut progress = WaitingLine::new();
-        let mut show = |waiting: &Waiting<'_>| progress.show(waiting);
+        let mut show = |waiting: &Waiting<'_>| {
+            progress.show(waiting);
+            // Who tells the steps may be gone, which no signal says.
+            let _ = signals.check();
+        };
         let mut options = ExclusiveOptions::default()
             .around_closing(&mut around)
             .patience(patience)

@@ -15,6 +15,8 @@ use crate::words::seconds::display;
 /// Of a file system: less than this is free.
 const TIGHT: f64 = 0.10;
 const FULL: f64 = 0.03;
+/// A verdict comes in seconds.
+const VERDICT: Duration = Duration::from_secs(600);
 
 pub fn check(barrier: &Path, snapshots: &Contents, arguments: &Arguments, findings: &mut Findings) {
     let all = series(&snapshots.manifests);
@@ -32,6 +34,7 @@ pub fn check(barrier: &Path, snapshots: &Contents, arguments: &Arguments, findin
         let name = name(one[0]);
         age(&name, &one, arguments, findings);
         last(&name, &one, findings);
+        waiting(&name, &one, findings);
         target(&name, &one, findings);
     }
 }
@@ -97,6 +100,23 @@ fn last(name: &str, one: &[&Manifest], findings: &mut Findings) {
             last.name
         );
         findings.add(Level::Critical, "last", name, what);
+    }
+}
+
+/// Parts of a group's snapshots that nobody has told what became of it.
+fn waiting(name: &str, one: &[&Manifest], findings: &mut Findings) {
+    for manifest in one.iter().filter(|manifest| manifest.awaits_verdict()) {
+        let taken = manifest.taken_at().map(SystemTime::from);
+        let age = taken.and_then(|taken| taken.elapsed().ok()).unwrap_or_default();
+        let Some(group) = manifest.group.as_ref().filter(|_| age > VERDICT) else { continue };
+        let what = format!(
+            "{} waits for the verdict on snapshot {} of group {} since {}; stillpoint settle says it",
+            manifest.name,
+            group.epoch,
+            group.name,
+            display(age)
+        );
+        findings.add(Level::Warning, "verdict", name, what);
     }
 }
 

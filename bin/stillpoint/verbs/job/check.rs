@@ -85,7 +85,7 @@ fn examine(name: &str, signals: &mut Signals) -> (Vec<Failure>, Vec<String>) {
     let mut add = |exit, what: String| wrong.push(Failure::new(exit, format!("{shown}: {what}")));
     job.snapshot.dry_run = true;
     let snapshot = &job.snapshot;
-    if let Err(error) = snapshot::take(snapshot, &mut None, signals) {
+    if let Err(error) = snapshot::take(snapshot, &mut None, signals, None) {
         add(from_error(&error, Exit::CONFLICT), line(&error));
     }
     let hooks = &job.hooks;

@@ -24,8 +24,9 @@ use crate::process::ending::from_error;
 use crate::process::inherited;
 use crate::process::signals::{Signals, received};
 use crate::selection::shown;
-use crate::snapshot;
+use crate::snapshot::coordinated::{self, Coordinated};
 use crate::snapshot::data::pruning::{self, Outcome};
+use crate::snapshot::{self, Part};
 use crate::words::exit::{Exit, Failure, STATUSES};
 use crate::words::lines::{line, say, warn};
 use crate::words::seconds::timestamp;
@@ -38,12 +39,17 @@ const READERS: Duration = Duration::from_secs(10);
 pub struct Arguments {
     /// The name of its file in /etc/stillpoint/jobs.d, or $STILLPOINT_JOBS, without .toml
     job: String,
+
+    /// Make this host's part of a snapshot of many: each step is told on standard input
+    #[arg(long)]
+    coordinated: bool,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let job = Job::read(&arguments.job)?;
-    let signals = Signals::watch()?;
-    let _turn = Turn::take(&job.name)?;
+    if arguments.coordinated {
+        coordinated::take_line()?;
+    }
+    let (job, signals, told, _turn) = begin(arguments).map_err(coordinated::failed)?;
     let last = Record::load(&job.name).unwrap_or_else(|failure| {
         warn(&failure.to_string());
         None
@@ -54,31 +60,64 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let record = Record::begun(&job.name, last.as_ref());
     // Where the disk is full, this is what makes room.
     record.store().unwrap_or_else(|failure| warn(&failure.to_string()));
-    let mut run = Run { job: &job, signals, record, exit: Exit::SUCCESS, tried: None, taken: None };
+    let mut run = Run {
+        job: &job,
+        signals,
+        told,
+        record,
+        exit: Exit::SUCCESS,
+        tried: None,
+        part: None,
+        taken: None,
+    };
     run.steps();
     run.end()
+}
+
+fn begin(arguments: &Arguments) -> anyhow::Result<(Job, Signals, Option<Coordinated>, Turn)> {
+    let mut job = Job::read(&arguments.job)?;
+    let mut signals = Signals::watch()?;
+    let told = arguments.coordinated.then(|| Coordinated::begin(&mut signals)).transpose()?;
+    if let Some(told) = &told {
+        told.restrict(&mut job.snapshot)?;
+    }
+    let turn = Turn::take(&job.name)?;
+    Ok((job, signals, told, turn))
 }
 
 /// One run, as far as it has come.
 struct Run<'a> {
     job: &'a Job,
     signals: Signals,
+    /// Who tells the steps of a part of a group's snapshot.
+    told: Option<Coordinated>,
     record: Record,
     /// Of the first step that went wrong.
     exit: Exit,
     /// How the snapshot went, if it came to that.
     tried: Option<(Option<Manifest>, Exit)>,
-    /// It, if it is there.
+    /// What waits for the verdict of its group.
+    part: Option<Part>,
+    /// The snapshot, if it is there.
     taken: Option<Manifest>,
 }
 
 impl Run<'_> {
     fn steps(&mut self) {
         let job = self.job;
-        if self.step("before", |run| run.hook(job.hooks.before.as_deref())) {
-            self.step("snapshot", Run::snapshot);
+        let is_taken = self.step("before", |run| run.hook(job.hooks.before.as_deref()))
+            && self.step("snapshot", Run::snapshot);
+        if !is_taken {
+            let why = self.record.reason.clone().unwrap_or_default();
+            coordinated::failed(anyhow::Error::msg(why));
         }
         self.step("after", |run| run.hook(job.hooks.after.as_deref()));
+        // What `before` has stopped waits for no other host.
+        if self.part.is_some() {
+            self.step("verdict", Run::verdict);
+        }
+        let is_waiting = self.tried.as_ref().and_then(|(manifest, _)| manifest.as_ref());
+        let is_waiting = is_waiting.is_some_and(Manifest::awaits_verdict);
         if received().is_none() {
             // What is old and was found bad is to be known before anything is removed.
             self.step("verify", |run| run.deliver(Duration::ZERO).map(|()| Exit::SUCCESS));
@@ -86,7 +125,7 @@ impl Run<'_> {
         if self.taken.is_some() && received().is_none() {
             self.step("verify", Run::verify);
         }
-        if received().is_none() {
+        if received().is_none() && !is_waiting {
             self.step("prune", Run::prune);
         }
         self.step("metrics", Run::metrics);
@@ -110,6 +149,11 @@ impl Run<'_> {
 
     fn hook(&mut self, words: Option<&[String]>) -> anyhow::Result<Exit> {
         let Some(words) = words else { return Ok(Exit::SUCCESS) };
+        if received().is_some() {
+            // It was meant for the step before, and need not have reached anybody there.
+            let cannot = |error| Failure::system("looking for signals", error);
+            self.signals.wait(Some(Duration::ZERO)).map_err(cannot)?;
+        }
         let mut command = self.command(words);
         let terms =
             Terms { bounds: Bounds::None, inherited: &[], prints_errors_only: true, told: None };
@@ -139,13 +183,38 @@ impl Run<'_> {
     fn snapshot(&mut self) -> anyhow::Result<Exit> {
         let arguments = &self.job.snapshot;
         let mut record = None;
-        let outcome = snapshot::take(arguments, &mut record, &mut self.signals);
+        let outcome = snapshot::take(arguments, &mut record, &mut self.signals, self.told.as_ref());
         let exit = match &outcome {
             Err(error) => from_error(error, Exit::CONFLICT),
-            Ok(()) => arguments.exit_of(record.as_ref()),
+            Ok(_) => arguments.exit_of(record.as_ref()),
         };
         self.tried = Some((record.clone(), exit));
+        self.part = outcome.map_err(coordinated::explain)?;
+        match self.part {
+            Some(_) => Ok(Exit::SUCCESS),
+            None => self.is_there(record, exit),
+        }
+    }
+
+    /// Waits for the verdict of the group.
+    fn verdict(&mut self) -> anyhow::Result<Exit> {
+        let (Some(told), Some(part), Some((Some(mut manifest), _))) =
+            (&self.told, self.part.take(), self.tried.take())
+        else {
+            return Ok(Exit::SUCCESS);
+        };
+        let arguments = &self.job.snapshot;
+        let outcome = snapshot::settle(part, told, arguments, &mut manifest, &mut self.signals);
+        let exit = match &outcome {
+            Err(error) => from_error(error, Exit::CONFLICT),
+            Ok(()) => arguments.exit_of(Some(&manifest)),
+        };
+        self.tried = Some((Some(manifest.clone()), exit));
         outcome?;
+        self.is_there(Some(manifest), exit)
+    }
+
+    fn is_there(&mut self, record: Option<Manifest>, exit: Exit) -> anyhow::Result<Exit> {
         if let Some(manifest) = &record {
             self.record.snapshot = Some(manifest.name.clone());
             let mut output = io::stdout().lock();

@@ -2,26 +2,29 @@
 
 mod report;
 
+use crate::catalogue::manifest::Manifest;
 use crate::metrics::{self, textfile};
 use crate::process::ending::from_error;
 use crate::process::signals::Signals;
 use crate::snapshot;
 use crate::snapshot::arguments::Arguments;
+use crate::snapshot::coordinated::{self, Coordinated};
 use crate::words::exit::Exit;
 use crate::words::lines::warn;
 
 /// Takes a snapshot and prints where it is.
-pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+pub fn run(mut arguments: Arguments) -> anyhow::Result<Exit> {
     if arguments.barriers.is_empty() {
         return Err(arguments.without_barrier().into());
     }
+    if arguments.coordinated {
+        coordinated::take_line()?;
+    }
     let mut record = None;
-    let metrics = arguments.metrics_textfile.as_deref();
-    let writable = metrics.map_or(Ok(()), textfile::check);
+    let metrics = arguments.metrics_textfile.clone();
+    let writable = metrics.as_deref().map_or(Ok(()), textfile::check);
     let metrics = metrics.filter(|_| writable.is_ok() && !arguments.dry_run);
-    let outcome = writable
-        .map_err(Into::into)
-        .and_then(|()| snapshot::take(&arguments, &mut record, &mut Signals::watch()?));
+    let outcome = writable.map_err(Into::into).and_then(|()| take(&mut arguments, &mut record));
     let error = outcome.as_ref().err();
     let exit = match error {
         Some(error) => from_error(error, Exit::CONFLICT),
@@ -30,10 +33,31 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     if let (Some(manifest), false) = (&record, arguments.dry_run) {
         report::log(manifest, error);
     }
-    if let Some(file) = metrics {
+    if let Some(file) = &metrics {
         metrics::run::write(file, &arguments, record.as_ref(), exit)
             .unwrap_or_else(|failure| warn(&failure.to_string()));
     }
-    report::print(&arguments, record.as_ref(), error)?;
+    if !arguments.coordinated {
+        report::print(&arguments, record.as_ref(), error)?;
+    }
     outcome.map(|()| exit)
+}
+
+fn take(arguments: &mut Arguments, record: &mut Option<Manifest>) -> anyhow::Result<()> {
+    let mut signals = Signals::watch()?;
+    if !arguments.coordinated {
+        return snapshot::take(arguments, record, &mut signals, None).map(drop);
+    }
+    let taken = Coordinated::begin(&mut signals).and_then(|told| {
+        told.restrict(arguments)?;
+        let part = snapshot::take(arguments, record, &mut signals, Some(&told))?;
+        Ok((told, part))
+    });
+    let (told, part) = taken.map_err(coordinated::failed)?;
+    match (part, record) {
+        (Some(part), Some(manifest)) => {
+            snapshot::settle(part, &told, arguments, manifest, &mut signals)
+        }
+        _ => Ok(()),
+    }
 }

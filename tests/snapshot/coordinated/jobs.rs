@@ -1,0 +1,95 @@
+//! What a job does beside its snapshot, when that is a part of a group's.
+
+use std::fs;
+use std::process::Command;
+
+use super::{Part, name, prepare, whole};
+use crate::common::{names, until};
+use crate::scene::Scene;
+
+/// A job that writes down what it does, and keeps one.
+fn job(scene: &Scene) -> Command {
+    let folder = scene.path("jobs");
+    let _ = fs::create_dir(&folder);
+    fs::write(scene.path("store").join("a"), "x").unwrap();
+    let note = |word: &str| format!("\"echo {word} >>{}\"", scene.path("notes").display());
+    let text = format!(
+        "barriers = 'mail'\n[snapshot]\ncopy = '{}'\nto = '{}'\n[limits]\nhold = 20\nmin-open = 0\nattempts = 1\n\
+         patience = 0\ndrain = 0.2\n[hooks]\nbefore = {}\nafter = {}\non-failure = {}\n[verify]\ncommand = {}\n\
+         [retention]\nkeep = 1\n",
+        scene.path("store").display(),
+        scene.path("snapshots").display(),
+        note("before"),
+        note("after"),
+        note("failed $STILLPOINT_JOB_FAILED"),
+        note("verify $STILLPOINT_SNAPSHOT_NAME"),
+    );
+    fs::write(folder.join("mail.toml"), text).unwrap();
+    let mut command = scene.stillpoint();
+    command.args(["job", "run", "mail", "--coordinated"]);
+    command.env("STILLPOINT_JOBS", folder).env("STILLPOINT_STATE_DIR", scene.path("state"));
+    command
+}
+
+fn notes(scene: &Scene) -> Vec<String> {
+    let text = fs::read_to_string(scene.path("notes")).unwrap_or_default();
+    let _ = fs::remove_file(scene.path("notes"));
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn old_ones_go_only_once_the_verdict_is_there() {
+    let scene = Scene::new();
+    for epoch in [1, 2] {
+        let mut part = Part::start(&mut job(&scene)).until(epoch, 4);
+        // What `before` has stopped waits for no other host.
+        until("it goes on", || {
+            fs::read_to_string(scene.path("notes")).unwrap_or_default() == "before\nafter\n"
+        });
+        assert_eq!(scene.latest(&[]), (epoch == 2).then(|| name(1)), "the old one is there yet");
+        part.tell(&format!("complete {}", whole(epoch)));
+        part.expect("settled");
+        part.ended().assert_code(0);
+        assert_eq!(notes(&scene), ["before", "after", &format!("verify {}", name(epoch))]);
+        assert_eq!(scene.snapshots(), [name(epoch)]);
+    }
+    // Aborted, or not known: then the last one stays.
+    let mut part = Part::start(&mut job(&scene)).until(3, 4);
+    part.tell("aborted by the test");
+    part.expect("settled");
+    part.ended().assert_code(75);
+    assert_eq!(notes(&scene), ["before", "after", "failed verdict"]);
+    assert_eq!(scene.snapshots(), [name(2)]);
+    let mut part = Part::start(&mut job(&scene)).until(4, 4);
+    part.hang_up();
+    part.ended().assert_code(75);
+    assert_eq!(notes(&scene), ["before", "after", "failed verdict"]);
+    assert_eq!(names(&scene.path("snapshots")).len(), 2);
+    assert_eq!(scene.latest(&[]), Some(name(2)));
+    let mut settle = scene.stillpoint();
+    settle.args(["settle", "--job", "mail", "--group", "post", "--epoch", "4", "aborted"]);
+    settle.env("STILLPOINT_JOBS", scene.path("jobs"));
+    crate::common::run(&mut settle).assert_code(0);
+    assert_eq!(scene.snapshots(), [name(2)]);
+}
+
+#[test]
+fn what_fails_before_the_snapshot_is_said() {
+    let scene = Scene::new();
+    let mut part = Part::start(&mut job(&scene));
+    let mut twice = Part::start(&mut job(&scene));
+    part.tell(&prepare(1, &[]));
+    part.expect("prepared");
+    twice.tell(&prepare(1, &[]));
+    assert!(twice.expect("failed").contains("mail"), "it runs already");
+    twice.ended().assert_code(75);
+    part.tell("aborted by the test");
+    part.expect("failed");
+    part.ended().assert_code(75);
+    assert_eq!(notes(&scene), ["before", "after", "failed snapshot"]);
+    let mut command = job(&scene);
+    fs::write(scene.path("jobs/mail.toml"), "barriers = 1").unwrap();
+    let mut part = Part::start(&mut command);
+    part.expect("failed");
+    part.ended().assert_code(65);
+}
