@@ -5,25 +5,23 @@
 //! there has no way home: a deadlock, or a circle that nobody leaves. Kills, stops, favours and what
 //! a program might choose to do are in the graph, but not on the way.
 
-use crate::model::Action;
-use crate::scene::Scene;
-use stateright::Model;
+use crate::explore::Explored;
 use std::collections::HashMap;
 
-pub struct Graph {
+pub struct Graph<Action> {
     pub states: usize,
     /// The way to the first state, in the order of the search, that has no way home.
     pub lost: Option<Vec<Action>>,
 }
 
 /// Where a state was first reached from, and how.
-type Origin = (u32, Option<Action>);
+type Origin<Action> = (u32, Option<Action>);
 
-pub fn explore(scene: &Scene) -> Graph {
-    let first = scene.first_state();
+pub fn explore<M: Explored>(scene: &M) -> Graph<M::Action> {
+    let first = scene.first();
     let hasher = ahash::RandomState::with_seed(1);
     let mut number: HashMap<u64, u32> = HashMap::from([(hasher.hash_one(first), 0)]);
-    let mut origins: Vec<Origin> = vec![(0, None)];
+    let mut origins: Vec<Origin<M::Action>> = vec![(0, None)];
     let mut homes: Vec<u32> = Vec::new();
     let mut sure: Vec<(u32, u32)> = Vec::new();
     let mut frontier = vec![(0, first)];
@@ -43,7 +41,7 @@ pub fn explore(scene: &Scene) -> Graph {
                     origins.push((from, Some(*action)));
                     frontier.push((to, next));
                 }
-                if action.event.is_sure() && to != from {
+                if to != from && scene.is_sure(&state, action) {
                     sure.push((from, to));
                 }
             }
@@ -83,7 +81,7 @@ fn backwards(states: usize, edges: &[(u32, u32)], mut open: Vec<u32>) -> Vec<boo
 }
 
 /// How a state is reached.
-fn way(origins: &[Origin], mut at: usize) -> Vec<Action> {
+fn way<Action: Copy>(origins: &[Origin<Action>], mut at: usize) -> Vec<Action> {
     let mut actions = Vec::new();
     while let (from, Some(action)) = origins[at] {
         actions.push(action);

@@ -13,9 +13,11 @@
 //! | `writer`, `cover`, `waiting`, `join` | the shared side: enter and leave, wait, come and go |
 //! | `tool`, `acquire`, `drain`, `release` | the exclusive side, and reclaim |
 //! | `model` | who may do what |
-//! | `properties`, `graph` | what must hold: in each state, and of all of them together |
+//! | `properties` | what must hold in each state |
+//! | `explore`, `graph` | how a scene is explored to its end, and the way home from each of its states |
 //! | `scene`, `scenes` | who takes part, and the tests that all of it holds |
 //! | `variants` | the protocol with one thing left out, and the tests that this is caught |
+//! | `cluster` | the same for a group of hosts |
 //!
 //! # Bounds
 //!
@@ -53,8 +55,10 @@
 //! `STILLPOINT_MODEL_PATHS=1` prints the steps that lead to each counterexample of a variant.
 
 mod acquire;
+mod cluster;
 mod cover;
 mod drain;
+mod explore;
 mod graph;
 mod join;
 mod model;
@@ -68,79 +72,3 @@ mod tool;
 mod variants;
 mod waiting;
 mod writer;
-
-use model::Action;
-use scene::Scene;
-use stateright::{Checker, HasDiscoveries, Model};
-use std::collections::BTreeSet;
-use std::time::Instant;
-
-/// The way home is searched in graphs of at most so many states: they are kept in memory whole.
-const MOST: usize = 30_000_000;
-
-/// Explores the scene to its end: every property holds in every state, and from each there is a way
-/// home.
-fn holds(scene: Scene) {
-    let (name, started) = (scene.name, Instant::now());
-    let failure = HasDiscoveries::AnyFailures;
-    let checker = scene.clone().checker().threads(2).finish_when(failure).spawn_bfs().join();
-    let states = checker.unique_state_count();
-    if let Some((property, path)) = checker.discoveries().into_iter().next() {
-        panic!("{name}: {property} fails:\n{}", told(&scene, &path.into_actions()));
-    }
-    let home = if states <= MOST {
-        let graph = graph::explore(&scene);
-        assert_eq!(graph.states, states, "both searches meet the same states");
-        if let Some(way) = graph.lost {
-            panic!("{name}: no way home after\n{}", told(&scene, &way));
-        }
-        "a way home from each"
-    } else {
-        "too many to search for the way home"
-    };
-    let (transitions, depth) = (checker.state_count(), checker.max_depth());
-    let seconds = started.elapsed().as_secs_f64();
-    println!(
-        "{name}: {states} states, {home}; {transitions} transitions, {depth} steps deep, {seconds:.1} s"
-    );
-}
-
-/// The scene's variant must violate the property.
-fn caught(scene: Scene, property: &'static str) {
-    let only = HasDiscoveries::AnyOf(BTreeSet::from([property]));
-    let checker = scene.clone().checker().finish_when(only).spawn_bfs().join();
-    let path = checker.discovery(property).map(stateright::Path::into_actions);
-    report(&scene, &format!("{property} fails"), path);
-}
-
-/// The scene's variant must leave somebody without a way home.
-fn lost(scene: Scene) {
-    let path = graph::explore(&scene).lost;
-    report(&scene, "no way home", path);
-}
-
-fn report(scene: &Scene, what: &str, path: Option<Vec<Action>>) {
-    let variant = scene.variant.expect("a variant of the scene");
-    let Some(actions) = path else {
-        panic!("{} holds with {variant:?}, where this was foretold: {what}", scene.name);
-    };
-    println!("{} with {variant:?}: {what} after {} steps", scene.name, actions.len());
-    if std::env::var_os("STILLPOINT_MODEL_PATHS").is_some() {
-        println!("{}", told(scene, &actions));
-    }
-}
-
-/// A path, by the names of its steps.
-fn told(scene: &Scene, actions: &[Action]) -> String {
-    let mut state = scene.first_state();
-    let mut lines = Vec::new();
-    for action in actions {
-        let (next, name) = scene.perform(&state, *action).expect("it happened before");
-        let gate = &next.barriers[0];
-        let words = gate.slots.map(|slot| slot.word);
-        let how = format!("{:?}: {name} ({:?})", action.who, action.event);
-        lines.push(format!("  {how:60} generation {} words {words:?}", gate.generation));
-        state = next;
-    }
-    format!("{}\n{state:#?}", lines.join("\n"))
-}

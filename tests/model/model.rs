@@ -1,5 +1,6 @@
 //! Who may do what, and what the checker is told.
 
+use crate::explore::Explored;
 use crate::properties;
 use crate::scene::Scene;
 use crate::state::{Life, State, TOOLS, WRITERS, Who};
@@ -154,11 +155,6 @@ impl Scene {
             Event::Continue => self.stops > 0 || self.long_share,
         }
     }
-
-    /// Whether everybody who can do anything has done what they began.
-    pub fn is_at_rest(&self, state: &State) -> bool {
-        state.writers.iter().all(Writer::rests) && state.tools.iter().all(|tool| tool.rests(self))
-    }
 }
 
 fn life(s: &mut State, who: Who) -> &mut Life {
@@ -195,5 +191,38 @@ impl Model for Scene {
 
     fn properties(&self) -> Vec<Property<Scene>> {
         properties::all()
+    }
+}
+
+impl Explored for Scene {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn variant(&self) -> Option<String> {
+        self.variant.map(|variant| format!("{variant:?}"))
+    }
+
+    fn first(&self) -> State {
+        self.first_state()
+    }
+
+    fn next(&self, state: &State, action: &Action) -> Option<(State, &'static str)> {
+        self.perform(state, *action)
+    }
+
+    fn is_at_rest(&self, state: &State) -> bool {
+        state.writers.iter().all(Writer::rests) && state.tools.iter().all(|tool| tool.rests(self))
+    }
+
+    fn is_sure(&self, _: &State, action: &Action) -> bool {
+        action.event.is_sure()
+    }
+
+    fn line(&self, state: &State, action: &Action, name: &str) -> String {
+        let gate = &state.barriers[0];
+        let words = gate.slots.map(|slot| slot.word);
+        let how = format!("{:?}: {name} ({:?})", action.who, action.event);
+        format!("{how:60} generation {} words {words:?}", gate.generation)
     }
 }

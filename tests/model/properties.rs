@@ -4,6 +4,7 @@
 //! notion of "eventually" misses what goes round in circles. That everybody gets on is claimed twice:
 //! here, that no state is stuck; and in `graph`, that from every state there is a way home.
 
+use crate::explore::Explored;
 use crate::join;
 use crate::scene::Scene;
 use crate::state::{Broken, State, is_inside};

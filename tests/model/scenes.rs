@@ -286,7 +286,7 @@ pub fn replaced_under_a_share() -> Scene {
 /// Nothing is wrong in any of them.
 #[cfg(test)]
 mod tests {
-    use crate::holds;
+    use crate::explore::holds;
 
     macro_rules! hold {
         ($($scene:ident)*) => {

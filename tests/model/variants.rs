@@ -4,11 +4,12 @@
 //! Each test names the scene and the property that must fail there, and prints how many steps it
 //! takes.
 
+use crate::explore::{caught, lost};
 use crate::properties::{
     CERTIFICATE, CLEAN, EXCLUSION, FALSE_DEATH, LOST_WRITER, NOT_STUCK, OWN_PAUSE,
 };
 use crate::scene::Scene;
-use crate::{caught, lost, scenes};
+use crate::scenes;
 
 /// What is left out, or done otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
