@@ -12,7 +12,7 @@ fn engine() -> Engine<Fake> {
     Engine { store: Fake::new(), root: "/stillpoint/test/".to_string() }
 }
 
-conforms!(tokio::test(start_paused = true), engine());
+with_demands!(test_each, tokio::test(start_paused = true), engine());
 
 /// Puts `value` where nothing is yet.
 fn first(it: &Engine<Fake>, name: &str, value: &str) -> Txn {

@@ -1,5 +1,12 @@
 //! One consistent pause across hosts: the engines, the protocol on them, and what goes wrong.
 
+#[allow(dead_code)]
+#[path = "../common/skip.rs"]
+mod skip;
+
 #[macro_use]
 mod conformance;
+mod etcd;
 mod fake;
+mod proxy;
+mod servers;

@@ -14,6 +14,8 @@ pub enum StoreError {
     Denied(String),
     /// The lease that a key was to have is gone.
     LeaseGone,
+    /// What was said of the store's servers, of files and of users, is wrong.
+    Settings(String),
     /// It cannot be done, however often it is tried.
     Invalid(String),
 }
@@ -27,6 +29,7 @@ impl fmt::Display for StoreError {
             }
             StoreError::Denied(why) => write!(f, "the store refuses: {why}"),
             StoreError::LeaseGone => write!(f, "the lease has run out"),
+            StoreError::Settings(why) => f.write_str(why),
             StoreError::Invalid(why) => write!(f, "the store cannot do that: {why}"),
         }
     }

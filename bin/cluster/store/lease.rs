@@ -73,7 +73,7 @@ async fn keep(
         let renewed = async {
             sleep(pause).await;
             // An answer that does not come is no reason to stop asking.
-            timeout(ttl / 3, renewal.renew()).await
+            timeout(ttl / 6, renewal.renew()).await
         };
         let renewed = tokio::select! {
             asked = &mut revoked => {

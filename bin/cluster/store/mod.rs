@@ -13,6 +13,7 @@
 //! one piece, while the guards held; and about a watch: no change after its revision is left out, unless it says so.
 
 mod error;
+pub mod etcd;
 pub mod fake;
 mod lease;
 mod repeat;
