@@ -8,5 +8,7 @@ mod skip;
 mod conformance;
 mod etcd;
 mod fake;
+mod group;
+mod protocol;
 mod proxy;
 mod servers;

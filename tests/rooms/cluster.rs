@@ -7,7 +7,14 @@ const FOLDER: &str = "bin/cluster";
 const CLUSTER: House = House {
     root: FOLDER,
     module: "",
-    storeys: &[&["words"], &["store"], &["verbs"]],
+    storeys: &[
+        &["words"],
+        &["store"],
+        &["record"],
+        &["host"],
+        &["agent", "coordinator", "roster"],
+        &["verbs"],
+    ],
     exceptions: &[],
 };
 

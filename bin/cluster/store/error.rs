@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::words::exit::Exit;
+use crate::words::failure::Failure;
+
 /// Each says what was the matter, in the engine's own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -36,6 +39,25 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+impl StoreError {
+    /// The exit status of who gives up because of it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            StoreError::Unreachable(_) | StoreError::Unknown(_) => Exit::UNAVAILABLE,
+            StoreError::Denied(_) => Exit::DENIED,
+            StoreError::Settings(_) => Exit::USAGE,
+            StoreError::LeaseGone => Exit::CONFLICT,
+            StoreError::Invalid(_) => Exit::INTERNAL,
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::new(error.exit(), error.to_string())
+    }
+}
 
 /// What a single try came to, other than an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 //! What comes late, twice or not at all is dealt with in one place, [`repeat`], for both: a transaction is tried again
 //! until its outcome is known or the handle's patience is at its end.
 //!
-//! Uses nothing but the runtime. Right about the outcome of a transaction: what it calls committed was done once, in
+//! Uses `words` and the runtime. Right about the outcome of a transaction: what it calls committed was done once, in
 //! one piece, while the guards held; and about a watch: no change after its revision is left out, unless it says so.
 
 mod error;

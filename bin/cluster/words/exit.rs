@@ -19,6 +19,8 @@ impl Exit {
     pub const INTERNAL: Exit = Exit(70);
     /// A system call failed.
     pub const SYSTEM: Exit = Exit(71);
+    /// The name is another machine's, or a file cannot be made.
+    pub const CANNOT_CREATE: Exit = Exit(73);
     /// Not everybody was quiet within the limit, or another epoch is under way.
     pub const CONFLICT: Exit = Exit(75);
     /// The engine refused who this is, or what it may do.

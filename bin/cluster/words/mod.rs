@@ -3,3 +3,5 @@
 //! Uses nothing. Right about the numbers being those that the command `stillpoint` documents.
 
 pub mod exit;
+pub mod failure;
+pub mod random;

@@ -1,0 +1,54 @@
+//! Who belongs to the group. Durable: a host is a member until it leaves or is put out, alive or not.
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::Name;
+
+/// The value of a member's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The number of the host, as its disk has it.
+    pub uuid: String,
+    /// What the machine called itself when it joined, for people.
+    pub machine: String,
+    /// When, for people.
+    pub joined: String,
+}
+
+/// The value of `rosterver`: the last change. What counts is the revision at which it was put.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What was done.
+    pub what: What,
+    /// To whom.
+    pub host: Name,
+    /// On which machine it was asked for, for people.
+    pub by: String,
+    /// When, for people.
+    pub when: String,
+    /// Told apart by who does not know whether its change arrived.
+    pub nonce: String,
+}
+
+/// A change of the roster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// A host became a member.
+    Join,
+    /// It went by itself.
+    Leave,
+    /// It was put out, by somebody who says that its writers cannot reach the store any more.
+    Evict,
+}
+
+/// The value of `evicted`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evicted {
+    /// The number it had.
+    pub uuid: String,
+    /// Who put it out, for people.
+    pub by: String,
+    /// When, for people.
+    pub when: String,
+}

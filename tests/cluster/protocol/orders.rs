@@ -1,0 +1,334 @@
+//! Every order of events, for the two machines alone: what they never do, whatever comes first.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use stillpoint_cluster::agent::machine::{Action, Agent, Done, Input, Member};
+use stillpoint_cluster::coordinator::round::{self, Limits, Round};
+use stillpoint_cluster::record::epoch::{Epoch, Mode, Phase};
+use stillpoint_cluster::record::identity::{Begun, EpochId, Incarnation, Name};
+use stillpoint_cluster::record::live::Live;
+use stillpoint_cluster::record::report::{Certificate, Failed, Report, Step, Taken};
+use stillpoint_cluster::record::verdict::Verdict;
+
+use crate::group::name;
+
+const LAST: EpochId = EpochId(10);
+
+fn epoch(mode: Mode, phase: Phase, nonce: &str) -> Epoch {
+    Epoch {
+        phase,
+        mode,
+        prepare_ms: 1,
+        drain_ms: 1,
+        hold_ms: 1,
+        coordinator: String::new(),
+        nonce: nonce.to_owned(),
+        missing: Vec::new(),
+    }
+}
+
+fn failed() -> Failed {
+    Failed { text: "x".to_owned(), exit: 70 }
+}
+
+/// All that can happen to an agent that has obeyed epoch 10.
+fn inputs(mode: Mode) -> Vec<Input> {
+    let id = EpochId(11);
+    let mut inputs = vec![
+        Input::NoEpoch,
+        Input::Membership(Some(Member { since: EpochId(5) })),
+        Input::Membership(None),
+        Input::Refused(id),
+        Input::Done(id, Err(failed())),
+        Input::Done(id, Ok(Done::Prepared)),
+        Input::Done(id, Ok(Done::Quiet)),
+        Input::Done(id, Ok(Done::Snapped(Taken::default()))),
+        Input::Done(id, Ok(Done::Certified(Certificate::default()))),
+        Input::Epoch(EpochId(9), Ok(epoch(mode, Phase::Prepare, "n9"))),
+        Input::Epoch(id, Ok(epoch(mode, Phase::Prepare, "other"))),
+        Input::Epoch(EpochId(12), Ok(epoch(mode, Phase::Prepare, "n12"))),
+        Input::Verdict(id, Verdict::aborted("n11", failed(), "", "")),
+    ];
+    for phase in [Phase::Prepare, Phase::Pause, Phase::Snap, Phase::Release] {
+        inputs.push(Input::Epoch(id, Ok(epoch(mode, phase, "n11"))));
+    }
+    inputs
+}
+
+/// What may have been asked of a session of epoch 11.
+#[derive(Clone, Default)]
+struct Seen {
+    started: BTreeSet<EpochId>,
+    is_dropped: bool,
+    has_frozen: bool,
+    has_snapped: bool,
+    has_released: bool,
+    is_certified: bool,
+    phases: BTreeSet<Phase>,
+}
+
+fn check(mode: Mode, input: &Input, actions: &[Action], seen: &mut Seen) {
+    let id = EpochId(11);
+    match input {
+        Input::Epoch(other, Ok(epoch)) if *other == id && epoch.nonce == "n11" => {
+            seen.phases.insert(epoch.phase);
+        }
+        Input::Done(_, Ok(Done::Certified(_))) if seen.has_released && !seen.is_dropped => {
+            seen.is_certified = true;
+        }
+        _ => {}
+    }
+    for action in actions {
+        match action {
+            Action::Start(id, epoch) => {
+                assert!(*id > LAST, "obeyed again");
+                assert!(seen.started.insert(*id), "obeyed twice");
+                assert_eq!(epoch.phase, Phase::Prepare);
+            }
+            Action::Freeze(other) if *other == id => {
+                assert!(!seen.is_dropped && !seen.has_frozen);
+                assert!(seen.phases.contains(&Phase::Pause));
+                seen.has_frozen = true;
+            }
+            Action::Snapshot(other) if *other == id => {
+                assert!(!seen.is_dropped && seen.has_frozen && !seen.has_snapped);
+                assert!(mode == Mode::HoldAll || seen.phases.contains(&Phase::Snap));
+                seen.has_snapped = true;
+            }
+            Action::Release(other) if *other == id => {
+                assert!(!seen.is_dropped && seen.has_snapped && !seen.has_released);
+                assert!(mode == Mode::Early || seen.phases.contains(&Phase::Release));
+                seen.has_released = true;
+            }
+            Action::Drop(other, _) if *other == id => {
+                assert!(!seen.is_certified, "a certificate was thrown away");
+                assert!(!seen.is_dropped);
+                seen.is_dropped = true;
+            }
+            Action::Report(begun, told) if begun.nonce == "n11" => {
+                assert_eq!(
+                    told.certificate.is_some(),
+                    told.step == Step::Certified && told.error.is_none()
+                );
+                assert!(told.certificate.is_none() || seen.is_certified);
+            }
+            Action::Settle(..) => assert!(seen.is_certified),
+            _ => {}
+        }
+    }
+}
+
+/// From a state that a sequence led to, every sequence of `depth` more.
+fn walk(mode: Mode, agent: &Agent, seen: &Seen, depth: usize) -> usize {
+    if depth == 0 {
+        return 1;
+    }
+    let walked = |input: Input| {
+        let (mut agent, mut seen) = (agent.clone(), seen.clone());
+        let actions = agent.take(input.clone());
+        check(mode, &input, &actions, &mut seen);
+        walk(mode, &agent, &seen, depth - 1)
+    };
+    inputs(mode).into_iter().map(walked).sum()
+}
+
+#[test]
+fn an_agent_obeys_once_in_order_and_throws_no_certificate_away() {
+    for mode in [Mode::HoldAll, Mode::Early] {
+        let id = EpochId(11);
+        let at = |phase| Input::Epoch(id, Ok(epoch(mode, phase, "n11")));
+        let done = |done| Input::Done(id, Ok(done));
+        // The straight way; from each place on it everything else.
+        let mut way = vec![
+            Input::Membership(Some(Member { since: EpochId(5) })),
+            at(Phase::Prepare),
+            done(Done::Prepared),
+            at(Phase::Pause),
+            done(Done::Quiet),
+        ];
+        if mode == Mode::Early {
+            way.push(at(Phase::Snap));
+        }
+        way.push(done(Done::Snapped(Taken::default())));
+        if mode == Mode::HoldAll {
+            way.push(at(Phase::Release));
+        }
+        way.push(done(Done::Certified(Certificate::default())));
+        let (mut agent, mut seen) = (Agent::new(LAST, Vec::new()), Seen::default());
+        for input in way {
+            walk(mode, &agent, &seen, 3);
+            let actions = agent.take(input.clone());
+            check(mode, &input, &actions, &mut seen);
+        }
+        assert!(seen.is_certified);
+        walk(mode, &agent, &seen, 3);
+    }
+}
+
+#[test]
+fn what_is_learnt_in_any_order_is_obeyed() {
+    let mut agent = Agent::new(LAST, Vec::new());
+    let id = EpochId(11);
+    assert!(agent.take(Input::Epoch(id, Ok(epoch(Mode::Early, Phase::Prepare, "n")))).is_empty());
+    let actions = agent.take(Input::Membership(Some(Member { since: LAST })));
+    assert!(matches!(actions.as_slice(), [Action::Start(started, _)] if *started == id));
+    // One that began before this agent was there counts on another one.
+    let mut agent = Agent::new(LAST, Vec::new());
+    agent.take(Input::Epoch(id, Ok(epoch(Mode::Early, Phase::Prepare, "n"))));
+    assert!(agent.take(Input::Membership(Some(Member { since: EpochId(12) }))).is_empty());
+}
+
+fn incarnation(agent: &str) -> Incarnation {
+    Incarnation { boot: "boot".to_owned(), agent: agent.to_owned() }
+}
+
+fn report(step: Step, change: impl FnOnce(&mut Report)) -> Report {
+    let certificate = (step == Step::Certified).then(Certificate::default);
+    let mut report = Report {
+        epoch: EpochId(11),
+        nonce: "n".to_owned(),
+        incarnation: incarnation("one"),
+        phase: step,
+        ok: true,
+        error: None,
+        snapshot: None,
+        certificate,
+    };
+    change(&mut report);
+    report
+}
+
+fn live(agent: &str) -> Live {
+    Live {
+        incarnation: incarnation(agent),
+        uuid: String::new(),
+        machine: String::new(),
+        version: String::new(),
+        barriers: Vec::new(),
+        rival: None,
+    }
+}
+
+fn round_of(mode: Mode) -> Round {
+    let limit = Duration::from_secs(1);
+    let limits = Limits { prepare: limit, drain: limit, hold: limit, certificates: limit };
+    let begun = Begun { id: EpochId(11), nonce: "n".to_owned() };
+    let members = ["a", "b"].map(|host| (name(host), incarnation("one")));
+    Round::new(begun, mode, limits, members)
+}
+
+fn round_inputs() -> Vec<round::Input> {
+    let mut inputs = vec![
+        round::Input::Gone,
+        round::Input::Tick,
+        round::Input::Written(Phase::Pause),
+        round::Input::Written(Phase::Snap),
+        round::Input::Written(Phase::Release),
+    ];
+    for host in ["a", "b"] {
+        let host: Name = name(host);
+        let of = |report| round::Input::Report(host.clone(), Ok(report));
+        for step in [Step::Prepared, Step::Quiet, Step::Snapped, Step::Certified] {
+            inputs.push(of(report(step, |_| ())));
+        }
+        // Of another epoch, of another one of this number, of another agent.
+        inputs.push(of(report(Step::Certified, |report| report.epoch = EpochId(10))));
+        inputs.push(of(report(Step::Certified, |report| report.nonce = "m".to_owned())));
+        inputs.push(of(report(Step::Certified, |report| report.incarnation = incarnation("two"))));
+        inputs.push(of(report(Step::Snapped, |report| report.ok = false)));
+        inputs.push(of(report(Step::Certified, |report| report.certificate = None)));
+        inputs.push(round::Input::Live(host.clone(), None));
+        inputs.push(round::Input::Live(host.clone(), Some(Ok(live("one")))));
+        inputs.push(round::Input::Live(host.clone(), Some(Ok(live("two")))));
+    }
+    inputs
+}
+
+/// Which hosts have said what counts.
+#[derive(Clone, Default)]
+struct Heard {
+    certified: BTreeSet<Name>,
+    is_over: bool,
+}
+
+fn check_round(
+    input: &round::Input,
+    action: Option<&round::Action>,
+    heard: &mut Heard,
+    round: &Round,
+) {
+    if let round::Input::Report(host, Ok(report)) = input {
+        let is_ours = report.epoch == EpochId(11)
+            && report.nonce == "n"
+            && report.incarnation == incarnation("one");
+        if is_ours && report.ok && report.certificate.is_some() {
+            heard.certified.insert(host.clone());
+        }
+    }
+    let Some(action) = action else {
+        return;
+    };
+    assert!(!heard.is_over, "it goes on after its end");
+    match action {
+        round::Action::Complete => {
+            assert_eq!(heard.certified.len(), 2);
+            assert!(round.parts().values().all(|part| part.certificate.is_some()));
+            heard.is_over = true;
+        }
+        round::Action::Abort(_) => heard.is_over = true,
+        round::Action::Write(_) => {}
+    }
+}
+
+fn walk_round(round: &Round, heard: &Heard, depth: usize) {
+    if depth == 0 {
+        return;
+    }
+    for input in round_inputs() {
+        let (mut round, mut heard) = (round.clone(), heard.clone());
+        let action = round.take(input.clone(), Duration::ZERO);
+        check_round(&input, action.as_ref(), &mut heard, &round);
+        walk_round(&round, &heard, depth - 1);
+    }
+}
+
+#[test]
+fn a_round_is_complete_with_every_certificate_of_its_own_and_not_before() {
+    for mode in [Mode::HoldAll, Mode::Early] {
+        let of = |host: &str, step| round::Input::Report(name(host), Ok(report(step, |_| ())));
+        let mut way = vec![of("a", Step::Prepared), of("b", Step::Prepared)];
+        way.push(round::Input::Written(Phase::Pause));
+        let (step, phase) = match mode {
+            Mode::HoldAll => (Step::Snapped, Phase::Release),
+            Mode::Early => (Step::Quiet, Phase::Snap),
+        };
+        way.extend([of("a", step), of("b", step), round::Input::Written(phase)]);
+        way.extend([of("b", Step::Certified), of("a", Step::Certified)]);
+        let (mut round, mut heard) = (round_of(mode), Heard::default());
+        let mut last = None;
+        for input in way {
+            walk_round(&round, &heard, 2);
+            last = round.take(input.clone(), Duration::ZERO);
+            check_round(&input, last.as_ref(), &mut heard, &round);
+        }
+        assert_eq!(last, Some(round::Action::Complete));
+        walk_round(&round, &heard, 2);
+    }
+}
+
+#[test]
+fn an_end_says_who_and_why() {
+    let mut round = round_of(Mode::HoldAll);
+    round.take(round::Input::Report(name("a"), Ok(report(Step::Prepared, |_| ()))), Duration::ZERO);
+    let late = round.take(round::Input::Tick, Duration::from_secs(2));
+    let Some(round::Action::Abort(reason)) = late else { panic!("{late:?}") };
+    assert_eq!(reason.text, "b: no word of prepared within 1 s");
+    let mut round = round_of(Mode::HoldAll);
+    let gone = round.take(round::Input::Live(name("b"), None), Duration::ZERO);
+    let Some(round::Action::Abort(reason)) = gone else { panic!("{gone:?}") };
+    assert_eq!(
+        reason.text,
+        "b: its agent has not been heard of, or was stopped, before it had its certificate"
+    );
+}

@@ -1,0 +1,121 @@
+//! What a store may do to those who use it: forget, go back, answer late, hold values of another version.
+
+use stillpoint_cluster::host::simulated::Happened;
+use stillpoint_cluster::record::verdict::Outcome;
+use stillpoint_cluster::store::{Store, Txn};
+use stillpoint_cluster::words::exit::Exit;
+use tokio::time::sleep;
+
+use crate::group::{Conducted, Group, keys, last, seconds, slow};
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_went_back_cannot_have_an_epoch_obeyed_twice() {
+    let mut group = Group::of(2).await;
+    let backup = group.store.backup();
+    for _ in 0..3 {
+        assert_eq!(group.snapshot().await.unwrap().verdict.outcome, Outcome::Complete);
+    }
+    group.settled().await;
+    let before = group.host("a").host.happened();
+    group.store.restore(&backup);
+    // Agents register again when they find their leases gone.
+    sleep(seconds(30.0)).await;
+    let ended = group.snapshot().await.unwrap();
+    assert_eq!(ended.verdict.outcome, Outcome::Aborted);
+    let reason = ended.verdict.reason.unwrap();
+    assert!(reason.text.contains("which was obeyed before"), "{}", reason.text);
+    assert!(reason.text.contains("--bump-revision"), "{}", reason.text);
+    assert_eq!(group.host("a").host.happened(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_that_were_forgotten_are_made_up_for() {
+    for at in [0.5, 1.5, 2.5] {
+        let mut group = Group::of(3).await;
+        group.host("b").host.set_pace(slow(2.0));
+        let conducted = Conducted::start(&group.store, |_| ());
+        sleep(seconds(at)).await;
+        // Nobody hears of anything for a while, and then only what there is.
+        for link in group.hosts.values().map(|machine| &machine.link).chain([&conducted.link]) {
+            link.cut_answers(true);
+        }
+        sleep(seconds(0.3)).await;
+        group.store.compact();
+        for link in group.hosts.values().map(|machine| &machine.link).chain([&conducted.link]) {
+            link.cut_answers(false);
+        }
+        let ended = conducted.ended().await;
+        if at < 2.0 {
+            let verdict = ended.unwrap().verdict;
+            assert_eq!(verdict.outcome, Outcome::Complete, "{at}: {:?}", verdict.reason);
+        }
+        group.settled().await;
+        group.check_gates();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_answers_slowly_is_slow_and_no_more() {
+    let group = Group::of(3).await;
+    for machine in group.hosts.values() {
+        machine.link.delay(seconds(0.2));
+    }
+    let ended = group.snapshot().await.unwrap();
+    assert_eq!(ended.verdict.outcome, Outcome::Complete, "{:?}", ended.verdict.reason);
+    sleep(seconds(5.0)).await;
+    group.check_gates();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_newer_version_wrote_is_refused_and_not_guessed_at() {
+    let mut group = Group::of(2).await;
+    // A host of a newer version.
+    let live = keys().live(&group.host("b").name.clone());
+    let newer = r#"{"protocol":2,"incarnation":7}"#;
+    group.store.commit(Txn::new().put(live, newer)).await.unwrap();
+    let refused = group.snapshot().await.unwrap_err();
+    assert!(refused.text.starts_with("b: it speaks protocol 2"), "{refused}");
+    assert!(refused.text.contains("install the same version"), "{refused}");
+    assert!(group.host("a").host.happened().is_empty());
+    // A coordinator of one.
+    let group = Group::of(2).await;
+    group.store.commit(Txn::new().put(keys().epoch(), newer)).await.unwrap();
+    let busy = group.snapshot().await.unwrap_err();
+    assert!(busy.text.contains("it speaks protocol 2"), "{busy}");
+    group.settled().await;
+    let hosts = group.store.range(&keys().hosts()).await.unwrap();
+    let said = hosts.entries.iter().filter(|entry| entry.key.ends_with("/rep"));
+    let said: Vec<String> =
+        said.map(|entry| String::from_utf8_lossy(&entry.value).into()).collect();
+    assert_eq!(said.len(), 2);
+    assert!(said.iter().all(|said| said.contains("\"ok\":false") && said.contains("protocol 2")));
+    assert!(group.hosts["a"].host.happened().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_ran_out_wrongly_ends_the_epoch_and_no_more() {
+    let mut group = Group::of(2).await;
+    group.host("b").host.set_pace(slow(4.0));
+    let conducted = Conducted::start(&group.store, |_| ());
+    sleep(seconds(1.0)).await;
+    let id = last(&group.store).await;
+    // That of the coordinator: its key goes, and nobody else notices anything.
+    let deleted = Txn::new().delete(keys().epoch());
+    group.store.commit(deleted).await.unwrap();
+    let ended = conducted.ended().await.unwrap();
+    assert_eq!(ended.verdict.outcome, Outcome::Aborted);
+    assert_eq!(ended.verdict.reason.unwrap().exit, Exit::CONFLICT.code());
+    group.settled().await;
+    group.check_gates();
+    assert!(!group.host("b").host.happened().contains(&Happened::Released(id)));
+    // That of an agent.
+    let conducted = Conducted::start(&group.store, |_| ());
+    sleep(seconds(1.0)).await;
+    let live = keys().live(&group.host("b").name.clone());
+    group.store.commit(Txn::new().delete(live)).await.unwrap();
+    let ended = conducted.ended().await.unwrap();
+    assert_eq!(ended.verdict.outcome, Outcome::Aborted);
+    // It registers again.
+    group.settled().await;
+    assert_eq!(group.snapshot().await.unwrap().verdict.outcome, Outcome::Complete);
+}
