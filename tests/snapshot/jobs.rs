@@ -348,9 +348,13 @@ fn a_verdict_waits_for_who_reads_the_snapshot() {
         serde_json::from_slice::<Value>(&text).unwrap()["verified"]["ok"].clone()
     };
     assert_eq!(verdict(), Value::Null);
-    // It is read still.
-    jobs.write("mail", "");
+    // It is read still, and nobody waits for that again.
+    jobs.write("mail", "[verify]\ncommand = 'true'\n");
+    let began = std::time::Instant::now();
     assert_eq!(jobs.job(&["run", "mail"]).code(), 0);
+    assert!(began.elapsed() < std::time::Duration::from_secs(9));
+    assert_eq!(jobs.record("mail")["undelivered"].as_array().unwrap().len(), 1);
+    assert_eq!(jobs.latest(&["--verified"]), 0);
     assert_eq!((verdict(), jobs.record("mail")["undelivered"].is_array()), (Value::Null, true));
     reader.signal(Signal::SIGKILL);
     reader.end();

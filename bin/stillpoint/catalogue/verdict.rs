@@ -4,7 +4,6 @@
 //! since his pin lies on the file that would be replaced.
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,25 +42,19 @@ impl Verdict {
 }
 
 impl Catalogue {
-    /// Writes it into the manifest, and waits so long for readers.
-    pub fn deliver(&self, verdict: &Verdict, patience: Duration) -> io::Result<Delivery> {
+    /// Writes it into the manifest, if nobody reads the snapshot now.
+    pub fn deliver(&self, verdict: &Verdict) -> io::Result<Delivery> {
         let unchanged = |found: &Manifest| {
             (found.status, found.sequence) == (Status::Complete, verdict.sequence)
                 && found.began == verdict.began
         };
-        let started = Instant::now();
-        loop {
-            match self.claim(&verdict.snapshot, unchanged)? {
-                Claim::Ours(mut entry, mut manifest) => {
-                    manifest.verified = Some(verdict.verified.clone());
-                    return entry.write(&manifest).map(|()| Delivery::Written);
-                }
-                Claim::Busy if started.elapsed() < patience => {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-                Claim::Busy => return Ok(Delivery::Kept),
-                Claim::Changed => return Ok(Delivery::Void),
+        match self.claim(&verdict.snapshot, unchanged)? {
+            Claim::Ours(mut entry, mut manifest) => {
+                manifest.verified = Some(verdict.verified.clone());
+                entry.write(&manifest).map(|()| Delivery::Written)
             }
+            Claim::Busy => Ok(Delivery::Kept),
+            Claim::Changed => Ok(Delivery::Void),
         }
     }
 }

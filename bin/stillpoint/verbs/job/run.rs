@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Manifest;
@@ -33,6 +33,8 @@ use crate::words::seconds::timestamp;
 
 /// How long a verdict waits for who reads the snapshot.
 const READERS: Duration = Duration::from_secs(10);
+/// Between two looks whether somebody does.
+const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(clap::Args)]
 #[command(after_help = STATUSES)]
@@ -60,12 +62,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let record = Record::begun(&job.name, last.as_ref());
     // Where the disk is full, this is what makes room.
     record.store().unwrap_or_else(|failure| warn(&failure.to_string()));
+    let (exit, stored) = (Exit::SUCCESS, record.undelivered.clone());
     let mut run = Run {
         job: &job,
         signals,
         told,
         record,
-        exit: Exit::SUCCESS,
+        stored,
+        exit,
         tried: None,
         part: None,
         taken: None,
@@ -92,6 +96,8 @@ struct Run<'a> {
     /// Who tells the steps of a part of a group's snapshot.
     told: Option<Coordinated>,
     record: Record,
+    /// The verdicts in it that are on disk.
+    stored: Vec<Verdict>,
     /// Of the first step that went wrong.
     exit: Exit,
     /// How the snapshot went, if it came to that.
@@ -120,7 +126,7 @@ impl Run<'_> {
         let is_waiting = is_waiting.is_some_and(Manifest::awaits_verdict);
         if received().is_none() {
             // What is old and was found bad is to be known before anything is removed.
-            self.step("verify", |run| run.deliver(Duration::ZERO).map(|()| Exit::SUCCESS));
+            self.step("verify", |run| Ok(run.deliver().map(|()| Exit::SUCCESS)?));
         }
         if self.taken.is_some() && received().is_none() {
             self.step("verify", Run::verify);
@@ -271,30 +277,39 @@ impl Run<'_> {
             by: format!("job {}", self.job.name),
             ok: ended == Ended::Exited(0),
         };
-        self.record.undelivered.push(Verdict::on(&manifest, verified));
-        self.deliver(READERS)?;
-        Ok(ended.exit())
+        let verdict = Verdict::on(&manifest, verified);
+        self.record.undelivered.push(verdict.clone());
+        // Whoever reads an older one was waited for when that was new.
+        let until = Instant::now() + READERS;
+        loop {
+            self.deliver()?;
+            let is_kept = self.record.undelivered.contains(&verdict);
+            if !is_kept || Instant::now() >= until || received().is_some() {
+                return Ok(ended.exit());
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
-    /// Tells manifests what was found of their snapshots. What cannot be told now is kept for the next run.
-    fn deliver(&mut self, patience: Duration) -> anyhow::Result<()> {
+    /// Tells manifests what was found of their snapshots, if nobody reads these now. What cannot be told is kept for the
+    /// next run.
+    fn deliver(&mut self) -> io::Result<()> {
         let catalogue = Catalogue::locate(self.job.snapshot.catalog.as_deref());
-        let mut outcome = Ok(());
-        for verdict in std::mem::take(&mut self.record.undelivered) {
-            let delivered = catalogue.deliver(&verdict, patience);
-            if let Ok(Delivery::Kept) = delivered {
-                let what = "somebody reads it all the time, so the next run tells its manifest the verdict";
-                warn(&format!("{}: {what}", verdict.snapshot));
+        let mut failed = None;
+        self.record.undelivered.retain(|verdict| match catalogue.deliver(verdict) {
+            Ok(Delivery::Written | Delivery::Void) => false,
+            Ok(Delivery::Kept) => true,
+            Err(error) => {
+                failed.get_or_insert(error);
+                true
             }
-            if !matches!(delivered, Ok(Delivery::Written | Delivery::Void)) {
-                self.record.undelivered.push(verdict);
-            }
-            outcome = outcome.and(delivered.map(drop));
-        }
-        if !self.record.undelivered.is_empty() {
+        });
+        // Before anybody is waited for.
+        if self.stored != self.record.undelivered {
+            self.stored.clone_from(&self.record.undelivered);
             self.record.store().unwrap_or_else(|failure| warn(&failure.to_string()));
         }
-        Ok(outcome?)
+        failed.map_or(Ok(()), Err)
     }
 
     /// Removes what this job has taken and need not be kept: by its label, so that what it took before its file was
@@ -326,6 +341,11 @@ impl Run<'_> {
 
     /// Writes down how it went, and tells who is to be told.
     fn end(mut self) -> anyhow::Result<Exit> {
+        for verdict in &self.record.undelivered {
+            let what =
+                "somebody reads it all the time, so the next run tells its manifest the verdict";
+            warn(&format!("{}: {what}", verdict.snapshot));
+        }
         let failed = self.exit;
         self.record.ended = Some(timestamp(SystemTime::now()));
         self.record.exit = Some(failed.code());
