@@ -73,6 +73,8 @@ fn it_stays_also_when_what_keeps_it_was_killed() {
         "$S" mount --latest mail "$at"
         {KILL_KEEPER}
         "$S" list --json
+        "$S" list --wide
+        "$S" latest --json
         "$S" snapshot mail --name z --min-open 0 --hold 10 --copy store --to snapshots >/dev/null
         "$S" prune --keep 1
         cat at/letter
@@ -81,10 +83,36 @@ fn it_stays_also_when_what_keeps_it_was_killed() {
     );
     let done = apart(&scene, &script);
     done.assert_code(0);
-    assert!(!done.stdout.contains("\"pinned\": true"), "{done:?}");
+    let (pinned, free) = ("\"pinned\": true", "\"pinned\": false");
+    assert_eq!(done.stdout.matches(pinned).count(), 2, "{done:?}");
+    assert_eq!(done.stdout.matches(free).count(), 1, "{done:?}");
     let kept = "snapshots/y is in use; left alone";
     assert!(done.stderr.contains(kept) && done.stdout.contains("text"), "{done:?}");
     assert_eq!(scene.snapshots(), ["z"]);
+}
+
+/// Between the two places nobody else knows of it.
+#[test]
+fn what_a_killed_one_has_mounted_aside_goes_with_the_next() {
+    let Some(scene) = scene() else { return };
+    if !crate::common::strace::works() {
+        return crate::common::skip("strace cannot inject");
+    }
+    let script = r#"
+        strace -o /dev/null -e inject=mount:signal=SIGKILL:when=3 "$S" mount x at || echo "killed $?"
+        findmnt -rno TARGET | grep -c stillpoint-new
+        "$S" prune --keep 1
+        "$S" mount y at
+        findmnt -rno TARGET | grep -c stillpoint-new || true
+        "$S" prune --keep 1
+        cat at/letter
+    "#;
+    let done = apart(&scene, script);
+    done.assert_code(0);
+    let removed = format!("removed {}", scene.path("snapshots/x").display());
+    assert_eq!(done.stdout, format!("killed 137\n1\ny\n0\n{removed}\ntext"), "{done:?}");
+    assert!(done.stderr.contains("snapshots/x is in use; left alone"), "{done:?}");
+    assert!(fs::read_dir(scene.path("aside")).unwrap().next().is_none());
 }
 
 #[test]

@@ -6,10 +6,12 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::libc::{O_NOCTTY, O_NOFOLLOW, O_NONBLOCK};
+use nix::mount::{MntFlags, umount2};
+use nix::unistd::geteuid;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use super::handle;
@@ -66,7 +68,8 @@ impl Aside {
     }
 }
 
-/// A folder that is made aside, with its lock. It is removed with all that is in it, unless it gets another name.
+/// A folder that is made aside, with its lock. It is removed with all that is in it, unless it is kept or gets another
+/// name. In one that a killed one has left may be files, and folders that something is mounted over.
 pub fn folder(above: &Path) -> io::Result<(TempDir, Option<File>)> {
     sweep(above);
     let private = Permissions::from_mode(0o700);
@@ -120,10 +123,18 @@ fn remove_dead(path: &Path) -> io::Result<()> {
     if !file.metadata()?.is_dir() {
         return fs::remove_file(path);
     }
+    if file.metadata()?.uid() != geteuid().as_raw() {
+        return Ok(());
+    }
     // By what is open: the name may lead elsewhere by now.
     let inside = handle::path(&file);
     for entry in fs::read_dir(&inside)?.flatten() {
-        let _ = fs::remove_file(inside.join(entry.file_name()));
+        let place = inside.join(entry.file_name());
+        if fs::remove_file(&place).is_err() {
+            // What is mounted there is not what is to go.
+            let _ = umount2(&place, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+            let _ = fs::remove_dir(&place);
+        }
     }
     fs::remove_dir(path)
 }

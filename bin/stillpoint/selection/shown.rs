@@ -12,15 +12,18 @@ pub struct Now {
     pub locked: Option<bool>,
     /// Somebody makes or removes it.
     pub live: Option<bool>,
+    /// It is mounted somewhere, by whoever has lost the lock since.
+    pub mounted: bool,
     pub presence: Presence,
 }
 
 impl Now {
-    pub fn of(catalogue: &Catalogue, manifest: &Manifest) -> Now {
+    pub fn of(catalogue: &Catalogue, manifest: &Manifest, mounted: bool) -> Now {
         Now {
             locked: catalogue.is_locked(&manifest.name),
             live: catalogue.is_live(&manifest.name),
             presence: manifest.presence(),
+            mounted,
         }
     }
 
@@ -28,6 +31,7 @@ impl Now {
     pub fn pinned(&self, manifest: &Manifest) -> Option<bool> {
         match manifest.status {
             Status::Begun | Status::Certified | Status::Pruning => Some(false),
+            Status::Complete | Status::Failed | Status::Revoked if self.mounted => Some(true),
             Status::Complete | Status::Failed | Status::Revoked => self.locked,
         }
     }

@@ -11,6 +11,7 @@ use crate::catalogue::manifest::Manifest;
 use crate::selection::newest::{self, Wanted};
 use crate::selection::options::Selection;
 use crate::selection::shown::{Now, line};
+use crate::snapshot::place::mounts::Mounts;
 use crate::words::exit::{Exit, STATUSES};
 
 #[derive(clap::Args)]
@@ -39,7 +40,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     };
     let catalogue = arguments.selection.place.catalogue();
     let text = match arguments.json {
-        true => serde_json::to_string_pretty(&Now::of(&catalogue, newest).json(newest))?,
+        true => {
+            let mounted = Mounts::read().is_ok_and(|mounts| mounts.show(newest));
+            let now = Now::of(&catalogue, newest, mounted);
+            serde_json::to_string_pretty(&now.json(newest))?
+        }
         false => line(newest),
     };
     let mut out = stdout().lock();

@@ -18,6 +18,7 @@ use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::series::series;
 use crate::selection::options::Selection;
 use crate::selection::shown::Now;
+use crate::snapshot::place::mounts::Mounts;
 use crate::words::exit::{Exit, STATUSES};
 use crate::words::seconds;
 use crate::words::table::{self, Cell};
@@ -69,9 +70,21 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 }
 
 fn json(catalogue: &Catalogue, manifests: &[Manifest]) -> anyhow::Result<String> {
-    let shown = |manifest| Now::of(catalogue, manifest).json(manifest);
-    let shown: Vec<_> = manifests.iter().map(shown).collect();
+    let shown: Vec<_> =
+        nows(catalogue, manifests).map(|(manifest, now)| now.json(manifest)).collect();
     Ok(serde_json::to_string_pretty(&shown)? + "\n")
+}
+
+/// Each with what is so now.
+fn nows<'a>(
+    catalogue: &'a Catalogue,
+    manifests: &'a [Manifest],
+) -> impl Iterator<Item = (&'a Manifest, Now)> {
+    let mounts = Mounts::read().ok();
+    manifests.iter().map(move |manifest| {
+        let mounted = mounts.as_ref().is_some_and(|mounts| mounts.show(manifest));
+        (manifest, Now::of(catalogue, manifest, mounted))
+    })
 }
 
 const HEAD: [&str; 10] =
@@ -90,7 +103,7 @@ fn table(catalogue: &Catalogue, manifests: &[Manifest], wide: bool) -> String {
         return String::new();
     }
     let ages = Ages::of(manifests);
-    let all = manifests.iter().map(|manifest| (manifest, Now::of(catalogue, manifest)));
+    let all = nows(catalogue, manifests);
     match Terminal::of_output().filter(|_| !wide) {
         None => table::table("", HEAD, all.map(|(one, now)| row(one, &now, &ages)).collect(), None),
         terminal => {

@@ -11,6 +11,7 @@ use nix::sys::stat::{major, minor};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::catalogue::manifest::Manifest;
 use crate::process::tool;
 use crate::words::exit::{Exit, Failure};
 
@@ -167,6 +168,14 @@ impl Mounts {
     /// Is something mounted at this very path?
     pub fn is_target(&self, path: &Path) -> bool {
         self.way(path).last().is_some_and(|mount| mount.target == path)
+    }
+
+    /// Whether a snapshot is mounted somewhere.
+    pub fn show(&self, manifest: &Manifest) -> bool {
+        let Some(path) = &manifest.path else { return false };
+        // Most are not, and there may be thousands of both.
+        let may_be = |mount: &Mount| mount.fsroot.iter().any(|part| Some(part) == path.file_name());
+        self.all.iter().any(may_be) && self.elsewhere(path).is_some()
     }
 
     /// Where else what is at a path, or some of it, is mounted: it can be seen there, or what covers it goes again.

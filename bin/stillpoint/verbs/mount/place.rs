@@ -1,14 +1,13 @@
 //! The folder that a snapshot is mounted over: empty, and nothing else is there.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, umount};
 
 use crate::catalogue::hold;
-use crate::catalogue::partial::token;
+use crate::files::aside;
 use crate::snapshot::place::binding::{again, bind};
 use crate::snapshot::place::mounts::Mounts;
 use crate::words::exit::{Exit, Failure, reason};
@@ -76,8 +75,13 @@ impl Place {
             ));
         }
         let temporary = std::env::temp_dir();
-        let aside = temporary.join(format!(".stillpoint-mount.{}", token()));
-        DirBuilder::new().mode(0o700).create(&aside).map_err(|error| {
+        let made = aside::folder(&temporary).and_then(|(made, lock)| {
+            // Nothing removes what is in it but we: it is the snapshot.
+            let made = made.keep();
+            let aside = made.join("at");
+            fs::create_dir(&aside).map(|()| (made, aside, lock))
+        });
+        let (made, aside, _lock) = made.map_err(|error| {
             let what = format!(
                 "{}: {}; let TMPDIR name a folder that can be written to",
                 temporary.display(),
@@ -87,7 +91,7 @@ impl Place {
         })?;
         let mounted = self.mount(folder, &aside);
         let _ = umount(&aside);
-        let _ = fs::remove_dir(&aside);
+        let _ = fs::remove_dir(&aside).and_then(|()| fs::remove_dir(&made));
         mounted.map_err(|error| {
             let what = format!("{}: cannot mount the snapshot there", self.path.display());
             match error.kind() {
