@@ -32,6 +32,23 @@ fn a_snapshot_under_load_is_whole_and_read_only() {
     }
 }
 
+/// Without quotas that would have to be counted.
+#[test]
+fn its_size_is_known_where_quotas_are_on() {
+    let Some(disk) = Subvolumes::named(&["store"]) else { return };
+    fs::write(disk.path("store/letter"), vec![b'x'; 1 << 20]).unwrap();
+    disk.take("without", &["store"]);
+    must(Command::new("btrfs").args(["quota", "enable"]).arg(disk.path("")));
+    must(Command::new("btrfs").args(["quota", "rescan", "-w"]).arg(disk.path("")));
+    disk.take("with", &["store"]);
+    let sizes = disk.scene.manifests();
+    let sizes: Vec<_> = sizes.iter().map(|manifest| &manifest["size"]).collect();
+    let (with, without) = (sizes[0], sizes[1]);
+    assert!(without.is_null(), "{without}");
+    assert!(with["bytes"].as_u64().unwrap() > 1 << 20, "{with}");
+    assert!(with["own_bytes"].as_u64().unwrap() < 1 << 20, "{with}");
+}
+
 #[test]
 fn several_subvolumes_are_one_moment() {
     let Some(disk) = Subvolumes::named(&["spool", "index"]) else { return };

@@ -17,6 +17,34 @@ fn listed(scene: &Scene) -> Vec<Value> {
     serde_json::from_str(&done.stdout).unwrap()
 }
 
+/// As far as their provider can tell.
+#[test]
+fn the_list_shows_how_large_they_are() {
+    let scene = Scene::new();
+    fs::write(scene.path("store/letter"), vec![b'x'; 100_000]).unwrap();
+    fs::create_dir(scene.path("store/folder")).unwrap();
+    scene.take("copy");
+    scene.snapshot(["mail", "--min-open", "0", "--name", "tool", "--", "true"]).assert_code(0);
+    scene.take("old");
+    // As it was written before there were sizes.
+    scene.edit("old", |manifest| drop(manifest.as_object_mut().unwrap().remove("size")));
+    let rows = listed(&scene);
+    let [copy, tool, old] = [0, 1, 2].map(|index| &rows[index]["size"]);
+    let bytes = copy["bytes"].as_u64().unwrap();
+    assert!((100_000..200_000).contains(&bytes), "{copy}");
+    assert_eq!((copy["files"].as_u64(), &copy["own_bytes"]), (Some(3), &bytes.into()));
+    assert_eq!((tool, old), (&Value::Null, &Value::Null));
+    let table = scene.verb(["list", "--wide"]).stdout;
+    let column = table.lines().next().unwrap().find("SIZE").unwrap();
+    let sizes: Vec<&str> = table.lines().skip(1).map(|line| line[column..].trim_start()).collect();
+    assert!(sizes[0].contains(" KiB ") && sizes[1].starts_with('-'), "{table}");
+
+    let page = scene.path("page.html");
+    scene.verb(["report".as_ref(), "--html".as_ref(), page.as_os_str()]).assert_code(0);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains(" KiB in 3 files<"), "{page}");
+}
+
 #[test]
 fn the_list_shows_what_is_and_what_was() {
     let scene = Scene::new();

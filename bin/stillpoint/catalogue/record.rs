@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use indicatif::BinaryBytes;
 use serde::{Deserialize, Serialize};
 use stillpoint::{Barrier, Dirty, Writer};
 
@@ -55,6 +56,34 @@ pub struct VerifiedRecord {
     pub by: String,
     /// It ended with 0.
     pub ok: bool,
+}
+
+/// How large a snapshot is, as far as that can be known for little when it is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeRecord {
+    /// What is in it, however much of that it shares with others.
+    pub bytes: Option<u64>,
+    /// Files and folders.
+    pub files: Option<u64>,
+    /// What it takes by itself: nobody else has these, or may have them.
+    pub own_bytes: Option<u64>,
+}
+
+impl SizeRecord {
+    /// For people: what is in it, else what it takes.
+    pub fn shown(self) -> Option<String> {
+        self.bytes.or(self.own_bytes).map(|bytes| BinaryBytes(bytes).to_string())
+    }
+
+    /// Of several together; what is not known of one is not known of all.
+    pub fn and(self, other: SizeRecord) -> SizeRecord {
+        let sum = |a: Option<u64>, b: Option<u64>| a?.checked_add(b?);
+        SizeRecord {
+            bytes: sum(self.bytes, other.bytes),
+            files: sum(self.files, other.files),
+            own_bytes: sum(self.own_bytes, other.own_bytes),
+        }
+    }
 }
 
 /// The dirty epoch at one moment.

@@ -15,6 +15,7 @@ use crate::catalogue::age::{Age, Moment, stretches};
 use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::record::SizeRecord;
 use crate::catalogue::series::series;
 use crate::selection::options::Selection;
 use crate::selection::shown::Now;
@@ -87,8 +88,10 @@ fn nows<'a>(
     })
 }
 
-const HEAD: [&str; 10] =
-    ["NAME", "STATUS", "CLEAN", "PROVIDER", "TAKEN", "AGE", "PAUSE", "PINNED", "PATH", "REASON"];
+const HEAD: [&str; 11] = [
+    "NAME", "STATUS", "CLEAN", "PROVIDER", "TAKEN", "AGE", "PAUSE", "SIZE", "PINNED", "PATH",
+    "REASON",
+];
 
 const SHORT_HEAD: [&str; 5] = ["NAME", "STATE", "AGE", "PAUSE", "REMARK"];
 
@@ -153,7 +156,7 @@ fn reason(manifest: &Manifest) -> Option<&str> {
     manifest.reason.as_deref().or(other)
 }
 
-fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [Cell; 10] {
+fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [Cell; 11] {
     let none = || "-".to_owned();
     let path = match (manifest.kept_at(), manifest.places(), now.presence) {
         (kept, ..) if !kept.is_empty() => kept.join(" "),
@@ -170,6 +173,7 @@ fn row(manifest: &Manifest, now: &Now, ages: &Ages) -> [Cell; 10] {
         manifest.taken_at().map_or_else(none, |at| format!("{at:.0}")),
         ages.show(manifest).unwrap_or_else(none),
         pause(manifest).unwrap_or_else(none),
+        manifest.size.and_then(SizeRecord::shown).unwrap_or_else(none),
         match now.pinned(manifest) {
             Some(true) => "yes",
             Some(false) => "no",

@@ -28,6 +28,14 @@ fn it_is_made_under_another_name_and_gets_its_own_with_the_certificate() {
         assert_eq!(manifest["clean"], true);
         assert_eq!(manifest["volumes"][0]["name"], name);
         assert_eq!(manifest["path"], Value::Null);
+        let (bytes, own) = match system.is_zfs() {
+            true => (2048, Value::Null),
+            false => (4096, (64 << 20).into()),
+        };
+        assert_eq!(
+            (&manifest["size"]["bytes"], &manifest["size"]["own_bytes"]),
+            (&bytes.into(), &own)
+        );
         system.take("daily", &[]).assert_refused(73, "daily");
     }
 }

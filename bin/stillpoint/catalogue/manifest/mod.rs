@@ -27,8 +27,8 @@ use crate::catalogue::group::GroupRecord;
 use crate::catalogue::identity::Identity;
 use crate::catalogue::origin::Origin;
 use crate::catalogue::record::{
-    BarrierRecord, DirtyRecord, ForeignRecord, ParticipantRecord, PauseRecord, VerifiedRecord,
-    WriterRecord,
+    BarrierRecord, DirtyRecord, ForeignRecord, ParticipantRecord, PauseRecord, SizeRecord,
+    VerifiedRecord, WriterRecord,
 };
 use crate::catalogue::volume::{System, Volume};
 use crate::words::seconds::{milliseconds, timestamp};
@@ -125,6 +125,9 @@ pub struct Manifest {
     /// Of many hosts at one moment; `null` if it is of this one alone.
     #[serde(default)]
     pub group: Option<GroupRecord>,
+    /// `null` if its provider cannot tell.
+    #[serde(default)]
+    pub size: Option<SizeRecord>,
     pub began: String,
     /// When no writer was inside any more.
     pub quiet: Option<String>,
@@ -176,6 +179,7 @@ impl Manifest {
             covered: None,
             verified: None,
             group: None,
+            size: None,
             began: timestamp(SystemTime::now()),
             quiet: None,
             ended: None,

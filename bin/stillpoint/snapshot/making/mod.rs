@@ -179,6 +179,7 @@ impl Making<'_> {
         }
         let settled = self.plan.provider.settle(self.plan.target.as_ref());
         settled.map_err(|error| Failure::system("writing the snapshot out", error))?;
+        self.manifest.size = self.plan.provider.size(self.plan.target.as_ref());
         self.signals.check()?;
         if self.manifest.has_data() {
             self.plan.sources.check_again()?;

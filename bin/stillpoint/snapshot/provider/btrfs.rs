@@ -18,6 +18,7 @@ use std::process::Command;
 use super::Provider;
 use crate::catalogue::identity::{Identity, is_subvolume};
 use crate::catalogue::manifest::Manifest;
+use crate::catalogue::record::SizeRecord;
 use crate::process::tool;
 use crate::snapshot::place::folder::{enough_space, known_folder};
 use crate::snapshot::place::mounts::Mounts;
@@ -167,6 +168,12 @@ impl Provider for Btrfs {
         self.subvolumes.len() > 1
     }
 
+    fn size(&self, target: Option<&Target>) -> Option<SizeRecord> {
+        let sizes: Option<Vec<SizeRecord>> =
+            self.places(target?).iter().map(|(_, place)| quota(place)).collect();
+        sizes?.into_iter().reduce(SizeRecord::and)
+    }
+
     fn identify(&self, place: &Path) -> io::Result<Vec<Identity>> {
         Identity::of_subvolumes(place)
     }
@@ -180,6 +187,18 @@ impl Provider for Btrfs {
         };
         places.into_iter().map(snapshot).collect()
     }
+}
+
+/// How large a subvolume is by its quota group, where quotas are on: to count is expensive without.
+pub fn quota(subvolume: &Path) -> Option<SizeRecord> {
+    let mut show = tool::command("btrfs");
+    show.args(["qgroup", "show", "--raw", "-f", "--"]).arg(subvolume);
+    let answer = tool::run(&mut show).ok()?;
+    // After the head: its number, what it refers to, what it has alone.
+    let line = answer.lines().find(|line| line.starts_with("0/"))?;
+    let mut numbers = line.split_whitespace().skip(1).map(|number| number.parse().ok());
+    let (bytes, own_bytes) = (numbers.next()?, numbers.next()?);
+    Some(SizeRecord { bytes, files: None, own_bytes })
 }
 
 /// Removes a snapshot, or a folder of them. Subvolumes that others have put there are left.

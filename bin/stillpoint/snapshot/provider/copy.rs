@@ -10,6 +10,7 @@ use std::process::Command;
 
 use super::Provider;
 use super::tree;
+use crate::catalogue::record::SizeRecord;
 use crate::snapshot::place::folder::{enough_inodes, enough_space, known_folder};
 use crate::snapshot::place::mounts::Mounts;
 use crate::snapshot::place::target::Target;
@@ -73,5 +74,9 @@ impl Provider for Copy {
 
     fn settle(&self, target: Option<&Target>) -> io::Result<()> {
         tree::settle(target)
+    }
+
+    fn size(&self, target: Option<&Target>) -> Option<SizeRecord> {
+        tree::size(target, true)
     }
 }

@@ -15,6 +15,7 @@ use nix::unistd::geteuid;
 use serde::Deserialize;
 
 use super::{Freezes, Provider};
+use crate::catalogue::record::SizeRecord;
 use crate::catalogue::volume::{System, Volume, is_logical_volume, is_word};
 use crate::process::tool;
 use crate::snapshot::place::mounts::Mounts;
@@ -44,6 +45,8 @@ struct Found {
     lv_attr: String,
     pool_lv: String,
     vg_free: String,
+    #[serde(default)]
+    lv_size: String,
     lv_path: PathBuf,
 }
 
@@ -184,6 +187,16 @@ impl Provider for Lvm {
         Ok(())
     }
 
+    /// A thin one takes what will be written; another one has its room for that from the beginning.
+    fn size(&self, _target: Option<&Target>) -> Option<SizeRecord> {
+        let size = |found: &Found| SizeRecord {
+            bytes: found.lv_size.parse().ok(),
+            files: None,
+            own_bytes: self.size.filter(|_| !found.is_thin()),
+        };
+        self.found.iter().map(size).reduce(SizeRecord::and)
+    }
+
     fn commands(&self, _target: Option<&Target>) -> Vec<Command> {
         let sync = self.mounted.iter().map(|path| tool::sync(path));
         sync.chain(self.snapshots(false)).collect()
@@ -234,7 +247,7 @@ fn look_up(origin: &str) -> Result<Found, Failure> {
         lv: Vec<Found>,
     }
     let fields = ["--reportformat", "json", "--units", "b", "--nosuffix"];
-    let wanted = ["-o", "vg_name,lv_attr,pool_lv,vg_free,lv_path", origin];
+    let wanted = ["-o", "vg_name,lv_attr,pool_lv,vg_free,lv_size,lv_path", origin];
     let text = tool::ask("lvs", &[&fields[..], &wanted].concat()).map_err(|failure| {
         let unknown = ["Failed to find logical volume", "not found"];
         let exit = match unknown.iter().any(|said| failure.to_string().contains(said)) {

@@ -21,6 +21,7 @@ use std::process::Command;
 
 use super::place::mounts::Mounts;
 use crate::catalogue::identity::Identity;
+use crate::catalogue::record::SizeRecord;
 use crate::catalogue::volume::Volume;
 use crate::snapshot::place::target::Target;
 use crate::words::exit::Failure;
@@ -88,6 +89,11 @@ pub trait Provider {
     /// After the gate has opened: makes the data durable.
     fn settle(&self, _target: Option<&Target>) -> io::Result<()> {
         Ok(())
+    }
+
+    /// How large what was made is, if that can be known for little; the gate is open.
+    fn size(&self, _target: Option<&Target>) -> Option<SizeRecord> {
+        None
     }
 
     /// What the data in this folder will be known by.

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use super::Provider;
 use super::tree;
+use crate::catalogue::record::SizeRecord;
 use crate::files::aside;
 use crate::process::tool;
 use crate::snapshot::place::folder::{enough_space, known_folder};
@@ -87,6 +88,10 @@ impl Provider for Reflink {
 
     fn settle(&self, target: Option<&Target>) -> io::Result<()> {
         tree::settle(target)
+    }
+
+    fn size(&self, target: Option<&Target>) -> Option<SizeRecord> {
+        tree::size(target, false)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::catalogue::record::SizeRecord;
 use crate::files::sync::sync_file_system;
 use crate::process::tool;
 use crate::snapshot::place::mounts::Mounts;
@@ -67,6 +68,12 @@ pub fn measure(source: &Path) -> Result<Extent, Failure> {
         })
     };
     Ok(Extent { bytes: du("--block-size=1")?, inodes: du("--inodes")? })
+}
+
+/// How large a copy is that was made; `is_own`: none of its blocks are shared.
+pub fn size(target: Option<&Target>, is_own: bool) -> Option<SizeRecord> {
+    let Extent { bytes, inodes } = measure(&target?.partial()).ok()?;
+    Some(SizeRecord { bytes: Some(bytes), files: Some(inodes), own_bytes: is_own.then_some(bytes) })
 }
 
 /// The data is in the page cache only until the file system is synced.

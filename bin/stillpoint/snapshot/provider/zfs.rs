@@ -13,6 +13,7 @@ use std::process::Command;
 use nix::unistd::geteuid;
 
 use super::Provider;
+use crate::catalogue::record::SizeRecord;
 use crate::catalogue::volume::{System, Volume, is_dataset, is_word};
 use crate::process::tool;
 use crate::snapshot::place::mounts::Mounts;
@@ -119,6 +120,15 @@ impl Provider for Zfs {
             volume::check_free(System::Zfs, volume)?;
         }
         Ok(())
+    }
+
+    fn size(&self, _target: Option<&Target>) -> Option<SizeRecord> {
+        let names: Vec<&str> = self.volumes.iter().map(|volume| &*volume.partial).collect();
+        let fields = ["get", "-H", "-p", "-o", "value", "referenced"];
+        let answer = tool::ask("zfs", &[&fields[..], &names].concat()).ok()?;
+        let numbers: Option<Vec<u64>> = answer.lines().map(|line| line.parse().ok()).collect();
+        let bytes = numbers.filter(|numbers| numbers.len() == names.len())?.into_iter().sum();
+        Some(SizeRecord { bytes: Some(bytes), ..SizeRecord::default() })
     }
 
     fn commands(&self, _target: Option<&Target>) -> Vec<Command> {

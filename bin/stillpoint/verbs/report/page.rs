@@ -3,11 +3,13 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use indicatif::{BinaryBytes, HumanCount};
 use jiff::Timestamp;
 
 use super::chart::{self, CLASSES, DECADES, LEAST_MS};
 use super::html::escape;
 use super::series::{Series, Shot, State, verified};
+use crate::catalogue::manifest::Manifest;
 use crate::words::seconds::display;
 
 const STYLE: &str = include_str!("style.css");
@@ -95,6 +97,9 @@ fn facts(out: &mut String, series: &Series<'_>, now: Timestamp) {
                 facts.push(("Verified", class, verdict));
             }
         }
+    }
+    if let Some(size) = series.newest_clean().and_then(|shot| size(shot.manifest)) {
+        facts.push(("Its size", "", size));
     }
     let newest = series.shots.last().expect("a series has a snapshot");
     let class = match newest.state {
@@ -189,23 +194,33 @@ fn table(out: &mut String, series: &Series<'_>) {
     };
     let _ = write!(
         out,
-        "<details><summary>{which}</summary><div class=\"wide\"><table><thead><tr><th>Name</th><th>State</th><th>Taken</th><th>Drain</th><th>Pause</th><th>Remark</th></tr></thead><tbody>"
+        "<details><summary>{which}</summary><div class=\"wide\"><table><thead><tr><th>Name</th><th>State</th><th>Taken</th><th>Drain</th><th>Pause</th><th>Size</th><th>Remark</th></tr></thead><tbody>"
     );
     for Shot { manifest, state, taken, pause_ms, drain_ms } in series.shots.iter().rev().take(ROWS)
     {
         let taken = taken.map_or("-".to_owned(), |taken| format!("{taken:.0}"));
         let _ = write!(
             out,
-            r#"<tr><td>{}</td><td class="{}">{}</td><td>{taken}</td><td>{}</td><td>{}</td><td>{}</td></tr>"#,
+            r#"<tr><td>{}</td><td class="{}">{}</td><td>{taken}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>"#,
             escape(&manifest.name),
             state.class(),
             state.words(),
             length(*drain_ms),
             length(*pause_ms),
+            size(manifest).unwrap_or_else(|| "-".to_owned()),
             escape(manifest.reason.as_deref().unwrap_or_default())
         );
     }
     out.push_str("</tbody></table></div></details>");
+}
+
+/// What is in it, and what it takes by itself, if that is something else.
+fn size(manifest: &Manifest) -> Option<String> {
+    let size = manifest.size?;
+    let own = size.own_bytes.filter(|own| size.bytes.is_some_and(|bytes| bytes != *own));
+    let own = own.map(|own| format!(", {} its own", BinaryBytes(own))).unwrap_or_default();
+    let files = size.files.map(|files| format!(" in {} files", HumanCount(files)));
+    Some(format!("{}{}{own}", size.shown()?, files.unwrap_or_default()))
 }
 
 fn length(ms: Option<f64>) -> String {
