@@ -239,6 +239,182 @@ fn a_job_is_looked_at_with_its_barriers_and_its_timer() {
     assert_says(&with_systemctl(active), "CRITICAL", &["nightly", "bogus"]);
 }
 
+/// The manifest of a snapshot, changed.
+fn edit(place: &Place, name: &str, change: impl FnOnce(&mut Value)) {
+    let file = place.path("catalog").join(format!("{name}.json"));
+    let mut manifest = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    change(&mut manifest);
+    fs::write(file, manifest.to_string()).unwrap();
+}
+
+/// With these programs in place of the machine's.
+fn check_with(place: &Place, tools: &[(&str, &str)]) -> Done {
+    let folder = place.path("tools");
+    let _ = fs::create_dir(&folder);
+    for (tool, script) in tools {
+        write_program(&folder.join(tool), script);
+    }
+    let mut command = place.command(["check", "--catalog"]);
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    command.arg(place.path("catalog")).arg("nightly");
+    run(command.env("PATH", path).env("STILLPOINT_JOBS", place.path("jobs.d")))
+}
+
+/// A run that did not come, and three of them, by the longest time between two.
+#[test]
+fn how_old_the_newest_may_be_is_known_from_the_schedule() {
+    let place = Place::with_barrier();
+    fs::create_dir(place.path("jobs.d")).unwrap();
+    let job = |schedule: &str| {
+        let text = format!(
+            "barriers = ['mail']\n[snapshot]\ncommand = ['true']\n[schedule]\non-calendar = {schedule}\n"
+        );
+        fs::write(place.path("jobs.d/nightly.toml"), text).unwrap();
+    };
+    assert_eq!(place.snapshot(&["--name", "a", "--label", "nightly", "mail"]).code(), 0);
+    let taken = |hours: i64| {
+        let time = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+        edit(&place, "a", |manifest| manifest["quiet"] = time.to_string().into());
+    };
+    let cannot = [("systemd-analyze", "exit 1")];
+    // Over the week-end, by a clock that is not UTC's.
+    let week_end = "echo '    Next elapse: Fri 2026-11-27 02:00:00 CET'; echo '       (in UTC): Fri 2026-11-27 01:00:00 UTC'; echo '       Iter. #2: Mon 2026-11-30 02:00:00 CET'; echo '       (in UTC): Mon 2026-11-30 01:00:00 UTC'";
+    let by_systemd = [("systemd-analyze", week_end)];
+    for (schedule, tools, [fine, late, missing]) in
+        [("'daily'", &cannot, [29, 31, 79]), ("'Mon..Fri 02:00'", &by_systemd, [89, 91, 235])]
+    {
+        job(schedule);
+        for (hours, expected) in [(fine, "OK"), (late, "WARNING"), (missing, "CRITICAL")] {
+            taken(hours);
+            let done = check_with(&place, tools);
+            assert_says(&done, expected, &["the newest clean snapshot, a, is "]);
+        }
+    }
+    let done = check_with(&place, &cannot);
+    assert_says(&done, "OK", &["UNSEEN", "cannot be read without systemd-analyze"]);
+    // Who says it knows better.
+    job("'daily'");
+    let mut command = place.command(["check", "--warn-age", "300h", "--catalog"]);
+    command.arg(place.path("catalog")).arg("nightly");
+    let done = run(command.env("STILLPOINT_JOBS", place.path("jobs.d")));
+    assert_says(&done, "OK", &["the newest clean snapshot, a, is "]);
+}
+
+/// A job whose last snapshot is made to look like another provider's.
+fn with_snapshot(change: impl FnOnce(&mut Value)) -> Place {
+    let place = Place::with_barrier();
+    fs::create_dir(place.path("jobs.d")).unwrap();
+    let text = "barriers = ['mail']\n[snapshot]\ncommand = ['true']\n";
+    fs::write(place.path("jobs.d/nightly.toml"), text).unwrap();
+    assert_eq!(place.snapshot(&["--name", "a", "--label", "nightly", "mail"]).code(), 0);
+    edit(&place, "a", change);
+    place
+}
+
+fn volume(manifest: &mut Value, provider: &str, name: &str, own: Option<u64>) {
+    manifest["provider"] = provider.into();
+    manifest["volumes"] = serde_json::json!([
+        { "name": name, "partial": format!("{name}.0123456789abcdef.partial"), "kept": null }
+    ]);
+    manifest["size"] = serde_json::json!({ "bytes": 1, "files": null, "own_bytes": own });
+}
+
+#[test]
+fn for_how_many_more_there_is_room_in_pools() {
+    const GIB: u64 = 1 << 30;
+    let says = |done: &Done, level: &str, parts: &[&str]| {
+        let is_it = |line: &&str| parts.iter().all(|part| line.contains(part));
+        let line = done.stdout.lines().find(is_it).unwrap_or_else(|| panic!("{parts:?}: {done:?}"));
+        assert!(line.contains(level), "{level}: {line}");
+    };
+    let lvm = with_snapshot(|manifest| volume(manifest, "lvm", "vg/mail-a", Some(2 * GIB)));
+    let lvs = |group: &str, own: &str, pool: &str| {
+        format!(
+            "case \"$*\" in *vg_free*) echo '  {group}';; *lv_size*) echo '  {pool}';; *) echo '  {own}';; esac"
+        )
+    };
+    for (group, filled, level, parts) in [
+        ("7516192768,107374182400,", ",10.00", "OK", ["vg has 7.0 GiB free", "room for 3 more"]),
+        ("1073741824,107374182400,", ",10.00", "CRITICAL", ["room for 0 more", "2.00 GiB"]),
+        ("7516192768,107374182400,", ",85.10", "WARNING", ["vg/mail-a is 85 % full", "lvextend"]),
+        ("7516192768,107374182400,", ",100.00", "CRITICAL", ["vg/mail-a is 100 % full", ""]),
+    ] {
+        says(&check_with(&lvm, &[("lvs", &lvs(group, filled, ""))]), level, &parts);
+    }
+    let thin = with_snapshot(|manifest| volume(manifest, "lvm", "vg/mail-a", None));
+    let of_pool = lvs("1073741824,107374182400,pool", "pool,", "10737418240,95.00");
+    let parts = ["vg has 0.5 GiB free, 5 % of the thin pool pool", "is not known"];
+    says(&check_with(&thin, &[("lvs", &of_pool)]), "WARNING", &parts);
+    says(&check_with(&thin, &[("lvs", "exit 5")]), "UNSEEN", &["vg: how much room there is"]);
+
+    let zfs = with_snapshot(|manifest| volume(manifest, "zfs", "tank/mail@a", None));
+    let get = "case \"$6 $7\" in 'used tank/mail@a') echo 1048576;; 'available tank/mail') echo 10485760;; 'available tank') echo 20971520;; 'used tank') echo 20971520;; *) exit 1;; esac";
+    let parts =
+        ["tank/mail has 0.0 GiB free, 25 %; room for 10 more, as the last took up to 1.00 MiB"];
+    says(&check_with(&zfs, &[("zfs", get)]), "OK", &parts);
+}
+
+#[test]
+fn for_how_many_more_copies_there_is_room() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::with_barrier();
+    let folder = place.path("disk");
+    fs::create_dir(&folder).unwrap();
+    let _mounted = crate::common::Mounted::new("tmpfs", "size=8m", &folder);
+    for name in ["store", "to"] {
+        fs::create_dir(folder.join(name)).unwrap();
+    }
+    fs::write(folder.join("store/letter"), vec![b'x'; 1 << 20]).unwrap();
+    let mut command =
+        place.command(["snapshot", "mail", "--min-open", "0", "--hold", "9", "--name", "a"]);
+    command.arg("--copy").arg(folder.join("store")).arg("--to").arg(folder.join("to"));
+    assert_eq!(run(command.arg("--catalog").arg(place.path("catalog"))).code(), 0);
+    let done = check(&place, &["mail"]);
+    assert_says(&done, "OK", &["GiB free", "room for 6 more, as the last took up to 1.00 MiB"]);
+    fs::write(folder.join("filler"), vec![b'x'; 5 << 20]).unwrap();
+    assert_says(&check(&place, &["mail"]), "WARNING", &["room for 1 more", "stillpoint prune"]);
+    fs::write(folder.join("filler2"), vec![b'x'; 3 << 18]).unwrap();
+    assert_says(&check(&place, &["mail"]), "CRITICAL", &["room for 0 more"]);
+}
+
+/// Who sees less is told less, and nothing is held against anybody.
+#[test]
+fn who_sees_little_is_told_so() {
+    use std::os::unix::fs::PermissionsExt;
+    if !is_root() {
+        return;
+    }
+    let place = Place::with_barrier();
+    assert_eq!(place.snapshot(&["--name", "a", "mail"]).code(), 0);
+    let open = |path: &Path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let folders = [place.barrier(), place.state(), place.path("catalog/a.json")];
+    for path in folders.iter().flat_map(|file| file.ancestors().skip(1).take(2)) {
+        open(path);
+    }
+    let program = place.path("stillpoint");
+    fs::copy(crate::common::STILLPOINT, &program).unwrap();
+    let words = |command: &mut std::process::Command| {
+        command.args(["check", "--catalog"]).arg(place.path("catalog")).arg("mail");
+        command.env("STILLPOINT_JOBS", place.path("jobs.d"));
+    };
+    // Nobody may read the barrier but its group.
+    let mut nobody = place.program("setpriv");
+    nobody.args(crate::common::as_user(crate::common::NOBODY, crate::common::NOBODY)).arg(&program);
+    words(&mut nobody);
+    assert_says(&run(&mut nobody), "UNKNOWN", &["mail.barrier", "ermission"]);
+    fs::set_permissions(place.barrier(), fs::Permissions::from_mode(0o666)).unwrap();
+    assert_says(&run(&mut nobody), "OK", &["UNSEEN", "root may"]);
+    // A container: root of nothing but itself, with its own processes.
+    let mut container = place.program("unshare");
+    container.args(["--user", "--map-root-user", "--pid", "--mount-proc", "--fork"]).arg(&program);
+    words(&mut container);
+    assert_says(&run(&mut container), "OK", &["mail.barrier: is there, in memory"]);
+}
+
 fn write_program(path: &Path, script: &str) {
     use std::os::unix::fs::PermissionsExt;
     fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();

@@ -18,6 +18,9 @@ pub const STANDARD: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where else they are looked for: what cron(8) and many a login give in PATH lacks root's own.
 const ROOTS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
+/// So long who only looks waits for a tool that may hang.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A command whose messages are the same everywhere. What is not in PATH is started by its full name, and finds
 /// the PATH that we have.
 pub fn command(program: impl AsRef<OsStr>) -> Command {

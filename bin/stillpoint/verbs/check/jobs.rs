@@ -1,15 +1,11 @@
 //! Jobs: is the file understood, how did the last run go, and does anything run it?
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::finding::{Findings, Level};
 use crate::job::record::Record;
 use crate::job::{Job, file};
 use crate::process::tool;
-
-/// A systemd that hangs is not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The job, if it is understood.
 pub fn check(name: &str, findings: &mut Findings) -> Option<Job> {
@@ -52,7 +48,7 @@ fn timer(name: &str, findings: &mut Findings) {
     }
     let unit = format!("stillpoint-job@{}.timer", file::instance(name));
     let show = ["show", "--property=ActiveState", "--", &unit];
-    let said = match tool::ask_within("systemctl", &show, PATIENCE) {
+    let said = match tool::ask_within("systemctl", &show, tool::PATIENCE) {
         Ok(said) => said,
         Err(failure) => return unseen(&failure.to_string()),
     };

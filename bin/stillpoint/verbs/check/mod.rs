@@ -10,16 +10,20 @@ mod hooks;
 mod jobs;
 mod library;
 mod report;
+mod room;
+mod schedule;
 mod series;
 mod writers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::finding::{Findings, Level};
+use self::schedule::Limits;
+use self::series::Ages;
 use crate::barrier::folder;
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
@@ -79,6 +83,8 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
     let known = known.unwrap_or_default();
     let mut paths = BTreeSet::new();
     let mut catalogues = BTreeSet::from([Catalogue::locate(arguments.catalog.as_deref())]);
+    let asked = Limits { warning: arguments.warn_age, critical: arguments.critical_age };
+    let mut of_jobs = BTreeMap::new();
     let mut names: Vec<OsString> = arguments.barrier.clone();
     if names.is_empty() && !arguments.user {
         names.extend(known.iter().map(OsString::from));
@@ -93,6 +99,9 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
             continue;
         };
         if let Some(job) = jobs::check(of_job, findings) {
+            if let (Some(label), true) = (&job.snapshot.label, asked == Limits::default()) {
+                of_jobs.insert(label.clone(), schedule::limits(&job, findings));
+            }
             if arguments.catalog.is_none() {
                 catalogues.insert(Catalogue::locate(job.snapshot.catalog.as_deref()));
             }
@@ -117,11 +126,12 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
     for catalogue in &catalogues {
         snapshots.manifests.extend(read(catalogue, findings).manifests);
     }
+    let ages = Ages { asked, of_jobs: &of_jobs };
     let mut barriers = BTreeSet::new();
     for path in &paths {
         let barrier = barrier::check(path, arguments.user, findings);
         let of_barrier = snapshots.clone().under(&barrier);
-        series::check(&barrier, &of_barrier, arguments, findings);
+        series::check(&barrier, &of_barrier, &ages, findings);
         writers::check(&barrier, &of_barrier, findings);
         barriers.insert(barrier);
     }

@@ -1,28 +1,41 @@
-//! The snapshots that were taken under a barrier: is there a new and clean one of each series, and room for the next?
+//! The snapshots that were taken under a barrier: is there a new and clean one of each series?
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use nix::sys::statvfs::statvfs;
-
-use super::Arguments;
 use super::finding::{Findings, Level, Measure};
+use super::room;
+use super::schedule::Limits;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::reading::Contents;
 use crate::catalogue::series::series;
 use crate::words::seconds::display;
 
-/// Of a file system: less than this is free.
-const TIGHT: f64 = 0.10;
-const FULL: f64 = 0.03;
 /// A verdict comes in seconds.
 const VERDICT: Duration = Duration::from_secs(600);
 
-pub fn check(barrier: &Path, snapshots: &Contents, arguments: &Arguments, findings: &mut Findings) {
+/// Beyond what age a newest clean snapshot is too old: as the options say, else as the job of its label is run.
+pub struct Ages<'a> {
+    pub asked: Limits,
+    pub of_jobs: &'a BTreeMap<String, Limits>,
+}
+
+impl Ages<'_> {
+    fn limits(&self, manifest: &Manifest) -> Limits {
+        let of_job = manifest.label.as_ref().and_then(|label| self.of_jobs.get(label));
+        match self.asked {
+            Limits { warning: None, critical: None } => of_job.copied().unwrap_or_default(),
+            asked => asked,
+        }
+    }
+}
+
+pub fn check(barrier: &Path, snapshots: &Contents, ages: &Ages<'_>, findings: &mut Findings) {
     let all = series(&snapshots.manifests);
     if all.is_empty() {
         let barrier = barrier.display().to_string();
-        let (level, what) = match arguments.warn_age.or(arguments.critical_age) {
+        let (level, what) = match ages.asked.warning.or(ages.asked.critical) {
             Some(_) => {
                 (Level::Critical, "no snapshot was ever taken; stillpoint snapshot takes one")
             }
@@ -32,10 +45,10 @@ pub fn check(barrier: &Path, snapshots: &Contents, arguments: &Arguments, findin
     }
     for one in all {
         let name = name(one[0]);
-        age(&name, &one, arguments, findings);
+        age(&name, &one, ages.limits(one[0]), findings);
         last(&name, &one, findings);
         waiting(&name, &one, findings);
-        target(&name, &one, findings);
+        room::check(&name, &one, findings);
     }
 }
 
@@ -50,7 +63,7 @@ fn name(manifest: &Manifest) -> String {
     manifest.label.as_ref().map_or(what.clone(), |label| format!("{what} ({label})"))
 }
 
-fn age(name: &str, one: &[&Manifest], arguments: &Arguments, findings: &mut Findings) {
+fn age(name: &str, one: &[&Manifest], limits: Limits, findings: &mut Findings) {
     let clean = |manifest: &&&Manifest| manifest.clean && !manifest.source_changed;
     let newest = one.iter().rev().find(|manifest| clean(manifest) && manifest.is_usable());
     if let Some(gone) = one.iter().rev().find(clean).filter(|found| !found.is_usable()) {
@@ -69,7 +82,7 @@ fn age(name: &str, one: &[&Manifest], arguments: &Arguments, findings: &mut Find
         return;
     };
     let beyond = |limit: Option<Duration>| limit.is_some_and(|limit| age > limit);
-    let level = match (beyond(arguments.critical_age), beyond(arguments.warn_age)) {
+    let level = match (beyond(limits.critical), beyond(limits.warning)) {
         (true, _) => Level::Critical,
         (_, true) => Level::Warning,
         _ => Level::Ok,
@@ -80,8 +93,8 @@ fn age(name: &str, one: &[&Manifest], arguments: &Arguments, findings: &mut Find
         label: format!("age {name}"),
         value: age.as_secs_f64().round(),
         unit: "s",
-        warning: arguments.warn_age.map(|limit| limit.as_secs_f64()),
-        critical: arguments.critical_age.map(|limit| limit.as_secs_f64()),
+        warning: limits.warning.map(|limit| limit.as_secs_f64()),
+        critical: limits.critical.map(|limit| limit.as_secs_f64()),
     });
 }
 
@@ -118,46 +131,4 @@ fn waiting(name: &str, one: &[&Manifest], findings: &mut Findings) {
         );
         findings.add(Level::Warning, "verdict", name, what);
     }
-}
-
-/// The folder that they are in: the same as before, and with room.
-fn target(name: &str, one: &[&Manifest], findings: &mut Findings) {
-    let complete = |manifest: &&&Manifest| manifest.status == Status::Complete;
-    let Some(last) = one.iter().rev().find(complete) else { return };
-    let Some(folder) = last.path.as_deref().and_then(Path::parent) else { return };
-    let shown = folder.display();
-    if last.missing_folder().is_some() {
-        let what =
-            format!("{shown} is not the folder that {} was put into; is it mounted?", last.name);
-        findings.add(Level::Critical, "target", name, what);
-        return;
-    }
-    let Ok(found) = statvfs(folder) else {
-        findings.add(Level::Unseen, "target", name, format!("{shown}: how much room there is"));
-        return;
-    };
-    let of = |free: u64, all: u64| if all == 0 { 1.0 } else { free as f64 / all as f64 };
-    #[allow(clippy::unnecessary_cast, reason = "their width differs between platforms")]
-    let (free, bytes) = (
-        found.blocks_available() as u64 * found.fragment_size() as u64,
-        of(found.blocks_available() as u64, found.blocks() as u64),
-    );
-    #[allow(clippy::unnecessary_cast, reason = "as above")]
-    let inodes = of(found.files_available() as u64, found.files() as u64);
-    let level = match bytes.min(inodes) {
-        ..FULL => Level::Critical,
-        ..TIGHT => Level::Warning,
-        _ => Level::Ok,
-    };
-    let inodes = if inodes < bytes {
-        format!(", {:.0} % of its inodes", inodes * 100.0)
-    } else {
-        String::new()
-    };
-    let gibibytes = free as f64 / (1_u64 << 30) as f64;
-    let advice = if level > Level::Ok { "; stillpoint prune makes room" } else { "" };
-    let what =
-        format!("{shown} has {gibibytes:.1} GiB free, {:.0} %{inodes}{advice}", bytes * 100.0);
-    findings.add(level, "room", name, what);
-    findings.measure(format!("free {shown}"), free as f64, "B");
 }
