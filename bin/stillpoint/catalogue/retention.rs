@@ -3,7 +3,8 @@
 //! Each [`series`](super::series) is looked at by itself, and within it a snapshot is measured only against
 //! newer ones that are at least as good: clean above complete above failed. So nothing that is partial or
 //! not clean ever pushes out a clean snapshot, however often it comes, and the newest clean one, which has
-//! none to be measured against, always stays.
+//! none to be measured against, always stays. So does the newest that was looked at and found good: newer ones
+//! that nobody could look at, for want of the tool, say, may all be bad.
 //!
 //! A snapshot is *out* by number when N of those are newer, and by age when it is older by more than
 //! the given time than the newest of them. By period it is out when one of those that are newer is of its hour (day,
@@ -101,6 +102,7 @@ impl<'a> Judgement<'a> {
         let calendar = Calendar::of(&moments);
         let mut newer = [Newer::default(); 3];
         let (mut doubtful, mut lost, mut clean) = (Vec::new(), Vec::new(), 0);
+        let mut has_verified = false;
         for (index, manifest) in members.iter().copied().enumerate().rev() {
             if let Some(stretch) = stretches.get(index) {
                 newer.iter_mut().for_each(|newer| newer.age.add(*stretch));
@@ -119,7 +121,12 @@ impl<'a> Judgement<'a> {
             let is_out = |by: &dyn Fn(&Newer<'a>) -> bool| {
                 better.iter().any(|newer| is_enough(newer) && by(newer))
             };
-            if is_out(&|newer| newer.is_older(keep)) {
+            let is_last_verified = worth == Some(Worth::Clean)
+                && manifest.is_verified()
+                && !std::mem::replace(&mut has_verified, true);
+            if is_last_verified {
+                // Whatever the rules say.
+            } else if is_out(&|newer| newer.is_older(keep)) {
                 self.expendable.push(manifest);
                 if worth == Some(Worth::Clean) && !is_out(&|newer| newer.is_surely_older(keep)) {
                     lost.insert(0, manifest);
@@ -158,9 +165,11 @@ fn worth(manifest: &Manifest) -> Option<Worth> {
 }
 
 /// Somebody else removed the data. It may also be that its file system is not mounted, so others like
-/// it are no reason to forget it.
+/// it are no reason to forget it; and where the very folder that it was in is another one, nothing is.
 fn is_record_only(manifest: &Manifest) -> bool {
-    manifest.status == Status::Complete && manifest.is_present() == Some(false)
+    manifest.status == Status::Complete
+        && manifest.is_present() == Some(false)
+        && manifest.missing_folder().is_none()
 }
 
 /// The newer ones of one worth.
@@ -228,6 +237,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::clock::ClockRecord;
+    use super::super::identity::Identity;
     use super::super::record::VerifiedRecord;
     use super::*;
 
@@ -449,6 +459,26 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_that_was_found_good_stays_whatever_comes_that_nobody_looked_at() {
+        let mut manifests = days("cccccc");
+        for good in [0, 1] {
+            let (at, by) = (String::new(), String::new());
+            manifests[good].verified = Some(VerifiedRecord { at, by, ok: true });
+        }
+        let hourly = Keep { hourly: Some(1), ..Keep::default() };
+        for keep in [newest(1), within(1), hourly] {
+            let gone = removed(&manifests, keep);
+            assert!(gone.contains(&"01c") && gone.contains(&"03c"), "{keep:?}: {gone:?}");
+            assert!(!gone.contains(&"02c"), "{keep:?}: {gone:?}");
+        }
+        // Not one that is gone, or not clean.
+        manifests[1].clean = false;
+        assert!(!removed(&manifests, newest(1)).contains(&"01c"));
+        manifests[5].verified = manifests[0].verified.clone();
+        assert!(removed(&manifests, newest(1)).contains(&"01c"));
+    }
+
+    #[test]
     fn what_is_not_clean_takes_no_period_from_what_is() {
         let mut manifests =
             at(&["2026-03-01T10", "2026-03-01T11", "2026-03-02T10", "2026-03-02T11"]);
@@ -488,5 +518,11 @@ mod tests {
         }
         assert_eq!(removed(&manifests, newest(2)), [""; 0]);
         assert_eq!(removed(&manifests, newest(1)), ["01c", "02c", "03c"]);
+        // Were they in another folder of this path, which is not mounted now, nobody can tell.
+        let root = Path::new("/");
+        for (manifest, of) in manifests.iter_mut().zip([folder.path(), root, folder.path()]) {
+            manifest.folder = Identity::of_target(of);
+        }
+        assert_eq!(removed(&manifests, newest(1)), ["01c", "03c"]);
     }
 }

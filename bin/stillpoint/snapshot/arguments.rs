@@ -100,7 +100,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     pub require_mount: Vec<PathBuf>,
 
-    /// What to do when a source is on another file system than before
+    /// What to do when a source, or the folder of the snapshots, is another one than before
     #[arg(long, value_name = "ACTION", default_value = "warn", overrides_with = "source_changed")]
     pub source_changed: SourceChanged,
 

@@ -44,7 +44,7 @@ use self::data::{current, sweep};
 use self::making::Making;
 pub use self::making::part::Part;
 use self::members::Member;
-use self::place::sources;
+use self::place::{sources, target};
 use self::plan::{Names, Plan};
 use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::group::Sentence;
@@ -78,6 +78,7 @@ pub fn take(
     }
     let earlier = plan.catalogue.read().unwrap_or_default();
     sources::compare(manifest, &earlier, arguments.source_changed)?;
+    target::compare(manifest, &earlier, arguments.source_changed)?;
     if arguments.dry_run {
         return Ok(None);
     }

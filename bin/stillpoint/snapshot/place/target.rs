@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
+use super::sources::SourceChanged;
+use crate::catalogue::manifest::Manifest;
 use crate::catalogue::partial::partial;
+use crate::catalogue::reading::Contents;
 use crate::words::exit::{Exit, Failure};
+use crate::words::lines::warn;
 
 /// Who may do what with a folder for data, as long as it is empty.
 const OURS: u32 = 0o700;
@@ -95,6 +99,34 @@ pub fn check_target(target: &Target) -> Result<(), Failure> {
         );
         Failure::new(exit, message)
     })
+}
+
+/// The folder is the one that the newest snapshot of the series is in. Another one that has its path is most likely what the
+/// right one is mounted on.
+pub fn compare(
+    manifest: &Manifest,
+    earlier: &Contents,
+    action: SourceChanged,
+) -> Result<(), Failure> {
+    let before = earlier.precursor(manifest);
+    let Some((before, folder)) = before.and_then(|one| Some((one, one.missing_folder()?))) else {
+        return Ok(());
+    };
+    let what = format!(
+        "--to {} is another folder than {} was put in; is it mounted?",
+        folder.display(),
+        before.name
+    );
+    let accept = "if it is meant, say --source-changed accept once";
+    match action {
+        SourceChanged::Accept => {}
+        SourceChanged::Warn => warn(&format!("{what} The snapshot is put there; {accept}")),
+        SourceChanged::Fail => {
+            let message = format!("{what} There is no snapshot; {accept}");
+            return Err(Failure::new(Exit::UNAVAILABLE, message));
+        }
+    }
+    Ok(())
 }
 
 /// The error for a place that somebody else has.
