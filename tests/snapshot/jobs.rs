@@ -12,22 +12,22 @@ use crate::common::{Done, Image, names, run, start, until};
 use crate::scene::Scene;
 
 /// A scene with jobs.
-struct Jobs(Scene);
+pub struct Jobs(pub Scene);
 
 impl Jobs {
-    fn new() -> Jobs {
+    pub fn new() -> Jobs {
         let scene = Scene::new();
         fs::create_dir(scene.path("jobs")).unwrap();
         fs::write(scene.path("store").join("a"), "good").unwrap();
         Jobs(scene)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path(name)
     }
 
     /// Writes a job that copies, with more in its file.
-    fn write(&self, name: &str, more: &str) {
+    pub fn write(&self, name: &str, more: &str) {
         let text = format!(
             "barriers = 'mail'\n[snapshot]\ncopy = '{}'\nto = '{}'\n[limits]\nhold = 9\nmin-open = 0\nattempts = 1\n\
              patience = 0\ndrain = 0.2\n{more}",
@@ -37,7 +37,7 @@ impl Jobs {
         fs::write(self.path("jobs").join(format!("{name}.toml")), text).unwrap();
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = self.0.stillpoint();
         command.arg("job").args(words);
         command.env("STILLPOINT_JOBS", self.path("jobs"));
@@ -45,25 +45,25 @@ impl Jobs {
         command
     }
 
-    fn job(&self, words: &[&str]) -> Done {
+    pub fn job(&self, words: &[&str]) -> Done {
         run(&mut self.command(words))
     }
 
-    fn record(&self, name: &str) -> Value {
+    pub fn record(&self, name: &str) -> Value {
         let text = fs::read(self.path("state/jobs").join(format!("{name}.json"))).unwrap();
         serde_json::from_slice(&text).unwrap()
     }
 
-    fn snapshots(&self) -> usize {
+    pub fn snapshots(&self) -> usize {
         names(&self.path("snapshots")).len()
     }
 
-    fn latest(&self, more: &[&str]) -> i32 {
+    pub fn latest(&self, more: &[&str]) -> i32 {
         run(self.0.stillpoint().arg("latest").args(more)).code()
     }
 
     /// A command for a hook, that writes down its word.
-    fn note(&self, word: &str) -> String {
+    pub fn note(&self, word: &str) -> String {
         format!(
             "\"echo {word} $STILLPOINT_JOB_FAILED $STILLPOINT_JOB_STATUS >>{}\"",
             self.path("notes").display()
@@ -71,17 +71,17 @@ impl Jobs {
     }
 
     /// A hook that says that it has begun, and does not end.
-    fn begin(&self) -> String {
+    pub fn begin(&self) -> String {
         format!("\"touch {}; exec sleep 60\"", self.path("begun").display())
     }
 
-    fn notes(&self) -> Vec<String> {
+    pub fn notes(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("notes")).unwrap_or_default();
         let _ = fs::remove_file(self.path("notes"));
         text.lines().map(str::to_owned).collect()
     }
 
-    fn hooks(&self, before: &str, verify: &str) -> String {
+    pub fn hooks(&self, before: &str, verify: &str) -> String {
         let note = |word| self.note(word);
         format!(
             "[hooks]\nbefore = {before}\nafter = {}\non-failure = {}\n[verify]\ncommand = {verify}\n[retention]\nkeep = 2\n",

@@ -11,6 +11,7 @@ pub mod file;
 mod keys;
 mod options;
 pub mod record;
+mod rivals;
 mod written;
 
 use std::ffi::OsString;
@@ -347,6 +348,7 @@ mod tests {
                 "f:6: within: expected a unit: h, d, w, mo or y, as 14d",
             ),
             ("[hooks]\nbefore = []\n", "f:6: before: the list is empty; leave the key out"),
+            ("[verify]\ncommand = ['']\n", "f:6: command: the first text in the list is empty"),
             ("[hooks]\nbefore = ' '\n", "f:6: before: the text is empty; leave the key out"),
             (
                 "[hooks]\nbefore = 7\n",

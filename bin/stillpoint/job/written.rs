@@ -183,6 +183,9 @@ fn understood(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
         Some(found) if found == Value::Words(Vec::new()) => {
             Err("the list is empty; leave the key out".to_owned())
         }
+        Some(Value::Words(words)) if words[0].trim().is_empty() => {
+            Err("the first text in the list is empty".to_owned())
+        }
         Some(Value::Word(word)) if word.trim().is_empty() => {
             Err("the text is empty; leave the key out".to_owned())
         }

@@ -117,20 +117,8 @@ fn examine(name: &str, signals: &mut Signals) -> (Vec<Failure>, Vec<String>) {
             }
         }
     }
-    for other in file::names().unwrap_or_default().iter().filter(|other| **other != job.name) {
-        let Ok(other) = Job::read(other) else { continue };
-        let theirs = &other.snapshot;
-        if (&theirs.label, &theirs.catalog) == (&snapshot.label, &snapshot.catalog)
-            && theirs.barriers[0] == snapshot.barriers[0]
-        {
-            add(
-                Exit::DATA,
-                format!(
-                    "label: job {} has the same one under the same barrier, so each would remove what the other has taken; give one of them another",
-                    other.name
-                ),
-            );
-        }
+    for rival in job.rivals() {
+        add(rival.exit, rival.to_string());
     }
     if job.keep.is_none() {
         doubtful.push(format!("{shown}: nothing in [retention], so nothing is ever removed"));

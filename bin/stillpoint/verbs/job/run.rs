@@ -128,13 +128,30 @@ impl Run<'_> {
             // What is old and was found bad is to be known before anything is removed.
             self.step("verify", |run| Ok(run.deliver().map(|()| Exit::SUCCESS)?));
         }
-        if self.taken.is_some() && received().is_none() {
-            self.step("verify", Run::verify);
+        if self.taken.is_some() && job.verify.is_some() {
+            self.step_unless_ended("verify", Run::verify);
         }
-        if received().is_none() && !is_waiting {
-            self.step("prune", Run::prune);
+        if job.keep.is_some() && !is_waiting {
+            self.step_unless_ended("prune", Run::prune);
         }
         self.step("metrics", Run::metrics);
+    }
+
+    /// One that a signal leaves out, however well the command took it that was under way. That is what went wrong,
+    /// if nothing else did.
+    fn step_unless_ended(
+        &mut self,
+        name: &str,
+        step: impl FnOnce(&mut Self) -> anyhow::Result<Exit>,
+    ) {
+        let Some(signal) = received() else {
+            self.step(name, step);
+            return;
+        };
+        if self.exit == Exit::SUCCESS {
+            let message = format!("is left out, as signal {signal} came");
+            self.step(name, |_| Err(Failure::new(Exit::killed_by(signal), message).into()));
+        }
     }
 
     /// Does it, and notes what is wrong first. True if nothing is.
@@ -267,8 +284,13 @@ impl Run<'_> {
         let terms =
             Terms { bounds: Bounds::None, inherited: &locks, prints_errors_only: true, told: None };
         let ended = child::run(&mut command, terms, &mut self.signals)?;
-        if received().is_some() {
-            return Ok(ended.exit());
+        if let Some(signal) = received() {
+            let exit = match ended {
+                Ended::Exited(0) => Exit::killed_by(signal),
+                ended => ended.exit(),
+            };
+            let message = format!("no verdict, as signal {signal} came");
+            return Err(Failure::new(exit, message).into());
         }
         drop(locks);
         drop(pin);
@@ -316,13 +338,27 @@ impl Run<'_> {
     /// changed goes too.
     fn prune(&mut self) -> anyhow::Result<Exit> {
         let Some(keep) = self.job.keep else { return Ok(Exit::SUCCESS) };
+        if let Some(rival) = self.job.rivals().into_iter().next() {
+            return Err(rival.into());
+        }
         let arguments = &self.job.snapshot;
         let catalogue = Catalogue::locate(arguments.catalog.as_deref());
         let barrier = stillpoint::barrier_path(&arguments.barriers[0], false)?;
         let barrier = without_links(&barrier);
+        let is_taken = self.taken.is_some();
         let read = || {
             let mut contents = match catalogue.read() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Contents::default(),
+                // None was ever taken. But if one was by this run, its record is gone.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_taken => {
+                    Contents::default()
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let folder = catalogue.folder().display();
+                    let message = format!(
+                        "{folder}: the catalogue is gone, and with it the record of this snapshot"
+                    );
+                    return Err(Failure::new(Exit::MISSING, message).into());
+                }
                 read => read?,
             };
             contents.manifests.retain(|manifest| manifest.label == arguments.label);
