@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 
 use super::{kept, nothing_is_left, restore, text};
-use crate::common::{Image, is_root, must, names, start, until};
+use crate::common::{Image, Mounted, is_root, must, names, start, until};
 use crate::scene::Scene;
 use crate::subvolumes::Subvolumes;
 
@@ -129,6 +129,31 @@ fn a_full_disk_is_seen_before_or_leaves_nothing() {
     fs::remove_file(scene.path("bin/cp")).unwrap();
     restore(&scene, &["x", "--to", to]).assert_code(0);
     assert_eq!(names(&place), ["big"]);
+}
+
+/// What is below a mount in the snapshot cannot be seen, and what is mounted is no part of it.
+#[test]
+fn what_is_hidden_in_the_snapshot_is_not_taken_for_nothing() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let store = scene.path("store");
+    fs::create_dir(store.join("jo")).unwrap();
+    fs::write(store.join("jo/letter"), "text").unwrap();
+    let snapshot = scene.take("x");
+    let place = scene.path("got");
+    let to = place.to_str().unwrap();
+    for hidden in ["jo", ""] {
+        let _mounted = Mounted::new("tmpfs", "size=64k", &snapshot.join(hidden));
+        for words in [&["x", "--to", to][..], &["x", "jo", "--to", to], &["--replace", "x", "jo"]] {
+            let done = restore(&scene, words);
+            assert!([66, 69].contains(&done.code()), "{hidden:?} {words:?} {done:#?}");
+        }
+        assert!(!place.exists() && store.join("jo/letter").exists(), "{hidden:?}");
+    }
+    restore(&scene, &["x", "--to", to]).assert_code(0);
+    restore(&scene, &["x", "--to", to, "--check", " "]).assert_complaint(64, &["is empty"]);
 }
 
 /// Whatever looks like one of ours and is not, or may be somebody's.

@@ -83,6 +83,43 @@ fn what_is_not_whole_and_clean_acknowledges_nothing() {
     assert!(is_dirty(&scene));
 }
 
+/// One barrier may be for several stores.
+#[test]
+fn what_was_lost_in_another_store_is_not_acknowledged() {
+    let Some((scene, store)) = scene() else { return };
+    let other = scene.path("other");
+    fs::create_dir(&other).unwrap();
+    let take = |name: &str| {
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--hold", "9", "--min-open", "0", "--name", name]);
+        run(command.arg("--copy").arg(&other).arg("--to").arg(scene.path("snapshots")))
+    };
+    take("y").assert_code(0);
+    lose(&scene);
+    let done = restore(&scene, &["--replace", "x"]);
+    done.assert_code(0);
+    assert_eq!(text(&store.join("list")), "then");
+    let why = format!("still dirty, as {} is under it too", other.display());
+    assert!(done.stderr.contains(&why), "{done:#?}");
+    assert!(is_dirty(&scene));
+    take("z").assert_code(0);
+    assert_eq!(scene.latest(&["--source", other.to_str().unwrap()]).as_deref(), Some("y"));
+}
+
+/// They would be gone from where the catalogue has them.
+#[test]
+fn a_place_that_other_snapshots_are_in_stays() {
+    let Some((scene, store)) = scene() else { return };
+    let inner = store.join("snapshots");
+    fs::create_dir(&inner).unwrap();
+    let mut command = scene.stillpoint();
+    command.args(["snapshot", "mail", "--hold", "9", "--min-open", "0", "--name", "y", "--copy"]);
+    run(command.arg(store.join("jo")).arg("--to").arg(&inner)).assert_code(0);
+    restore(&scene, &["--replace", "x"]).assert_complaint(69, &["another snapshot is in it"]);
+    assert!(inner.join("y").exists());
+    restore(&scene, &["--replace", "x", "list"]).assert_code(0);
+}
+
 #[test]
 fn subvolumes_are_exchanged_and_the_next_snapshot_goes_on_with_the_series() {
     let Some(disk) = Subvolumes::named(&["spool", "index"]) else { return };

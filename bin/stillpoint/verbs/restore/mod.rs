@@ -7,6 +7,7 @@
 
 mod filling;
 mod inside;
+mod refusing;
 mod replacing;
 mod work;
 
@@ -109,6 +110,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let pin = arguments.choice.pin(Some(&arguments.word), &signals)?;
     let check = match &arguments.check {
         None => None,
+        Some(Some(command)) if command.to_string_lossy().trim().is_empty() => {
+            return Err(Failure::usage("--check: the command is empty").into());
+        }
         Some(Some(command)) => Some(vec!["/bin/sh".into(), "-c".into(), command.clone()]),
         Some(None) => Some(arguments.verification(&pin.manifest)?),
     };
@@ -118,6 +122,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         warn("only root can give files to others: all that is restored will be this user's");
     }
     let mounts = Mounts::read()?;
+    if let Some(mount) = mounts.at_or_below(&inside.place) {
+        let message = format!(
+            "{}: something is mounted there, and hides what the snapshot has: unmount it first",
+            mount.display()
+        );
+        return Err(Failure::new(Exit::UNAVAILABLE, message).into());
+    }
     let restoring = Restoring {
         arguments: &arguments,
         pin: &pin,

@@ -21,6 +21,7 @@ use crate::barrier::recovery::Recovery;
 use crate::catalogue::origin::{Origin, are_same};
 use crate::catalogue::{Catalogue, Claim};
 use crate::files::handle;
+use crate::files::names::without_links;
 use crate::process::child::ended::Ended;
 use crate::process::signals::Signals;
 use crate::snapshot::place::sources::Sources;
@@ -45,8 +46,9 @@ impl Restoring<'_> {
             _ => (found, found.is_empty()),
         };
         let places = self.places(found)?;
+        let staying = self.staying();
         for (_, spot) in &places {
-            self.refuse(spot)?;
+            self.refuse(spot, &staying)?;
         }
         self.refuse_elsewhere()?;
         let names = self.barriers();
@@ -117,7 +119,7 @@ impl Restoring<'_> {
         Ok(done)
     }
 
-    fn barriers(&self) -> Vec<PathBuf> {
+    pub(super) fn barriers(&self) -> Vec<PathBuf> {
         self.inside.manifest.barriers.iter().map(|record| record.barrier.clone()).collect()
     }
 
@@ -163,70 +165,9 @@ impl Restoring<'_> {
         found.iter().map(place).collect()
     }
 
-    /// A file system that is not mounted would be replaced by what belongs on it.
-    fn refuse_elsewhere(&self) -> Result<(), Failure> {
-        let sources = &self.inside.manifest.sources;
-        let Some(now) = self.origins() else { return Ok(()) };
-        let contents = self.arguments.choice.place.catalogue().read().unwrap_or_default();
-        let of_these = contents.manifests.iter().filter(|one| one.sources == *sources);
-        let mut known = of_these.flat_map(|one| [&one.origins, &one.replaced]).flatten().peekable();
-        if known.peek().is_none() || known.any(|known| same_outside(known, &now)) {
-            return Ok(());
-        }
-        let now: Vec<String> = now.iter().map(Origin::to_string).collect();
-        let message = format!(
-            "{} is on {}, where it was for no snapshot: mount it, or restore to a new place",
-            sources.iter().map(|one| one.display().to_string()).collect::<Vec<_>>().join(", "),
-            now.join(", ")
-        );
-        Err(Failure::new(Exit::UNAVAILABLE, message))
-    }
-
     /// Where the sources are now, if all of them are there.
-    fn origins(&self) -> Option<Vec<Origin>> {
+    pub(super) fn origins(&self) -> Option<Vec<Origin>> {
         Sources::look_at(&self.inside.manifest.sources, false, self.mounts).ok()?.origins
-    }
-
-    /// What cannot be exchanged, or must not.
-    fn refuse(&self, spot: &Spot) -> Result<(), Failure> {
-        let place = spot.place();
-        let refused = |why: String| {
-            let message = format!("{}: {why}", place.display());
-            Err(Failure::new(Exit::UNAVAILABLE, message))
-        };
-        match self.mounts.at_or_below(&place) {
-            Some(mount) if mount == place => {
-                return refused("something is mounted there, and cannot change places: name what is in it as PATH..., or restore to a new place with --to and mount that".into());
-            }
-            Some(mount) => {
-                return refused(format!(
-                    "{} is mounted in it: unmount that first",
-                    mount.display()
-                ));
-            }
-            None => {}
-        }
-        if spot.path().symlink_metadata().is_ok_and(|found| found.is_symlink())
-            && self.inside.manifest.sources.contains(&place)
-        {
-            return refused("is a link by now: restore to a new place with --to".into());
-        }
-        let catalogue = self.arguments.choice.place.catalogue();
-        let barriers = self.barriers();
-        let stays =
-            [("this snapshot", self.inside.place.as_path()), ("the catalogue", catalogue.folder())];
-        let stays =
-            stays.into_iter().chain(barriers.iter().map(|path| ("the barrier", path.as_path())));
-        for (what, path) in stays {
-            let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            if path.starts_with(&place) {
-                return refused(format!(
-                    "{what} is in it, {}, and would be no more where it was: name what else is in it as PATH..., or restore to a new place with --to",
-                    path.display()
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// All that takes time.
@@ -291,9 +232,12 @@ impl Restoring<'_> {
         for (recovery, dirty) in recoveries.iter().zip(dirty).filter(|(_, dirty)| dirty.is_dirty())
         {
             let path = recovery.barrier.path();
-            if !is_all || !self.inside.manifest.clean {
-                let why =
-                    if is_all { "the snapshot is not clean" } else { "it is a part of the store" };
+            let why = match (is_all, self.inside.manifest.clean, self.beside(path)) {
+                (false, ..) => Some("it is a part of the store".to_owned()),
+                (true, false, _) => Some("the snapshot is not clean".to_owned()),
+                (true, true, other) => other.map(|source| format!("{source} is under it too")),
+            };
+            if let Some(why) = why {
                 warn(&format!(
                     "{}: still dirty, as {why}; see `stillpoint recover`",
                     path.display()
@@ -310,6 +254,17 @@ impl Restoring<'_> {
             acknowledged.push(path.to_owned());
         }
         Ok(acknowledged)
+    }
+
+    /// A source that was not replaced, if the catalogue knows of one under this barrier: what was lost may have been
+    /// lost there.
+    fn beside(&self, barrier: &Path) -> Option<String> {
+        let ours = &self.inside.manifest.sources;
+        let contents = self.arguments.choice.place.catalogue().read().unwrap_or_default();
+        let contents = contents.under(&without_links(barrier));
+        let mut sources = contents.manifests.iter().flat_map(|manifest| &manifest.sources);
+        let other = sources.find(|source| !ours.iter().any(|our| source.starts_with(our)));
+        other.map(|source| source.display().to_string())
     }
 
     /// The next snapshot shall know that the source is another one by now on purpose.
@@ -334,11 +289,6 @@ impl Restoring<'_> {
             warn("the next snapshot will find its source changed: give it --source-changed accept");
         }
     }
-}
-
-fn same_outside(some: &[Origin], others: &[Origin]) -> bool {
-    some.len() == others.len()
-        && some.iter().zip(others).all(|(one, other)| one.is_same_outside(other))
 }
 
 fn not_there(path: &Path, why: &str) -> Failure {
