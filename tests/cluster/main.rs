@@ -11,4 +11,5 @@ mod fake;
 mod group;
 mod protocol;
 mod proxy;
+mod security;
 mod servers;

@@ -22,6 +22,8 @@ pub struct Servers {
     members: Vec<Member>,
     /// What each is started with, besides.
     options: Vec<String>,
+    /// What etcdctl needs to be let in.
+    credentials: Vec<String>,
     token: String,
 }
 
@@ -56,12 +58,19 @@ impl Servers {
 
     #[track_caller]
     pub fn start_with(count: usize, options: &[String]) -> Option<Servers> {
+        Servers::start_secure(count, options, &[])
+    }
+
+    /// Which ask for what `credentials` tells etcdctl(1).
+    #[track_caller]
+    pub fn start_secure(count: usize, options: &[String], credentials: &[&str]) -> Option<Servers> {
         program("etcd-server", "etcd")?;
         program("etcd-client", "etcdctl")?;
         let mut servers = Servers {
             folder: folder(),
             members: Vec::new(),
             options: options.to_vec(),
+            credentials: credentials.iter().map(|one| one.to_string()).collect(),
             token: "first".to_string(),
         };
         servers.members = (0..count).map(Member::new).collect();
@@ -158,7 +167,20 @@ impl Servers {
         let mut command = Command::new(program("etcd-client", "etcdctl").unwrap());
         command.env("ETCDCTL_API", "3").args(["--endpoints", endpoints]);
         command.args(["--dial-timeout", "1s", "--command-timeout", "3s"]);
-        command.args(arguments).stdin(Stdio::null()).output().unwrap()
+        command.args(&self.credentials).args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// A script that calls etcdctl(1), with all of them, in a folder.
+    #[track_caller]
+    pub fn shell(&self, script: &str, folder: &Path) {
+        let program = program("etcd-client", "etcdctl").unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-e", "-c", script]).current_dir(folder);
+        command.env("ETCDCTL_API", "3").env("ETCDCTL_ENDPOINTS", self.endpoints().join(","));
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", program.parent().unwrap().display()));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{script}: {output:?}");
     }
 
     pub fn signal(&self, member: usize, signal: Signal) {

@@ -37,23 +37,20 @@ where
     let mut tries = Tries::new(patience);
     loop {
         let asked = if doubt { with_own(&txn) } else { txn.clone() };
-        let why = match tries.once(attempt(asked)).await {
+        match tries.once(attempt(asked)).await {
             Ok(outcome) if doubt => return Ok(settled(&txn, outcome, seen)),
             Ok(outcome) => return Ok(outcome),
             Err(Trouble::Final(error)) if doubt => {
                 return Err(StoreError::Unknown(error.to_string()));
             }
             Err(Trouble::Final(error)) => return Err(error),
-            Err(Trouble::NotSent(why)) => why,
-            Err(Trouble::Lost(why)) => {
-                doubt |= !txn.writes.is_empty();
-                why
-            }
-        };
+            Err(Trouble::NotSent(_)) => {}
+            Err(Trouble::Lost(_)) => doubt |= !txn.writes.is_empty(),
+        }
         if !tries.again().await {
             return Err(match doubt {
-                true => StoreError::Unknown(why),
-                false => StoreError::Unreachable(why),
+                true => StoreError::Unknown(tries.why()),
+                false => StoreError::Unreachable(tries.why()),
             });
         }
     }
@@ -69,27 +66,35 @@ where
 {
     let mut tries = Tries::new(patience);
     loop {
-        let why = match tries.once(attempt()).await {
+        match tries.once(attempt()).await {
             Ok(answer) => return Ok(answer),
             Err(Trouble::Final(error)) => return Err(error),
-            Err(Trouble::NotSent(why) | Trouble::Lost(why)) => why,
-        };
+            Err(Trouble::NotSent(_) | Trouble::Lost(_)) => {}
+        }
         if !tries.again().await {
-            return Err(StoreError::Unreachable(why));
+            return Err(StoreError::Unreachable(tries.why()));
         }
     }
 }
 
-/// How long, how often.
+/// How long, how often, and why again.
 struct Tries {
     deadline: Instant,
     limit: Duration,
     pause: Duration,
+    /// What was said, each once: every server has a reason of its own, and may have another one next time. That
+    /// nothing was is worth telling only if nothing ever was.
+    whys: Vec<String>,
 }
 
 impl Tries {
     fn new(patience: Duration) -> Tries {
-        Tries { deadline: Instant::now() + patience, limit: FIRST_TRY, pause: FIRST_PAUSE }
+        Tries {
+            deadline: Instant::now() + patience,
+            limit: FIRST_TRY,
+            pause: FIRST_PAUSE,
+            whys: Vec::new(),
+        }
     }
 
     async fn once<T>(
@@ -97,11 +102,23 @@ impl Tries {
         attempt: impl Future<Output = Result<T, Trouble>>,
     ) -> Result<T, Trouble> {
         let limit = self.limit.min(self.deadline.saturating_duration_since(Instant::now()));
-        let answer = timeout(limit, attempt).await;
-        answer.unwrap_or_else(|_| {
+        let Ok(answer) = timeout(limit, attempt).await else {
             self.limit = (2 * self.limit).min(LONGEST_TRY);
-            Err(Trouble::Lost(format!("none within {} ms", limit.as_millis())))
-        })
+            return Err(Trouble::Lost(String::new()));
+        };
+        if let Err(Trouble::NotSent(why) | Trouble::Lost(why)) = &answer {
+            if !self.whys.contains(why) {
+                self.whys.push(why.clone());
+            }
+        }
+        answer
+    }
+
+    fn why(&self) -> String {
+        match self.whys.is_empty() {
+            true => "silence".to_string(),
+            false => self.whys.join("; "),
+        }
     }
 
     /// Waits for the next; false if the patience is at its end.
