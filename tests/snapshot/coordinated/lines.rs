@@ -18,6 +18,7 @@ fn what_is_no_word_ends_it_at_once() {
             part.tell(garbage);
             let why = part.expect("failed");
             let code = if garbage == "aborted" { 75 } else { 64 };
+            assert!(why.starts_with(&format!("{code} ")), "{why}");
             let done = part.ended();
             assert_eq!(done.code(), code, "{garbage:?}: {done:?}");
             assert!(!why.contains('\u{1b}') && !done.stderr.contains('\u{1b}'), "{why}");
@@ -56,7 +57,7 @@ fn garbage_is_heard_while_something_else_is_waited_for() {
     part.tell("freeze");
     until("it waits", || scene.status("mail")["holder"].is_object());
     part.tell("aborted host b is late");
-    assert_eq!(part.expect("failed"), "aborted by its group: host b is late");
+    assert_eq!(part.expect("failed"), "75 aborted by its group: host b is late");
     part.ended().assert_code(75);
     assert_eq!(scene.part(7)["reason"], "aborted by its group: host b is late");
     drop(writer);

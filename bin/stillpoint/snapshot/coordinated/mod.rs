@@ -16,6 +16,7 @@ use super::arguments::Arguments;
 use crate::catalogue::group::{GroupRecord, Sentence};
 use crate::catalogue::manifest::Manifest;
 use crate::process::dialogue::shown;
+use crate::process::ending::from_error;
 use crate::process::leash;
 use crate::process::signals::Signals;
 use crate::words::exit::{Exit, Failure};
@@ -77,10 +78,15 @@ pub fn explain(error: anyhow::Error) -> anyhow::Error {
 /// The last word of one that came to nothing, if somebody tells its steps.
 pub fn failed(error: anyhow::Error) -> anyhow::Error {
     let error = explain(error);
-    if leash::is_there() {
-        leash::say(&format!("failed {}", shown(line(&error).as_bytes())));
-    }
+    say_failed(from_error(&error, Exit::CONFLICT), &line(&error));
     error
+}
+
+/// The same, of what is known by its status and a line.
+pub fn say_failed(exit: Exit, why: &str) {
+    if leash::is_there() {
+        leash::say(&format!("failed {} {}", exit.code(), shown(why.as_bytes())));
+    }
 }
 
 impl Coordinated {

@@ -31,6 +31,7 @@ struct Known {
     /// When the newest clean one was taken.
     clean: Option<String>,
     wrong: Option<String>,
+    barriers: Vec<String>,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -75,7 +76,9 @@ impl Known {
             }
         });
         let clean = job.as_ref().and_then(newest_clean);
-        Known { next: next(&name), clean, running, record, wrong, name }
+        let barriers = job.iter().flat_map(|job| &job.snapshot.barriers);
+        let barriers = barriers.map(|one| one.to_string_lossy().into_owned()).collect();
+        Known { next: next(&name), clean, running, record, wrong, barriers, name }
     }
 
     fn result(&self) -> String {
@@ -93,6 +96,7 @@ impl Known {
     fn json(&self) -> Value {
         json!({
             "job": self.name,
+            "barriers": self.barriers,
             "running": self.running,
             "last": self.record,
             "next": self.next,

@@ -115,7 +115,7 @@ impl Run<'_> {
             && self.step("snapshot", Run::snapshot);
         if !is_taken {
             let why = self.record.reason.clone().unwrap_or_default();
-            coordinated::failed(anyhow::Error::msg(why));
+            coordinated::say_failed(self.exit, &why);
         }
         self.step("after", |run| run.hook(job.hooks.after.as_deref()));
         // What `before` has stopped waits for no other host.
