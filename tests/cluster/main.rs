@@ -4,6 +4,7 @@
 #[path = "../common/skip.rs"]
 mod skip;
 
+mod child;
 #[macro_use]
 mod conformance;
 mod etcd;

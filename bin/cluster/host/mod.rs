@@ -6,6 +6,7 @@
 //!
 //! Uses `record`. Right about the local barrier: no other room closes or opens one.
 
+pub mod child;
 pub mod in_process;
 pub mod simulated;
 
