@@ -7,8 +7,8 @@ use super::{Part, name, prepare, whole};
 use crate::common::{names, until};
 use crate::scene::Scene;
 
-/// A job that writes down what it does, and keeps one.
-fn job(scene: &Scene) -> Command {
+/// A job that writes down what it does, and keeps so many.
+fn keeping(scene: &Scene, keep: u32) -> Command {
     let folder = scene.path("jobs");
     let _ = fs::create_dir(&folder);
     fs::write(scene.path("store").join("a"), "x").unwrap();
@@ -16,7 +16,7 @@ fn job(scene: &Scene) -> Command {
     let text = format!(
         "barriers = 'mail'\n[snapshot]\ncopy = '{}'\nto = '{}'\n[limits]\nhold = 20\nmin-open = 0\nattempts = 1\n\
          patience = 0\ndrain = 0.2\n[hooks]\nbefore = {}\nafter = {}\non-failure = {}\n[verify]\ncommand = {}\n\
-         [retention]\nkeep = 1\n",
+         [retention]\nkeep = {keep}\n",
         scene.path("store").display(),
         scene.path("snapshots").display(),
         note("before"),
@@ -29,6 +29,10 @@ fn job(scene: &Scene) -> Command {
     command.args(["job", "run", "mail", "--coordinated"]);
     command.env("STILLPOINT_JOBS", folder).env("STILLPOINT_STATE_DIR", scene.path("state"));
     command
+}
+
+fn job(scene: &Scene) -> Command {
+    keeping(scene, 1)
 }
 
 fn notes(scene: &Scene) -> Vec<String> {
@@ -53,24 +57,30 @@ fn old_ones_go_only_once_the_verdict_is_there() {
         assert_eq!(notes(&scene), ["before", "after", &format!("verify {}", name(epoch))]);
         assert_eq!(scene.snapshots(), [name(epoch)]);
     }
-    // Aborted, or not known: then the last one stays.
+    // Aborted: then the last one stays.
     let mut part = Part::start(&mut job(&scene)).until(3, 4);
     part.tell("aborted by the test");
     part.expect("settled");
     part.ended().assert_code(75);
     assert_eq!(notes(&scene), ["before", "after", "failed verdict"]);
     assert_eq!(scene.snapshots(), [name(2)]);
+    // Not known: then all stay, also those that are too many.
+    let mut part = Part::start(&mut keeping(&scene, 2)).until(5, 4);
+    part.tell(&format!("complete {}", whole(5)));
+    part.expect("settled");
+    part.ended().assert_code(0);
+    notes(&scene);
     let mut part = Part::start(&mut job(&scene)).until(4, 4);
     part.hang_up();
     part.ended().assert_code(75);
     assert_eq!(notes(&scene), ["before", "after", "failed verdict"]);
-    assert_eq!(names(&scene.path("snapshots")).len(), 2);
-    assert_eq!(scene.latest(&[]), Some(name(2)));
+    assert_eq!(names(&scene.path("snapshots")).len(), 3);
+    assert_eq!(scene.latest(&[]), Some(name(5)));
     let mut settle = scene.stillpoint();
     settle.args(["settle", "--job", "mail", "--group", "post", "--epoch", "4", "aborted"]);
     settle.env("STILLPOINT_JOBS", scene.path("jobs"));
     crate::common::run(&mut settle).assert_code(0);
-    assert_eq!(scene.snapshots(), [name(2)]);
+    assert_eq!(scene.snapshots(), [name(2), name(5)]);
 }
 
 #[test]
