@@ -103,7 +103,7 @@ fn systemd_takes_every_unit() {
             paths.push(path);
         }
     }
-    assert_eq!(paths.len(), 7);
+    assert_eq!(paths.len(), 8);
     let mut verify = place.program("systemd-analyze");
     verify.args(["verify", "--man=no", "--recursive-errors=no"]).args(&paths);
     let done = run(verify);

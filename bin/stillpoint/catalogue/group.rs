@@ -91,7 +91,31 @@ impl Whole {
     }
 }
 
+impl Whole {
+    /// Whether this host is a member, with this snapshot if it says which.
+    fn has(&self, host: &str, snapshot: &str) -> bool {
+        let Some(part) = self.members.get(host) else { return false };
+        let known = part.as_str().or(part["name"].as_str()).or(part["snapshot"].as_str());
+        known.is_none_or(|known| known == snapshot)
+    }
+}
+
 impl Sentence {
+    /// What it says of one part. Of a complete snapshot every part that anybody has made is one; others than the members of
+    /// a partial one are none of it.
+    pub fn on(&self, group: &GroupRecord, snapshot: &str) -> Result<Sentence, String> {
+        let host = &group.host;
+        match self {
+            Sentence::Complete(whole) if !whole.has(host, snapshot) => {
+                Err(format!("its members do not have {snapshot} of {host}"))
+            }
+            Sentence::Partial(whole) if !whole.has(host, snapshot) => {
+                Ok(Sentence::Aborted(format!("it does without {snapshot} of {host}")))
+            }
+            sentence => Ok(sentence.clone()),
+        }
+    }
+
     pub fn verdict(&self) -> Verdict {
         match self {
             Sentence::Complete(_) => Verdict::Complete,

@@ -39,7 +39,6 @@ use std::path::PathBuf;
 
 use self::arguments::Arguments;
 use self::coordinated::Coordinated;
-use self::coordinated::words::aborted;
 use self::data::{current, sweep};
 use self::making::Making;
 pub use self::making::part::Part;
@@ -47,10 +46,10 @@ use self::members::Member;
 use self::place::{sources, target};
 use self::plan::{Names, Plan};
 use crate::catalogue::clock::ClockRecord;
-use crate::catalogue::group::Sentence;
 use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::Manifest;
 use crate::process::signals::Signals;
+use crate::words::exit::{Exit, Failure};
 
 /// Takes a snapshot, or a part of one whose steps are told: that waits for the verdict. The record of it is left with the
 /// caller, however it ends.
@@ -120,10 +119,15 @@ pub fn settle(
     let settled = part.settle(&sentence, arguments, manifest).map_err(anyhow::Error::from);
     settled.map_err(coordinated::failed)?;
     told.settled();
-    match sentence {
-        Sentence::Aborted(why) => Err(aborted(&why).into()),
-        Sentence::Complete(_) | Sentence::Partial(_) => Ok(()),
+    match manifest.is_aborted() {
+        true => Err(aborted(manifest).into()),
+        false => Ok(()),
     }
+}
+
+fn aborted(manifest: &Manifest) -> Failure {
+    let why = manifest.reason.as_deref().unwrap_or("aborted by its group");
+    Failure::new(Exit::CONFLICT, why)
 }
 
 fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Manifest {

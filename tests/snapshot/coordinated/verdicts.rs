@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 
 use super::{Part, name, whole};
-use crate::common::{names, until};
+use crate::common::{Image, names, run, until};
 use crate::scene::Scene;
 
 /// A part that nobody has told what became of the whole.
@@ -138,6 +138,73 @@ fn a_barrier_that_is_dirty_here_makes_no_clean_part() {
     let manifest = scene.part(7);
     assert_eq!((&manifest["status"], &manifest["clean"]), (&"complete".into(), &false.into()));
     assert!(manifest["reason"].as_str().unwrap().contains("dirty"));
+}
+
+/// Whatever else there is of that name or number.
+#[test]
+fn a_verdict_is_about_its_members() {
+    let scene = Scene::new();
+    let file = scene.path("others");
+    let settle = |epoch, verdict: &str, members: &str| {
+        fs::write(&file, format!("{{\"members\":{members}}}")).unwrap();
+        scene.settle(epoch, &["--members", file.to_str().unwrap(), verdict])
+    };
+    waiting(&scene, 1, &[]);
+    for members in ["{\"b\":1}", "{\"a\":\"post-9\"}", "{\"a\":{\"name\":\"post-9\"}}"] {
+        settle(1, "complete", members).assert_code(65);
+    }
+    assert_eq!(scene.part(1)["status"], "certified");
+    settle(1, "complete", "{\"a\":{\"name\":\"post-1\"}}").assert_code(0);
+    assert_eq!(scene.latest(&[]), Some(name(1)));
+    // A partial one does without it.
+    waiting(&scene, 2, &[]);
+    settle(2, "partial", "{\"b\":1}").assert_code(0);
+    assert_eq!(scene.part(2)["group"]["verdict"], "aborted");
+    settle(2, "partial", "{\"b\":1}").assert_code(0);
+    assert_eq!(scene.snapshots(), [name(1)]);
+}
+
+/// No space for a verdict: what is aborted goes all the same, and what is complete is complete later.
+#[test]
+fn a_full_disk_changes_no_verdict() {
+    let Some(disk) = Image::tmpfs(4096) else { return };
+    let scene = Scene::new();
+    let catalog = disk.path().join("catalog");
+    let part = |epoch| {
+        let mut command = super::copy(&scene, &[]);
+        Part::start(command.env("STILLPOINT_CATALOG", &catalog)).until(epoch, 4)
+    };
+    let settle = |epoch: u64, verdict: &str| {
+        let members = scene.path("members");
+        fs::write(&members, whole(epoch)).unwrap();
+        let number = epoch.to_string();
+        let mut words = vec!["settle", "--group", "post", "--epoch", &number, verdict];
+        if verdict != "aborted" {
+            words.extend(["--members", members.to_str().unwrap()]);
+        }
+        run(scene.stillpoint().args(words).env("STILLPOINT_CATALOG", &catalog)).code()
+    };
+    let filler = disk.path().join("filler");
+    let fill = || drop(fs::write(&filler, vec![0; 8 << 20]).unwrap_err());
+    let mut first = part(1);
+    fill();
+    first.tell(&format!("complete {}", whole(1)));
+    assert!(first.expect("failed").contains("space"));
+    assert_ne!(first.ended().code(), 0);
+    assert_ne!(settle(1, "complete"), 0);
+    assert!(!scene.snapshots().contains(&name(1)), "nothing was begun that is not written down");
+    fs::remove_file(&filler).unwrap();
+    let mut second = part(2);
+    fill();
+    second.tell("aborted by the test");
+    second.expect("failed");
+    second.ended();
+    assert_eq!(scene.snapshots().len(), 1, "it is what has filled the disk");
+    fs::remove_file(&filler).unwrap();
+    assert_eq!((settle(1, "complete"), settle(2, "aborted")), (0, 0));
+    assert_eq!(scene.snapshots(), [name(1)]);
+    // Of what is gone there is no complete one.
+    assert_eq!(settle(2, "complete"), 65);
 }
 
 /// The verdict is on the disk before anything is done about it: so whoever dies over it is finished by the next one, and nobody

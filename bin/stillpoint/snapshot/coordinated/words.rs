@@ -59,8 +59,7 @@ pub fn judge(line: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// How it is told where it was told.
-pub fn aborted(why: &str) -> Failure {
+fn aborted(why: &str) -> Failure {
     Failure::new(Exit::CONFLICT, format!("aborted by its group: {why}"))
 }
 

@@ -21,6 +21,11 @@ pub fn settle(
         let name = manifest.name.clone();
         move |error| Failure::system(format_args!("{name}: carrying out the verdict"), error)
     };
+    let on = manifest.group.as_ref().map(|group| sentence.on(group, &manifest.name));
+    let sentence = &on.unwrap_or_else(|| Ok(sentence.clone())).map_err(|what| {
+        let message = format!("{}: is no part of it: {what}; nothing was changed", manifest.name);
+        Failure::new(Exit::DATA, message)
+    })?;
     match manifest.stands_to(sentence.verdict()) {
         Standing::Known => {}
         Standing::Awaited => {
