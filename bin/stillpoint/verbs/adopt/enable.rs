@@ -1,6 +1,7 @@
 //! `stillpoint adopt enable` and `disable`: the drop-in that makes systemd start a unit with the library.
 //!
-//! What the unit, its other drop-ins among it, preloads already is kept. The file says whose it is, and only one with
+//! What the unit, its other drop-ins among it, preloads already is kept. It starts after the barrier's unit, and so stops
+//! before it: a barrier that somebody still has open at the end of the machine is dirty at its next start. The file says whose it is, and only one with
 //! nothing else in it is written over or removed. A drop-in that comes later may take away what it says, and is named.
 
 use std::ffi::OsStr;
@@ -13,12 +14,22 @@ use crate::adoption::library::{self, Library, VARIABLE};
 use crate::adoption::servers;
 use crate::adoption::settings::Settings;
 use crate::files::aside::Aside;
+use crate::job::file;
 use crate::words::adoption::FILE;
 use crate::words::exit::{Exit, Failure, STATUSES, reason};
 use crate::words::lines::{say, warn};
 
 const DROP_IN: &str = "stillpoint-adopt.conf";
 const MARK: &str = "# Written by `stillpoint adopt enable`; `stillpoint adopt disable` removes it.";
+/// How its lines begin, in their order.
+const LINES: [&str; 6] = [
+    MARK,
+    "[Unit]",
+    "After=stillpoint@",
+    "[Service]",
+    "Environment=\"LD_PRELOAD=",
+    "ReadWritePaths=-",
+];
 
 #[derive(clap::Args)]
 #[command(after_help = STATUSES)]
@@ -86,6 +97,9 @@ pub fn disable(arguments: &Disabling) -> anyhow::Result<Exit> {
             // Others may have files there.
             let _ = place.parent().map(fs::remove_dir);
             say(&format!("removed {}; {}", place.display(), restart(&unit)));
+            if let Some(setting) = servers::setting(Path::new(&unit), None) {
+                say(&format!("before that, take back what was set for it: {setting}"));
+            }
         }
     }
     Ok(Exit::SUCCESS)
@@ -117,7 +131,14 @@ fn drop_in(unit: &str, library: &Library, barrier: Option<&Path>) -> String {
     let standing = standing(unit);
     let value = library.before(standing.as_deref().map(OsStr::new));
     let value = escaped(&value.to_string_lossy());
-    let mut text = format!("{MARK}\n[Service]\nEnvironment=\"{VARIABLE}={value}\"\n");
+    let mut text = format!("{MARK}\n");
+    if let Some(name) = barrier.and_then(name) {
+        text.push_str(&format!(
+            "[Unit]\nAfter=stillpoint@{}.service\n",
+            escaped(&file::instance(name))
+        ));
+    }
+    text.push_str(&format!("[Service]\nEnvironment=\"{VARIABLE}={value}\"\n"));
     // Else all is read-only to the unit, the barrier too.
     let folder = barrier.and_then(Path::parent);
     if let (Some("strict"), Some(folder)) =
@@ -126,6 +147,12 @@ fn drop_in(unit: &str, library: &Library, barrier: Option<&Path>) -> String {
         text.push_str(&format!("ReadWritePaths=-{}\n", escaped(&folder.to_string_lossy())));
     }
     text
+}
+
+/// What a barrier is called, if it has a unit.
+fn name(barrier: &Path) -> Option<&str> {
+    let name = barrier.file_name()?.to_str()?.strip_suffix(".barrier");
+    name.filter(|_| barrier.parent() == Some(Path::new("/run/stillpoint")))
 }
 
 /// What systemd would take for more than the character: systemd.syntax(7), systemd.unit(5).
@@ -190,11 +217,12 @@ fn refuse_strangers(place: &Path) -> Result<(), Failure> {
 
 /// As [`drop_in`] makes it, and no more.
 fn is_ours(text: &str) -> bool {
-    let beginnings = [MARK, "[Service]", "Environment=\"LD_PRELOAD=", "ReadWritePaths=-"];
-    let lines: Vec<&str> = text.lines().collect();
-    lines.len() <= beginnings.len()
-        && lines.iter().zip(beginnings).all(|(line, beginning)| line.starts_with(beginning))
-        && lines.iter().take(2).eq(beginnings.iter().take(lines.len().min(2)))
+    let mut known = LINES.iter();
+    let is = |line: &str, known: &str| match known.ends_with(['=', '@', '-']) {
+        true => line.starts_with(known),
+        false => line == known,
+    };
+    text.lines().all(|line| known.any(|one| is(line, one)))
 }
 
 /// The last file that has the unit start without what ours says: one that is read later and sets the variable itself, or
@@ -262,13 +290,15 @@ mod tests {
         let library = Library { path: "/opt/libstillpoint_adopt.so".into() };
         let made =
             |unit: &str| drop_in(unit, &library, Some(Path::new("/run/stillpoint/a.barrier")));
-        let line = |unit: &str| made(unit).lines().nth(2).unwrap().to_owned();
+        let line = |unit: &str| made(unit).lines().nth(4).unwrap().to_owned();
         assert_eq!(line("[Service]\n"), r#"Environment="LD_PRELOAD=/opt/libstillpoint_adopt.so""#);
         let with = "[Service]\nEnvironment=A=b 'LD_PRELOAD=x.so y%%.so'\n";
         let kept = r#"Environment="LD_PRELOAD=/opt/libstillpoint_adopt.so:x.so:y%%.so""#;
         assert_eq!(line(with), kept);
         assert_eq!(line(&format!("{with}Environment=\n")), line(""));
-        assert_eq!(made("ProtectSystem=full").lines().count(), 3);
+        assert_eq!(made("ProtectSystem=full").lines().count(), 5);
+        assert!(made("").contains("\n[Unit]\nAfter=stillpoint@a.service\n[Service]\n"));
+        assert!(!drop_in("", &library, Some(Path::new("/srv/a.barrier"))).contains("[Unit]"));
         assert!(made("ProtectSystem=strict").ends_with("\nReadWritePaths=-/run/stillpoint\n"));
     }
 
