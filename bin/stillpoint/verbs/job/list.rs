@@ -121,9 +121,18 @@ fn next(name: &str) -> Option<String> {
         return None;
     }
     let unit = format!("stillpoint-job@{}.timer", file::instance(name));
-    let next =
-        tool::ask("systemctl", &["show", "-P", "NextElapseUSecRealtime", "--", &unit]).ok()?;
-    Some(next.trim().to_owned()).filter(|next| !next.is_empty())
+    let mut command = tool::command("systemctl");
+    command.env("TZ", "UTC").args(["show", "-P", "NextElapseUSecRealtime", "--", &unit]);
+    let next = tool::run(&mut command).ok()?;
+    Some(in_our_style(next.trim())).filter(|next| !next.is_empty())
+}
+
+/// `Mon 2026-11-30 03:03:15 UTC`, as all other times are written.
+fn in_our_style(time: &str) -> String {
+    let found = time
+        .split_once(' ')
+        .and_then(|(_, time)| jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S UTC", time).ok());
+    found.map_or_else(|| time.to_owned(), |time| format!("{time}Z"))
 }
 
 fn table(known: &[Known]) -> String {
