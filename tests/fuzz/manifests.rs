@@ -20,6 +20,11 @@ mod catalogue;
 #[path = "../../bin/stillpoint/files/mod.rs"]
 mod files;
 #[allow(dead_code, reason = "as above")]
+#[path = "../../bin/stillpoint/process"]
+mod process {
+    pub mod tool;
+}
+#[allow(dead_code, reason = "as above")]
 #[path = "../../bin/stillpoint/words"]
 mod words {
     pub mod advice;

@@ -148,7 +148,8 @@ fn what_is_no_empty_folder_is_not_covered() {
     twice.assert_refused(73, "already; name another folder");
     apart(&scene, r#""$S" mount z at"#).assert_refused(66, "there is no such snapshot");
     scene.make_zfs("x");
-    apart(&scene, r#""$S" mount x at"#).assert_refused(69, "tank/mail@x is no folder");
+    // There is none.
+    apart(&scene, r#""$S" mount x at"#).assert_refused(69, "tank/mail@x: cannot be mounted: ");
 }
 
 #[test]

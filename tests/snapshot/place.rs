@@ -104,7 +104,7 @@ fn what_cannot_be_shown_there_is_refused_in_one_line() {
     run(command).assert_refused(69, "run it as root");
 
     scene.make_zfs("x");
-    show(&scene, &store, "true").assert_refused(69, "tank/mail@x is no folder");
+    show(&scene, &store, "true").assert_refused(69, "tank/mail@x: cannot be mounted: ");
 }
 
 /// In a container a mount cannot be freed of its restrictions, nor be made read-only without them.

@@ -3,11 +3,14 @@
 //! It has the names that its tool knows it by, and like a folder it has another one until it is
 //! certified: nobody who lists the tool's snapshots shall take half of one for a whole.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
+use nix::sys::stat::{major, minor};
 use serde::{Deserialize, Serialize};
 
 use super::partial::{is_partial, is_unique, partial};
+use crate::process::tool;
 
 /// The tool that knows the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +97,18 @@ impl Volume {
                 ["failed", "revoked"].iter().any(|how| *kept == self.failed(how))
             })
     }
+}
+
+/// Has LVM given this snapshot up, as more has changed than there was room for? Its device stays, and cannot be read. The
+/// device mapper is asked, as a read would wait for a device that is suspended; only root may ask it.
+pub fn is_lost(device: &Path) -> bool {
+    let Ok(found) = device.metadata() else { return false };
+    let (major, minor) = (major(found.rdev()).to_string(), minor(found.rdev()).to_string());
+    let status = tool::ask("dmsetup", &["status", "--noflush", "-j", &major, "-m", &minor]);
+    status.is_ok_and(|text| {
+        let mut fields = text.split_whitespace().skip(2);
+        fields.next() == Some("snapshot") && matches!(fields.next(), Some("Invalid" | "Overflow"))
+    })
 }
 
 /// What both tools take in a name, and no option of theirs.

@@ -13,7 +13,8 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::manifest::Manifest;
 use crate::files::handle;
 use crate::process::proc::{self, Process};
-use crate::snapshot::place::mounts::Mounts;
+use crate::snapshot::place::mounts::{Mount, Mounts};
+use crate::snapshot::place::showing::{shows, unmount_all};
 use crate::words::exit::{Exit, Failure, STATUSES, reason};
 
 /// How long the keeper may need to see that it is over.
@@ -36,10 +37,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let missing =
         |why: String| Failure::new(Exit::MISSING, format!("{}: {why}", arguments.place.display()));
     let place = arguments.place.canonicalize().map_err(|error| missing(reason(&error)))?;
-    if !Mounts::read()?.is_target(&place) {
+    let mounts = Mounts::read()?;
+    let Some(mount) = mounts.at(&place) else {
         return Err(missing("nothing is mounted there".to_owned()).into());
-    }
-    let Some(manifest) = shown(&catalogue, &place) else {
+    };
+    let Some(manifest) = shown(&catalogue, &place, mount) else {
         let folder = catalogue.folder().display();
         let why = format!(
             "what is mounted there is no snapshot of {folder}, and stays; name its --catalog, or use umount(8)"
@@ -48,7 +50,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     };
     // Who calls it may stand there himself, but not by us.
     let _ = std::env::set_current_dir("/");
-    umount2(&place, MntFlags::UMOUNT_NOFOLLOW).map_err(|error| cannot(&place, error))?;
+    let unmounted = match manifest.path {
+        Some(_) => umount2(&place, MntFlags::UMOUNT_NOFOLLOW),
+        None => unmount_all(&place),
+    };
+    unmounted.map_err(|error| cannot(&place, error))?;
     // So that whoever prunes next finds no pin of ours.
     let started = Instant::now();
     while catalogue.is_locked(&manifest.name) == Some(true) && started.elapsed() < PATIENCE {
@@ -58,13 +64,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 }
 
 /// The snapshot that is to be seen there.
-fn shown(catalogue: &Catalogue, place: &Path) -> Option<Manifest> {
+fn shown(catalogue: &Catalogue, place: &Path, mount: &Mount) -> Option<Manifest> {
     let folder = handle::readable(place).ok()?;
-    let is_known = |manifest: &Manifest| manifest.path.is_some() && !manifest.identity.is_empty();
-    let manifests = catalogue.read().ok()?.manifests.into_iter();
-    manifests
-        .filter(|manifest| is_known(manifest) && manifest.path.as_deref() != Some(place))
-        .find(|manifest| manifest.is_of(&folder).unwrap_or(false))
+    let is_it = |manifest: &Manifest| match &manifest.path {
+        None => shows(mount, manifest),
+        Some(path) => {
+            path != place
+                && !manifest.identity.is_empty()
+                && manifest.is_of(&folder).unwrap_or(false)
+        }
+    };
+    catalogue.read().ok()?.manifests.into_iter().find(is_it)
 }
 
 fn cannot(place: &Path, error: Errno) -> Failure {
@@ -75,17 +85,16 @@ fn cannot(place: &Path, error: Errno) -> Failure {
             format!("{shown}: cannot unmount it: {}; run it as root", reason(&error.into())),
         ),
         Errno::EBUSY => {
-            let who =
-                match (Mounts::read().ok().as_ref().and_then(|all| all.below(place)), users(place))
-                {
-                    (Some(mount), _) => {
-                        format!("something is mounted at {}; unmount that", mount.display())
-                    }
-                    (None, users) if users.is_empty() => {
-                        "in use, by whom cannot be seen from here; try again later".to_owned()
-                    }
-                    (None, users) => format!("in use by {}; end that first", users.join(", ")),
-                };
+            let mounts = Mounts::read().ok();
+            let who = match (users(place), mounts.as_ref().and_then(|all| all.below(place))) {
+                (users, _) if !users.is_empty() => {
+                    format!("in use by {}; end that first", users.join(", "))
+                }
+                (_, Some(mount)) => {
+                    format!("something is mounted at {}; unmount that", mount.display())
+                }
+                _ => "in use, by whom cannot be seen from here; try again later".to_owned(),
+            };
             Failure::new(Exit::CONFLICT, format!("{shown}: {who}"))
         }
         _ => Failure::system(format_args!("{shown}: cannot unmount it"), error),

@@ -1,6 +1,6 @@
 //! The recipes of stillpoint-restore(7): each of its commands, in the order of the page.
 //!
-//! With a stand-in for another machine, which has a disk of its own, and for systemd.
+//! But for those on ZFS and LVM, which a machine of its own runs (`tests/lab`). With a stand-in for another machine, which has a disk of its own, and for systemd.
 
 use std::fs;
 use std::path::PathBuf;
@@ -37,7 +37,8 @@ fn every_command_of_the_recipes_does_what_it_says() {
     scene.stand_in("stillpoint", r#"exec "$STILLPOINT" "$@""#);
 
     let mut script = STORE.to_owned();
-    for line in PAGE.lines() {
+    let page = PAGE.split(".Sh ON ZFS").next().unwrap();
+    for line in page.lines() {
         if let Some(command) = line.strip_prefix(".Dl ") {
             script += &format!("{}\n", command.replace(r"\(dq", "\""));
         }

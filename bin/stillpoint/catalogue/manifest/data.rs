@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use super::{Manifest, Status};
 use crate::catalogue::identity::{Identity, Presence};
 use crate::catalogue::partial::{is_partial, is_unique};
-use crate::catalogue::volume::{System, Volume};
+use crate::catalogue::volume::{System, Volume, is_lost};
 
 impl Manifest {
     /// Is its data there, all of it? Not known either if the data is not ours.
     pub fn presence(&self) -> Presence {
         let system = System::of_provider(&self.provider);
         let volume = |volume: &Volume| match system.and_then(|system| volume.device(system)) {
+            Some(device) if is_lost(&device) => Presence::Gone,
             Some(device) => Presence::of(&device, &[]),
             None => Presence::Unknown,
         };

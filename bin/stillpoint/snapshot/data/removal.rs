@@ -24,6 +24,7 @@ use crate::files::sync::sync_folder;
 /// reads it by another manifest.
 pub fn remove(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
     if volumes::are_left(manifest) {
+        volumes::refuse_mounts(manifest)?;
         mark(entry, manifest)?;
         volumes::remove(manifest)?;
     }
@@ -46,6 +47,7 @@ pub fn remove(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<()> {
 
 /// Can its data be removed, as far as can be seen? Changes nothing.
 pub fn check(manifest: &Manifest) -> io::Result<()> {
+    volumes::refuse_mounts(manifest)?;
     refuse_mounts(manifest)?;
     hold(manifest).map(drop)
 }

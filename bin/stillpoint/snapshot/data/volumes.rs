@@ -8,6 +8,8 @@ use std::io;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::volume::{System, Volume};
 use crate::process::tool;
+use crate::snapshot::place::mounts::Mounts;
+use crate::snapshot::place::showing::shows;
 use crate::snapshot::place::volume::{destroy, is_at, look_up, rename};
 
 /// The snapshot's volumes, and the tool for them; `None` if it is a folder, or nothing of ours.
@@ -116,6 +118,24 @@ pub fn keep(manifest: &mut Manifest, how: &str) -> io::Result<Vec<String>> {
     }
     manifest.volumes = volumes;
     Ok(kept)
+}
+
+/// `WouldBlock` while one is mounted: who reads it there may have lost the process that keeps the pin.
+pub fn refuse_mounts(manifest: &Manifest) -> io::Result<()> {
+    if of(manifest).is_none() {
+        return Ok(());
+    }
+    let mounts = Mounts::read().map_err(|failure| io::Error::other(failure.to_string()))?;
+    match mounts.all().find(|mount| shows(mount, manifest)) {
+        None => Ok(()),
+        Some(mount) => {
+            let message = format!(
+                "nothing of it is removed, as it is mounted at {}; unmount it",
+                mount.target.display()
+            );
+            Err(io::Error::new(io::ErrorKind::WouldBlock, message))
+        }
+    }
 }
 
 fn for_each(

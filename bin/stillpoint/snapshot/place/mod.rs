@@ -6,6 +6,7 @@
 pub mod binding;
 pub mod folder;
 pub mod mounts;
+pub mod showing;
 pub mod sources;
 pub mod target;
 pub mod volume;

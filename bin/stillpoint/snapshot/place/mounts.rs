@@ -47,7 +47,12 @@ impl Mount {
         Some(self.fsroot.join(below).components().collect())
     }
 
-    fn is_on(&self, device: u64) -> bool {
+    /// Is it of this kind, and from this?
+    pub fn is_from(&self, kind: &str, source: &str) -> bool {
+        self.fstype == kind && self.source.as_deref() == Some(Path::new(source))
+    }
+
+    pub fn is_on(&self, device: u64) -> bool {
         let of_source = || std::fs::metadata(self.source.as_ref()?).ok();
         self.device == format!("{}:{}", major(device), minor(device))
             || of_source().is_some_and(|source| source.rdev() == device)
@@ -165,9 +170,20 @@ impl Mounts {
         at.filter(|target| *target == path).or_else(|| self.below(path))
     }
 
-    /// Is something mounted at this very path?
-    pub fn is_target(&self, path: &Path) -> bool {
-        self.way(path).last().is_some_and(|mount| mount.target == path)
+    /// What is mounted at this very path.
+    pub fn at(&self, path: &Path) -> Option<&Mount> {
+        self.way(path).last().filter(|mount| mount.target == path).copied()
+    }
+
+    /// Those of whole file systems that can be seen where they are mounted.
+    pub fn whole(&self) -> impl Iterator<Item = &Mount> {
+        let is_seen = |mount: &Mount| self.at(&mount.target).is_some_and(|at| at.id == mount.id);
+        self.all.iter().filter(move |mount| mount.fsroot == Path::new("/") && is_seen(mount))
+    }
+
+    /// All of them, also what is covered.
+    pub fn all(&self) -> impl Iterator<Item = &Mount> {
+        self.all.iter()
     }
 
     /// Whether a snapshot is mounted somewhere.
@@ -254,7 +270,7 @@ mod tests {
             assert_eq!(elsewhere(&mounts, path).is_some(), found, "{path}");
         }
         assert_eq!(elsewhere(&mounts, "/x/y"), None);
-        assert!(mounts.is_target(Path::new("/mnt")) && !mounts.is_target(Path::new("/mnt/a")));
+        assert!(mounts.at(Path::new("/mnt")).is_some() && mounts.at(Path::new("/mnt/a")).is_none());
 
         // One that has mounted nothing yet, and one that has.
         let automounter = |id, target| Mount { fstype: "autofs".into(), ..mount(id, 1, target) };

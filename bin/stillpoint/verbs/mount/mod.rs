@@ -14,7 +14,6 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use nix::mount::umount;
 use nix::unistd::getpid;
 
 use self::place::Place;
@@ -23,6 +22,7 @@ use crate::process::proc::Process;
 use crate::process::proc::mounts::seen_by;
 use crate::process::signals::Signals;
 use crate::selection::chosen::Choice;
+use crate::snapshot::place::showing::unmount_all;
 use crate::words::exit::{self, Exit, Failure};
 
 const USAGE: &str = "\
@@ -59,14 +59,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let signals = Signals::watch()?;
     let pin = arguments.choice.pin(Some(&arguments.word), &signals)?;
     let name = &pin.manifest.name;
-    let Some(folder) = &pin.manifest.path else {
-        let message = format!(
-            "{name}: {} is no folder; mount that read-only yourself, while `stillpoint use --while` keeps it",
-            pin.manifest.places().join(", ")
-        );
-        return Err(unavailable(message).into());
-    };
-    place.show(folder)?;
+    match &pin.manifest.path {
+        Some(folder) => place.show(folder)?,
+        None => place.mount(&pin.manifest)?,
+    }
     let kept = seen_by(Process::this())
         .map_err(|error| Failure::system("/proc/self/mountinfo", error))
         .and_then(|mounts| {
@@ -80,7 +76,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     });
     if told.is_err() {
         // What failed has done nothing. What keeps it ends with it.
-        let _ = umount(&place.path);
+        let _ = unmount_all(&place.path);
     }
     told.map(|()| Exit::SUCCESS)
 }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MsFlags, umount};
 
 use crate::catalogue::hold;
+use crate::catalogue::manifest::Manifest;
 use crate::files::aside;
 use crate::snapshot::place::binding::{again, bind};
 use crate::snapshot::place::mounts::Mounts;
+use crate::snapshot::place::showing::{mount_all, unmount_all};
 use crate::words::exit::{Exit, Failure, reason};
 
 /// A folder to mount over.
@@ -89,7 +91,7 @@ impl Place {
             );
             Failure::new(Exit::CANNOT_CREATE, what)
         })?;
-        let mounted = self.mount(folder, &aside);
+        let mounted = self.bind(folder, &aside);
         let _ = umount(&aside);
         let _ = fs::remove_dir(&aside).and_then(|()| fs::remove_dir(&made));
         mounted.map_err(|error| {
@@ -104,7 +106,14 @@ impl Place {
         })
     }
 
-    fn mount(&self, folder: &Path, aside: &Path) -> io::Result<()> {
+    /// Mounts the volumes of a snapshot there: they cannot be written to as they are.
+    pub fn mount(&self, manifest: &Manifest) -> Result<(), Failure> {
+        mount_all(manifest, &self.path).inspect_err(|_| {
+            let _ = unmount_all(&self.path);
+        })
+    }
+
+    fn bind(&self, folder: &Path, aside: &Path) -> io::Result<()> {
         bind(folder, aside, MsFlags::MS_NOSUID | MsFlags::MS_NODEV)?;
         again(aside, &self.path)
     }

@@ -6,10 +6,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Component, Path, PathBuf};
 
 use crate::catalogue::manifest::Manifest;
 use crate::files::handle;
+use crate::process::proc::Process;
+use crate::snapshot::place::mounts::Mounts;
+use crate::snapshot::place::showing::{self, Apart};
 use crate::words::exit::{Exit, Failure, reason};
 
 /// The folder of a snapshot, open.
@@ -17,6 +21,9 @@ pub struct Inside<'a> {
     pub manifest: &'a Manifest,
     pub root: File,
     pub place: PathBuf,
+    /// Where what it was taken of is now; its name, if that is no folder and is mounted nowhere.
+    pub sources: Vec<PathBuf>,
+    _apart: Option<Apart>,
 }
 
 /// Something in it.
@@ -29,18 +36,23 @@ pub struct Found {
 }
 
 impl<'a> Inside<'a> {
-    pub fn open(manifest: &'a Manifest) -> Result<Inside<'a>, Failure> {
+    pub fn open(manifest: &'a Manifest, mounts: &Mounts) -> Result<Inside<'a>, Failure> {
         let Some(place) = manifest.path.clone() else {
-            let message = format!(
-                "{}: {} is no folder: mount it read-only yourself, and copy what you want from there",
-                manifest.name,
-                manifest.places().join(", ")
-            );
-            return Err(Failure::new(Exit::UNAVAILABLE, message));
+            let apart = Apart::mount(manifest)?;
+            let cannot = |error| Failure::system(&manifest.name, error);
+            let root = apart.root.try_clone().map_err(cannot)?;
+            // By the number of this process, for tools that do not inherit it.
+            let number = root.as_raw_fd();
+            let place = Process::this().file(&format!("fd/{number}/."));
+            let now = |source: &PathBuf| showing::place_of(&manifest.provider, source, mounts);
+            let sources = manifest.sources.iter();
+            let sources =
+                sources.map(|source| now(source).unwrap_or_else(|| source.clone())).collect();
+            return Ok(Inside { manifest, root, place, sources, _apart: Some(apart) });
         };
         let root =
             handle::itself(&place).map_err(|error| Failure::system(place.display(), error))?;
-        Ok(Inside { manifest, root, place })
+        Ok(Inside { manifest, root, place, sources: manifest.sources.clone(), _apart: None })
     }
 
     /// If it is of several sources: what each is called in it.
@@ -70,8 +82,8 @@ impl<'a> Inside<'a> {
         for part in self
             .relative(path)
             .ok_or_else(|| {
-                let sources = &self.manifest.sources;
-                let sources: Vec<_> = sources.iter().map(|one| one.display().to_string()).collect();
+                let sources: Vec<_> =
+                    self.sources.iter().map(|one| one.display().to_string()).collect();
                 cannot(&format!(
                     "is not below {}; give a path inside the snapshot",
                     sources.join(" or ")
@@ -96,14 +108,15 @@ impl<'a> Inside<'a> {
             return Some(below.to_owned());
         }
         let sources = &self.manifest.sources;
-        let below = |source: &PathBuf| {
-            path.strip_prefix(source).ok().map(|below| match sources.len() {
+        let below = |(now, source): (&PathBuf, &PathBuf)| {
+            path.strip_prefix(now).ok().map(|below| match sources.len() {
                 1 => below.to_owned(),
                 // Each has its name in the folder of the snapshot.
                 _ => Path::new(source.file_name().unwrap_or_default()).join(below),
             })
         };
-        sources.iter().filter_map(below).min_by_key(|below| below.as_os_str().len())
+        let below = self.sources.iter().zip(sources).filter_map(below);
+        below.min_by_key(|below| below.as_os_str().len())
     }
 
     fn find(&self, path: &Path) -> Result<Found, Failure> {

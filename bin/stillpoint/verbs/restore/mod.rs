@@ -116,12 +116,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Some(command)) => Some(vec!["/bin/sh".into(), "-c".into(), command.clone()]),
         Some(None) => Some(arguments.verification(&pin.manifest)?),
     };
-    let inside = Inside::open(&pin.manifest)?;
+    let mounts = Mounts::read()?;
+    let inside = Inside::open(&pin.manifest, &mounts)?;
     let found = inside.find_all(&arguments.paths)?;
     if !geteuid().is_root() {
         warn("only root can give files to others: all that is restored will be this user's");
     }
-    let mounts = Mounts::read()?;
     if let Some(mount) = mounts.at_or_below(&inside.place) {
         let message = format!(
             "{}: something is mounted there, and hides what the snapshot has: unmount it first",

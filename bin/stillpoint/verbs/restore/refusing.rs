@@ -46,7 +46,7 @@ impl Restoring<'_> {
             None => {}
         }
         if spot.path().symlink_metadata().is_ok_and(|found| found.is_symlink())
-            && self.inside.manifest.sources.contains(&place)
+            && self.inside.sources.contains(&place)
         {
             return refused("is a link by now: restore to a new place with --to".into());
         }

@@ -125,11 +125,18 @@ impl Restoring<'_> {
 
     /// Each thing with its place below the source.
     fn places<'b>(&self, found: &'b [Found]) -> Result<Vec<(Option<&'b Found>, Spot)>, Failure> {
-        let sources = &self.inside.manifest.sources;
+        let sources = &self.inside.sources;
         let [source, ..] = sources.as_slice() else {
             let message = format!("{}: has no source to be replaced", self.inside.manifest.name);
             return Err(Failure::new(Exit::UNAVAILABLE, message));
         };
+        if let Some(source) = sources.iter().find(|source| source.is_relative()) {
+            let message = format!(
+                "{} is mounted nowhere: mount it, or restore to a new place with --to",
+                source.display()
+            );
+            return Err(Failure::new(Exit::UNAVAILABLE, message));
+        }
         if found.is_empty() {
             return Ok(vec![(None, spot(source)?)]);
         }
@@ -139,8 +146,9 @@ impl Restoring<'_> {
                 1 => source,
                 _ => {
                     let name = names.next();
-                    let named = sources.iter().find(|source| source.file_name() == name);
-                    named.ok_or_else(|| not_there(&one.path, "is below no source"))?
+                    let mut named = self.inside.manifest.sources.iter().zip(sources);
+                    let named = named.find(|(source, _)| source.file_name() == name);
+                    named.ok_or_else(|| not_there(&one.path, "is below no source"))?.1
                 }
             };
             let rest: Vec<&OsStr> = names.collect();

@@ -118,15 +118,9 @@ impl Arguments {
 
     /// Where the command finds it.
     fn path(&self, manifest: &Manifest) -> Result<OsString, Failure> {
-        let places = || manifest.places().join(" ");
-        match (&self.at, &manifest.path) {
-            (None, _) => Ok(places().into()),
-            (Some(at), Some(folder)) => Ok(place::show(folder, at)?.into()),
-            (Some(at), None) => {
-                let what = format!("{} is no folder; mount it yourself", places());
-                let message = format!("--at {}: {what}", at.display());
-                Err(Failure::new(Exit::UNAVAILABLE, message))
-            }
+        match &self.at {
+            None => Ok(manifest.places().join(" ").into()),
+            Some(at) => Ok(place::show(manifest, at)?.into()),
         }
     }
 }

@@ -12,15 +12,16 @@ use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use nix::mount::MsFlags;
 
+use crate::catalogue::manifest::Manifest;
 use crate::snapshot::place::binding::bind;
+use crate::snapshot::place::showing::{leave, mount_all};
 use crate::words::exit::{Exit, Failure, reason};
 
-/// Shows a folder at another place, read-only, to this process and those that it starts. Returns that place
-/// as an absolute path.
-pub fn show(folder: &Path, place: &Path) -> Result<PathBuf, Failure> {
+/// Shows a snapshot at a place, read-only, to this process and those that it starts. Returns that place as an absolute
+/// path.
+pub fn show(manifest: &Manifest, place: &Path) -> Result<PathBuf, Failure> {
     let cannot =
         |exit: Exit, why: &str| Failure::new(exit, format!("--at {}: {why}", place.display()));
     let found = place.canonicalize().map_err(|error| {
@@ -36,7 +37,7 @@ pub fn show(folder: &Path, place: &Path) -> Result<PathBuf, Failure> {
         return Err(cannot(Exit::UNAVAILABLE, why));
     }
     let stands_in = env::current_dir().ok().filter(|current| current.starts_with(&found));
-    mount_over(folder, &found).map_err(|error| {
+    let refused = |error: io::Error| {
         let why = reason(&error);
         match error.kind() {
             io::ErrorKind::PermissionDenied => {
@@ -45,7 +46,12 @@ pub fn show(folder: &Path, place: &Path) -> Result<PathBuf, Failure> {
             }
             _ => cannot(Exit::SYSTEM, &format!("cannot mount the snapshot there: {why}")),
         }
-    })?;
+    };
+    leave().map_err(refused)?;
+    match &manifest.path {
+        Some(folder) => bind(folder, &found, MsFlags::empty()).map_err(refused)?,
+        None => mount_all(manifest, &found)?,
+    }
     // Where we stand now is what lies below.
     if let Some(current) = stands_in {
         env::set_current_dir(&current).map_err(|_| {
@@ -54,12 +60,4 @@ pub fn show(folder: &Path, place: &Path) -> Result<PathBuf, Failure> {
         })?;
     }
     Ok(std::path::absolute(place).unwrap_or(found))
-}
-
-fn mount_over(folder: &Path, place: &Path) -> io::Result<()> {
-    const NONE: Option<&str> = None;
-    unshare(CloneFlags::CLONE_NEWNS)?;
-    // Others do not see what is mounted here, but we see what they mount.
-    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_SLAVE, NONE)?;
-    bind(folder, place, MsFlags::empty())
 }
