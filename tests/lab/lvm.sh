@@ -76,7 +76,7 @@ case $1 in
     kill $!
     wait $! || :
     stillpoint unmount /at
-    refused 1 "" mountpoint /at
+    refused 32 "not a mountpoint" mountpoint /at
     is old "$(stillpoint use --at /srv/mail b -- cat /srv/mail/mail/eve/letter)"
 
     heading full

@@ -12,7 +12,7 @@ use crate::scene::Scene;
 use crate::subvolumes::Subvolumes;
 
 /// Ends what keeps the pin of the mount at `at`, and waits for that.
-const KILL_KEEPER: &str = r#"
+pub const KILL_KEEPER: &str = r#"
 for process in /proc/[0-9]*; do
     if [ "$(cat "$process/comm" 2>&1)" = stillpoint-pin ] && tr '\0' '\n' <"$process/cmdline" | grep -qxF "$at"; then
         kill -9 "${process#/proc/}" && keeper=$process

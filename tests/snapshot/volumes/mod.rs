@@ -5,6 +5,7 @@ mod failing;
 mod interrupted;
 mod real_lvm;
 mod refused;
+mod shown;
 mod strangers;
 mod taking;
 

@@ -130,14 +130,18 @@ impl Restoring<'_> {
             let message = format!("{}: has no source to be replaced", self.inside.manifest.name);
             return Err(Failure::new(Exit::UNAVAILABLE, message));
         };
-        if let Some(source) = sources.iter().find(|source| source.is_relative()) {
-            let message = format!(
-                "{} is mounted nowhere: mount it, or restore to a new place with --to",
-                source.display()
-            );
-            return Err(Failure::new(Exit::UNAVAILABLE, message));
-        }
+        let there = |source: &PathBuf| match source.is_relative() {
+            true => Err(Failure::new(
+                Exit::UNAVAILABLE,
+                format!(
+                    "{} is mounted nowhere: mount it, or restore to a new place with --to",
+                    source.display()
+                ),
+            )),
+            false => Ok(()),
+        };
         if found.is_empty() {
+            there(source)?;
             return Ok(vec![(None, spot(source)?)]);
         }
         let place = |one: &'b Found| {
@@ -151,6 +155,7 @@ impl Restoring<'_> {
                     named.ok_or_else(|| not_there(&one.path, "is below no source"))?.1
                 }
             };
+            there(source)?;
             let rest: Vec<&OsStr> = names.collect();
             let Some((name, way)) = rest.split_last() else {
                 return Ok((Some(one), spot(source)?));
