@@ -17,6 +17,7 @@ mod freeze;
 mod freeze_job;
 mod heirs;
 mod inherited;
+mod job_init;
 mod lifetime;
 mod links;
 mod losses;

@@ -122,13 +122,13 @@ fn the_command_starts_with_default_signals() {
 }
 
 /// The command on a terminal of its own, with the test at the keyboard.
-struct Terminal {
-    running: Running,
+pub struct Terminal {
+    pub running: Running,
     keyboard: PipeWriter,
 }
 
 impl Terminal {
-    fn start(place: &Place, script: &str) -> Terminal {
+    pub fn start(place: &Place, script: &str) -> Terminal {
         let mut command = place.program("script");
         command.args(["-qec", script, "/dev/null"]);
         let (input, keyboard) = std::io::pipe().unwrap();
@@ -140,12 +140,12 @@ impl Terminal {
         self.running.line().trim_end_matches('\r').to_string()
     }
 
-    fn type_in(&mut self, text: &str) {
+    pub fn type_in(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
     /// All lines until one ends in `last`.
-    fn until(&mut self, last: &str) -> Vec<String> {
+    pub fn until(&mut self, last: &str) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
             let line = self.line();

@@ -2,6 +2,7 @@
 //!
 //! What is found is proposed, as far as it can be known; what cannot is there as a comment.
 
+use std::ffi::OsStr;
 use std::io::{self, BufRead, IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
 
@@ -53,15 +54,23 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         file::write_new(&arguments.job, "")?;
     }
     let barrier = arguments.barrier.clone();
-    let barrier =
-        barrier.map_or_else(|| ask("Which barrier shall be closed?", Some(&arguments.job)), Ok)?;
+    let barrier = barrier.map_or_else(
+        || ask("Which barrier shall be closed?", Some(&arguments.job), is_barrier),
+        Ok,
+    )?;
     let source = arguments.source.clone();
-    let source =
-        source.map_or_else(|| ask("Which folder is snapshotted?", None).map(PathBuf::from), Ok)?;
+    let source = source.map_or_else(
+        || ask("Which folder is snapshotted?", None, is_folder).map(PathBuf::from),
+        Ok,
+    )?;
     let source = std::path::absolute(&source)?;
     let to = arguments.to.clone();
     let to = to.map_or_else(
-        || ask("Which folder gets the snapshots?", beside(&source).as_deref()).map(PathBuf::from),
+        || {
+            let proposed = beside(&source);
+            ask("Which folder gets the snapshots?", proposed.as_deref(), is_folder)
+                .map(PathBuf::from)
+        },
         Ok,
     )?;
     let to = std::path::absolute(&to)?;
@@ -80,8 +89,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     Ok(Exit::SUCCESS)
 }
 
-/// Asks on a terminal.
-fn ask(question: &str, proposed: Option<&str>) -> anyhow::Result<String> {
+/// Asks on a terminal, until the answer can be meant.
+fn ask(
+    question: &str,
+    proposed: Option<&str>,
+    check: impl Fn(&str) -> Result<(), String>,
+) -> anyhow::Result<String> {
     if !io::stdin().is_terminal() {
         let message = "--barrier, --source and --to are needed where nobody can be asked";
         return Err(Failure::usage(message).into());
@@ -89,15 +102,42 @@ fn ask(question: &str, proposed: Option<&str>) -> anyhow::Result<String> {
     let shown = proposed.map(|proposed| format!(" [{proposed}]")).unwrap_or_default();
     loop {
         eprint!("{question}{shown} ");
-        let mut answer = String::new();
-        if io::stdin().lock().read_line(&mut answer)? == 0 {
+        let mut answer = Vec::new();
+        if io::stdin().lock().read_until(b'\n', &mut answer).context("standard input")? == 0 {
+            eprintln!();
             return Err(Failure::usage("nothing is written: there was no answer").into());
         }
-        match (answer.trim(), proposed) {
-            ("", Some(proposed)) => return Ok(proposed.to_owned()),
-            ("", None) => {}
-            (answer, _) => return Ok(answer.to_owned()),
+        let answer = String::from_utf8(answer).unwrap_or_else(|_| "\u{fffd}".to_owned());
+        let answer = match (answer.trim(), proposed) {
+            ("", None) => continue,
+            ("", Some(proposed)) => proposed,
+            (answer, _) => answer,
+        };
+        match check(answer) {
+            Ok(()) => return Ok(answer.to_owned()),
+            Err(why) => say(&why),
         }
+    }
+}
+
+fn is_barrier(answer: &str) -> Result<(), String> {
+    is_text(answer)?;
+    stillpoint::barrier_path(OsStr::new(answer), false).map(drop).map_err(|error| error.to_string())
+}
+
+fn is_folder(answer: &str) -> Result<(), String> {
+    is_text(answer)?;
+    match Path::new(answer).is_dir() {
+        true => Ok(()),
+        false => Err(format!("{answer}: there is no such folder; make it, or name another")),
+    }
+}
+
+/// What a key that does something else leaves is no name.
+fn is_text(answer: &str) -> Result<(), String> {
+    match answer.chars().any(|c| c.is_control() || c == '\u{fffd}') {
+        true => Err("that has characters in it that cannot be seen; type it again".to_owned()),
+        false => Ok(()),
     }
 }
 
