@@ -62,7 +62,10 @@ fn json_has_the_documented_fields() {
     assert_eq!(inside[0]["pid"], writer.pid.as_raw());
     assert_eq!(inside[0]["waiting_ms"], Value::Null);
 
-    assert_eq!(keys(&status["dirty"]), BTreeSet::from(["epoch", "acknowledged", "lost"]));
+    assert_eq!(
+        keys(&status["dirty"]),
+        BTreeSet::from(["epoch", "acknowledged", "uncounted", "lost"])
+    );
     assert_eq!(
         keys(&status["dirty"]["lost"][0]),
         BTreeSet::from(["epoch", "pid", "comm", "label", "place", "when", "acknowledged"])
@@ -78,6 +81,27 @@ fn json_has_the_documented_fields() {
             "last_pause_ms",
             "pause_seconds"
         ])
+    );
+}
+
+/// Nobody has looked since, but it is known.
+#[test]
+fn a_writer_that_was_killed_inside_is_a_loss_before_any_pause() {
+    let place = Place::with_barrier();
+    assert_eq!(place.status()["dirty"]["uncounted"], 0);
+    assert!(place.run(["status", "mail"]).stdout.contains("  dirty    no "));
+    place.run(["run", "-s", "mail", "sh", "-c", "kill -KILL $PPID"]);
+    let metric = || place.run(["status", "--prometheus", "mail"]).stdout;
+    until("nobody of it is left", || place.status()["dirty"]["uncounted"] == 1);
+    let text = place.run(["status", "mail"]).stdout;
+    assert!(text.contains("  dirty    yes, 1 ended inside"), "{text}");
+    assert!(
+        metric().lines().any(|line| line.starts_with("stillpoint_dirty{") && line.ends_with(" 1"))
+    );
+    assert_eq!(place.run(["run", "-x", "mail", "true"]).code(), 0);
+    assert_eq!(
+        (place.status()["dirty"]["uncounted"].clone(), place.status()["dirty"]["epoch"].clone()),
+        (json!(0), json!(1))
     );
 }
 

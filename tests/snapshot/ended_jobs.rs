@@ -72,3 +72,24 @@ fn what_is_run_whatever_has_come_is_run_whole() {
         writer.end();
     }
 }
+
+/// Else it would keep the job from being run again, and nobody would be told.
+#[test]
+fn what_hangs_is_ended_and_told() {
+    let jobs = Jobs::new();
+    let hangs = "\"trap '' TERM; sleep 60 & wait; sleep 60\"";
+    for (before, verify, failed) in [(hangs, "'true'", "before"), ("'true'", hangs, "verify")] {
+        let hooks = jobs.hooks(before, verify);
+        let hooks = hooks.replace("[verify]", "timeout = 0.3\n[verify]\ntimeout = '300ms'");
+        jobs.write("mail", &hooks);
+        let done = jobs.job(&["run", "mail"]);
+        assert_eq!(done.code(), 124, "{done:?}");
+        assert!(
+            done.stderr.contains(&format!("{failed}: was ended, as it took longer")),
+            "{done:?}"
+        );
+        assert!(jobs.notes().contains(&format!("failed {failed} 124")));
+    }
+    assert_eq!((jobs.snapshots(), jobs.latest(&["--verified"])), (1, 66));
+    assert_eq!(jobs.0.manifests()[0]["verified"], Value::Null);
+}

@@ -18,6 +18,8 @@ pub enum Kind {
     Count,
     /// A span of retention.
     Span,
+    /// Seconds, or a text with units.
+    Time,
     /// A text, or a list of texts.
     Texts,
     Text,
@@ -42,7 +44,7 @@ const fn key(section: &'static str, name: &'static str, kind: Kind) -> Key {
     Key { section, name, kind }
 }
 
-pub const KEYS: [Key; 47] = [
+pub const KEYS: [Key; 49] = [
     key(TOP, "barriers", Kind::Names),
     key(TOP, "state", Kind::Place),
     key(TOP, "catalog", Kind::Place),
@@ -85,7 +87,9 @@ pub const KEYS: [Key; 47] = [
     key("hooks", "before", Kind::Command),
     key("hooks", "after", Kind::Command),
     key("hooks", "on-failure", Kind::Command),
+    key("hooks", "timeout", Kind::Time),
     key("verify", "command", Kind::Command),
+    key("verify", "timeout", Kind::Time),
     key("metrics", "textfile", Kind::Place),
     key("schedule", "on-calendar", Kind::Texts),
     key("schedule", "randomized-delay", Kind::Text),

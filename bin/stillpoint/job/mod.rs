@@ -16,13 +16,14 @@ mod written;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use self::keys::TOP;
 use self::written::{Entry, Mistakes, Value};
 use crate::catalogue::retention::Keep;
 use crate::snapshot::arguments::Arguments;
 use crate::words::exit::{Exit, Failure};
-use crate::words::span;
+use crate::words::{seconds, span};
 
 /// What a job does.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Job {
     pub hooks: Hooks,
     /// What is run on the finished snapshot, and whose status is its verdict.
     pub verify: Option<Vec<String>>,
+    /// How long that may take; `None`: for ever.
+    pub verify_timeout: Option<Duration>,
     pub schedule: Schedule,
 }
 
@@ -48,6 +51,8 @@ pub struct Hooks {
     /// However it went, if `before` was started.
     pub after: Option<Vec<String>>,
     pub on_failure: Option<Vec<String>>,
+    /// How long each may take; `None`: for ever.
+    pub timeout: Option<Duration>,
 }
 
 /// When it is run, in the words of systemd.timer(5).
@@ -137,7 +142,9 @@ impl Job {
             before: command("hooks", "before"),
             after: command("hooks", "after"),
             on_failure: command("hooks", "on-failure"),
+            timeout: timeout(&entries, "hooks", mistakes),
         };
+        let verify_timeout = timeout(&entries, "verify", mistakes);
         Some(Job {
             name,
             path,
@@ -145,6 +152,7 @@ impl Job {
             keep,
             hooks,
             verify: command("verify", "command"),
+            verify_timeout,
             schedule,
         })
     }
@@ -160,6 +168,19 @@ fn words(value: &Value) -> Vec<String> {
         Value::Word(text) => ["/bin/sh", "-c", text].map(str::to_owned).to_vec(),
         value => value.words().to_vec(),
     }
+}
+
+/// How long a command of this section may take.
+fn timeout(entries: &[Entry], section: &str, mistakes: &mut Mistakes) -> Option<Duration> {
+    let is_it = |entry: &&Entry| (entry.key.section, entry.key.name) == (section, "timeout");
+    let entry = entries.iter().find(is_it)?;
+    let word = entry.value.words().first().map_or("", String::as_str);
+    match seconds::parse(word) {
+        Ok(Duration::ZERO) => mistakes.add(entry.line, "timeout: must be more than 0"),
+        Ok(timeout) => return Some(timeout),
+        Err(what) => mistakes.add(entry.line, format!("timeout: {what}")),
+    }
+    None
 }
 
 fn keep(entries: &[Entry], mistakes: &mut Mistakes) -> Option<Keep> {
@@ -237,8 +258,8 @@ mod tests {
              [limits]\npatience = 0\ndrain = 0.5\nhold = '1m30s'\nattempts = 2\n\
              [others]\ncyrus = true\nalso = ['flock:/a b', 'fcntl:/c']\nfreeze-unit = ['dovecot.service']\nwith = 'sqlite /db'\nrequire-covered = false\n\
              [retention]\nkeep = 3\nhourly = 24\nwithin = '2d'\n\
-             [hooks]\nbefore = 'test \"$1\"'\nafter = ['logger', 'a b']\n\
-             [verify]\ncommand = 'true'\n\
+             [hooks]\nbefore = 'test \"$1\"'\nafter = ['logger', 'a b']\ntimeout = '1h'\n\
+             [verify]\ncommand = 'true'\ntimeout = 90\n\
              [metrics]\ntextfile = '/m/mail.prom'\n\
              [schedule]\non-calendar = ['hourly', '*:30']\nrandomized-delay = '5min'\npersistent = false\n",
         );
@@ -257,6 +278,8 @@ mod tests {
             (2, 1, 1)
         );
         assert!(!options.require_covered);
+        assert_eq!(job.hooks.timeout.map(|one| one.as_secs()), Some(3600));
+        assert_eq!(job.verify_timeout.map(|one| one.as_secs()), Some(90));
         let keep = job.keep.unwrap();
         assert_eq!((keep.count, keep.hourly, keep.daily), (Some(3), Some(24), None));
         assert_eq!(job.hooks.before.unwrap(), ["/bin/sh", "-c", "test \"$1\""]);
@@ -348,6 +371,11 @@ mod tests {
                 "f:6: within: expected a unit: h, d, w, mo or y, as 14d",
             ),
             ("[hooks]\nbefore = []\n", "f:6: before: the list is empty; leave the key out"),
+            ("[hooks]\ntimeout = 0\n", "f:6: timeout: must be more than 0"),
+            (
+                "[verify]\ntimeout = 'soon'\n",
+                "f:6: timeout: expected seconds, as 2 or 0.25, or a time with units, as 1m30s",
+            ),
             ("[verify]\ncommand = ['']\n", "f:6: command: the first text in the list is empty"),
             ("[hooks]\nbefore = ' '\n", "f:6: before: the text is empty; leave the key out"),
             (

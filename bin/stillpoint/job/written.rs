@@ -170,6 +170,7 @@ fn understood(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
                 number.filter(|number| number.parse::<u32>().is_ok_and(|number| number > 0));
             (number.map(Value::Word), "how many are kept, a number that is not 0")
         }
+        Kind::Time => (word(value).map(Value::Word), "seconds, or a text with units, as \"1h\""),
         Kind::Span | Kind::Text => (text(value).map(Value::Word), "a text"),
         Kind::Switch => {
             let found = match value {

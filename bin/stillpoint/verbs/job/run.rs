@@ -29,7 +29,7 @@ use crate::snapshot::data::pruning::{self, Outcome};
 use crate::snapshot::{self, Part};
 use crate::words::exit::{Exit, Failure, STATUSES};
 use crate::words::lines::{line, say, warn};
-use crate::words::seconds::timestamp;
+use crate::words::seconds::{display, timestamp};
 
 /// How long a verdict waits for who reads the snapshot.
 const READERS: Duration = Duration::from_secs(10);
@@ -178,9 +178,13 @@ impl Run<'_> {
             self.signals.wait(Some(Duration::ZERO)).map_err(cannot)?;
         }
         let mut command = self.command(words);
+        let timeout = self.job.hooks.timeout;
         let terms =
-            Terms { bounds: Bounds::None, inherited: &[], prints_errors_only: true, told: None };
-        Ok(child::run(&mut command, terms, &mut self.signals)?.exit())
+            Terms { bounds: bounds(timeout), inherited: &[], prints_errors_only: true, told: None };
+        match child::run(&mut command, terms, &mut self.signals)? {
+            Ended::AtLimit => Err(too_long(timeout).into()),
+            ended => Ok(ended.exit()),
+        }
     }
 
     /// A command that is told what is known by now.
@@ -281,9 +285,18 @@ impl Run<'_> {
         };
         let mut command = self.command(words);
         let locks = pin.as_ref().map(|pin| pin.locks()).unwrap_or_default();
-        let terms =
-            Terms { bounds: Bounds::None, inherited: &locks, prints_errors_only: true, told: None };
+        let timeout = self.job.verify_timeout;
+        let terms = Terms {
+            bounds: bounds(timeout),
+            inherited: &locks,
+            prints_errors_only: true,
+            told: None,
+        };
         let ended = child::run(&mut command, terms, &mut self.signals)?;
+        if ended == Ended::AtLimit {
+            // That it takes long says nothing of the snapshot.
+            return Err(too_long(timeout).into());
+        }
         if let Some(signal) = received() {
             let exit = match ended {
                 Ended::Exited(0) => Exit::killed_by(signal),
@@ -407,4 +420,13 @@ impl Run<'_> {
             Ok(()) => Ok(failed),
         }
     }
+}
+
+fn bounds(timeout: Option<Duration>) -> Bounds {
+    timeout.map_or(Bounds::None, |timeout| Bounds::Until(Instant::now() + timeout))
+}
+
+fn too_long(timeout: Option<Duration>) -> Failure {
+    let timeout = timeout.map(display).unwrap_or_default();
+    Failure::new(Exit::LIMIT, format!("was ended, as it took longer than {timeout}"))
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use stillpoint::{Kind, Lost, Status, WriterStatus};
 
+use super::uncounted;
 use crate::barrier::lost::LostRecord;
 use crate::words::seconds::{milliseconds, timestamp};
 
@@ -67,6 +68,8 @@ struct Straggler<'a> {
 struct Dirty {
     epoch: u32,
     acknowledged: u32,
+    /// Those that ended inside, and that no pause has met yet.
+    uncounted: usize,
     lost: Vec<LostWriter>,
 }
 
@@ -126,6 +129,7 @@ pub fn write(out: &mut String, status: &Status) -> serde_json::Result<()> {
         dirty: Dirty {
             epoch: status.dirty.epoch,
             acknowledged: status.dirty.acknowledged,
+            uncounted: uncounted(status),
             lost: status.lost.iter().map(lost).collect(),
         },
         stats: Stats {

@@ -230,3 +230,9 @@ fn with_users(error: stillpoint::Error, path: &Path) -> anyhow::Error {
     let message = format!("{error}; {what} is in use by {}{helps}", users.join(", "));
     Failure::new(Exit::MISSING, message).into()
 }
+
+/// How many writers have ended inside that nobody has counted yet: the dirty epoch knows of them with the next pause, and
+/// no snapshot that it is for is clean.
+fn uncounted(status: &Status) -> usize {
+    status.writers.iter().filter(|writer| writer.inside && !writer.alive).count()
+}

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use stillpoint::{ErrorKind, Status};
 
-use super::{Arguments, Line, Report, durable, jobs, with_users, writers};
+use super::{Arguments, Line, Report, durable, jobs, uncounted, with_users, writers};
 use crate::barrier::folder;
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
@@ -118,7 +118,7 @@ fn add_barrier(exposition: &mut Exposition, status: &Status) {
         (&metric::WANTED, flag(status.wanted)),
         (&metric::DIRTY_EPOCH, dirty.epoch.into()),
         (&metric::ACKNOWLEDGED, dirty.acknowledged.into()),
-        (&metric::DIRTY, flag(dirty.is_dirty())),
+        (&metric::DIRTY, flag(dirty.is_dirty() || uncounted(status) > 0)),
         (&metric::LAST_PAUSE, stats.last_pause.as_secs_f64()),
         (&metric::PAUSES, stats.pauses.into()),
         (&metric::REVOCATIONS, stats.revocations.into()),

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use stillpoint::{Status, WriterStatus};
 
+use super::uncounted;
 use crate::words::lines::escaped;
 use crate::words::seconds::{display, moment};
 use crate::words::table::{self, Cell};
@@ -46,6 +47,13 @@ pub fn write(out: &mut String, status: &Status, terminal: Option<Terminal>) -> f
     }
     let dirty = status.dirty;
     match dirty.epoch.wrapping_sub(dirty.acknowledged) {
+        0 if uncounted(status) > 0 => writeln!(
+            out,
+            "  dirty    {}, {} ended inside, as the next pause will count (epoch {})",
+            coloured(Colour::Bad, "yes"),
+            uncounted(status),
+            dirty.epoch
+        )?,
         0 => writeln!(out, "  dirty    no (epoch {})", dirty.epoch)?,
         losses => writeln!(
             out,
