@@ -89,7 +89,7 @@ pub fn mount_all(manifest: &Manifest, folder: &Path) -> Result<(), Failure> {
         mount_one(system, volume, &place)?;
     }
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    Ok(mount(NONE, folder, NONE, flags, NONE).map_err(io::Error::from).map_err(cannot)?)
+    mount(NONE, folder, NONE, flags, NONE).map_err(io::Error::from).map_err(cannot)
 }
 
 /// Unmounts what [`mount_all`] has mounted, the last first.
