@@ -174,7 +174,7 @@ async fn a_restored_backup_is_told_as_a_whole() {
     let it = engine(&servers.endpoints(), "restored");
     it.put("h/a", "old").await;
     let backup = servers.folder.path().join("backup");
-    servers.ctl(&["snapshot", "save", backup.to_str().unwrap()]);
+    servers.save(&backup);
     let mut before = 0;
     for _ in 0..50 {
         before = it.put("h/a", "new").await;

@@ -9,6 +9,7 @@ mod child;
 mod conformance;
 mod etcd;
 mod fake;
+mod faults;
 mod group;
 mod protocol;
 mod proxy;

@@ -64,6 +64,17 @@ impl Servers {
     /// Which ask for what `credentials` tells etcdctl(1).
     #[track_caller]
     pub fn start_secure(count: usize, options: &[String], credentials: &[&str]) -> Option<Servers> {
+        Servers::start_at(None, count, options, credentials)
+    }
+
+    /// At an address that others can reach, if the loopback device will not do.
+    #[track_caller]
+    pub fn start_at(
+        address: Option<Ipv4Addr>,
+        count: usize,
+        options: &[String],
+        credentials: &[&str],
+    ) -> Option<Servers> {
         program("etcd-server", "etcd")?;
         program("etcd-client", "etcdctl")?;
         let mut servers = Servers {
@@ -73,7 +84,7 @@ impl Servers {
             credentials: credentials.iter().map(|one| one.to_string()).collect(),
             token: "first".to_string(),
         };
-        servers.members = (0..count).map(Member::new).collect();
+        servers.members = (0..count).map(|number| Member::new(number, address)).collect();
         servers.start_all();
         Some(servers)
     }
@@ -193,6 +204,13 @@ impl Servers {
         self.members[member].end();
     }
 
+    /// A backup.
+    #[track_caller]
+    pub fn save(&self, backup: &Path) {
+        let output = self.ctl_at(0, &["snapshot", "save", backup.to_str().unwrap()]);
+        assert!(output.status.success(), "{output:?}");
+    }
+
     /// Starts all of them anew with what is in a snapshot that `etcdctl snapshot save` has made.
     pub fn restore(&mut self, snapshot: &Path) {
         (0..self.members.len()).for_each(|member| self.kill(member));
@@ -217,14 +235,14 @@ impl Servers {
 }
 
 impl Member {
-    fn new(number: usize) -> Member {
+    fn new(number: usize, address: Option<Ipv4Addr>) -> Member {
         // Nobody else's in 127.0.0.0/8, so that no port is taken between here and its use.
         let random = std::hash::BuildHasher::hash_one(
             &std::collections::hash_map::RandomState::new(),
             number,
         );
         let [a, b, c, ..] = random.to_le_bytes();
-        let address = Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254));
+        let address = address.unwrap_or(Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254)));
         let ports = [0, 1].map(|_| TcpListener::bind((address, 0)).unwrap());
         let [client, peer] = ports.map(|listener| listener.local_addr().unwrap().port());
         Member { name: format!("m{number}"), address, client, peer, child: None }
