@@ -16,4 +16,4 @@ pub mod settings;
 mod totals;
 
 pub use run::run;
-pub use totals::Totals;
+pub use totals::{Counted, Totals};

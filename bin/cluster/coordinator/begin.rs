@@ -12,7 +12,7 @@ use super::Request;
 use super::abort::{abort, seen};
 use super::recover::{LEFT, busy, last_begun};
 use super::round::failed;
-use crate::record::epoch::{Epoch, Phase};
+use crate::record::epoch::{Beginning, Epoch, Phase};
 use crate::record::identity::{self, EpochId, Incarnation, Name};
 use crate::record::keys::{Keys, Place};
 use crate::record::live::Live;
@@ -23,6 +23,8 @@ use crate::words::exit::Exit;
 use crate::words::failure::Failure;
 use crate::words::random;
 
+/// How many verdicts are kept. Each host's catalogue has its own for as long as it has the snapshot.
+const KEPT: usize = 100;
 /// How often others may come between.
 const ATTEMPTS: usize = 5;
 
@@ -64,12 +66,15 @@ pub async fn begin<S: Store>(store: &S, request: &Request) -> Result<Begun, Fail
             nonce: random::number(),
             missing,
         };
-        let txn = Txn::new()
+        let mut before = seen.before;
+        let old = before.split_off(KEPT.min(before.len()));
+        let txn = old.iter().fold(Txn::new(), |txn, old| txn.delete(keys.verdict(*old)));
+        let txn = txn
             .guard(Guard::Absent(keys.epoch()))
             .guard(Guard::Modified(keys.roster_version(), seen.roster_version))
             .guard(Guard::Modified(keys.begun(), seen.begun))
             .put_leased(keys.epoch(), encode(&epoch), &lease)
-            .put(keys.begun(), encode(&epoch))
+            .put(keys.begun(), encode(&Beginning { nonce: epoch.nonce.clone(), before }))
             .read(keys.epoch())
             .read(keys.rosters())
             .read(keys.hosts());
@@ -121,6 +126,8 @@ struct Seen {
     revision: Revision,
     roster_version: Revision,
     begun: Revision,
+    /// The epochs before this one whose verdicts there are, the newest first.
+    before: Vec<EpochId>,
     seats: Seats,
 }
 
@@ -142,13 +149,16 @@ async fn look<S: Store>(store: &S, request: &Request) -> Result<Seen, Failure> {
         return Err(busy(&epoch_view, keys));
     }
     let put = |view: &View, key: &str| view.get(key).map_or(0, |entry| entry.modified);
+    let mut before = Vec::new();
     if let Some(last) = last_begun(keys, &begun_view)? {
-        settle(store, request, &last).await?;
+        settle(store, request, &last.begun).await?;
+        before = [vec![last.begun.id], last.before].concat();
     }
     Ok(Seen {
         revision: live.revision,
         roster_version: put(&version_view, &version),
         begun: put(&begun_view, &begun),
+        before,
         seats: Seats::new(keys, &roster, &live)?,
     })
 }

@@ -6,7 +6,7 @@
 
 use super::abort::{abort, seen};
 use super::round::failed;
-use crate::record::epoch::Epoch;
+use crate::record::epoch::{Beginning, Epoch};
 use crate::record::identity::{Begun, EpochId};
 use crate::record::keys::Keys;
 use crate::record::report::Failed;
@@ -42,7 +42,7 @@ pub async fn recover<S: Store>(
     when: &str,
 ) -> Result<Found, Failure> {
     let begun = store.range(&keys.begun()).await?;
-    let Some(begun) = last_begun(keys, &begun)? else {
+    let Some(Last { begun, .. }) = last_begun(keys, &begun)? else {
         return Ok(Found::Nothing);
     };
     let last = begun.id;
@@ -60,14 +60,28 @@ pub async fn recover<S: Store>(
 }
 
 /// The last epoch that began.
-pub(super) fn last_begun(keys: &Keys, view: &View) -> Result<Option<Begun>, Failure> {
+pub(super) fn last_begun(keys: &Keys, view: &View) -> Result<Option<Last>, Failure> {
     let key = keys.begun();
     let Some(entry) = view.get(&key) else {
         return Ok(None);
     };
-    let epoch: Epoch = decode(&entry.value)
+    let Beginning { nonce, before } = decode(&entry.value)
         .map_err(|unreadable| Failure::new(Exit::INTERNAL, format!("{key}: {unreadable}")))?;
-    Ok(Some(Begun { id: EpochId(entry.modified as u64), nonce: epoch.nonce }))
+    let begun = Begun { id: EpochId(entry.modified as u64), nonce };
+    Ok(Some(Last { begun, before }))
+}
+
+/// The last epoch that began, and those before it.
+pub(super) struct Last {
+    pub begun: Begun,
+    pub before: Vec<EpochId>,
+}
+
+/// The epochs whose verdicts are kept, the newest first.
+pub async fn recent<S: Store>(store: &S, keys: &Keys) -> Result<Vec<EpochId>, Failure> {
+    let last = last_begun(keys, &store.range(&keys.begun()).await?)?;
+    let ids = last.into_iter().flat_map(|last| [vec![last.begun.id], last.before].concat());
+    Ok(ids.collect())
 }
 
 /// Somebody else's epoch is under way.

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::Name;
+use super::identity::{EpochId, Name};
 
 /// Where every host has to be for the next phase to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -55,7 +55,17 @@ impl Display for Mode {
     }
 }
 
-/// The value of the epoch's key, and of `begun` as it was at the beginning.
+/// The value of `begun`: the last epoch that began, and those before it. Its number is the revision that put it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beginning {
+    /// The number of its coordinator.
+    pub nonce: String,
+    /// Those before it whose verdicts are kept, the newest first.
+    #[serde(default)]
+    pub before: Vec<EpochId>,
+}
+
+/// The value of the epoch's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Where it has got to.

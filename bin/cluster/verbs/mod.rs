@@ -2,28 +2,132 @@
 //!
 //! Uses all rooms below. Right about each verb ending with a documented exit status and one line that says why.
 
+mod agent;
+mod configuration;
+mod context;
+mod history;
+mod members;
+mod metrics;
+mod recover;
+mod shown;
+mod snapshot;
+mod status;
+
 use clap::{Parser, Subcommand};
 
-use crate::words::exit::Exit;
+use crate::words::exit::{Exit, STATUSES};
+use crate::words::failure::Failure;
+use crate::words::lines::complain;
+use context::{Common, Context};
 
 /// One consistent pause across the hosts of a group.
+///
+/// Every host closes its own barrier, takes its snapshot and opens it again, and the result is complete if each has
+/// proof that nobody wrote meanwhile. The hosts agree by way of etcd.
 #[derive(Debug, Parser)]
-#[command(name = "stillpoint-cluster", version, arg_required_else_help = true)]
+#[command(
+    name = "stillpoint-cluster",
+    version,
+    after_help = STATUSES,
+    max_term_width = 100,
+    propagate_version = false,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
-    /// What to do.
+    #[command(flatten)]
+    common: Common,
+
     #[command(subcommand)]
-    pub verb: Option<Verb>,
+    verb: Verb,
 }
 
-/// The verbs.
 #[derive(Debug, Subcommand)]
-#[non_exhaustive]
-pub enum Verb {}
+enum Verb {
+    /// Take part: the service of a host
+    ///
+    /// Waits for epochs and has the configured job or command make this host's part of them, step by step. Its end
+    /// opens the gate at once. It may be started before the host has joined.
+    Agent(agent::Arguments),
+
+    /// Make this host a member of the group
+    ///
+    /// From then on no snapshot of the group is complete without it. Waits while an epoch is under way.
+    Join(members::Join),
+
+    /// Take this host out of the group
+    ///
+    /// Refuses while a writer has one of the barriers of its snapshots open. Waits while an epoch is under way.
+    Leave(members::Leave),
+
+    /// Put a dead host out of the group
+    ///
+    /// A host whose agent is silent is still a member: its writers may live. Only who knows that they do not may put
+    /// it out.
+    Evict(members::Evict),
+
+    /// Take a snapshot of all hosts
+    ///
+    /// Prints its name, and nothing else, on standard output. It is complete, or it is none: what any host has made of
+    /// one that was aborted is removed there.
+    Snapshot(snapshot::Arguments),
+
+    /// Show the hosts, the epoch under way and the last ones
+    Status(status::Arguments),
+
+    /// Give an epoch whose coordinator died its verdict
+    ///
+    /// It is aborted. Anybody may do that at any time, and twice; the next snapshot does it as well.
+    Recover(recover::Arguments),
+
+    /// List the epochs and their verdicts, the oldest first
+    List(history::List),
+
+    /// Print the name of the newest complete one
+    Latest(history::Latest),
+}
 
 /// Does what was asked for.
 pub fn perform(cli: Cli) -> Exit {
-    match cli.verb {
-        None => Exit::USAGE,
-        Some(verb) => match verb {},
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(format!("no runtime: {error}"));
+            return Exit::SYSTEM;
+        }
+    };
+    let exit = runtime.block_on(verb(cli)).unwrap_or_else(|failure| {
+        complain(&failure);
+        failure.exit
+    });
+    // A thread that still waits for a server that does not answer is no reason to.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn verb(cli: Cli) -> Result<Exit, Failure> {
+    let context = Context::new(&cli.common)?;
+    match &cli.verb {
+        Verb::Agent(arguments) => agent::run(&context, arguments).await,
+        Verb::Join(arguments) => members::join(&context, arguments).await,
+        Verb::Leave(arguments) => members::leave(&context, arguments).await,
+        Verb::Evict(arguments) => members::evict(&context, arguments).await,
+        Verb::Snapshot(arguments) => snapshot::run(&context, arguments).await,
+        Verb::Status(arguments) => status::run(&context, arguments).await,
+        Verb::Recover(arguments) => recover::run(&context, arguments).await,
+        Verb::List(arguments) => history::list(&context, arguments).await,
+        Verb::Latest(arguments) => history::latest(&context, arguments).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_options_fits_together() {
+        Cli::command().debug_assert();
     }
 }

@@ -28,6 +28,17 @@ impl Exit {
     /// The epoch was aborted: what was made is not complete.
     pub const LIMIT: Exit = Exit(124);
 
+    /// A command was not found.
+    pub const NOT_FOUND: Exit = Exit(127);
+
+    /// The status that a host gave with its reason: each of them is documented, and none is success.
+    pub fn of_host(status: u8) -> Exit {
+        match status {
+            0 => Exit::INTERNAL,
+            status => Exit(status),
+        }
+    }
+
     /// The number itself.
     pub fn code(self) -> u8 {
         self.0
@@ -39,3 +50,17 @@ impl From<Exit> for ExitCode {
         ExitCode::from(exit.0)
     }
 }
+
+/// The same numbers, as they are shown behind the options.
+pub const STATUSES: &str = "\
+Exit status:
+   64  usage: arguments or configuration make no sense
+   66  no such file; no host has joined; no epoch is complete
+   69  the store does not answer
+   70  internal error
+   71  a system call failed
+   73  cannot create: the name is another machine's
+   75  a member is not there or not quiet, or another epoch is under way
+   77  permission denied, here or by the store
+  124  a pause did not last until its release
+  and, of a snapshot that was aborted by a host, the status that its own command gave";

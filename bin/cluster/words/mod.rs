@@ -4,4 +4,5 @@
 
 pub mod exit;
 pub mod failure;
+pub mod lines;
 pub mod random;

@@ -1,0 +1,192 @@
+//! `list` and `latest`: the epochs that were. From the store, or, when that does not answer, from what this host's own
+//! catalogue was told of them.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::shown;
+use crate::coordinator::recover::recent;
+use crate::host::snapshot_name;
+use crate::record::identity::EpochId;
+use crate::record::value::decode;
+use crate::record::verdict::{Outcome, Verdict};
+use crate::store::Store;
+use crate::words::exit::Exit;
+use crate::words::failure::Failure;
+use crate::words::lines::{print, say};
+
+#[derive(Debug, clap::Args)]
+pub struct List {
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Latest {
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(Debug, clap::Args)]
+struct Source {
+    /// Ask this host's own catalogue only
+    #[arg(long)]
+    local: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// An epoch, the newest first.
+struct Past {
+    epoch: EpochId,
+    /// Of which nothing is known yet if there is none.
+    outcome: Option<Outcome>,
+    json: Value,
+}
+
+pub async fn list(context: &Context, arguments: &List) -> Result<Exit, Failure> {
+    let past = past(context, &arguments.source).await?;
+    let text = match arguments.source.json {
+        true => {
+            let values: Vec<&Value> = past.iter().rev().map(|past| &past.json).collect();
+            serde_json::to_string_pretty(&values).unwrap_or_default() + "\n"
+        }
+        false => {
+            let mut rows =
+                vec![["NAME", "VERDICT", "WHEN", "MEMBERS", "WHY"].map(str::to_owned).to_vec()];
+            for past in past.iter().rev() {
+                let text = |key: &str| past.json[key].as_str().unwrap_or("-").to_owned();
+                let members = past.json["members"].as_object().map_or(0, serde_json::Map::len);
+                let why = past.json["reason"]["text"].as_str().unwrap_or_default().to_owned();
+                rows.push(vec![
+                    text("name"),
+                    past.outcome.map_or("none yet", Outcome::word).to_owned(),
+                    text("when"),
+                    if members == 0 { "-".to_owned() } else { members.to_string() },
+                    why,
+                ]);
+            }
+            shown::table(&rows)
+        }
+    };
+    print(&text).map_err(|error| Failure::new(Exit::SYSTEM, error.to_string()))?;
+    Ok(Exit::SUCCESS)
+}
+
+pub async fn latest(context: &Context, arguments: &Latest) -> Result<Exit, Failure> {
+    let past = past(context, &arguments.source).await?;
+    let complete = past.into_iter().find(|past| past.outcome == Some(Outcome::Complete));
+    let Some(complete) = complete else {
+        let group = &context.configuration.group;
+        return Err(Failure::new(Exit::MISSING, format!("{group}: no epoch is complete")));
+    };
+    let text = match arguments.source.json {
+        true => serde_json::to_string_pretty(&complete.json).unwrap_or_default() + "\n",
+        false => snapshot_name(&context.configuration.group, complete.epoch) + "\n",
+    };
+    print(&text).map_err(|error| Failure::new(Exit::SYSTEM, error.to_string()))?;
+    Ok(Exit::SUCCESS)
+}
+
+async fn past(context: &Context, source: &Source) -> Result<Vec<Past>, Failure> {
+    if source.local {
+        return local(context);
+    }
+    match of_store(context).await {
+        Err(failure) if failure.exit == Exit::UNAVAILABLE => {
+            say(format!("{failure}; this is what this host's own catalogue knows"));
+            local(context)
+        }
+        past => past,
+    }
+}
+
+async fn of_store(context: &Context) -> Result<Vec<Past>, Failure> {
+    let (store, keys) = (context.store()?, &context.keys);
+    let group = &context.configuration.group;
+    let mut past = Vec::new();
+    for epoch in recent(&store, keys).await? {
+        let key = keys.verdict(epoch);
+        let view = store.range(&key).await?;
+        past.push(match view.get(&key).map(|entry| decode::<Verdict>(&entry.value)) {
+            Some(Ok(verdict)) => Past {
+                epoch,
+                outcome: Some(verdict.outcome),
+                json: shown::verdict(group, epoch, &verdict),
+            },
+            Some(Err(unreadable)) => {
+                return Err(Failure::new(Exit::INTERNAL, format!("{key}: {unreadable}")));
+            }
+            None => Past {
+                epoch,
+                outcome: None,
+                json: json!({ "schema": 1, "group": group, "epoch": epoch, "name": snapshot_name(group, epoch), "outcome": null }),
+            },
+        });
+    }
+    Ok(past)
+}
+
+/// What `stillpoint list` says of parts of this group.
+fn local(context: &Context) -> Result<Vec<Past>, Failure> {
+    let output = Command::new("stillpoint").args(["list", "--json"]).output();
+    let output = output.map_err(|error| {
+        Failure::new(Exit::NOT_FOUND, format!("stillpoint list --json cannot be run: {error}"))
+    })?;
+    let manifests: Vec<Value> = serde_json::from_slice(&output.stdout).map_err(|error| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.lines().next().unwrap_or_default();
+        Failure::new(Exit::UNAVAILABLE, format!("stillpoint list --json: {error} {said}"))
+    })?;
+    Ok(parts(context.configuration.group.as_str(), manifests))
+}
+
+fn parts(group: &str, manifests: Vec<Value>) -> Vec<Past> {
+    let mut past: Vec<Past> = manifests
+        .into_iter()
+        .filter(|manifest| manifest["group"]["name"] == group)
+        .filter_map(|manifest| {
+            let part = &manifest["group"];
+            let epoch = EpochId(part["epoch"].as_u64()?);
+            let outcome: Option<Outcome> = serde_json::from_value(part["verdict"].clone()).ok();
+            let json = json!({
+                "schema": 1,
+                "group": group,
+                "epoch": epoch,
+                "name": manifest["name"],
+                "outcome": part["verdict"],
+                "mode": part["mode"],
+                "members": part["members"],
+                "manifest": manifest,
+            });
+            Some(Past { epoch, outcome, json })
+        })
+        .collect();
+    past.sort_by_key(|past| std::cmp::Reverse(past.epoch));
+    past
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalogue_knows_the_epochs_of_its_group_the_newest_first() {
+        let manifest = |name: &str, group: Value| json!({ "name": name, "group": group });
+        let manifests = vec![
+            manifest("mail-7", json!({ "name": "mail", "epoch": 7, "verdict": "complete" })),
+            manifest("mail-19", json!({ "name": "mail", "epoch": 19, "verdict": null })),
+            manifest("mail-12", json!({ "name": "mail", "epoch": 12, "verdict": "aborted" })),
+            manifest("other-99", json!({ "name": "other", "epoch": 99, "verdict": "complete" })),
+            manifest("daily", Value::Null),
+            json!({ "name": "old" }),
+        ];
+        let past = parts("mail", manifests);
+        let shown: Vec<_> = past.iter().map(|past| (past.epoch.0, past.outcome)).collect();
+        assert_eq!(shown, [(19, None), (12, Some(Outcome::Aborted)), (7, Some(Outcome::Complete))]);
+    }
+}

@@ -1,0 +1,145 @@
+//! `join`, `leave` and `evict`: who belongs to the group.
+
+use std::time::Duration;
+
+use super::context::Context;
+use crate::host::Host;
+use crate::host::child::Child;
+use crate::record::identity::Name;
+use crate::roster::{self, Changed, Request};
+use crate::store::Store;
+use crate::words::exit::Exit;
+use crate::words::failure::Failure;
+use crate::words::lines::say;
+
+#[derive(Debug, clap::Args)]
+pub struct Waiting {
+    /// How long to wait for the end of an epoch that is under way
+    #[arg(long, value_name = "SECS", default_value_t = 60)]
+    wait: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Join {
+    #[command(flatten)]
+    waiting: Waiting,
+
+    /// The store is a new one: forget the epochs that were obeyed in the old one
+    ///
+    /// Only if nobody uses the old store any more. An old store that comes back could have this host obey an epoch
+    /// twice.
+    #[arg(long)]
+    forget: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Leave {
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Evict {
+    #[command(flatten)]
+    waiting: Waiting,
+
+    /// It is certain that no writer of this host reaches the data any more
+    ///
+    /// Its power is cut, or its storage is taken from it. A host that is only unreachable still has its writers, and
+    /// what they write is in no snapshot of the group from now on.
+    #[arg(long)]
+    fenced: bool,
+
+    /// Which
+    host: Name,
+}
+
+fn request(context: &Context, host: Name, waiting: &Waiting) -> Request {
+    Request {
+        keys: context.keys.clone(),
+        host,
+        wait: Duration::from_secs(waiting.wait),
+        by: context.by(),
+        when: context.when(),
+    }
+}
+
+pub async fn join(context: &Context, arguments: &Join) -> Result<Exit, Failure> {
+    let remembered = match context.peek()? {
+        Some(remembered) if !arguments.forget => remembered,
+        _ => {
+            let (notebook, mut remembered) = context.notebook()?;
+            if arguments.forget {
+                remembered.last = Default::default();
+                remembered.waiting = Vec::new();
+                let kept = notebook.write(&remembered);
+                kept.map_err(|error| Failure::new(Exit::SYSTEM, error.to_string()))?;
+            }
+            remembered
+        }
+    };
+    let store = context.store()?;
+    // One that is older than what this host has obeyed would have all its epochs refused.
+    let now = store.range(&context.keys.begun()).await?.revision;
+    if remembered.last.0 as i64 > now {
+        return Err(Failure::new(
+            Exit::CONFLICT,
+            format!(
+                "this host has obeyed epoch {}, and the store is at revision {now} only: restore it with --bump-revision, or, if it is a new one for good, `join --forget`",
+                remembered.last
+            ),
+        ));
+    }
+    let request = request(context, context.host.clone(), &arguments.waiting);
+    let changed = roster::join(&store, &request, &remembered.uuid, &context.machine).await?;
+    told(changed, &context.host, "is a member now", "is a member already");
+    Ok(Exit::SUCCESS)
+}
+
+pub async fn leave(context: &Context, arguments: &Leave) -> Result<Exit, Failure> {
+    let configuration = &context.configuration;
+    let barriers = match configuration.work() {
+        Some(work) => Child::new(configuration.group.clone(), work).counts().await,
+        None => Vec::new(),
+    };
+    if let Some(counts) = barriers.iter().find(|counts| counts.writers > 0) {
+        let barrier = &counts.barrier;
+        return Err(Failure::new(
+            Exit::CONFLICT,
+            format!(
+                "{barrier}: {} writers have it open, and the group's snapshots would go on without them; stop them, `stillpoint retire {barrier}`, and leave then",
+                counts.writers
+            ),
+        ));
+    }
+    let store = context.store()?;
+    let uuid = context.peek()?.map(|remembered| remembered.uuid);
+    let request = request(context, context.host.clone(), &arguments.waiting);
+    let changed = roster::leave(&store, &request, uuid.as_deref()).await?;
+    told(changed, &context.host, "has left", "is no member");
+    Ok(Exit::SUCCESS)
+}
+
+pub async fn evict(context: &Context, arguments: &Evict) -> Result<Exit, Failure> {
+    let host = &arguments.host;
+    if !arguments.fenced {
+        return Err(Failure::new(
+            Exit::USAGE,
+            format!(
+                "{host}: a host whose agent is silent may still have writers, and the group's snapshots would go on without them; `evict --fenced {host}` says that it has none"
+            ),
+        ));
+    }
+    let store = context.store()?;
+    let request = request(context, host.clone(), &arguments.waiting);
+    let changed = roster::evict(&store, &request).await?;
+    told(changed, host, "is put out", "is no member");
+    Ok(Exit::SUCCESS)
+}
+
+fn told(changed: Changed, host: &Name, done: &str, was_so: &str) {
+    match changed {
+        Changed::Done => say(format!("{host} {done}")),
+        Changed::WasSo => say(format!("{host} {was_so}")),
+    }
+}
