@@ -22,9 +22,10 @@ use crate::words::lines::{say, warn};
 const DROP_IN: &str = "stillpoint-adopt.conf";
 const MARK: &str = "# Written by `stillpoint adopt enable`; `stillpoint adopt disable` removes it.";
 /// How its lines begin, in their order.
-const LINES: [&str; 6] = [
+const LINES: [&str; 7] = [
     MARK,
     "[Unit]",
+    "Wants=stillpoint@",
     "After=stillpoint@",
     "[Service]",
     "Environment=\"LD_PRELOAD=",
@@ -133,10 +134,9 @@ fn drop_in(unit: &str, library: &Library, barrier: Option<&Path>) -> String {
     let value = escaped(&value.to_string_lossy());
     let mut text = format!("{MARK}\n");
     if let Some(name) = barrier.and_then(name) {
-        text.push_str(&format!(
-            "[Unit]\nAfter=stillpoint@{}.service\n",
-            escaped(&file::instance(name))
-        ));
+        // Programs that start without it go without; one that is not enabled is started for them.
+        let unit = escaped(&format!("stillpoint@{}.service", file::instance(name)));
+        text.push_str(&format!("[Unit]\nWants={unit}\nAfter={unit}\n"));
     }
     text.push_str(&format!("[Service]\nEnvironment=\"{VARIABLE}={value}\"\n"));
     // Else all is read-only to the unit, the barrier too.
@@ -290,14 +290,16 @@ mod tests {
         let library = Library { path: "/opt/libstillpoint_adopt.so".into() };
         let made =
             |unit: &str| drop_in(unit, &library, Some(Path::new("/run/stillpoint/a.barrier")));
-        let line = |unit: &str| made(unit).lines().nth(4).unwrap().to_owned();
+        let line = |unit: &str| made(unit).lines().nth(5).unwrap().to_owned();
         assert_eq!(line("[Service]\n"), r#"Environment="LD_PRELOAD=/opt/libstillpoint_adopt.so""#);
         let with = "[Service]\nEnvironment=A=b 'LD_PRELOAD=x.so y%%.so'\n";
         let kept = r#"Environment="LD_PRELOAD=/opt/libstillpoint_adopt.so:x.so:y%%.so""#;
         assert_eq!(line(with), kept);
         assert_eq!(line(&format!("{with}Environment=\n")), line(""));
-        assert_eq!(made("ProtectSystem=full").lines().count(), 5);
-        assert!(made("").contains("\n[Unit]\nAfter=stillpoint@a.service\n[Service]\n"));
+        assert_eq!(made("ProtectSystem=full").lines().count(), 6);
+        assert!(made("").contains(
+            "\n[Unit]\nWants=stillpoint@a.service\nAfter=stillpoint@a.service\n[Service]\n"
+        ));
         assert!(!drop_in("", &library, Some(Path::new("/srv/a.barrier"))).contains("[Unit]"));
         assert!(made("ProtectSystem=strict").ends_with("\nReadWritePaths=-/run/stillpoint\n"));
     }
@@ -308,6 +310,11 @@ mod tests {
         let made = drop_in("ProtectSystem=strict", &library, Some(Path::new("/run/s/a.barrier")));
         assert!(is_ours(&made));
         assert!(is_ours(&drop_in("", &library, None)));
+        let with_unit = drop_in("", &library, Some(Path::new("/run/stillpoint/a.barrier")));
+        assert!(is_ours(&with_unit));
+        // As it was written before the unit was wanted.
+        assert!(is_ours(&with_unit.replace("Wants=stillpoint@a.service\n", "")));
+        assert!(!is_ours(&with_unit.replace("Wants=", "Requires=")));
         assert!(!is_ours(&format!("{made}LimitNOFILE=5\n")));
         let other = made.replace("ReadWritePaths=-/run/s", "LimitNOFILE=5");
         assert!(other != made && !is_ours(&other));
