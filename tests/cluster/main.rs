@@ -7,6 +7,7 @@ mod skip;
 mod child;
 #[macro_use]
 mod conformance;
+mod demo;
 mod etcd;
 mod fake;
 mod faults;

@@ -26,7 +26,7 @@ pub struct Machine {
 }
 
 /// The command of this workspace, which is built if only this package was.
-fn stillpoint() -> PathBuf {
+pub fn stillpoint() -> PathBuf {
     static BUILT: Once = Once::new();
     let path = Path::new(env!("CARGO_BIN_EXE_stillpoint-cluster")).with_file_name("stillpoint");
     BUILT.call_once(|| {

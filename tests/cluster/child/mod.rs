@@ -1,6 +1,6 @@
 //! Hosts whose part is made by the command `stillpoint`: real barriers, real children, a store in memory.
 
-mod machine;
+pub mod machine;
 
 use std::future::pending;
 use std::time::{Duration, Instant};
