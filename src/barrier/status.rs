@@ -5,7 +5,9 @@ use crate::error::Error;
 use crate::error::name::barrier_path;
 use crate::error::who::{Name, Straggler, Writer};
 use crate::file::byte_lock::is_byte_free;
-use crate::file::layout::{KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts, Slot};
+use crate::file::layout::{
+    FLAG_UNWATCHED, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts, Slot,
+};
 use crate::file::losses::{Dirty, Loss, Lost};
 use crate::file::open::{
     HeaderCopy, Identity, absolute, check_file_system, check_header, hex, open_fresh,
@@ -118,6 +120,8 @@ pub struct WriterStatus {
     pub shares: u32,
     /// Whether its owner lives. A dead one is reclaimed by the next tool.
     pub alive: bool,
+    /// Whether it is lost if it ends inside, as all are but commands that said otherwise.
+    pub is_watched: bool,
     /// Where it took the share that it is inside of, as `FILE:LINE`, the path cut in front where it is
     /// long. Empty: it is not inside, or that is not known, as it is of a process, whose shares are
     /// counted together, and of a command.
@@ -273,6 +277,7 @@ fn writer(index: u32, slot: &Slot, file: &File) -> Option<WriterStatus> {
             _ => u32::from(is_inside(word)),
         },
         alive,
+        is_watched: slot.flags.load(Ordering::Relaxed) & FLAG_UNWATCHED == 0,
         place: if is_inside(word) { slot.taken_at(word) } else { String::new() },
         word,
     })

@@ -38,6 +38,7 @@ fn what_goes_on_is_counted() {
     let place = Place::with_barrier();
     let barrier = format!("{{barrier=\"{}\"}}", place.barrier().display());
     let catalog = place.path("catalog");
+    std::fs::create_dir(&catalog).unwrap();
     let catalog = ["--catalog", catalog.to_str().unwrap()];
     let of =
         |name: &str| samples(&place, &catalog).get(&format!("stillpoint_{name}{barrier}")).copied();
@@ -111,6 +112,11 @@ fn a_catalogue_that_cannot_be_read_is_said_and_the_rest_is_shown() {
     let all = parse(&done.stdout);
     assert!(all.keys().any(|name| name.starts_with("stillpoint_writers{")));
     assert_eq!(all["stillpoint_report_complete"], 0.0);
+    // Nor one that is not there, if somebody has named it: its disk may not be mounted.
+    std::fs::remove_file(&file).unwrap();
+    let done = place.run(["status", "--prometheus", "--catalog", file.to_str().unwrap()]);
+    done.assert_complaint(66, &["catalog"]);
+    assert_eq!(parse(&done.stdout)["stillpoint_report_complete"], 0.0);
     assert_eq!(samples(&place, &[])["stillpoint_report_complete"], 1.0);
 }
 
@@ -149,7 +155,7 @@ fn a_barrier_whose_state_is_open_is_missed_whoever_asks() {
     assert_eq!(place.run(["create", "mail"]).code(), 0);
     assert_eq!(series(&place), (Some(1.0), Some(true)));
     assert_eq!(place.run(["retire", "mail"]).code(), 0);
-    assert_eq!(series(&place), (None, None));
+    assert_eq!(series(&place), (None, Some(true)), "nor then: nobody may have made it again");
 }
 
 /// An alert on age must see it.

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use stillpoint::{Dirty, Lost};
+use stillpoint::{Dirty, Lost, Status};
 
 use crate::words::seconds::timestamp;
 
@@ -57,6 +57,21 @@ pub fn not_acknowledged(dirty: Dirty, lost: &[Lost]) -> Vec<LostRecord> {
     let back = |epoch| dirty.epoch.wrapping_sub(epoch);
     let open = lost.iter().filter(|lost| back(lost.epoch) < back(dirty.acknowledged));
     open.map(LostRecord::from).collect()
+}
+
+/// Adds those who are gone while inside: no tool has met them yet, and the next one will call them lost.
+pub fn add_gone(status: &mut Status) {
+    let gone = status.writers.iter().filter(|one| one.inside && !one.alive && one.is_watched);
+    for writer in gone {
+        status.dirty.epoch = status.dirty.epoch.wrapping_add(1);
+        let mut lost = Lost::default();
+        lost.epoch = status.dirty.epoch;
+        lost.pid = writer.pid;
+        lost.comm.clone_from(&writer.comm);
+        lost.label.clone_from(&writer.label);
+        lost.place.clone_from(&writer.place);
+        status.lost.insert(0, lost);
+    }
 }
 
 /// Somebody who was lost without a tool that saw it.

@@ -20,7 +20,9 @@ use std::time::Duration;
 
 use self::keys::TOP;
 use self::written::{Entry, Mistakes, Value};
+use crate::catalogue::manifest::Manifest;
 use crate::catalogue::retention::Keep;
+use crate::files::names::without_links;
 use crate::snapshot::arguments::Arguments;
 use crate::words::exit::{Exit, Failure};
 use crate::words::{seconds, span};
@@ -95,6 +97,17 @@ impl Job {
                 Err(lines.map(|line| Failure::new(Exit::DATA, line)).collect())
             }
         }
+    }
+
+    /// Is it this job that has taken it?
+    pub fn takes(&self, manifest: &Manifest) -> bool {
+        let arguments = &self.snapshot;
+        let is_under = |name: &OsString| {
+            let path = stillpoint::barrier_path(name, arguments.user);
+            path.is_ok_and(|path| manifest.concerns(&without_links(&path)))
+        };
+        (&manifest.label, manifest.provider.as_str()) == (&arguments.label, arguments.provider())
+            && arguments.barriers.iter().all(is_under)
     }
 
     fn parse(name: String, path: PathBuf, text: &str, mistakes: &mut Mistakes) -> Option<Job> {

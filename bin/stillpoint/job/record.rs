@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ use crate::words::seconds::timestamp;
 
 const SCHEMA: u32 = 1;
 const LONGEST: u64 = 1 << 16;
+/// How often to ask for a lock that may be had by a question only, and how long to wait between.
+const MOMENTS: u32 = 10;
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// The last run of a job, and the last one that went well.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -71,7 +74,16 @@ impl Turn {
         options.write(true).create(true).truncate(false).mode(0o600);
         let file = open::anything(&path, &mut options).map_err(cannot)?;
         open::require_regular(&file).map_err(cannot)?;
-        match fs2::FileExt::try_lock_exclusive(&file) {
+        // Whoever asks whether it is running has it for a moment.
+        let mut locked = fs2::FileExt::try_lock_exclusive(&file);
+        for _ in 0..MOMENTS {
+            if locked.is_ok() {
+                break;
+            }
+            std::thread::sleep(MOMENT);
+            locked = fs2::FileExt::try_lock_exclusive(&file);
+        }
+        match locked {
             Ok(()) => Ok(Turn { _file: file }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let record = Record::load(job).ok().flatten().filter(|one| one.ended.is_none());
@@ -89,7 +101,7 @@ impl Turn {
 
 /// Does somebody run it? `None` if that cannot be told.
 pub fn is_running(job: &str) -> Option<bool> {
-    let file = match open::file_itself(&path(job, ".lock"), OpenOptions::new().write(true)) {
+    let file = match open::file_itself(&path(job, ".lock"), OpenOptions::new().read(true)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(false),
         opened => opened.ok()?,
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::manifest::{Manifest, Status};
+use crate::catalogue::manifest::Manifest;
 use crate::catalogue::reading::Contents;
 use crate::words::exposition::Exposition;
 use crate::words::metric::{self, Metric};
@@ -52,8 +52,8 @@ pub fn add(exposition: &mut Exposition, barrier: &str, snapshots: &Contents) {
     for (series, manifests) in all {
         let labels = series.labels(barrier);
         let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));
-        let complete = manifests.iter().filter(|manifest| manifest.status == Status::Complete);
-        exposition.add(&metric::SNAPSHOTS, &labels, complete.count() as f64);
+        let usable = manifests.iter().filter(|manifest| manifest.is_usable());
+        exposition.add(&metric::SNAPSHOTS, &labels, usable.count() as f64);
         let mut newest = |metric: &'static Metric, counts: &dyn Fn(&Manifest) -> bool| {
             let wanted = |manifest: &&&Manifest| counts(manifest) && manifest.is_usable();
             let found = manifests.iter().rev().find(wanted);

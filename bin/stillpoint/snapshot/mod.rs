@@ -35,7 +35,7 @@ pub mod place;
 pub mod plan;
 pub mod provider;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::arguments::Arguments;
 use self::coordinated::Coordinated;
@@ -79,6 +79,8 @@ pub fn take(
     sources::compare(manifest, &earlier, arguments.source_changed)?;
     target::compare(manifest, &earlier, arguments.source_changed)?;
     if arguments.dry_run {
+        let closed: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        arguments.wanted.try_barriers(&closed)?;
         return Ok(None);
     }
     plan.catalogue.create().map_err(|error| plan.catalogue_failure(&error))?;

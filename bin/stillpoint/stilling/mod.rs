@@ -85,6 +85,15 @@ impl Wanted {
         Groups::find(&self.freeze_unit, &self.freeze_cgroup)?;
         Participants::find(&self.with).map(drop)
     }
+
+    /// Refuses what would not be still while these barriers are closed, as [`Stilling::prepare`] and
+    /// [`Stilling::check_barriers`] will, and starts nothing.
+    pub fn try_barriers(&self, closed: &[&Path]) -> Result<(), Failure> {
+        match self.adopted.as_slice() {
+            [] => Ok(()),
+            adopted => Locks::try_adopted(adopted, closed),
+        }
+    }
 }
 
 /// How long others may be kept waiting.

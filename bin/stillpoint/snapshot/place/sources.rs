@@ -122,30 +122,45 @@ pub fn require_mounts(places: &[PathBuf], mounts: &Mounts) -> Result<(), Failure
     Ok(())
 }
 
+/// How the sources of the newest snapshot of a series are elsewhere now, if they are, for messages.
+pub fn have_changed(newest: &Manifest, all: &Contents) -> Option<String> {
+    let folders = newest.sources.iter().filter(|source| source.is_absolute());
+    let folders: Vec<PathBuf> = folders.cloned().collect();
+    let crosses = newest.origins.iter().flatten().any(|origin| origin.inside.is_some());
+    touch(folders.iter());
+    let now = Sources::look_at(&folders, crosses, &Mounts::read().ok()?).ok()?;
+    difference(newest, now.origins.as_deref()?, all)
+}
+
+/// How they are not where they were for one before.
+fn difference(before: &Manifest, now: &[Origin], all: &Contents) -> Option<String> {
+    let then = before.origins.as_deref()?;
+    // What was restored is where it is on purpose.
+    let mut restored = all.manifests.iter().filter_map(|one| one.replaced.as_ref());
+    if are_same(then, now) || restored.any(|restored| are_same(restored, now)) {
+        return None;
+    }
+    let changed = before.sources.iter().zip(then.iter().zip(now));
+    let changed: Vec<String> =
+        changed.flat_map(|(source, (then, now))| changes(source, then, now)).collect();
+    Some(format!("{}, when {} was taken; is it mounted?", changed.join("; "), before.name))
+}
+
 /// Compares with the newest snapshot of the series, and notes in the manifest what came of it.
 pub fn compare(
     manifest: &mut Manifest,
     earlier: &Contents,
     action: SourceChanged,
 ) -> Result<(), Failure> {
-    let Some(before) = earlier.precursor(manifest) else {
+    let (Some(before), Some(now)) = (earlier.precursor(manifest), &manifest.origins) else {
         return Ok(());
     };
-    let (Some(then), Some(now)) = (&before.origins, &manifest.origins) else {
+    let Some(what) = difference(before, now, earlier) else {
         return Ok(());
     };
-    // What was restored is where it is on purpose.
-    let restored = earlier.manifests.iter().filter_map(|one| one.replaced.as_ref());
-    if are_same(then, now)
-        || action == SourceChanged::Accept
-        || restored.into_iter().any(|restored| are_same(restored, now))
-    {
+    if action == SourceChanged::Accept {
         return Ok(());
     }
-    let changed = manifest.sources.iter().zip(then.iter().zip(now));
-    let changed: Vec<String> =
-        changed.flat_map(|(source, (then, now))| changes(source, then, now)).collect();
-    let what = format!("{}, when {} was taken; is it mounted?", changed.join("; "), before.name);
     let accept = "if it has moved on purpose, say --source-changed accept once";
     if action == SourceChanged::Fail {
         return Err(Failure::new(

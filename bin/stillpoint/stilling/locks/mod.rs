@@ -108,6 +108,16 @@ impl Locks {
         Ok(Locks { settings, ..locks })
     }
 
+    /// Refuses what [`Locks::adopted`] and [`Locks::check_barriers`] would, and asks for no lock.
+    pub fn try_adopted(paths: &[PathBuf], closed: &[&Path]) -> Result<(), Failure> {
+        are_there(paths)?;
+        let Some(settings) = Settings::read() else {
+            return Ok(());
+        };
+        settings.check(paths)?;
+        settings.check_barriers(closed)
+    }
+
     /// Refuses to ask for locks at other barriers than the programs'.
     pub fn check_barriers(&self, closed: &[&Path]) -> Result<(), Failure> {
         self.settings.as_ref().map_or(Ok(()), |settings| settings.check_barriers(closed))
@@ -115,12 +125,7 @@ impl Locks {
 
     /// Of the file systems that these paths lie on, of all if there is none; but for those on files that are `ignored`.
     pub fn on(paths: &[PathBuf], ignored: &[PathBuf]) -> Result<Locks, Failure> {
-        for path in paths {
-            path.metadata().map_err(|error| {
-                let (path, why) = (path.display(), crate::words::exit::reason(&error));
-                Failure::new(Exit::MISSING, format!("--adopted {path}: {why}"))
-            })?;
-        }
+        are_there(paths)?;
         let unavailable =
             |error: stillpoint::Error| Failure::new(Exit::UNAVAILABLE, error.to_string());
         let systems = match paths {
@@ -298,6 +303,16 @@ impl Locks {
 }
 
 /// This one; the parent of a keeper, too, which has kept what the keeper has closed.
+fn are_there(paths: &[PathBuf]) -> Result<(), Failure> {
+    for path in paths {
+        path.metadata().map_err(|error| {
+            let (path, why) = (path.display(), crate::words::exit::reason(&error));
+            Failure::new(Exit::MISSING, format!("--adopted {path}: {why}"))
+        })?;
+    }
+    Ok(())
+}
+
 fn own_processes() -> Vec<u32> {
     let ourselves = Ourselves::new();
     let parent = u32::try_from(getppid().as_raw()).ok();

@@ -8,20 +8,22 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use stillpoint::{ErrorKind, Status};
 
 use super::finding::{Findings, Level};
+use crate::barrier::lost::add_gone;
 use crate::barrier::state::{State, place};
 use crate::files::names::without_links;
+use crate::stilling::cover::Process;
 use crate::words::exit::Exit;
 use crate::words::seconds::display;
-use crate::words::waiting::who;
+use crate::words::waiting::{self, who};
 
 /// ramfs(5), which has no name in nix.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 /// Longer than that nobody waits for a healthy tool.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Its path, as manifests have it.
-pub fn check(path: &Path, user: bool, findings: &mut Findings) -> PathBuf {
-    let status = match Status::read(path) {
+/// Its path, as manifests have it. `known`: where a job says that its durable state is kept.
+pub fn check(path: &Path, user: bool, known: Option<&Path>, findings: &mut Findings) -> PathBuf {
+    let mut status = match Status::read(path) {
         Ok(status) => status,
         Err(error) => {
             let shown = without_links(path);
@@ -51,7 +53,7 @@ pub fn check(path: &Path, user: bool, findings: &mut Findings) -> PathBuf {
         ),
         Err(error) => add(Level::Unseen, "barrier", format!("on which file system: {}", error.desc())),
     }
-    state(&status, user, &mut add);
+    state(&mut status, user, known, &mut add);
     match &status.stragglers {
         Some(others) if !others.is_empty() => {
             let names: Vec<String> = others.iter().map(ToString::to_string).collect();
@@ -65,11 +67,14 @@ pub fn check(path: &Path, user: bool, findings: &mut Findings) -> PathBuf {
             );
         }
         Some(_) => {}
-        None => add(
-            Level::Unseen,
-            "members",
-            "whether somebody uses another file that was in its place: look as root".into(),
-        ),
+        None => {
+            let way = match Path::new("/proc/locks").exists() {
+                true => "look as root",
+                false => "it takes /proc",
+            };
+            let what = "whether somebody uses another file that was in its place";
+            add(Level::Unseen, "members", format!("{what}: {way}"));
+        }
     }
     gate(&status, &mut add);
     let writers = members(&status);
@@ -79,35 +84,40 @@ pub fn check(path: &Path, user: bool, findings: &mut Findings) -> PathBuf {
     status.barrier
 }
 
-/// What would be found after a power cut.
-fn state(status: &Status, user: bool, add: &mut impl FnMut(Level, &'static str, String)) {
-    let mut dirty = status.dirty;
-    match place::path(status.barrier.as_os_str(), user, None) {
+/// What would be found after a power cut, and what the next tool will find.
+fn state(
+    status: &mut Status,
+    user: bool,
+    known: Option<&Path>,
+    add: &mut impl FnMut(Level, &'static str, String),
+) {
+    match place::path(status.barrier.as_os_str(), user, known) {
         Ok(Some(path)) => {
             let shown = path.display();
             match State::load(&path) {
-                Ok(Some(known)) => match known.stranger(&status.uuid, &status.boot_id) {
-                    Some(whose) => add(
-                        Level::Critical,
-                        "state",
-                        format!(
-                            "{shown} is {whose}: losses are not remembered; run stillpoint create for it again"
+                Ok(Some(known)) => {
+                    known.tell_report(status);
+                    let (level, what) = match known.stranger(&status.uuid, &status.boot_id) {
+                        Some(whose) => (
+                            Level::Critical,
+                            format!(
+                                "is {whose}: losses are not remembered; run stillpoint create for it again"
+                            ),
                         ),
-                    ),
-                    None if !known.is_open() => add(
-                        Level::Critical,
-                        "state",
-                        format!(
-                            "{shown} says that it was retired: a power cut would not be noticed; run stillpoint create for it again"
+                        None if !known.is_open() => (
+                            Level::Critical,
+                            "says that it was retired: a power cut would not be noticed; run stillpoint create for it again"
+                                .to_owned(),
                         ),
-                    ),
-                    None => {
-                        if known.is_dirty() {
-                            dirty.epoch = dirty.acknowledged.wrapping_add(1);
+                        None => {
+                            if known.is_dirty() && !status.dirty.is_dirty() {
+                                status.dirty.epoch = status.dirty.acknowledged.wrapping_add(1);
+                            }
+                            (Level::Ok, "is its own".to_owned())
                         }
-                        add(Level::Ok, "state", format!("{shown} is its own"));
-                    }
-                },
+                    };
+                    add(level, "state", format!("{shown} {what}"));
+                }
                 Ok(None) => add(
                     Level::Warning,
                     "state",
@@ -122,19 +132,22 @@ fn state(status: &Status, user: bool, add: &mut impl FnMut(Level, &'static str, 
             }
         }
         _ => add(
-            Level::Ok,
+            Level::Unseen,
             "state",
-            "is private, without a durable state: a power cut is not noticed".into(),
+            "is private: whether it has a durable state of its own is not known here, unless a job names it"
+                .into(),
         ),
     }
-    if dirty.is_dirty() {
-        let lost = status.lost.first().map(|lost| who(lost.pid, &lost.comm, &lost.label));
+    add_gone(status);
+    if status.dirty.is_dirty() {
+        let lost = status.lost.first().map(waiting::lost);
         let lost = lost.map(|who| format!(" ({who} last)")).unwrap_or_default();
         add(
             Level::Critical,
             "dirty",
             format!(
-                "a writer was lost inside{lost}, and no snapshot is clean: check the store, then stillpoint recover --acknowledge"
+                "a writer was lost inside{lost}, and no snapshot is clean: check the store, then stillpoint recover --acknowledge {}",
+                status.barrier.display()
             ),
         );
     }
@@ -159,7 +172,15 @@ fn gate(status: &Status, add: &mut impl FnMut(Level, &'static str, String)) {
             format!("{who} holds flock(1) on it exclusively: no tool gets in"),
         );
     }
-    let long = |writer: &&stillpoint::WriterStatus| writer.inside && writer.inside_at_least > LONG;
+    for user in status.flock.iter().filter(|user| !user.exclusive) {
+        let runs = Process(user.pid).started().and_then(|since| since.elapsed().ok());
+        if let Some(what) = shares_for_long(&who(user.pid, &user.comm, ""), runs) {
+            add(Level::Warning, "gate", what);
+        }
+    }
+    let long = |writer: &&stillpoint::WriterStatus| {
+        writer.inside && writer.alive && writer.inside_at_least > LONG
+    };
     for writer in status.writers.iter().filter(long) {
         let name = who(writer.pid, &writer.comm, &writer.label);
         let length = display(writer.inside_at_least);
@@ -169,6 +190,14 @@ fn gate(status: &Status, add: &mut impl FnMut(Level, &'static str, String)) {
             format!("{name} has been inside for {length}: no snapshot gets in"),
         );
     }
+}
+
+/// Who has had a share by flock(1) for long has run for long, and the kernel tells no more.
+fn shares_for_long(who: &str, runs: Option<Duration>) -> Option<String> {
+    let length = display(runs.filter(|length| *length > LONG)?);
+    Some(format!(
+        "{who} holds flock(1) on it, and has run for {length}: no snapshot gets in meanwhile"
+    ))
 }
 
 /// By program and label, with since when the oldest has run.
@@ -185,10 +214,23 @@ fn members(status: &Status) -> String {
             true => String::new(),
             false => format!(" ({label})"),
         };
-        let times = pids.keys().filter_map(|pid| crate::stilling::cover::Process(*pid).started());
+        let times = pids.keys().filter_map(|pid| Process(*pid).started());
         let since = times.min().and_then(|since| since.elapsed().ok());
         let since = since.map(|since| format!(" for {}", display(since))).unwrap_or_default();
         format!("{} x {comm}{label}{since}", pids.len())
     });
     format!("who takes part: {}", shown.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_that_keeps_its_flock_is_a_warning_and_one_that_delivers_is_none() {
+        let after = |seconds| shares_for_long("flock[7]", Some(Duration::from_secs(seconds)));
+        assert_eq!(after(119), None);
+        assert!(after(121).unwrap().starts_with("flock[7] holds flock(1)"));
+        assert_eq!(shares_for_long("?", None), None);
+    }
 }

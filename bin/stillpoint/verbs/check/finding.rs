@@ -69,11 +69,33 @@ impl Findings {
     }
 
     pub fn measure(&mut self, label: String, value: f64, unit: &'static str) {
-        self.measures.push(Measure { label, value, unit, warning: None, critical: None });
+        self.add_measure(Measure { label, value, unit, warning: None, critical: None });
+    }
+
+    /// A label may come but once, and two series may have the same name, or be in one folder.
+    pub fn add_measure(&mut self, mut measure: Measure) {
+        let is_taken = |label: &String| self.measures.iter().any(|one| one.label == *label);
+        if is_taken(&measure.label) {
+            // How much is free is the same for both.
+            if measure.unit == "B" {
+                return;
+            }
+            let mut others = (2..).map(|number| format!("{} {number}", measure.label));
+            measure.label = others.find(|label| !is_taken(label)).unwrap_or_default();
+        }
+        self.measures.push(measure);
     }
 
     pub fn worst(&self) -> Level {
         self.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok)
+    }
+
+    /// That of a plug-in: what could not be seen is held against nobody.
+    pub fn state(&self) -> Level {
+        match self.worst() {
+            Level::Unseen => Level::Ok,
+            other => other,
+        }
     }
 
     /// The worst first; else as they were found.

@@ -1,16 +1,21 @@
 //! Jobs: is the file understood, how did the last run go, and does anything run it?
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use super::finding::{Findings, Level};
-use crate::job::record::Record;
+use crate::job::record::{Record, is_running};
 use crate::job::{Job, file};
 use crate::process::tool;
+use crate::words::exit::Exit;
 
-/// The job, if it is understood.
-pub fn check(name: &str, findings: &mut Findings) -> Option<Job> {
+/// The job, if it is understood. `is_judged`: that it should have been run by now.
+pub fn check(name: &str, is_judged: bool, findings: &mut Findings) -> Option<Job> {
     let job = match Job::read(name) {
-        Ok(job) => Some(job),
+        Ok(job) => {
+            surroundings(&job, findings);
+            Some(job)
+        }
         Err(failure) => {
             findings.add(Level::Critical, "job", name, failure.to_string());
             None
@@ -26,15 +31,64 @@ pub fn check(name: &str, findings: &mut Findings) -> Option<Job> {
             let what = format!("its last run failed{step} with {exit}{reason}");
             findings.add(Level::Warning, "job", name, what);
         }
-        Ok(Some(record)) => {
-            let what = format!("has run since {}, or was cut short then", record.began);
-            findings.add(Level::Ok, "job", name, what);
+        Ok(Some(Record { began, .. })) => {
+            let (level, what) = match is_running(name) {
+                Some(true) => (Level::Ok, format!("has been running since {began}")),
+                Some(false) => (
+                    Level::Warning,
+                    format!(
+                        "its last run, that of {began}, was cut short; stillpoint job run {name} does it again"
+                    ),
+                ),
+                None => {
+                    (Level::Unseen, format!("has been running since {began}, or was cut short"))
+                }
+            };
+            findings.add(level, "job", name, what);
         }
-        Ok(None) => findings.add(Level::Ok, "job", name, "was never run".to_owned()),
+        Ok(None) => {
+            let (level, what) = match is_judged {
+                true => {
+                    (Level::Critical, format!("was never run; stillpoint job run {name} runs it"))
+                }
+                false => (Level::Ok, "was never run".to_owned()),
+            };
+            findings.add(level, "job", name, what);
+        }
         Err(failure) => findings.add(Level::Unseen, "job", name, failure.to_string()),
     }
     timer(name, findings);
     job
+}
+
+/// What its next run needs, as far as that can be looked for in a moment.
+fn surroundings(job: &Job, findings: &mut Findings) {
+    let snapshot = &job.snapshot;
+    let mut missing = |check, path: &Path| {
+        let what = format!("{} is not there; is it mounted?", path.display());
+        findings.add(Level::Critical, check, &job.name, what);
+    };
+    for source in snapshot.folders().filter(|source| !source.exists()) {
+        missing("source", source);
+    }
+    if let Some(to) = snapshot.to.as_ref().filter(|to| !to.is_dir()) {
+        missing("target", to);
+    }
+    let path = |name: &OsString| stillpoint::barrier_path(name, snapshot.user).ok();
+    let barriers: Vec<PathBuf> = snapshot.barriers.iter().filter_map(path).collect();
+    let closed: Vec<&Path> = barriers.iter().map(PathBuf::as_path).collect();
+    let wanted = &snapshot.wanted;
+    if let Err(failure) = wanted.check(snapshot.hold()).and_then(|()| wanted.try_barriers(&closed))
+    {
+        let level = if failure.exit == Exit::DENIED { Level::Unseen } else { Level::Critical };
+        findings.add(level, "job", &job.name, failure.to_string());
+    }
+}
+
+/// Has one of its runs gone well, so that there must be snapshots?
+pub fn has_succeeded(job: &Job) -> bool {
+    let record = Record::load(&job.name).ok().flatten();
+    record.is_some_and(|record| record.succeeded.is_some())
 }
 
 /// What else may run it (cron, another tool) is not known.

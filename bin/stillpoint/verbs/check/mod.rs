@@ -22,12 +22,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::finding::{Findings, Level};
+use self::jobs::has_succeeded;
 use self::schedule::Limits;
 use self::series::Ages;
 use crate::barrier::folder;
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
-use crate::job;
+use crate::job::{self, Job};
 use crate::words::exit::{Exit, reason};
 use crate::words::lines;
 use crate::words::span;
@@ -98,7 +99,7 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
             paths.insert(stillpoint::barrier_path(name, arguments.user)?);
             continue;
         };
-        if let Some(job) = jobs::check(of_job, findings) {
+        if let Some(job) = jobs::check(of_job, asked != Limits::default(), findings) {
             if let (Some(label), true) = (&job.snapshot.label, asked == Limits::default()) {
                 of_jobs.insert(label.clone(), schedule::limits(&job, findings));
             }
@@ -108,6 +109,15 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
             for barrier in &job.snapshot.barriers {
                 paths.insert(stillpoint::barrier_path(barrier, job.snapshot.user)?);
             }
+        }
+    }
+    // A barrier or its series may be named that is a job's.
+    let jobs: Vec<Job> = known.iter().filter_map(|name| Job::read(name).ok()).collect();
+    let (mut snapshots, mut are_all) = (Contents::default(), true);
+    for catalogue in &catalogues {
+        match read(catalogue, arguments, &jobs, findings) {
+            Some(contents) => snapshots.manifests.extend(contents.manifests),
+            None => are_all = false,
         }
     }
     if paths.is_empty() {
@@ -122,25 +132,58 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
             ),
         );
     }
-    let mut snapshots = Contents::default();
-    for catalogue in &catalogues {
-        snapshots.manifests.extend(read(catalogue, findings).manifests);
-    }
     let ages = Ages { asked, of_jobs: &of_jobs };
     let mut barriers = BTreeSet::new();
     for path in &paths {
-        let barrier = barrier::check(path, arguments.user, findings);
+        let state = jobs.iter().find_map(|job| state_of(path, job));
+        let barrier = barrier::check(path, arguments.user, state, findings);
         let of_barrier = snapshots.clone().under(&barrier);
-        series::check(&barrier, &of_barrier, &ages, findings);
-        writers::check(&barrier, &of_barrier, findings);
+        series::check(&barrier, &of_barrier, are_all, &ages, findings);
+        writers::check(&barrier, &of_barrier, &jobs, findings);
         barriers.insert(barrier);
+    }
+    if arguments.barrier.is_empty() && !arguments.user {
+        abandoned(&snapshots, &barriers, &ages, findings);
     }
     library::check(&barriers, findings);
     hooks::check(Path::new("/"), findings);
     Ok(())
 }
 
-fn read(catalogue: &Catalogue, findings: &mut Findings) -> Contents {
+/// Barriers that are not there, as after a restart of the machine, and under which snapshots were taken.
+fn abandoned(
+    snapshots: &Contents,
+    known: &BTreeSet<PathBuf>,
+    ages: &Ages<'_>,
+    findings: &mut Findings,
+) {
+    let records = snapshots.manifests.iter().flat_map(|manifest| &manifest.barriers);
+    let barriers: BTreeSet<&PathBuf> = records.map(|record| &record.barrier).collect();
+    for barrier in barriers.into_iter().filter(|barrier| !known.contains(*barrier)) {
+        let shown = barrier.display().to_string();
+        let what = format!(
+            "is not there, and snapshots were taken under it: stillpoint create {shown}; or remove their manifests, if none shall be taken any more"
+        );
+        findings.add(Level::Warning, "barrier", &shown, what);
+        series::check(barrier, &snapshots.clone().under(barrier), true, ages, findings);
+    }
+}
+
+/// Where a job says that the state of this barrier is kept.
+fn state_of<'a>(barrier: &Path, job: &'a Job) -> Option<&'a Path> {
+    let is_it = |name: &OsString| {
+        stillpoint::barrier_path(name, job.snapshot.user).is_ok_and(|path| path == barrier)
+    };
+    job.snapshot.state.as_deref().filter(|_| job.snapshot.barriers.iter().any(is_it))
+}
+
+/// `None`: it cannot be read.
+fn read(
+    catalogue: &Catalogue,
+    arguments: &Arguments,
+    jobs: &[Job],
+    findings: &mut Findings,
+) -> Option<Contents> {
     let folder = catalogue.folder().display().to_string();
     match catalogue.read() {
         Ok(contents) => {
@@ -148,17 +191,29 @@ fn read(catalogue: &Catalogue, findings: &mut Findings) -> Contents {
                 let what = format!("is no manifest: {what}; move it out of the catalogue");
                 findings.add(Level::Warning, "catalogue", &path.display().to_string(), what);
             }
-            contents
+            Some(contents)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let what = "is not there: no snapshot was taken yet".to_owned();
-            findings.add(Level::Ok, "catalogue", &folder, what);
-            Contents::default()
+            let is_its = |job: &&Job| {
+                Catalogue::locate(job.snapshot.catalog.as_deref()).folder() == catalogue.folder()
+            };
+            let (level, what) = match jobs.iter().filter(is_its).find(|job| has_succeeded(job)) {
+                Some(job) => (
+                    Level::Critical,
+                    format!("is not there, and job {} has written to it; is it mounted?", job.name),
+                ),
+                None if arguments.catalog.is_some() => {
+                    (Level::Warning, "is not there; the first snapshot makes it".to_owned())
+                }
+                None => (Level::Ok, "is not there: no snapshot is known of".to_owned()),
+            };
+            findings.add(level, "catalogue", &folder, what);
+            Some(Contents::default())
         }
         Err(error) => {
             let what = format!("cannot be read: {}", reason(&error));
             findings.add(Level::Unknown, "catalogue", &folder, what);
-            Contents::default()
+            None
         }
     }
 }

@@ -12,11 +12,7 @@ use crate::words::lines::escaped;
 
 pub fn text(findings: &Findings) -> anyhow::Result<()> {
     let sorted = findings.sorted();
-    let worst = findings.worst();
-    let state = match worst {
-        Level::Unseen => Level::Ok,
-        other => other,
-    };
+    let (worst, state) = (findings.worst(), findings.state());
     let said = match sorted.first() {
         Some(first) if worst > Level::Unseen => {
             let others = sorted.iter().filter(|one| one.level > Level::Unseen).count() - 1;
@@ -73,11 +69,11 @@ pub fn json(findings: &Findings) -> anyhow::Result<()> {
         .iter()
         .map(|one| json!({ "label": one.label, "value": one.value, "unit": one.unit }))
         .collect();
-    let worst = findings.worst();
+    let state = findings.state();
     let object = json!({
         "schema": 1,
-        "level": worst.name().to_lowercase(),
-        "exit": worst.exit().code(),
+        "level": state.name().to_lowercase(),
+        "exit": state.exit().code(),
         "findings": all,
         "measures": measures,
     });

@@ -7,9 +7,11 @@ use std::time::{Duration, SystemTime};
 use super::finding::{Findings, Level, Measure};
 use super::room;
 use super::schedule::Limits;
+use crate::catalogue::cover::Sight;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::reading::Contents;
 use crate::catalogue::series::series;
+use crate::stilling::cover;
 use crate::words::seconds::display;
 
 /// A verdict comes in seconds.
@@ -31,9 +33,16 @@ impl Ages<'_> {
     }
 }
 
-pub fn check(barrier: &Path, snapshots: &Contents, ages: &Ages<'_>, findings: &mut Findings) {
+/// `are_all`: no catalogue was left out that could not be read.
+pub fn check(
+    barrier: &Path,
+    snapshots: &Contents,
+    are_all: bool,
+    ages: &Ages<'_>,
+    findings: &mut Findings,
+) {
     let all = series(&snapshots.manifests);
-    if all.is_empty() {
+    if all.is_empty() && are_all {
         let barrier = barrier.display().to_string();
         let (level, what) = match ages.asked.warning.or(ages.asked.critical) {
             Some(_) => {
@@ -41,7 +50,7 @@ pub fn check(barrier: &Path, snapshots: &Contents, ages: &Ages<'_>, findings: &m
             }
             None => (Level::Ok, "no snapshot was ever taken"),
         };
-        findings.add(level, "snapshots", &barrier, what.to_owned());
+        findings.add(level, "age", &barrier, what.to_owned());
     }
     for one in all {
         let name = name(one[0]);
@@ -68,11 +77,12 @@ fn age(name: &str, one: &[&Manifest], limits: Limits, findings: &mut Findings) {
     let newest = one.iter().rev().find(|manifest| clean(manifest) && manifest.is_usable());
     if let Some(gone) = one.iter().rev().find(clean).filter(|found| !found.is_usable()) {
         let what = format!("{} is in the catalogue, and its data is not where it was", gone.name);
-        findings.add(Level::Warning, "snapshots", name, what);
+        findings.add(Level::Warning, "age", name, what);
     }
     let Some(newest) = newest else {
-        let what = "there is no clean snapshot; stillpoint list shows why".to_owned();
-        findings.add(Level::Critical, "age", name, what);
+        let what = "there is no clean snapshot; stillpoint list shows why; \
+                    if none shall be taken any more, remove its manifests";
+        findings.add(Level::Critical, "age", name, what.to_owned());
         return;
     };
     let taken = newest.taken_at().map(SystemTime::from);
@@ -89,7 +99,7 @@ fn age(name: &str, one: &[&Manifest], limits: Limits, findings: &mut Findings) {
     };
     let what = format!("the newest clean snapshot, {}, is {} old", newest.name, display(age));
     findings.add(level, "age", name, what);
-    findings.measures.push(Measure {
+    findings.add_measure(Measure {
         label: format!("age {name}"),
         value: age.as_secs_f64().round(),
         unit: "s",
@@ -113,6 +123,10 @@ fn last(name: &str, one: &[&Manifest], findings: &mut Findings) {
             last.name
         );
         findings.add(Level::Critical, "last", name, what);
+    } else if last.covered == Some(false) {
+        let sight = Sight { writers: last.writers.clone(), unseen: None };
+        let who = cover::complaint(&sight).unwrap_or_else(|| "not covered".to_owned());
+        findings.add(Level::Warning, "last", name, format!("{}: {who}", last.name));
     }
 }
 

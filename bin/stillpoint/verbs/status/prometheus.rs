@@ -17,7 +17,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
 use crate::files::names::without_links;
 use crate::metrics::series;
-use crate::words::exit::Failure;
+use crate::words::exit::{Exit, Failure};
 use crate::words::exposition::Exposition;
 use crate::words::metric;
 
@@ -82,9 +82,21 @@ pub fn report(arguments: &Arguments) -> anyhow::Result<Report> {
             add_barrier(&mut exposition, &status);
         }
     }
+    if !named && !arguments.user {
+        add_abandoned(&mut exposition, &snapshots, &exposed);
+    }
     exposition.add(&metric::REPORT_COMPLETE, &[], flag(could_all_be_read));
     report.text = exposition.text();
     Ok(report)
+}
+
+/// Series under barriers that nobody knows any more, as after a restart of the machine: they grow old all the same.
+fn add_abandoned(exposition: &mut Exposition, snapshots: &Contents, exposed: &BTreeSet<PathBuf>) {
+    let records = snapshots.manifests.iter().flat_map(|manifest| &manifest.barriers);
+    let barriers: BTreeSet<&PathBuf> = records.map(|record| &record.barrier).collect();
+    for barrier in barriers.into_iter().filter(|barrier| !exposed.contains(*barrier)) {
+        series::add(exposition, &barrier.to_string_lossy(), &snapshots.clone().under(barrier));
+    }
 }
 
 /// Those that are named; else all that are there, and those that should be.
@@ -133,11 +145,17 @@ fn add_barrier(exposition: &mut Exposition, status: &Status) {
     exposition.histogram(&metric::PAUSE, &labels, &stats.lengths, stats.total_pause);
 }
 
-/// What the catalogue has. That there is none says that there are no snapshots.
+/// What the catalogue has. That there is none says that there are no snapshots, if nobody has named it.
 fn snapshots(folder: Option<&Path>) -> Result<Contents, Failure> {
     let catalogue = Catalogue::locate(folder);
     match catalogue.read() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Contents::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && folder.is_none() => {
+            Ok(Contents::default())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = catalogue.folder().display();
+            Err(Failure::new(Exit::MISSING, format!("{folder}: there is no such catalogue")))
+        }
         Err(error) => Err(Failure::system(catalogue.folder().display(), error)),
         Ok(contents) => Ok(contents),
     }
