@@ -20,8 +20,9 @@
 # and those that belong to one hook (ON_CONFLICT, HOOK_D, RECORD), which it explains. BARRIERS and TAKE are
 # words; one with a space in it is quoted once more: TAKE="--btrfs '/srv/my mail' --to /srv/snapshots".
 
-# Hosts start their hooks with next to nothing in it.
-export PATH="${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Hosts start their hooks with next to nothing in it; and what was installed elsewhere is there.
+home=/usr/share/stillpoint/hooks
+export PATH="${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:${home%/share/*}/bin"
 # A decimal comma is no number to the next program.
 export LC_ALL=C
 # What the host has closed would be the first that the next pipe gets, and then nobody hears of its end.
@@ -43,19 +44,18 @@ fail() {
 
 # Called first: settle NAME WAIT
 settle() {
-    hook=$1
-    file=${STILLPOINT_HOOKS_CONF:-/etc/stillpoint/hooks.conf}
-    settings="JOB BARRIERS HOLD WAIT DRAIN TAKE KEEP ON_CONFLICT HOOK_D RECORD"
-    for name in $settings; do unset "$name"; done
+    name_settings "$1"
     # A pipe would never end.
     case $file in
     /dev/null) ;;
     *) if [ -e "$file" ] && [ ! -f "$file" ]; then fail 65 "$file: is no regular file"; fi ;;
     esac
-    if [ -e "$file" ]; then read_settings || fail 65 "$file: cannot be read as shell assignments"; fi
-    # Of the file, what the job of the environment says instead.
-    if [ -n "${STILLPOINT_JOB-}" ]; then unset BARRIERS TAKE KEEP; fi
-    for name in $settings; do eval "$name=\${STILLPOINT_$name:-\${$name-}}"; done
+    if [ -e "$file" ]; then
+        [ ! -f "$file" ] || ! is_anybodys "$file" ||
+            fail 77 "$file: others could write it, and it is run; chown root $file; chmod go-w $file"
+        read_settings || fail 65 "$file: cannot be read as shell assignments"
+    fi
+    read_environment
     WAIT=${WAIT:-$2}
     if [ -n "$JOB" ]; then
         [ -z "$BARRIERS$TAKE$KEEP" ] ||
@@ -69,11 +69,42 @@ settle() {
         [ -n "$BARRIERS" ] || fail 64 "no BARRIERS; name them in $file, or a JOB"
     fi
     case $WAIT in *[!0-9.]* | *.*.* | .) fail 64 "WAIT=$WAIT: expected seconds" ;; esac
+    begin
+}
+
+# The same for a call that ends what another has begun: settle_end NAME. What was closed is noted, so what the settings
+# say by now, or that they are gone, hinders nothing.
+settle_end() {
+    name_settings "$1"
+    if [ -f "$file" ] && ! is_anybodys "$file"; then read_settings 2>/dev/null || :; fi
+    read_environment
+    begin
+}
+
+name_settings() {
+    hook=$1
+    file=${STILLPOINT_HOOKS_CONF:-/etc/stillpoint/hooks.conf}
+    settings="JOB BARRIERS HOLD WAIT DRAIN TAKE KEEP ON_CONFLICT HOOK_D RECORD"
+    for name in $settings; do unset "$name"; done
+}
+
+read_environment() {
+    # Of the file, what the job of the environment says instead.
+    if [ -n "${STILLPOINT_JOB-}" ]; then unset BARRIERS TAKE KEEP; fi
+    for name in $settings; do eval "$name=\${STILLPOINT_$name:-\${$name-}}"; done
+}
+
+begin() {
     command -v stillpoint >/dev/null || fail 127 "stillpoint was not found in $PATH"
     # From here on, what is not quoted is such a list.
     IFS='
 '
     set -f
+}
+
+# May others write to a file that is run? Neither root nor who runs it is another.
+is_anybodys() {
+    [ -n "$(find -L "$1" -prune \( -perm -0020 -o -perm -0002 -o ! -user 0 ! -user "$(id -u)" \))" ]
 }
 
 # Whatever editor the file was written with: lines may end as on Windows, and the first begin as there.
@@ -121,8 +152,12 @@ number() {
 }
 
 # Where the tokens of a pause wait for the hook that ends it: note_of SNAPSHOT. One for each snapshot: a host
-# may have several under way, and the end of one must never be taken for that of another.
-note_of() { printf '%s/.%s.%s.token' "$notes" "$hook" "$(number "$JOB" "$BARRIERS" "$1")"; }
+# may have several under way, and the end of one must never be taken for that of another. Two of one host differ in their
+# environment; what the file says may have changed before the second call.
+note_of() {
+    printf '%s/.%s.%s.token' "$notes" "$hook" \
+        "$(number "${STILLPOINT_JOB-}" "${STILLPOINT_BARRIERS-}" "$1")"
+}
 
 # Closes all barriers, or none: freeze [SNAPSHOT]. What it fails with is that of `stillpoint freeze`. A
 # host that comes again for the same snapshot without having thawed has given it up: its pause is ended

@@ -319,3 +319,14 @@ fn delivers(kind: &[&str], link: &[&str]) {
     assert_eq!(missing.status.code(), Some(75));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("stillpoint create"), "{missing:?}");
 }
+
+/// Hosts give their hooks no PATH to speak of.
+#[test]
+fn a_hook_finds_the_command_below_its_own_prefix() {
+    let installed = Installed::new();
+    let mut hook = Command::new(installed.prefix().join("share/stillpoint/hooks/azure"));
+    hook.arg("pre").env_clear().env("STILLPOINT_HOOKS_CONF", "/dev/null");
+    hook.env("STILLPOINT_BARRIERS", "nothing").env("STILLPOINT_DIR", installed.folder.path());
+    let output = hook.output().unwrap();
+    assert_eq!(output.status.code(), Some(66), "{output:?}");
+}

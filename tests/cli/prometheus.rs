@@ -218,3 +218,32 @@ fn a_file_for_the_collector_is_written_whole_or_not_at_all() {
     let left = std::fs::read_dir(&folder).unwrap().count();
     assert_eq!(left, 1, "nothing is left beside it");
 }
+
+/// What one tells, the other would hide.
+#[test]
+fn a_run_and_the_report_do_not_replace_each_other_s_files() {
+    let place = Place::with_barrier();
+    let (report, run) = (place.path("report.prom"), place.path("run.prom"));
+    let written = |file: &std::path::Path| std::fs::read_to_string(file).unwrap();
+    let tell = |file: &std::path::Path| {
+        place.run(["status", "--metrics-textfile", file.to_str().unwrap()])
+    };
+    let take = |file: &std::path::Path, label: &str| {
+        place.snapshot(&["mail", "--label", label, "--metrics-textfile", file.to_str().unwrap()])
+    };
+    assert_eq!((tell(&report).code(), take(&run, "a").code()), (0, 0));
+    let before = (written(&report), written(&run));
+    take(&report, "a").assert_complaint(73, &["is written by stillpoint status"]);
+    tell(&run).assert_complaint(73, &["is written by runs"]);
+    assert_eq!((written(&report), written(&run)), before);
+    assert_eq!((tell(&report).code(), take(&run, "a").code()), (0, 0), "each its own");
+    // Another series takes it over, and does not do so in silence.
+    let other = take(&run, "b");
+    assert_eq!(other.code(), 0, "{other:?}");
+    assert!(
+        other.stderr.contains("told of another series, ") && other.stderr.contains("label=\"a\""),
+        "{other:?}"
+    );
+    let again = take(&run, "b");
+    assert_eq!((again.code(), again.stderr.contains("another series")), (0, false), "{again:?}");
+}

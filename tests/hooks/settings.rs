@@ -23,7 +23,9 @@ fn settings_come_from_the_file_and_the_environment_goes_before() {
         let frozen = run(command);
         assert_eq!(frozen.code(), 0, "{}: {frozen:?}", host.hook);
         assert_eq!(host.place.status()["holder"]["limit_ms"], 8000.0);
-        assert_eq!(host.call(post).code(), 0);
+        let mut command = host.command(post);
+        command.env_remove("STILLPOINT_BARRIERS");
+        assert_eq!(run(command).code(), 0, "{}", host.hook);
 
         fs::remove_file(&settings).unwrap();
         let refused = host.call_with(pre, "STILLPOINT_BARRIERS", "");
@@ -276,5 +278,59 @@ fn settings_in_a_pipe_are_refused() {
             let none = host.call_with(call, "STILLPOINT_HOOKS_CONF", "/dev/null");
             assert_eq!(none.code(), 0, "{}: {none:?}", host.hook);
         }
+    });
+}
+
+/// They are run, as root for the most part.
+#[test]
+fn settings_that_others_may_write_are_not_run() {
+    each(|host, pre, post| {
+        let settings = host.place.path("hooks.conf");
+        let mark = host.place.path("mark");
+        let run_it = format!("BARRIERS=mail\n: >{}\n", mark.display());
+        for mode in [0o666, 0o664] {
+            fs::write(&settings, &run_it).unwrap();
+            fs::set_permissions(&settings, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = host.call(pre);
+            assert_eq!(refused.code(), 77, "{}: {refused:?}", host.hook);
+            assert!(refused.stderr.contains("others could write it"), "{refused:?}");
+            host.call(post);
+            assert!(!mark.exists(), "{}", host.hook);
+        }
+        fs::set_permissions(&settings, fs::Permissions::from_mode(0o640)).unwrap();
+        if is_root() {
+            std::os::unix::fs::chown(&settings, Some(65534), None).unwrap();
+            assert_eq!(host.call(pre).code(), 77, "{}: of another user", host.hook);
+            std::os::unix::fs::chown(&settings, Some(0), None).unwrap();
+        }
+        assert!(!mark.exists());
+        assert_eq!(host.call(pre).code(), 0, "{}", host.hook);
+        assert!(mark.exists());
+        assert_eq!(host.call(post).code(), 0);
+    });
+}
+
+/// Whoever edits them while a host has its snapshot taken keeps no pause from its end, nor from being found out.
+#[test]
+fn what_was_closed_is_ended_whatever_the_settings_say_by_now() {
+    each(|host, pre, post| {
+        let settings = host.place.path("hooks.conf");
+        let call = |call: Call| {
+            let mut command = host.command(call);
+            command.env_remove("STILLPOINT_BARRIERS").env("STILLPOINT_WAIT", "10");
+            run(command).code()
+        };
+        for later in ["BARRIERS='mail news'\n", "JOB=nightly\n", "BARRIERS='mail\n", ""] {
+            fs::write(&settings, "BARRIERS=mail\nHOLD=60\n").unwrap();
+            assert_eq!(call(pre), 0, "{}", host.hook);
+            fs::write(&settings, later).unwrap();
+            assert_eq!(call(post), 0, "{} {later}", host.hook);
+            assert!(!host.is_closed(), "{} {later}", host.hook);
+        }
+        fs::write(&settings, "BARRIERS=mail\nHOLD=0.01\n").unwrap();
+        assert_eq!(call(pre), 0, "{}", host.hook);
+        crate::common::until("its limit", || !host.is_closed());
+        fs::write(&settings, "BARRIERS='mail news'\n").unwrap();
+        assert_ne!(call(post), 0, "{}: it was over", host.hook);
     });
 }

@@ -15,6 +15,7 @@ use crate::files::names::without_links;
 use crate::snapshot::arguments::Arguments;
 use crate::words::exit::{Exit, Failure};
 use crate::words::exposition::Exposition;
+use crate::words::lines::warn;
 use crate::words::metric;
 
 /// Writes the file; a failure is no failure of the snapshot.
@@ -24,7 +25,15 @@ pub fn write(
     manifest: Option<&Manifest>,
     exit: Exit,
 ) -> Result<(), Failure> {
-    textfile::write(file, &text(arguments, manifest, exit))
+    let text = text(arguments, manifest, exit);
+    let (before, now) = (textfile::series_in(file), textfile::series_of(&text));
+    if let Some(other) = before.iter().find(|series| !now.contains(series)) {
+        warn(&format!(
+            "--metrics-textfile {}: told of another series, {other}, of which nothing is told any more; give each a file of its own",
+            file.display()
+        ));
+    }
+    textfile::write(file, &text)
 }
 
 /// The barriers of the run, as the library would name them; also those that are not there.

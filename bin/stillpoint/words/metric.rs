@@ -118,6 +118,8 @@ pub static JOB_END: Metric = gauge(
     "stillpoint_job_last_run_timestamp_seconds",
     "When the last run of the job ended; 0: never, or it is under way or was cut short.",
 );
+pub static JOB_RUNNING: Metric =
+    gauge("stillpoint_job_running", "1 while the job is run; no sample if that cannot be told.");
 pub static JOB_SUCCESS: Metric = gauge(
     "stillpoint_job_last_success_timestamp_seconds",
     "When a run of the job last went well; 0: never.",

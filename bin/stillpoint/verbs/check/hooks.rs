@@ -1,11 +1,13 @@
 //! Hooks in their hosts: what is there works. One that is not there is missed by nobody but its administrator.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
 use super::finding::{Findings, Level};
+use crate::job::Job;
 
 /// Where hosts have their hooks: a file, or a folder of them.
 const PLACES: [&str; 7] = [
@@ -31,6 +33,7 @@ const SETTINGS: [&str; 7] = [
 const FOLDER: &str = "/stillpoint/hooks/";
 
 pub fn check(root: &Path, findings: &mut Findings) {
+    settings(&root.join("etc/stillpoint/hooks.conf"), findings);
     for file in files(root, &PLACES) {
         let link = fs::read_link(&file).unwrap_or_default();
         let is_ours = |path: &Path| path.to_string_lossy().contains("stillpoint");
@@ -48,6 +51,43 @@ pub fn check(root: &Path, findings: &mut Findings) {
             judge(Path::new(word), &format!(", which {} names", file.display()), findings);
         }
     }
+}
+
+/// Those of all hooks. They are the shell's, so that only what is said plainly is understood here.
+fn settings(file: &Path, findings: &mut Findings) {
+    let Ok(text) = fs::read_to_string(file) else { return };
+    let mut warn = |what: String| {
+        findings.add(Level::Warning, "hooks", &file.display().to_string(), what);
+    };
+    if fs::metadata(file).is_ok_and(|found| found.mode() & 0o022 != 0) {
+        warn("others could write it, and no hook reads it; chmod go-w".to_owned());
+    }
+    if let Some(name) = value(&text, "JOB") {
+        if let Err(failure) = Job::read(&name) {
+            warn(format!("JOB={name}, and every hook fails: {failure}"));
+        }
+    }
+    let barriers = value(&text, "BARRIERS").unwrap_or_default();
+    // One that is quoted again has a blank in its path.
+    for name in barriers.split_whitespace().filter(|_| !barriers.contains(['\'', '"', '\\'])) {
+        if !stillpoint::barrier_path(name.as_ref(), false).is_ok_and(|path| path.exists()) {
+            warn(format!("BARRIERS names {name}, which is not there, and every hook fails"));
+        }
+    }
+}
+
+/// The last plain assignment of a word, or of words in quotes.
+fn value(text: &str, name: &str) -> Option<String> {
+    let of_line = |line: &str| {
+        let value = line.trim().strip_prefix(name)?.strip_prefix('=')?.trim_end();
+        let quoted =
+            ['\'', '"'].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+        let value = quoted.unwrap_or(value);
+        let is_plain =
+            !value.contains(['$', '`', ';']) && (quoted.is_some() || !value.contains(' '));
+        (is_plain && !value.is_empty()).then(|| value.to_owned())
+    };
+    text.lines().rev().find_map(of_line)
 }
 
 fn files(root: &Path, places: &[&str]) -> Vec<PathBuf> {
@@ -80,6 +120,42 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+
+    #[test]
+    fn what_is_said_plainly_in_the_settings_is_understood() {
+        for (text, expected) in [
+            ("JOB=mail\r\n", Some("mail")),
+            ("#JOB=x\n JOB='mail'\n", Some("mail")),
+            ("JOB=x\nJOB=\"mail\"", Some("mail")),
+            ("JOB=$x", None),
+            ("JOB=mail rm -rf", None),
+            ("JOB=", None),
+            ("MYJOB=mail", None),
+        ] {
+            assert_eq!(value(text, "JOB").as_deref(), expected, "{text:?}");
+        }
+        assert_eq!(value("BARRIERS='mail news'", "BARRIERS").as_deref(), Some("mail news"));
+    }
+
+    #[test]
+    fn settings_by_which_every_hook_fails_are_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hooks.conf");
+        let there = folder.path().join("there");
+        fs::write(&there, "").unwrap();
+        let found = |text: &str, mode| {
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            let mut findings = Findings::default();
+            settings(&file, &mut findings);
+            findings.findings.iter().map(|one| one.message.clone()).collect::<Vec<_>>()
+        };
+        let barrier = format!("BARRIERS='{}'\n", there.display());
+        assert_eq!(found(&barrier, 0o644), [""; 0]);
+        assert!(found(&barrier, 0o664)[0].contains("others could write it"));
+        assert!(found("BARRIERS=/nowhere/x.barrier\n", 0o644)[0].contains("which is not there"));
+        assert!(found("JOB=there-is-no-such-job\n", 0o644)[0].contains("every hook fails"));
+    }
 
     #[test]
     fn a_hook_that_its_host_cannot_call_is_a_warning() {

@@ -12,7 +12,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::job::{Job, file};
-use crate::metrics::textfile;
+use crate::metrics::textfile::{self, Writer};
 use crate::process::ending::from_error;
 use crate::process::signals::Signals;
 use crate::process::tool::{self, Lookup};
@@ -105,8 +105,10 @@ fn examine(name: &str, signals: &mut Signals) -> (Vec<Failure>, Vec<String>) {
             Lookup::Missing => add(Exit::NOT_FOUND, format!("{key}: {program} was not found")),
         }
     }
-    if let Some(failure) =
-        snapshot.metrics_textfile.as_deref().and_then(|file| textfile::check(file).err())
+    if let Some(failure) = snapshot
+        .metrics_textfile
+        .as_deref()
+        .and_then(|file| textfile::check(file, Writer::Run).err())
     {
         add(failure.exit, failure.to_string());
     }
@@ -119,6 +121,17 @@ fn examine(name: &str, signals: &mut Signals) -> (Vec<Failure>, Vec<String>) {
     }
     for rival in job.rivals() {
         add(rival.exit, rival.to_string());
+    }
+    for other in file::names().unwrap_or_default().iter().filter(|other| **other != job.name) {
+        let Ok(other) = Job::read(other) else { continue };
+        let theirs = &other.snapshot.metrics_textfile;
+        if let Some(file) = theirs.as_ref().filter(|_| *theirs == snapshot.metrics_textfile) {
+            doubtful.push(format!(
+                "{shown}: textfile: job {} writes {} too, so each hides how the other went; give each a file of its own",
+                other.name,
+                file.display()
+            ));
+        }
     }
     if job.keep.is_none() {
         doubtful.push(format!("{shown}: nothing in [retention], so nothing is ever removed"));

@@ -17,6 +17,7 @@ use crate::catalogue::verdict::{Delivery, Verdict};
 use crate::files::names::without_links;
 use crate::job::Job;
 use crate::job::record::{Record, Turn};
+use crate::metrics::textfile::Writer;
 use crate::metrics::{self, textfile};
 use crate::process::child::ended::Ended;
 use crate::process::child::{self, Bounds, Terms};
@@ -263,7 +264,7 @@ impl Run<'_> {
             .tried
             .as_ref()
             .map_or((None, self.exit), |(manifest, exit)| (manifest.as_ref(), *exit));
-        textfile::check(file)?;
+        textfile::check(file, Writer::Run)?;
         metrics::run::write(file, arguments, manifest, exit)?;
         Ok(Exit::SUCCESS)
     }

@@ -3,6 +3,7 @@
 mod report;
 
 use crate::catalogue::manifest::Manifest;
+use crate::metrics::textfile::Writer;
 use crate::metrics::{self, textfile};
 use crate::process::ending::from_error;
 use crate::process::signals::Signals;
@@ -22,7 +23,7 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<Exit> {
     }
     let mut record = None;
     let metrics = arguments.metrics_textfile.clone();
-    let writable = metrics.as_deref().map_or(Ok(()), textfile::check);
+    let writable = metrics.as_deref().map_or(Ok(()), |file| textfile::check(file, Writer::Run));
     let metrics = metrics.filter(|_| writable.is_ok() && !arguments.dry_run);
     let outcome = writable.map_err(Into::into).and_then(|()| take(&mut arguments, &mut record));
     let error = outcome.as_ref().err();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Report;
-use crate::job::record::Record;
+use crate::job::record::{Record, is_running};
 use crate::job::{Job, file};
 use crate::words::exit::Failure;
 use crate::words::exposition::Exposition;
@@ -26,6 +26,9 @@ pub fn add(exposition: &mut Exposition, report: &mut Report) -> (Vec<PathBuf>, b
             barriers.extend(
                 paths.filter_map(|one| stillpoint::barrier_path(one, job.snapshot.user).ok()),
             );
+        }
+        if let Some(running) = is_running(&name) {
+            exposition.add(&metric::JOB_RUNNING, &labels, f64::from(u8::from(running)));
         }
         match Record::load(&name) {
             Ok(record) => add_record(exposition, &labels, record.as_ref()),

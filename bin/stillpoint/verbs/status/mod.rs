@@ -9,7 +9,7 @@ use std::time::Duration;
 use stillpoint::{ErrorKind, Status};
 
 use crate::barrier::folder;
-use crate::metrics::textfile;
+use crate::metrics::textfile::{self, Writer};
 use crate::process::ending;
 use crate::selection::filter::Filter;
 use crate::words::exit::{Exit, Failure};
@@ -108,7 +108,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 
 fn write_metrics(arguments: &Arguments) -> anyhow::Result<Exit> {
     let file = arguments.metrics_textfile.as_deref();
-    file.map_or(Ok(()), textfile::check)?;
+    file.map_or(Ok(()), |file| textfile::check(file, Writer::Report))?;
     let report = prometheus::report(arguments)?;
     match file {
         Some(file) => textfile::write(file, &report.text)?,
