@@ -464,7 +464,8 @@ fn a_job_is_held_to_what_it_names_and_to_its_last_run() {
     // The barrier has snapshots, which others have taken.
     assert_eq!(place.snapshot(&["mail"]).code(), 0);
     assert_says(&look(&[]), "OK", &["nightly: was never run"]);
-    assert_says(&look(&["--critical-age", "50h"]), "CRITICAL", &["nightly: was never run"]);
+    let judged = look(&["--critical-age", "50h"]);
+    assert_says(&judged, "CRITICAL", &["nightly: has never taken a snapshot"]);
 
     fs::write(&settings, "barrier another\nprotect /\n").unwrap();
     job(&format!("[others]\nadopted = [{store:?}]\n"));

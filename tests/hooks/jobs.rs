@@ -132,12 +132,6 @@ fn a_mistake_in_the_job_is_told_with_its_line_before_anything_is_frozen() {
         };
         refused(&BOTH.replace("hold", "holt"), 65, "nightly.toml:6: holt: there is no such key");
         refused(&format!("{BOTH}[others]\nwith = ['/no/such']\n"), 69, "/no/such");
-        // What a snapshot of the job would lock, and this one not.
-        for (more, key) in
-            [("also = ['flock:/x']", "also"), ("require-covered = true", "require-covered")]
-        {
-            refused(&format!("{BOTH}[others]\n{more}\n"), 69, &format!("{key}: is for snapshots"));
-        }
     });
 }
 

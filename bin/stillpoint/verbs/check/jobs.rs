@@ -9,8 +9,8 @@ use crate::job::{Job, file};
 use crate::process::tool;
 use crate::words::exit::Exit;
 
-/// The job, if it is understood. `is_judged`: that it should have been run by now.
-pub fn check(name: &str, is_judged: bool, findings: &mut Findings) -> Option<Job> {
+/// The job, if it is understood.
+pub fn check(name: &str, findings: &mut Findings) -> Option<Job> {
     let job = match Job::read(name) {
         Ok(job) => {
             surroundings(&job, findings);
@@ -46,15 +46,7 @@ pub fn check(name: &str, is_judged: bool, findings: &mut Findings) -> Option<Job
             };
             findings.add(level, "job", name, what);
         }
-        Ok(None) => {
-            let (level, what) = match is_judged {
-                true => {
-                    (Level::Critical, format!("was never run; stillpoint job run {name} runs it"))
-                }
-                false => (Level::Ok, "was never run".to_owned()),
-            };
-            findings.add(level, "job", name, what);
-        }
+        Ok(None) => findings.add(Level::Ok, "job", name, "was never run".to_owned()),
         Err(failure) => findings.add(Level::Unseen, "job", name, failure.to_string()),
     }
     timer(name, findings);

@@ -93,19 +93,21 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
     if arguments.barrier.is_empty() {
         paths.extend(folder::expected(arguments.user)?);
     }
+    let mut named = Vec::new();
     for name in &names {
         let of_job = name.to_str().filter(|name| known.iter().any(|job| job == name));
         let Some(of_job) = of_job.filter(|_| !arguments.user) else {
             paths.insert(stillpoint::barrier_path(name, arguments.user)?);
             continue;
         };
-        if let Some(job) = jobs::check(of_job, asked != Limits::default(), findings) {
+        if let Some(job) = jobs::check(of_job, findings) {
             if let (Some(label), true) = (&job.snapshot.label, asked == Limits::default()) {
                 of_jobs.insert(label.clone(), schedule::limits(&job, findings));
             }
             if arguments.catalog.is_none() {
                 catalogues.insert(Catalogue::locate(job.snapshot.catalog.as_deref()));
             }
+            named.push(of_job);
             for barrier in &job.snapshot.barriers {
                 paths.insert(stillpoint::barrier_path(barrier, job.snapshot.user)?);
             }
@@ -131,6 +133,15 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
                 folder.display()
             ),
         );
+    }
+    if are_all && asked != Limits::default() {
+        let has_none = |job: &&Job| !snapshots.manifests.iter().any(|one| job.takes(one));
+        let named = jobs.iter().filter(|job| named.contains(&job.name.as_str()));
+        for job in named.filter(has_none) {
+            let name = &job.name;
+            let what = format!("has never taken a snapshot; stillpoint job run {name} does");
+            findings.add(Level::Critical, "age", name, what);
+        }
     }
     let ages = Ages { asked, of_jobs: &of_jobs };
     let mut barriers = BTreeSet::new();
