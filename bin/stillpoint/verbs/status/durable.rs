@@ -1,23 +1,15 @@
-//! What the durable state of a barrier knows and its file does not, and who has ended inside: what the next tool will find,
-//! and say.
+//! What the durable state of a barrier knows and its file does not: what the next tool will find, and say.
 
 use std::path::Path;
 
 use stillpoint::Status;
 
-use crate::barrier::lost::add_gone;
 use crate::barrier::state::{self, State, place};
 use crate::words::advice::Named;
 use crate::words::exit::Exit;
 
-/// Adds what only the state knows, and who is gone. Some, if it does not speak for this barrier: why, and what to do.
+/// Adds what only the state knows. Some, if it does not speak for this barrier: why, and what to do.
 pub fn add(status: &mut Status, user: bool) -> anyhow::Result<Option<String>> {
-    let known = of_state(status, user);
-    add_gone(status);
-    known
-}
-
-fn of_state(status: &mut Status, user: bool) -> anyhow::Result<Option<String>> {
     let Some(path) = place::path(status.barrier.as_os_str(), user, None)? else {
         return Ok(None);
     };

@@ -234,5 +234,5 @@ fn with_users(error: stillpoint::Error, path: &Path) -> anyhow::Error {
 /// How many writers have ended inside that nobody has counted yet: the dirty epoch knows of them with the next pause, and
 /// no snapshot that it is for is clean.
 fn uncounted(status: &Status) -> usize {
-    status.writers.iter().filter(|writer| writer.inside && !writer.alive).count()
+    status.writers.iter().filter(|one| one.inside && !one.alive && one.is_watched).count()
 }
