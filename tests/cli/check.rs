@@ -146,8 +146,8 @@ fn snapshots_that_are_old_failed_or_gone_are_found() {
 
     // Where no other test removes a file that somebody writes to.
     let apart = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let path = |name: &str| apart.path().join(name).to_str().unwrap().to_owned();
-    let (store, to) = (path("store"), path("to"));
+    let path = |name: &str| place.path(name).to_str().unwrap().to_owned();
+    let (store, to) = (apart.path().join("store").to_str().unwrap().to_owned(), path("to"));
     fs::create_dir(&store).unwrap();
     fs::create_dir(&to).unwrap();
     let words = ["snapshot", "mail", "--min-open", "0", "--catalog", catalog.to_str().unwrap()];
@@ -445,7 +445,7 @@ fn a_job_is_held_to_what_it_names_and_to_its_last_run() {
     let place = Place::with_barrier();
     let jobs = place.path("jobs.d");
     let apart = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let (store, to) = (apart.path().join("store"), apart.path().join("to"));
+    let (store, to) = (apart.path().join("store"), place.path("to"));
     let catalog = place.path("catalog");
     for folder in [&jobs, &store, &catalog] {
         fs::create_dir(folder).unwrap();
@@ -586,7 +586,7 @@ fn a_source_that_is_not_mounted_is_critical() {
 fn a_number_has_one_label_and_what_is_not_known_is_not_said() {
     let place = Place::with_barrier();
     let apart = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let (store, to) = (apart.path().join("store"), apart.path().join("to"));
+    let (store, to) = (apart.path().join("store"), place.path("to"));
     let catalog = place.path("catalog");
     fs::create_dir(&store).unwrap();
     fs::create_dir(&to).unwrap();
