@@ -16,3 +16,4 @@ mod protocol;
 mod proxy;
 mod security;
 mod servers;
+mod simulation;

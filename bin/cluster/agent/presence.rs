@@ -63,6 +63,7 @@ impl<S: Store, H: Host> Presence<S, H> {
                 }
             };
             select! {
+                biased;
                 () = present => {}
                 // What it holds is dropped, and runs out.
                 () = stopped_for(&mut outer, 2 * PAUSE) => return,
@@ -109,6 +110,7 @@ impl<S: Store, H: Host> Presence<S, H> {
                 }
             };
             select! {
+                biased;
                 () = stopped(stop) => {
                     let _ = place.lease.revoke().await;
                     return Ok(());

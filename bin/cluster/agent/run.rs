@@ -86,6 +86,7 @@ pub async fn run<S: Store, H: Host, N: Notebook>(
     let key = work.settings.keys.epoch();
     let mut stopped = pin!(stopped);
     let first = select! {
+        biased;
         view = seen(&work.store, &work.settings, &key) => Some(view),
         () = &mut stopped => None,
     };
@@ -96,6 +97,7 @@ pub async fn run<S: Store, H: Host, N: Notebook>(
     let _ = work.told.send(of_epoch(&key, Event::Resynced(first)));
     loop {
         let input = select! {
+            biased;
             event = epochs.next() => match event {
                 Ok(event) => of_epoch(&key, event),
                 Err(error) => {

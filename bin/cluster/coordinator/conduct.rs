@@ -65,6 +65,7 @@ pub async fn conduct<S: Store>(
         }
         let deadline = start + round.deadline().unwrap_or_default();
         select! {
+            biased;
             event = begun.hosts.next() => match event {
                 Ok(event) => inputs.extend(of_hosts(request, &begun, event)),
                 Err(error) => inputs.push(Input::Interrupted(failed(error.exit(), error.to_string()))),

@@ -76,6 +76,7 @@ async fn keep(
             timeout(ttl / 6, renewal.renew()).await
         };
         let renewed = tokio::select! {
+            biased;
             asked = &mut revoked => {
                 if let Ok(answer) = asked {
                     let _ = answer.send(renewal.revoke().await);

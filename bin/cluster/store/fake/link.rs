@@ -1,9 +1,11 @@
 //! What can go wrong between a process and the engine.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::store::error::Trouble;
@@ -11,7 +13,9 @@ use crate::store::view::Revision;
 
 #[derive(Default)]
 pub(super) struct Link {
-    faults: watch::Sender<Faults>,
+    faults: Mutex<Faults>,
+    /// Wakes those who wait for it to be mended, in the order in which they came.
+    changes: Notify,
     seen: AtomicI64,
 }
 
@@ -31,7 +35,12 @@ pub(super) struct Faults {
 
 impl Link {
     pub fn set(&self, change: impl FnOnce(&mut Faults)) {
-        self.faults.send_modify(change);
+        change(&mut self.faults());
+        self.changes.notify_waiters();
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newest revision that this process has seen.
@@ -48,7 +57,7 @@ impl Link {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Trouble> {
-        let Faults { delay, refused, requests, .. } = *self.faults.borrow();
+        let Faults { delay, refused, requests, .. } = *self.faults();
         if refused {
             return Err(Trouble::NotSent("connection refused".to_string()));
         }
@@ -67,12 +76,12 @@ impl Link {
             }
         };
         self.comes_back().await;
-        let mut is_lost = false;
-        self.faults.send_if_modified(|faults| {
-            is_lost = faults.losses > 0;
+        let is_lost = {
+            let mut faults = self.faults();
+            let is_lost = faults.losses > 0;
             faults.losses -= usize::from(is_lost);
             is_lost
-        });
+        };
         match is_lost {
             true => Err(Trouble::Lost("connection reset".to_string())),
             false => Ok(answer),
@@ -86,15 +95,21 @@ impl Link {
 
     /// Returns when what the other end says is here.
     pub async fn comes_back(&self) {
-        let delay = self.faults.borrow().delay;
+        let delay = self.faults().delay;
         if !delay.is_zero() {
             sleep(delay).await;
         }
         self.wait_for(|faults| !faults.answers && !faults.refused).await;
     }
 
-    async fn wait_for(&self, condition: impl FnMut(&Faults) -> bool) {
-        // The sender is our own.
-        let _ = self.faults.subscribe().wait_for(condition).await;
+    async fn wait_for(&self, condition: impl Fn(&Faults) -> bool) {
+        loop {
+            let mut changed = pin!(self.changes.notified());
+            changed.as_mut().enable();
+            if condition(&self.faults()) {
+                return;
+            }
+            changed.await;
+        }
     }
 }

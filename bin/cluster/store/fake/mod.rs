@@ -11,10 +11,11 @@
 mod data;
 mod link;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 pub use data::Backup;
@@ -44,8 +45,8 @@ pub struct Fake {
 struct Engine {
     data: Mutex<Data>,
     clock: Clock,
-    /// Counts what changed, for those who wait.
-    changes: watch::Sender<u64>,
+    /// Wakes those who wait for a change, in the order in which they came.
+    changes: Notify,
 }
 
 impl Engine {
@@ -59,7 +60,7 @@ impl Engine {
     }
 
     fn has_changed(&self) {
-        self.changes.send_modify(|count| *count += 1);
+        self.changes.notify_waiters();
     }
 }
 
@@ -78,8 +79,8 @@ impl Fake {
 
     /// An empty store, whose leases go by this clock; the waiting goes by the runtime's.
     pub fn with_clock(clock: Clock) -> Fake {
-        let changes = watch::Sender::new(0);
-        let engine = Arc::new(Engine { data: Mutex::new(Data::new()), clock, changes });
+        let data = Mutex::new(Data::new());
+        let engine = Arc::new(Engine { data, clock, changes: Notify::new() });
         Fake { engine, link: Arc::default(), patience: PATIENCE }
     }
 
@@ -162,11 +163,12 @@ impl Fake {
     }
 
     async fn follow(self, name: String, mut after: Revision, feed: Feed) {
-        let mut changes = self.engine.changes.subscribe();
         let mut epoch = None;
         loop {
             self.link.hears().await;
-            changes.mark_unchanged();
+            let changed = self.engine.changes.notified();
+            let mut changed = pin!(changed);
+            changed.as_mut().enable();
             let (news, due) = {
                 let data = self.engine.data();
                 (data.news(&name, after, &mut epoch), data.next_expiry())
@@ -188,7 +190,8 @@ impl Fake {
             }
             let due = due.map(|due| due.saturating_sub(now));
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return },
+                biased;
+                () = changed => {}
                 () = sleep(due.unwrap_or(Duration::MAX)) => {}
             }
         }
