@@ -139,6 +139,8 @@ fn subvolumes_are_exchanged_and_the_next_snapshot_goes_on_with_the_series() {
             fs::write(letter, "now").unwrap();
         }
     }
+    restore(&disk.scene, &["--replace", "x", "letter"])
+        .assert_complaint(66, &["at the top of it are spool, index"]);
     let done = disk.snapshot(&["spool", "index"], &["--source-changed", "fail", "--name", "y"]);
     done.assert_code(0);
     assert_eq!(done.stderr, "");

@@ -140,7 +140,14 @@ impl<'a> Inside<'a> {
         let (name, path) = (&self.manifest.name, path.display());
         match error.kind() {
             io::ErrorKind::NotFound => {
-                Failure::new(Exit::MISSING, format!("{path}: is not in the snapshot {name}"))
+                let parts: Vec<String> =
+                    self.parts().iter().map(|part| part.display().to_string()).collect();
+                let there = match parts.len() {
+                    0 | 1 => String::new(),
+                    // The path does not begin as in the source.
+                    _ => format!("; at the top of it are {}", parts.join(", ")),
+                };
+                Failure::new(Exit::MISSING, format!("{path}: is not in the snapshot {name}{there}"))
             }
             io::ErrorKind::NotADirectory => {
                 let message =
