@@ -152,13 +152,15 @@ fn parts(group: &str, manifests: Vec<Value>) -> Vec<Past> {
         .filter_map(|manifest| {
             let part = &manifest["group"];
             let epoch = EpochId(part["epoch"].as_u64()?);
-            let outcome: Option<Outcome> = serde_json::from_value(part["verdict"].clone()).ok();
+            let verdict: Option<Outcome> = serde_json::from_value(part["verdict"].clone()).ok();
+            // Nothing is complete without the certificate of this host.
+            let outcome = verdict.or((manifest["status"] == "failed").then_some(Outcome::Aborted));
             let json = json!({
                 "schema": 1,
                 "group": group,
                 "epoch": epoch,
                 "name": manifest["name"],
-                "outcome": part["verdict"],
+                "outcome": outcome,
                 "mode": part["mode"],
                 "members": part["members"],
                 "manifest": manifest,
@@ -184,9 +186,11 @@ mod tests {
             manifest("other-99", json!({ "name": "other", "epoch": 99, "verdict": "complete" })),
             manifest("daily", Value::Null),
             json!({ "name": "old" }),
+            json!({ "name": "mail-15", "status": "failed", "group": { "name": "mail", "epoch": 15, "verdict": null } }),
         ];
         let past = parts("mail", manifests);
         let shown: Vec<_> = past.iter().map(|past| (past.epoch.0, past.outcome)).collect();
-        assert_eq!(shown, [(19, None), (12, Some(Outcome::Aborted)), (7, Some(Outcome::Complete))]);
+        let aborted = Some(Outcome::Aborted);
+        assert_eq!(shown, [(19, None), (15, aborted), (12, aborted), (7, Some(Outcome::Complete))]);
     }
 }

@@ -1,6 +1,8 @@
 //! What a store may do to those who use it: forget, go back, answer late, hold values of another version.
 
+use stillpoint_cluster::coordinator::recover::recent;
 use stillpoint_cluster::host::simulated::Happened;
+use stillpoint_cluster::record::epoch::Mode;
 use stillpoint_cluster::record::verdict::Outcome;
 use stillpoint_cluster::store::{Store, Txn};
 use stillpoint_cluster::words::exit::Exit;
@@ -118,4 +120,45 @@ async fn a_lease_that_ran_out_wrongly_ends_the_epoch_and_no_more() {
     // It registers again.
     group.settled().await;
     assert_eq!(group.snapshot().await.unwrap().verdict.outcome, Outcome::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_a_certificate_waits_for_no_verdict_that_cannot_come() {
+    for is_lost in [false, true] {
+        let mut group = Group::of(2).await;
+        let backup = group.store.backup();
+        group.host("b").host.set_pace(slow(4.0));
+        let conducted = Conducted::start(&group.store, |request| request.mode = Mode::Early);
+        sleep(seconds(1.0)).await;
+        let id = last(&group.store).await;
+        assert!(group.host("a").host.happened().contains(&Happened::Released(id)));
+        conducted.kill().await;
+        if is_lost {
+            group.store.restore(&backup);
+        }
+        sleep(seconds(120.0)).await;
+        assert!(group.verdict(id).await.is_none());
+        // The coordinator's key is gone, and took all verdicts but one with it. A store that never heard of the epoch
+        // may have forgotten any: then nothing is thrown away.
+        let settled = Happened::Settled(id, Outcome::Aborted);
+        assert_eq!(group.host("a").host.happened().contains(&settled), !is_lost);
+        assert_eq!(group.host("a").remembered().waiting.is_empty(), !is_lost);
+        group.check_gates();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_verdicts_of_the_last_hundred_epochs_are_kept() {
+    let group = Group::of(1).await;
+    let mut epochs = Vec::new();
+    for _ in 0..104 {
+        epochs.push(group.snapshot().await.unwrap().epoch);
+    }
+    let verdicts = group.store.range(&keys().verdicts()).await.unwrap().entries.len();
+    assert_eq!(verdicts, 101);
+    assert!(group.verdict(epochs[2]).await.is_none());
+    assert!(group.verdict(epochs[3]).await.is_some());
+    epochs.reverse();
+    epochs.truncate(101);
+    assert_eq!(recent(&group.store, &keys()).await.unwrap(), epochs);
 }
