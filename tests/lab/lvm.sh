@@ -62,7 +62,7 @@ case $1 in
     for process in /proc/[0-9]*; do
         if [[ $(cat "$process/comm" 2>/dev/null) == stillpoint-pin ]]; then kill -9 "${process#/proc/}"; fi
     done
-    take a2 --lvm vg/mail --size 20M
+    take a2 --lvm vg/mail --size 80M
     refused 0 "/dev/vg/mail-a is in use; left alone" stillpoint prune --keep 1 mail
     is old "$(cat /at/eve/letter)"
     stillpoint unmount /at

@@ -138,6 +138,25 @@ fn a_mounted_volume_stays_also_when_what_keeps_it_was_killed() {
     assert_eq!(scene.manifests().len(), 2);
 }
 
+/// Its device stays, and whoever reads it gets an error.
+#[test]
+fn one_that_was_given_up_is_offered_to_nobody() {
+    let Some(scene) = scene(&["mail"]) else { return };
+    let status = r#"case " $* " in *" -m $LOST "*) echo "0 655360 snapshot Invalid" ;; *) echo "0 655360 snapshot 16/8192 16" ;; esac"#;
+    scene.stand_in("dmsetup", status);
+    let script = r#"
+        "$S" latest mail
+        LOST=$((0x$(stat -L -c %T /dev/vg/mail-y)))
+        export LOST
+        "$S" latest mail
+        "$S" list | grep -c '/dev/vg/mail-. (gone)'
+        "$S" restore y --to got/y || echo "gone $?"
+    "#;
+    let done = play(&scene, script);
+    done.assert_code(0);
+    assert_eq!(done.stdout, "/dev/vg/mail-y\n/dev/vg/mail-x\n1\ngone 66\n", "{done:?}");
+}
+
 #[test]
 fn what_cannot_be_told_from_its_origin_or_is_nothing_is_refused() {
     let Some(scene) = scene(&["mail"]) else { return };

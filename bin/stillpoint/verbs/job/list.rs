@@ -172,3 +172,14 @@ fn table(known: &[Known]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_times_are_of_one_style() {
+        assert_eq!(in_our_style("Mon 2026-11-30 03:03:15 UTC"), "2026-11-30T03:03:15Z");
+        assert_eq!(in_our_style("n/a"), "n/a");
+    }
+}
