@@ -89,7 +89,7 @@ case $1 in
     is /dev/vg/mail-a2 "$(stillpoint latest --source vg/mail mail)"
     refused 66 "its data is gone" stillpoint restore full --to /root/full
     stillpoint prune --keep 1 mail
-    is "a2" "$(lvs --noheadings -o lv_name vg | grep -o 'mail-.*' | grep -v b | sed 's/mail-//' | xargs)"
+    is "a2 full" "$(lvs --noheadings -o lv_name vg | grep -o 'mail-.*' | grep -v b | sed 's/mail-//' | xargs)"
     refused 73 "are needed" take much --lvm vg/mail --size 9G
 
     heading merged
