@@ -7,6 +7,7 @@
 mod agents;
 mod coordinators;
 mod engines;
+mod many;
 mod networks;
 mod scene;
 mod torn;

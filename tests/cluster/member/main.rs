@@ -173,7 +173,7 @@ fn write(folder: &Path, wait: &Path, hosts: &[&str]) {
         let message = format!("{}.{number}", std::process::id());
         enter(from, &format!("S {message}\n"));
         enter(to, &format!("R {message}\n"));
-        thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(4));
     }
 }
 

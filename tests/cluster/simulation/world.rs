@@ -27,11 +27,14 @@ use crate::group::{keys, name};
 pub const DRAIN: Duration = Duration::from_secs(1);
 pub const HOLD: Duration = Duration::from_secs(3);
 
+/// From whom, and its number.
+type Message = (usize, u64);
+
 /// Messages on their way.
 #[derive(Clone, Default)]
 struct Post {
-    /// To whom, from whom, and their number.
-    boxes: Arc<Mutex<BTreeMap<usize, VecDeque<(usize, u64)>>>>,
+    /// By whom they are for.
+    boxes: Arc<Mutex<BTreeMap<usize, VecDeque<Message>>>>,
     /// Hardly anybody writes.
     rests: Arc<AtomicBool>,
 }
