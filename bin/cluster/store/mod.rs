@@ -6,7 +6,7 @@
 //! A *name* is a key, or, if it ends in `/`, all keys below it. Keys and values are the callers' own: a store adds
 //! no prefix and no bytes.
 //!
-//! What comes late, twice or not at all is dealt with in one place, [`repeat`], for both: a transaction is tried again
+//! What comes late, twice or not at all is dealt with in one place, `repeat`, for both: a transaction is tried again
 //! until its outcome is known or the handle's patience is at its end.
 //!
 //! Uses `words` and the runtime. Right about the outcome of a transaction: what it calls committed was done once, in

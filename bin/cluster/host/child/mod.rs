@@ -2,7 +2,7 @@
 //! as stillpoint-coordinated(7) has it.
 //!
 //! Dropping a session ends that input, which opens the gate at once; so does the death of this process. What is certified
-//! then waits on the host, until somebody says the verdict: [`settling`].
+//! then waits on the host, until somebody says the verdict: `settling`.
 
 mod line;
 mod settling;
