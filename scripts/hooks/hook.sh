@@ -32,14 +32,17 @@ if [ -d "/proc/$$/fd" ]; then
     [ -e "/proc/$$/fd/2" ] || exec 2>/dev/null
 fi
 
-# Until `settle` says better.
-hook=${0##*/}
-
 say() { printf 'stillpoint: %s: %s\n' "$hook" "$1" >&2; }
 
 fail() {
     say "$2"
     exit "$1"
+}
+
+# Called in a way that the host has not got: misused NAME MESSAGE [STATUS]
+misused() {
+    hook=$1
+    fail "${3:-64}" "$2"
 }
 
 # Called first: settle NAME WAIT

@@ -65,9 +65,13 @@ fn everything_has_its_place() {
     let folder = TempDir::new().unwrap();
     let version = env!("CARGO_PKG_VERSION");
     let destdir = folder.path().join("package");
-    let ways: [(&[&str], bool); 2] =
-        [(&["--prefix", "/usr", "--destdir"], true), (&["--prefix=/usr"], false)];
+    let ways: [(&[&str], bool); 3] = [
+        (&["--prefix", "/usr", "--destdir"], true),
+        (&["--prefix=/usr"], false),
+        (&["--cluster", "--prefix=/usr"], false),
+    ];
     for (arguments, by_option) in ways {
+        let has_cluster = arguments.contains(&"--cluster");
         let _ = fs::remove_dir_all(&destdir);
         let mut command = install(arguments);
         if by_option {
@@ -114,8 +118,10 @@ fn everything_has_its_place() {
             let names = fs::read_dir(root().join(from)).unwrap();
             let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
             let names = names.filter(|name| name.ends_with(ending));
+            let names = names.filter(|name| has_cluster || name != "stillpoint-cluster.service");
             wanted.extend(names.map(|name| format!("usr/{to}/{name}")));
         }
+        wanted.extend(has_cluster.then(|| "usr/bin/stillpoint-cluster".to_owned()));
         wanted.extend(pages().iter().map(|page| format!("usr/share/man/{page}")));
         wanted.sort();
         wanted.dedup();
@@ -220,12 +226,22 @@ fn hooks_find_each_other_where_they_were_installed() {
     let installed = Installed::new();
     let folder = installed.prefix().join("share/stillpoint/hooks");
     let copy = installed.folder.path().join("stillpoint");
-    fs::copy(folder.join("azure"), &copy).unwrap();
-    let mut hook = Command::new(&copy);
-    hook.env("STILLPOINT_BARRIERS", "mail").env("STILLPOINT_HOOKS_CONF", "/dev/null");
-    let hook = hook.env("PATH", installed.prefix().join("bin")).output().unwrap();
-    let said = String::from_utf8(hook.stderr).unwrap();
-    assert_eq!(said, "stillpoint: azure: expected pre or post\n", "{}", hook.status);
+    for (name, status, wanted) in [
+        ("azure", 64, "expected pre or post"),
+        ("gce", 64, "expected to be called as pre.sh or post.sh"),
+        ("qemu-ga", 64, "expected freeze or thaw"),
+        ("sanoid", 64, "expected SANOID_SCRIPT to be pre, post or prune"),
+        ("vmware", 64, "expected freeze, freezeFail or thaw"),
+        ("zrepl", 255, "unknown ZREPL_HOOKTYPE ''"),
+    ] {
+        fs::copy(folder.join(name), &copy).unwrap();
+        let mut hook = Command::new(&copy);
+        hook.env("STILLPOINT_BARRIERS", "mail").env("STILLPOINT_HOOKS_CONF", "/dev/null");
+        let hook = hook.env("PATH", installed.prefix().join("bin")).output().unwrap();
+        let said = String::from_utf8(hook.stderr).unwrap();
+        assert_eq!(said, format!("stillpoint: {name}: {wanted}\n"));
+        assert_eq!(hook.status.code(), Some(status), "{name}");
+    }
     for entry in fs::read_dir(&folder).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         assert!(!text.contains("/usr/share/stillpoint"), "{text}");

@@ -310,3 +310,34 @@ fn a_file_system_that_cannot_exchange_is_refused_before_the_gate_closes() {
     assert_eq!((scene.generation(), text(&store.join("list")).as_str()), (before, "now"));
     nothing_is_left(&scene.path(""));
 }
+
+/// Killed at each exchange in turn: what is of two times is dirty, and no snapshot of it is clean.
+#[test]
+fn what_is_half_replaced_is_never_clean() {
+    if !is_root() {
+        return;
+    }
+    if !crate::common::strace::works() {
+        return crate::common::skip("strace cannot inject faults here");
+    }
+    let mut halves = 0;
+    for nth in 1.. {
+        let Some((scene, store)) = scene() else { return };
+        let mut command = scene.environment(Command::new("strace"));
+        let inject = format!("inject=renameat2:signal=SIGKILL:when={nth}");
+        command.args(["-f", "-o", "/dev/null", "-e", &inject, crate::common::STILLPOINT]);
+        let done = run(command.args(["restore", "--replace", "x", "list", "jo"]));
+        let (list, letter) = (text(&store.join("list")), text(&store.join("jo/Maildir/letter")));
+        let is_half = list != letter;
+        halves += u32::from(is_half);
+        assert!(is_dirty(&scene) || !is_half, "{nth}: {done:#?}");
+        scene.take("y");
+        assert_eq!(scene.manifest("y")["clean"], !is_dirty(&scene), "{nth}: {done:#?}");
+        if done.code == Some(0) {
+            assert!(!is_dirty(&scene), "{done:#?}");
+            assert_eq!((list.as_str(), letter.as_str()), ("then", "then"));
+            break;
+        }
+    }
+    assert_ne!(halves, 0, "it was never killed in between");
+}

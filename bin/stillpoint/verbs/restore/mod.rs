@@ -5,6 +5,7 @@
 //! writer is inside ([`replacing`]), and what was there before is kept. Whatever ends it in between, nothing of live
 //! data is lost, and the next run takes away what is left.
 
+mod exchanging;
 mod filling;
 mod inside;
 mod refusing;

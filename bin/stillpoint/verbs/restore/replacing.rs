@@ -11,8 +11,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use stillpoint::{Barrier, Dirty, ExclusiveGuard};
+use stillpoint::{Barrier, Dirty};
 
+use super::exchanging::exchange_all;
 use super::inside::Found;
 use super::work::{Spot, Work};
 use super::{Done, Restoring, spot};
@@ -79,8 +80,8 @@ impl Restoring<'_> {
         let mut unopened = Unopened::below(works.iter().map(|work| work.spot.place()));
         let guard = side.quiesce(signals, &mut unopened)?;
         signals.check()?;
-        exchange_all(&mut works, &guard)?;
         let dirty = guard.report().dirty_at_grant.clone();
+        exchange_all(&mut works, &guard, &recoveries, &dirty)?;
         let released = guard.release();
         // Whatever comes now, it is done.
         let mut done = Done::default();
@@ -306,31 +307,6 @@ impl Restoring<'_> {
 
 fn not_there(path: &Path, why: &str) -> Failure {
     Failure::new(Exit::MISSING, format!("{}: {why}", path.display()))
-}
-
-/// All of them, or none.
-fn exchange_all(works: &mut [Work], guard: &ExclusiveGuard) -> anyhow::Result<()> {
-    for index in 0..works.len() {
-        let place = works[index].spot.place();
-        let exchanged = match guard.is_revoked() {
-            true => Err("the pause did not last".to_owned()),
-            false => works[index].exchange().map_err(|error| reason(&error)),
-        };
-        if let Err(why) = exchanged {
-            for work in works[..=index].iter_mut().rev() {
-                if let Err(error) = work.take_back() {
-                    warn(&format!(
-                        "{}: stays replaced: {}",
-                        work.spot.place().display(),
-                        reason(&error)
-                    ));
-                }
-            }
-            let message = format!("{}: cannot be replaced, and nothing is: {why}", place.display());
-            return Err(Failure::new(Exit::CANNOT_CREATE, message).into());
-        }
-    }
-    Ok(())
 }
 
 /// Whoever came in at the last moment.
