@@ -292,11 +292,12 @@ fn a_source_with_a_space_in_its_path_is_quoted() {
 
 #[test]
 fn without_a_way_to_take_a_snapshot_they_say_so() {
+    const LINK: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/no-such-link");
     for (hook, call) in [
         ("kopia", Call::with_variables(&[("KOPIA_ACTION", "before-snapshot-root")])),
-        ("borgmatic", Call::with_arguments(&["before", "/x"])),
+        ("borgmatic", Call::with_arguments(&["before", LINK])),
         ("restic", Call::with_arguments(&[])),
-        ("rsnapshot", Call::with_arguments(&["pre", "/x"])),
+        ("rsnapshot", Call::with_arguments(&["pre", LINK])),
     ] {
         let backup = Backup::new(hook);
         let mut command = backup.command(call);
