@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use super::{LVM, System};
-use crate::common::{Image, run, subvolume};
+use crate::common::{Image, is_root, run, subvolume};
 
 #[test]
 fn what_cannot_succeed_is_refused_before_the_gate_closes() {
@@ -55,8 +56,14 @@ fn what_cannot_succeed_is_refused_before_the_gate_closes() {
     }
 }
 
+/// Neither in PATH nor in the folders of root's tools.
 #[test]
 fn a_tool_that_is_missing_is_refused() {
+    if !is_root() {
+        return;
+    }
+    let hide = r#"for at in /usr/local/sbin /usr/sbin /sbin; do mount -t tmpfs none "$at" || exit; done
+        PATH=$0 exec "$@""#;
     for system in System::each() {
         for tool in if system.is_zfs() { vec!["zfs", "zpool"] } else { vec!["lvs", "lvremove"] } {
             let folder = system.scene.path("empty");
@@ -71,8 +78,15 @@ fn a_tool_that_is_missing_is_refused() {
                     let _ = std::os::unix::fs::symlink(found, folder.join(other));
                 }
             }
-            let mut command = system.command("x", &[]);
-            run(command.env("PATH", &folder)).assert_refused(69, &format!("{tool} was not found"));
+            let inner = system.command("x", &[]);
+            let mut command = Command::new("unshare");
+            command.args(["-m", "sh", "-c", hide]).arg(&folder);
+            command.arg(inner.get_program()).args(inner.get_args());
+            for (name, value) in inner.get_envs() {
+                command.env(name, value.unwrap_or_default());
+            }
+            run(command.env("PATH", "/usr/bin:/bin"))
+                .assert_refused(69, &format!("{tool} was not found"));
             fs::remove_dir_all(&folder).unwrap();
         }
     }
