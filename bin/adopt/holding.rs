@@ -5,8 +5,13 @@
 //! descriptors show what hangs on them, also locks that another process took and left behind; the list of all locks
 //! shows those of its ancestors. Locks on what is to be ignored, which programs hold for life, make nobody
 //! a holder.
+//!
+//! A process with many threads may hold some lock at every moment, and then each of them would let the others in for
+//! ever; asked of each thread alone, one that goes on with what another has begun would be kept out. Neither is always
+//! right, so closings take turns between the two.
 
 use crate::devices::{self, Devices};
+use std::cell::Cell;
 use std::fs::{File, read_to_string};
 use std::io::Read;
 use std::os::fd::AsRawFd;
@@ -20,21 +25,55 @@ const GENERATIONS: usize = 32;
 const READINGS: usize = 2;
 const PIECE: usize = 1 << 15;
 
-/// Whether this process or one that it descends from holds such a lock.
-pub fn holds(devices: &Devices, ignored: &[PathBuf]) -> bool {
+const WORDS: usize = 16;
+
+thread_local! {
+    /// The descriptors through which this thread ever took a lock. High ones share bits, which makes more holders.
+    static TOOK: [Cell<u64>; WORDS] = const { [const { Cell::new(0) }; WORDS] };
+}
+
+fn bit(descriptor: i32) -> (usize, u64) {
+    let descriptor = descriptor.unsigned_abs() as usize;
+    (descriptor / 64 % WORDS, 1 << (descriptor % 64))
+}
+
+/// This thread took a lock through this descriptor.
+#[inline(always)]
+pub fn note(descriptor: i32) {
+    let (word, bit) = bit(descriptor);
+    TOOK.with(|took| took[word].set(took[word].get() | bit));
+}
+
+fn has_taken(descriptor: i32) -> bool {
+    let (word, bit) = bit(descriptor);
+    TOOK.with(|took| took[word].get() & bit != 0)
+}
+
+/// Whether this process or one that it descends from holds such a lock; at every other closing, of a process with many
+/// threads, whether this thread holds it.
+pub fn holds(devices: &Devices, ignored: &[PathBuf], closing: u32) -> bool {
     let inodes = ignored_inodes(ignored);
     let counts = |line: &str| is_held(line, devices, &inodes).is_some();
-    let own = descriptors().iter().any(|descriptor| {
+    let is_alone = closing % 2 == 1 && has_threads();
+    let mut descriptors = descriptors();
+    descriptors.retain(|descriptor| !is_alone || has_taken(*descriptor));
+    let own = descriptors.iter().any(|descriptor| {
         let about =
             read_to_string(format!("/proc/thread-self/fdinfo/{descriptor}")).unwrap_or_default();
         about.lines().filter_map(|line| line.strip_prefix("lock:")).any(counts)
     });
     own || {
         let family = family();
+        let family = &family[usize::from(is_alone)..];
         let of_family =
             |line: &str| is_held(line, devices, &inodes).is_some_and(|pid| family.contains(&pid));
         (0..READINGS).any(|_| String::from_utf8_lossy(&list()).lines().any(of_family))
     }
+}
+
+/// A folder has two links and one more for each folder in it.
+fn has_threads() -> bool {
+    std::fs::metadata("/proc/thread-self/../../task").is_ok_and(|tasks| tasks.nlink() > 3)
 }
 
 fn list() -> Vec<u8> {

@@ -94,7 +94,7 @@ pub fn pass(call: Call, ask: impl Fn() -> c_int) -> c_int {
         frame.begin();
         // SAFETY: a string that is never freed.
         if unsafe { Barrier::enter_shared_at_once(number, PLACE, 0) } {
-            let result = ask();
+            let result = made(call, &ask);
             leave(&mut frame, number);
             return result;
         }
@@ -121,13 +121,13 @@ pub fn pass(call: Call, ask: impl Fn() -> c_int) -> c_int {
             }
             Way::Inside => {
                 Errno::set_raw(errno);
-                let result = ask();
+                let result = made(call, &ask);
                 leave(&mut frame, program::number());
                 return result;
             }
             Way::Within => {
                 Errno::set_raw(errno);
-                let result = ask();
+                let result = made(call, &ask);
                 let errno = Errno::last_raw();
                 uncancelled(leave_slowly);
                 Errno::set_raw(errno);
@@ -146,6 +146,16 @@ pub fn pass(call: Call, ask: impl Fn() -> c_int) -> c_int {
             }
         }
     }
+}
+
+/// Makes the call, and remembers who took a lock.
+#[inline(always)]
+fn made(call: Call, ask: impl Fn() -> c_int) -> c_int {
+    let result = ask();
+    if result == 0 {
+        holding::note(call.descriptor);
+    }
+    result
 }
 
 /// Gives the share of the outermost call back.
@@ -252,7 +262,8 @@ fn enter(
         }
     }
     let mut slice = SLICE;
-    if barrier.admits_holders() && holding::holds(&program.devices, &program.ignored) {
+    let closing = barrier.admits_holders();
+    if closing.is_some_and(|closing| holding::holds(&program.devices, &program.ignored, closing)) {
         // SAFETY: as above.
         match unsafe { barrier.enter_shared_as_holder(PLACE, 0) } {
             Err(error) if error.kind() == ErrorKind::WouldBlock => slice = HOLDERS_SLICE,

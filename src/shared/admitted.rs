@@ -15,10 +15,12 @@ use crate::system::source_line::SourceLine;
 use std::ffi::c_char;
 
 impl Barrier {
-    /// Whether the gate is closing and admits holders: whether it is worth while to find out if one is one.
-    pub fn admits_holders(&self) -> bool {
-        let here = self.latest().attachment_of_this_process();
-        here.is_some_and(|here| is_closed(here.gate().now()) && here.gate().admits())
+    /// Whether the gate is closing and admits holders, so that it is worth while to find out if one is one: the number
+    /// of the closing then, which each makes greater by one.
+    pub fn admits_holders(&self) -> Option<u32> {
+        let here = self.latest().attachment_of_this_process()?;
+        let generation = here.gate().now();
+        (is_closed(generation) && here.gate().admits()).then_some(generation / 2)
     }
 
     /// Enters the shared side without a guard and without waiting, also at a gate that is closing for a tool

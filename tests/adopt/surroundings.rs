@@ -146,7 +146,7 @@ fn many_threads_meet_many_pauses() {
     let mut before = 0;
     for _ in 0..12 {
         until("somebody writes", || length() > before);
-        let pause = scene.exclusive(20_000, 5000).unwrap();
+        let pause = scene.exclusive(5000, 5000).unwrap();
         before = length();
         std::thread::sleep(ms(2));
         assert_eq!(length(), before);
