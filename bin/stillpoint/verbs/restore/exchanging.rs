@@ -42,7 +42,7 @@ pub fn exchange_all(
             }
             let what_is = match all_are_back {
                 true => {
-                    midway.is_over();
+                    midway.finish();
                     "nothing is"
                 }
                 false => "some are, so that the store is dirty",
@@ -51,7 +51,7 @@ pub fn exchange_all(
             return Err(Failure::new(Exit::CANNOT_CREATE, message).into());
         }
     }
-    midway.is_over();
+    midway.finish();
     Ok(())
 }
 
@@ -72,7 +72,7 @@ impl<'a> Midway<'a> {
         Midway { raised: raised.collect() }
     }
 
-    fn is_over(self) {
+    fn finish(self) {
         for (recovery, epoch) in self.raised {
             if let Err(failure) = recovery.acknowledge(epoch) {
                 warn(&format!("{}: stays dirty: {failure}", recovery.barrier.path().display()));
