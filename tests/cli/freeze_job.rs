@@ -79,6 +79,17 @@ fn others_of_the_job_stand_still() {
     assert_eq!(fs::read_to_string(place.path("told")).unwrap(), "freeze\nthaw\n");
 }
 
+/// With a job that locks a file of another program.
+fn place_with_lock(limits: &str) -> (Place, std::path::PathBuf) {
+    let place = place(&format!("{limits}[others]\nalso = ['flock:lock']\n"));
+    let lock = place.path("lock");
+    fs::write(&lock, "").unwrap();
+    let text = fs::read_to_string(place.path("jobs.d/nightly.toml")).unwrap();
+    let text = text.replace("flock:lock", &format!("flock:{}", lock.display()));
+    fs::write(place.path("jobs.d/nightly.toml"), text).unwrap();
+    (place, lock)
+}
+
 /// Somebody can lock it now, with flock(1).
 fn is_free(path: &std::path::Path) -> bool {
     let mut flock = std::process::Command::new("flock");
@@ -88,12 +99,7 @@ fn is_free(path: &std::path::Path) -> bool {
 /// Before any gate closes, and until the first is open again.
 #[test]
 fn locks_of_other_programs_are_held() {
-    let place = place("[others]\nalso = ['flock:lock']\n");
-    let lock = place.path("lock");
-    fs::write(&lock, "").unwrap();
-    let text = fs::read_to_string(place.path("jobs.d/nightly.toml")).unwrap();
-    let text = text.replace("flock:lock", &format!("flock:{}", lock.display()));
-    fs::write(place.path("jobs.d/nightly.toml"), text).unwrap();
+    let (place, lock) = place_with_lock("");
 
     let tokens = frozen(&place, &[]);
     assert!(!is_free(&lock));
@@ -135,12 +141,7 @@ fn locks_of_other_programs_are_held() {
 /// One who stands still too long has them taken away.
 #[test]
 fn locks_that_were_given_back_are_no_pause_that_held() {
-    let place = place("[limits]\nhold = 30\n[others]\nalso = ['flock:lock']\n");
-    let lock = place.path("lock");
-    fs::write(&lock, "").unwrap();
-    let text = fs::read_to_string(place.path("jobs.d/nightly.toml")).unwrap();
-    let text = text.replace("flock:lock", &format!("flock:{}", lock.display()));
-    fs::write(place.path("jobs.d/nightly.toml"), text).unwrap();
+    let (place, lock) = place_with_lock("[limits]\nhold = 30\n");
     let tokens = frozen(&place, &[]);
     // Somebody removes lock files: another one is in its place.
     fs::remove_file(&lock).unwrap();
