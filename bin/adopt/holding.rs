@@ -54,9 +54,9 @@ fn has_taken(descriptor: i32) -> bool {
 pub fn holds(devices: &Devices, ignored: &[PathBuf], closing: u32) -> bool {
     let inodes = ignored_inodes(ignored);
     let counts = |line: &str| is_held(line, devices, &inodes).is_some();
-    let is_alone = closing % 2 == 1 && has_threads();
+    let is_of_thread = closing % 2 == 1 && has_threads();
     let mut descriptors = descriptors();
-    descriptors.retain(|descriptor| !is_alone || has_taken(*descriptor));
+    descriptors.retain(|descriptor| !is_of_thread || has_taken(*descriptor));
     let own = descriptors.iter().any(|descriptor| {
         let about =
             read_to_string(format!("/proc/thread-self/fdinfo/{descriptor}")).unwrap_or_default();
@@ -64,7 +64,7 @@ pub fn holds(devices: &Devices, ignored: &[PathBuf], closing: u32) -> bool {
     });
     own || {
         let family = family();
-        let family = &family[usize::from(is_alone)..];
+        let family = &family[usize::from(is_of_thread)..];
         let of_family =
             |line: &str| is_held(line, devices, &inodes).is_some_and(|pid| family.contains(&pid));
         (0..READINGS).any(|_| String::from_utf8_lossy(&list()).lines().any(of_family))
