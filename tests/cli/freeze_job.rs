@@ -1,4 +1,4 @@
-//! `freeze --job`: the barriers of a job, of which each has a keeper.
+//! `freeze --job`: the barriers of a job, of which each has a keeper. And jobs that do nothing else.
 
 use std::fs;
 
@@ -207,6 +207,81 @@ fn a_freeze_that_is_killed_between_two_barriers_leaves_none_closed() {
         freeze.end();
         until("both are open", || gates(&place) == ["open", "open"]);
     }
+}
+
+/// A place with a job that says nothing of a snapshot, and `more` in its file.
+fn place_that_freezes(more: &str) -> Place {
+    let place = place("");
+    fs::write(place.path("jobs.d/nightly.toml"), format!("barriers = ['mail', 'news']\n{more}"))
+        .unwrap();
+    place
+}
+
+/// A verb that is told of the jobs.
+fn told(place: &Place, words: &[&str]) -> Done {
+    let mut command = place.command(words);
+    command.env("STILLPOINT_JOBS", place.path("jobs.d"));
+    run(command.env("STILLPOINT_STATE_DIR", place.path("state")))
+}
+
+#[test]
+fn a_job_that_only_freezes_is_frozen_as_any_other() {
+    let place = place_that_freezes(
+        "[snapshot]\nlabel = 'vm'\n[limits]\nhold = 7\ndrain = 0.5\n[others]\nalso = ['flock:/dev/null']\n",
+    );
+    let lock = place.path("lock");
+    fs::write(&lock, "").unwrap();
+    let text = fs::read_to_string(place.path("jobs.d/nightly.toml")).unwrap();
+    let text = text.replace("/dev/null", lock.to_str().unwrap());
+    fs::write(place.path("jobs.d/nightly.toml"), text).unwrap();
+    let tokens = frozen(&place, &[]);
+    let status = place.run(["status", "--json", "mail"]).stdout;
+    let holder = serde_json::from_str::<Value>(&status).unwrap()["holder"].clone();
+    assert_eq!((&holder["label"], &holder["limit_ms"]), (&"vm".into(), &7500.0.into()));
+    assert!(!is_free(&lock));
+    assert!(tokens.iter().all(|token| thaw(&place, token).code() == 0));
+    assert!(is_free(&lock));
+}
+
+/// Nobody waits for a snapshot, a timer or a record of it.
+#[test]
+fn every_verb_knows_what_such_a_job_is() {
+    let place = place_that_freezes("");
+    let refused = told(&place, &["job", "run", "nightly"]);
+    refused.assert_refused(64, "this job only freezes, for a host that takes the snapshot");
+    assert!(refused.stderr.contains("`stillpoint freeze --job nightly`"), "{refused:?}");
+    let coordinated = told(&place, &["job", "run", "--coordinated", "nightly"]);
+    assert_ne!(coordinated.code(), 0, "{coordinated:?}");
+
+    let checked = told(&place, &["job", "check", "nightly"]);
+    assert_eq!((checked.code(), checked.stderr.as_str()), (0, ""), "{checked:?}");
+    assert_eq!(checked.stdout, "nightly: could be frozen\n");
+    let list = told(&place, &["job", "list"]);
+    assert!(list.stdout.contains("only freezes") && !list.stdout.contains("never"), "{list:?}");
+    let list: Value =
+        serde_json::from_str(&told(&place, &["job", "list", "--json"]).stdout).unwrap();
+    assert_eq!(list[0]["only_freezes"], true);
+
+    let units = place.path("units");
+    let made = told(&place, &["job", "units", units.to_str().unwrap()]);
+    assert_eq!((made.code(), made.stderr.as_str()), (0, ""), "{made:?}");
+    assert!(!units.exists(), "no timer has a moment of it");
+
+    let found = told(&place, &["check", "--json", "nightly"]).stdout;
+    let found: Value = serde_json::from_str(&found).unwrap();
+    let of_job: Vec<&Value> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["subject"] == "nightly")
+        .collect();
+    assert!(!of_job.is_empty() && of_job.iter().all(|one| one["level"] == "ok"), "{of_job:?}");
+    // Of its barrier no snapshot is expected, however old.
+    let aged = told(&place, &["check", "--critical-age", "1h", "nightly"]);
+    assert!(!aged.stdout.contains("has never taken a snapshot"), "{aged:?}");
+
+    fs::remove_file(place.barrier()).unwrap();
+    assert_eq!(told(&place, &["job", "check", "nightly"]).code(), 66);
 }
 
 /// The snapshot is void once one of them is open.

@@ -30,7 +30,8 @@ fn what_cannot_be_meant_is_asked_again() {
     terminal.type_in("-x\n\u{1b}[D\n\n");
     terminal.until("a name begins with a letter or digit and has no control characters");
     terminal.until("type it again");
-    terminal.type_in("\nnowhere\n");
+    terminal.type_in("nobody\n\n\nnowhere\n");
+    terminal.until("job or host, please");
     terminal.until("nowhere: there is no such folder; make it, or name another");
     terminal.type_in(&format!("{}\n\n", store.display()));
     terminal.until("jobs.d/mail.toml");
@@ -44,6 +45,34 @@ fn what_cannot_be_meant_is_asked_again() {
     let mut list = place.command(["job", "list", "--json"]);
     let list = crate::common::run(list.env("STILLPOINT_JOBS", place.path("jobs.d")));
     assert_eq!(list.code(), 0, "{list:?}");
+}
+
+/// It asks no more than it needs.
+#[test]
+fn a_host_that_takes_the_snapshot_needs_a_job_that_only_freezes() {
+    let place = Place::with_barrier();
+    let mut terminal = asked(&place);
+    terminal.type_in("\nhost\n");
+    terminal.until("JOB='mail' in /etc/stillpoint/hooks.conf, see stillpoint-hooks(7)");
+    assert_eq!(terminal.running.end(), 0);
+    let by_hand = fs::read_to_string(file(&place)).unwrap();
+    assert!(by_hand.contains("barriers = [\"mail\"]") && !by_hand.contains("[snapshot]"));
+    let job = |words: &[&str]| {
+        let mut command = place.command([&["job"], words].concat());
+        crate::common::run(command.env("STILLPOINT_JOBS", place.path("jobs.d")))
+    };
+    let checked = job(&["check", "mail"]);
+    assert_eq!((checked.code(), checked.stdout.as_str()), (0, "mail: could be frozen\n"));
+
+    let options = ["init", "--freeze-only", "--barrier", "mail"];
+    let printed = job(&[&options[..], &["--print", "x"]].concat());
+    assert_eq!((printed.code(), printed.stdout), (0, by_hand));
+    let of_source = job(&[&options[..], &["--source", "/srv/my mail", "--print", "x"]].concat());
+    assert!(of_source.stdout.contains("adopted = [\"/srv/my mail\"]"), "{of_source:?}");
+    let both = job(&[&options[..], &["--to", "/srv", "x"]].concat());
+    assert_eq!(both.code(), 64, "{both:?}");
+    let nobody = job(&["init", "--barrier", "mail", "x"]);
+    nobody.assert_refused(64, "--freeze-only");
 }
 
 #[test]

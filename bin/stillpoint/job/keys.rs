@@ -110,6 +110,18 @@ impl Key {
         }
     }
 
+    /// Does it say something of a snapshot that the job takes, or of when it does? Where only the gates are closed, for a
+    /// host that takes one, it would be in vain.
+    pub fn is_of_a_snapshot(&self) -> bool {
+        match self.section {
+            TOP => self.name == "catalog",
+            "snapshot" => self.name != "label",
+            "limits" => !matches!(self.name, "drain" | "hold"),
+            "others" | "hooks" => false,
+            _ => true,
+        }
+    }
+
     /// What to do about a key that is none.
     pub fn advice(section: &str, name: &str) -> String {
         let place = |section: &str| match section {

@@ -1,7 +1,8 @@
 //! Jobs: what is to be done again and again, each in a file of its own.
 //!
 //! `/etc/stillpoint/jobs.d/NAME.toml` says all of it: barriers, what makes the snapshot, limits, what is kept, what is
-//! run before, after and when it fails. Its keys are the options of the verbs, and are read by what reads these
+//! run before, after and when it fails. One that says nothing of how a snapshot is made only freezes, for a host that
+//! takes it. Its keys are the options of the verbs, and are read by what reads these
 //! ([`options`]), so that a job can do what a command line can, and nothing is checked twice.
 //!
 //! Uses `snapshot` and below. Right about a mistake: nothing is done by a file that is not understood to its end, and
@@ -99,9 +100,29 @@ impl Job {
         }
     }
 
+    /// Does it take no snapshot, and say only what stands still while a host takes one?
+    pub fn only_freezes(&self) -> bool {
+        !self.snapshot.have_provider()
+    }
+
+    /// What it is for, for who has it do something else.
+    pub fn freezing_only(&self) -> Failure {
+        let name = &self.name;
+        let message = format!(
+            "{}: this job only freezes, for a host that takes the snapshot: `stillpoint freeze --job {name}`, or JOB={name} for \
+             its hook; to take one, it needs one of {} in [snapshot]",
+            self.path.display(),
+            options::PROVIDERS.join(", ")
+        );
+        Failure::usage(message)
+    }
+
     /// Is it this job that has taken it?
     pub fn takes(&self, manifest: &Manifest) -> bool {
         let arguments = &self.snapshot;
+        if self.only_freezes() {
+            return false;
+        }
         let is_under = |name: &OsString| {
             let path = stillpoint::barrier_path(name, arguments.user);
             path.is_ok_and(|path| manifest.concerns(&without_links(&path)))
@@ -131,6 +152,10 @@ impl Job {
         let mut defaults = vec!["--on-dirty=keep".into(), "--source-changed=fail".into()];
         defaults.extend(find("snapshot", "label").is_none().then(|| label(&name)));
         let made_by = command("snapshot", "command").unwrap_or_default();
+        if let Some(entry) = find(TOP, "state").filter(|_| barriers.len() > 1) {
+            let what = "state: is that of one barrier, and there are several; leave it out, or make a job for each";
+            mistakes.add(entry.line, what);
+        }
         let keep = keep(&entries, mistakes);
         let mut snapshot = options::arguments(&entries, &defaults, &made_by, mistakes)?;
         snapshot.barriers = barriers;
@@ -302,6 +327,22 @@ mod tests {
     }
 
     #[test]
+    fn one_that_says_nothing_of_a_snapshot_only_freezes() {
+        let job = right(
+            "barriers = ['mail', 'news']\n[snapshot]\nlabel = 'x'\n[limits]\ndrain = 1\nhold = 'none'\n\
+             [others]\nadopted = '/srv/mail'\nrequire-covered = true\nwith = 'mariadb'\n[hooks]\nbefore = 'true'\n",
+        );
+        assert!(job.only_freezes());
+        assert_eq!(job.snapshot.barriers.len(), 2);
+        assert_eq!(job.snapshot.label.as_deref(), Some("x"));
+        assert!(right("barriers = 'mail'\n").only_freezes() && !right(BRIEF).only_freezes());
+        for provider in ["zfs = 'a/b'", "lvm = 'a/b'", "command = 'x'"] {
+            let text = format!("barriers = 'mail'\n[snapshot]\n{provider}\n");
+            assert!(!right(&text).only_freezes(), "{provider}");
+        }
+    }
+
+    #[test]
     fn what_runs_by_itself_fails_where_a_person_would_be_warned() {
         let options = right(BRIEF).snapshot;
         assert_eq!(options.label.as_deref(), Some("mail"));
@@ -329,8 +370,17 @@ mod tests {
                 "f: barriers is missing: which to close, as barriers = [\"mail\"], before the first section",
             ),
             (
-                "barriers = 'm'\n",
-                "f: nothing says how the snapshot is made; give one of btrfs, reflink, copy, zfs, lvm, command in [snapshot]",
+                "barriers = 'm'\ncatalog = '/c'\n[snapshot]\nlabel = 'x'\nto = '/x'\n[limits]\nhold = 2\npatience = 1\n[schedule]\non-calendar = 'daily'\n",
+                "f:2: nothing says how the snapshot is made: give one of btrfs, reflink, copy, zfs, lvm, command in [snapshot]; \
+                 a job that only freezes has no catalog, to, patience, on-calendar",
+            ),
+            (
+                "barriers = 'm'\n[others]\nrequire-covered = true\n",
+                "f:3: require-covered: where to look is missing, as no snapshot is read: give adopted",
+            ),
+            (
+                "barriers = ['a', 'b']\nstate = '/s'\n",
+                "f:2: state: is that of one barrier, and there are several; leave it out, or make a job for each",
             ),
             ("barriers = [\n", "f:1: unclosed array, expected `]`"),
             ("barriers = 'mail\n", "f:1: invalid literal string, expected `'`"),

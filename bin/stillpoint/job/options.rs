@@ -11,7 +11,7 @@ use super::written::{Entry, Mistakes, Value};
 use crate::snapshot::arguments::Arguments;
 use crate::words::usage;
 
-const PROVIDERS: [&str; 6] = ["btrfs", "reflink", "copy", "zfs", "lvm", "command"];
+pub const PROVIDERS: [&str; 6] = ["btrfs", "reflink", "copy", "zfs", "lvm", "command"];
 
 /// What is asked of the snapshot; `None` if that cannot be understood.
 pub fn arguments(
@@ -23,7 +23,9 @@ pub fn arguments(
     let before = mistakes.is_empty();
     check_provider(entries, mistakes);
     check_needs(entries, mistakes);
-    let parser = Arguments::augment_args(Command::new("stillpoint snapshot")).no_binary_name(true);
+    let parser = Arguments::augment_args(Command::new("stillpoint snapshot"))
+        .no_binary_name(true)
+        .mut_group("provider", |group| group.required(false));
     let mut options: Vec<&Entry> =
         entries.iter().filter(|entry| entry.key.option().is_some()).collect();
     options.retain(|entry| match words(&parser, entry) {
@@ -122,13 +124,7 @@ fn check_provider(entries: &[Entry], mistakes: &mut Mistakes) {
     };
     let given: Vec<&Entry> = PROVIDERS.into_iter().filter_map(find).collect();
     match given.as_slice() {
-        [] => mistakes.add(
-            0,
-            format!(
-                "nothing says how the snapshot is made; give one of {} in [snapshot]",
-                PROVIDERS.join(", ")
-            ),
-        ),
+        [] => check_freezing(entries, mistakes),
         [one] => {
             let name = one.key.name;
             if matches!(name, "btrfs" | "reflink" | "copy") && find("to").is_none() {
@@ -148,6 +144,27 @@ fn check_provider(entries: &[Entry], mistakes: &mut Mistakes) {
                 format!("{}: give one of them; two jobs can have two", names.join(" and ")),
             );
         }
+    }
+}
+
+/// A job without a provider only freezes. One that says what only a snapshot has was to have one.
+fn check_freezing(entries: &[Entry], mistakes: &mut Mistakes) {
+    let of_a_snapshot: Vec<&Entry> =
+        entries.iter().filter(|entry| entry.key.is_of_a_snapshot()).collect();
+    if let Some(first) = of_a_snapshot.first() {
+        let names: Vec<&str> = of_a_snapshot.iter().map(|entry| entry.key.name).collect();
+        let what = format!(
+            "nothing says how the snapshot is made: give one of {} in [snapshot]; a job that only freezes has no {}",
+            PROVIDERS.join(", "),
+            names.join(", ")
+        );
+        mistakes.add(first.line, what);
+    }
+    let find = |name: &str| entries.iter().find(|entry| entry.key.name == name);
+    if let (Some(entry), None) = (find("require-covered"), find("adopted")) {
+        let what =
+            "require-covered: where to look is missing, as no snapshot is read: give adopted";
+        mistakes.add(entry.line, what);
     }
 }
 

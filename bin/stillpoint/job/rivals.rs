@@ -16,6 +16,7 @@ impl Job {
         let others = names.iter().filter(|name| **name != self.name);
         // One that is not understood is not run.
         let others = others.filter_map(|name| Job::read(name).ok());
+        let others = others.filter(|other| !self.only_freezes() && !other.only_freezes());
         others.filter(|other| self.is_label_of(other)).map(|other| shared(&other.name)).collect()
     }
 

@@ -226,6 +226,15 @@ impl Arguments {
         })
     }
 
+    /// Does anything say how a snapshot is made? The file of a job that only freezes does not.
+    pub fn have_provider(&self) -> bool {
+        let lists = [self.btrfs.is_empty(), self.zfs.is_empty(), self.lvm.is_empty()];
+        self.reflink.is_some()
+            || self.copy.is_some()
+            || lists.contains(&false)
+            || !self.command.is_empty()
+    }
+
     /// The name of the provider that is asked for.
     pub fn provider(&self) -> &'static str {
         match self {

@@ -36,10 +36,12 @@ pub mod plan;
 pub mod provider;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use self::arguments::Arguments;
 use self::coordinated::Coordinated;
 use self::data::{current, sweep};
+use self::foreign::ForeignLocks;
 use self::making::Making;
 pub use self::making::part::Part;
 use self::members::Member;
@@ -107,6 +109,15 @@ pub fn take(
         told,
     }
     .make()
+}
+
+/// Refuses what would keep barriers from being closed for somebody else's snapshot, and closes none.
+pub fn try_freezing(arguments: &Arguments, hold: Option<Duration>) -> anyhow::Result<()> {
+    arguments.wanted.check(hold)?;
+    let members = members::open(arguments)?;
+    ForeignLocks::find(arguments.cyrus.as_deref(), arguments.cyrus_unchecked, &arguments.also)?;
+    let closed: Vec<&Path> = members.iter().map(|member| member.barrier.path()).collect();
+    Ok(arguments.wanted.try_barriers(&closed)?)
 }
 
 /// Waits for the verdict on a part that was taken, and does what it says. An error if it is no part of anything.

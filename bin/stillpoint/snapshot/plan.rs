@@ -235,6 +235,10 @@ impl Plan {
 
 /// Where to look for those who write to what a snapshot would read that somebody else takes.
 pub fn places(arguments: &Arguments) -> Result<Places, Failure> {
+    if !arguments.have_provider() {
+        let folders = arguments.wanted.adopted.clone();
+        return Ok(Places { folders, extent: Extent::Mounts });
+    }
     let plan = Plan::make(arguments, &[])?;
     Ok(plan.places(&arguments.wanted.adopted))
 }

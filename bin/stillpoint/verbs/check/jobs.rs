@@ -46,10 +46,14 @@ pub fn check(name: &str, findings: &mut Findings) -> Option<Job> {
             };
             findings.add(level, "job", name, what);
         }
+        Ok(None) if job.as_ref().is_some_and(Job::only_freezes) => {
+            let what = "only freezes, for a host that takes the snapshot".to_owned();
+            findings.add(Level::Ok, "job", name, what);
+        }
         Ok(None) => findings.add(Level::Ok, "job", name, "was never run".to_owned()),
         Err(failure) => findings.add(Level::Unseen, "job", name, failure.to_string()),
     }
-    timer(name, findings);
+    timer(name, job.as_ref().is_some_and(Job::only_freezes), findings);
     job
 }
 
@@ -83,28 +87,38 @@ pub fn has_succeeded(job: &Job) -> bool {
     record.is_some_and(|record| record.succeeded.is_some())
 }
 
-/// What else may run it (cron, another tool) is not known.
-fn timer(name: &str, findings: &mut Findings) {
-    let mut unseen = |why: &str| {
-        let what = format!("whether it is run by itself: {why}; cron is not looked at");
-        findings.add(Level::Unseen, "timer", name, what);
-    };
-    if !Path::new("/run/systemd/system").exists() {
-        return unseen("no systemd runs here");
-    }
+/// What else may run it (cron, another tool) is not known. One that only freezes shall have none.
+fn timer(name: &str, freezes: bool, findings: &mut Findings) {
     let unit = format!("stillpoint-job@{}.timer", file::instance(name));
-    let show = ["show", "--property=ActiveState", "--", &unit];
-    let said = match tool::ask_within("systemctl", &show, tool::PATIENCE) {
-        Ok(said) => said,
-        Err(failure) => return unseen(&failure.to_string()),
-    };
-    let (level, what) = match said.trim().strip_prefix("ActiveState=") {
-        Some("active") => (Level::Ok, format!("{unit} is active")),
-        Some("failed") => (Level::Critical, format!("{unit} has failed")),
-        _ => (
+    let state = state(&unit);
+    let (level, what) = match (freezes, state.as_deref()) {
+        (true, Ok("active")) => (
+            Level::Warning,
+            format!(
+                "{unit} is active, and the job only freezes, which no timer can do: systemctl disable --now {unit}"
+            ),
+        ),
+        (true, _) => return,
+        (false, Err(why)) => {
+            (Level::Unseen, format!("whether it is run by itself: {why}; cron is not looked at"))
+        }
+        (false, Ok("active")) => (Level::Ok, format!("{unit} is active")),
+        (false, Ok("failed")) => (Level::Critical, format!("{unit} has failed")),
+        (false, Ok(_)) => (
             Level::Warning,
             format!("{unit} is not active: systemctl enable --now {unit}, unless cron runs it"),
         ),
     };
     findings.add(level, "timer", name, what);
+}
+
+/// How systemd has a unit, or why that cannot be told.
+fn state(unit: &str) -> Result<String, String> {
+    if !Path::new("/run/systemd/system").exists() {
+        return Err("no systemd runs here".to_owned());
+    }
+    let show = ["show", "--property=ActiveState", "--", unit];
+    let said = tool::ask_within("systemctl", &show, tool::PATIENCE);
+    let said = said.map_err(|failure| failure.to_string())?;
+    Ok(said.trim().trim_start_matches("ActiveState=").to_owned())
 }

@@ -137,6 +137,7 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
     if are_all && asked != Limits::default() {
         let has_none = |job: &&Job| !snapshots.manifests.iter().any(|one| job.takes(one));
         let named = jobs.iter().filter(|job| named.contains(&job.name.as_str()));
+        let named = named.filter(|job| !job.only_freezes());
         for job in named.filter(has_none) {
             let name = &job.name;
             let what = format!("has never taken a snapshot; stillpoint job run {name} does");

@@ -1,7 +1,7 @@
 //! `stillpoint job check`: whether a job could be run.
 //!
-//! A snapshot is tried as far as it goes without closing a gate, by what takes it; what a job has beside that is
-//! looked for here. All that is wrong is said, a line each.
+//! A snapshot is tried as far as it goes without closing a gate, by what takes it, and a job that only freezes as far;
+//! what a job has beside that is looked for here. All that is wrong is said, a line each.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use anyhow::Context;
 use serde_json::json;
 
+use crate::barrier::exclusive::HOLD;
 use crate::job::{Job, file};
 use crate::metrics::textfile::{self, Writer};
 use crate::process::ending::from_error;
@@ -49,7 +50,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
     let (mut exit, mut report) = (Exit::SUCCESS, Vec::new());
     for name in names {
-        let (wrong, doubtful) = examine(&name, &mut signals);
+        let Examined { freezes, wrong, doubtful } = examine(&name, &mut signals);
         if exit == Exit::SUCCESS {
             exit = wrong.first().map_or(Exit::SUCCESS, |failure| failure.exit);
         }
@@ -62,7 +63,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
                 wrong.iter().for_each(|what| say(what));
                 doubtful.iter().for_each(|what| warn(what));
                 if wrong.is_empty() {
-                    writeln!(stdout(), "{name}: could be run").context("standard output")?;
+                    let what = if freezes { "frozen" } else { "run" };
+                    writeln!(stdout(), "{name}: could be {what}").context("standard output")?;
                 }
             }
         }
@@ -74,18 +76,31 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// What is wrong with it, and what may be meant.
-fn examine(name: &str, signals: &mut Signals) -> (Vec<Failure>, Vec<String>) {
+/// What was found of a job.
+struct Examined {
+    /// It does nothing else.
+    freezes: bool,
+    wrong: Vec<Failure>,
+    /// What may be meant.
+    doubtful: Vec<String>,
+}
+
+fn examine(name: &str, signals: &mut Signals) -> Examined {
     let mut job = match Job::examine(name) {
         Ok(job) => job,
-        Err(wrong) => return (wrong, Vec::new()),
+        Err(wrong) => return Examined { freezes: false, wrong, doubtful: Vec::new() },
     };
+    let freezes = job.only_freezes();
     let shown = job.path.display().to_string();
     let (mut wrong, mut doubtful) = (Vec::new(), Vec::new());
     let mut add = |exit, what: String| wrong.push(Failure::new(exit, format!("{shown}: {what}")));
     job.snapshot.dry_run = true;
     let snapshot = &job.snapshot;
-    if let Err(error) = snapshot::take(snapshot, &mut None, signals, None) {
+    let tried = match freezes {
+        true => snapshot::try_freezing(snapshot, snapshot.hold.unwrap_or(HOLD).duration()),
+        false => snapshot::take(snapshot, &mut None, signals, None).map(drop),
+    };
+    if let Err(error) = tried {
         add(from_error(&error, Exit::CONFLICT), line(&error));
     }
     let hooks = &job.hooks;
@@ -133,7 +148,7 @@ fn examine(name: &str, signals: &mut Signals) -> (Vec<Failure>, Vec<String>) {
             ));
         }
     }
-    if job.keep.is_none() {
+    if job.keep.is_none() && !freezes {
         doubtful.push(format!("{shown}: nothing in [retention], so nothing is ever removed"));
     }
     let device = |path: &std::path::Path| fs::metadata(path).ok().map(|found| found.dev());
@@ -146,5 +161,5 @@ fn examine(name: &str, signals: &mut Signals) -> (Vec<Failure>, Vec<String>) {
             ));
         }
     }
-    (wrong, doubtful)
+    Examined { freezes, wrong, doubtful }
 }

@@ -29,6 +29,10 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
 
+    /// Take no snapshot, and say only what stands still while a host takes one
+    #[arg(long, conflicts_with = "to")]
+    freeze_only: bool,
+
     /// Print the file instead of writing it
     #[arg(long)]
     print: bool,
@@ -58,6 +62,43 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         || ask("Which barrier shall be closed?", Some(&arguments.job), is_barrier),
         Ok,
     )?;
+    let freezes = arguments.freeze_only
+        || arguments.source.is_none()
+            && arguments.to.is_none()
+            && ask(
+                "Who takes the snapshot: this job, or a host that calls a hook?",
+                Some(JOB),
+                is_who,
+            )? == HOST;
+    let text = match freezes {
+        true => freezing(&barrier, arguments.source.as_deref())?,
+        false => {
+            let (source, to) = places(arguments)?;
+            taking(&barrier, &source, &to)
+        }
+    };
+    if arguments.print {
+        stdout().write_all(text.as_bytes()).context("standard output")?;
+        return Ok(Exit::SUCCESS);
+    }
+    let path = file::write_new(&arguments.job, &text)?;
+    writeln!(stdout(), "{}", path.display()).context("standard output")?;
+    let name = file::instance(&arguments.job);
+    say(&match freezes {
+        true => format!(
+            "read it, then try `stillpoint job check '{name}'`; a host's hook freezes by it with JOB='{name}' in \
+             /etc/stillpoint/hooks.conf, see stillpoint-hooks(7)"
+        ),
+        false => format!(
+            "read it, then try `stillpoint job check '{name}'` and `stillpoint job run '{name}'`; with systemd, \
+             `systemctl daemon-reload` and `systemctl enable --now 'stillpoint-job@{name}.timer'` do it by its schedule"
+        ),
+    });
+    Ok(Exit::SUCCESS)
+}
+
+/// What is read, and the folder that gets the snapshots.
+fn places(arguments: &Arguments) -> anyhow::Result<(PathBuf, PathBuf)> {
     let source = arguments.source.clone();
     let source = source.map_or_else(
         || ask("Which folder is snapshotted?", None, is_folder).map(PathBuf::from),
@@ -74,19 +115,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         Ok,
     )?;
     let to = std::path::absolute(&to)?;
-    let text = text(&barrier, &source, &to);
-    if arguments.print {
-        stdout().write_all(text.as_bytes()).context("standard output")?;
-        return Ok(Exit::SUCCESS);
-    }
-    let path = file::write_new(&arguments.job, &text)?;
-    writeln!(stdout(), "{}", path.display()).context("standard output")?;
-    let name = file::instance(&arguments.job);
-    say(&format!(
-        "read it, then try `stillpoint job check '{name}'` and `stillpoint job run '{name}'`; with systemd, \
-         `systemctl daemon-reload` and `systemctl enable --now 'stillpoint-job@{name}.timer'` do it by its schedule"
-    ));
-    Ok(Exit::SUCCESS)
+    Ok((source, to))
 }
 
 /// Asks on a terminal, until the answer can be meant.
@@ -96,7 +125,7 @@ fn ask(
     check: impl Fn(&str) -> Result<(), String>,
 ) -> anyhow::Result<String> {
     if !io::stdin().is_terminal() {
-        let message = "--barrier, --source and --to are needed where nobody can be asked";
+        let message = "--barrier, and --source and --to or --freeze-only, are needed where nobody can be asked";
         return Err(Failure::usage(message).into());
     }
     let shown = proposed.map(|proposed| format!(" [{proposed}]")).unwrap_or_default();
@@ -125,6 +154,17 @@ fn is_barrier(answer: &str) -> Result<(), String> {
     stillpoint::barrier_path(OsStr::new(answer), false).map(drop).map_err(|error| error.to_string())
 }
 
+/// The answers to who takes the snapshot.
+const JOB: &str = "job";
+const HOST: &str = "host";
+
+fn is_who(answer: &str) -> Result<(), String> {
+    match [JOB, HOST].contains(&answer) {
+        true => Ok(()),
+        false => Err(format!("{JOB} or {HOST}, please")),
+    }
+}
+
 fn is_folder(answer: &str) -> Result<(), String> {
     is_text(answer)?;
     match Path::new(answer).is_dir() {
@@ -145,22 +185,25 @@ fn beside(source: &Path) -> Option<String> {
     Some(source.parent()?.join("snapshots").to_str()?.to_owned())
 }
 
-fn text(barrier: &str, source: &Path, to: &Path) -> String {
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let path = |path: &Path| quoted(&path.to_string_lossy());
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn quoted_path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+fn comment(is_meant: bool) -> &'static str {
+    if is_meant { "" } else { "# " }
+}
+
+/// A job that takes a snapshot.
+fn taking(barrier: &str, source: &Path, to: &Path) -> String {
     let (provider, why, hold) = provider(source);
-    let running: Vec<&str> = running();
-    let stilled = |how: &str| running.iter().any(|program| WRITERS.contains(&(program, how)));
-    let comment = |is: bool| if is { "" } else { "# " };
-    let databases: Vec<String> = WRITERS[3..]
-        .iter()
-        .filter(|(program, _)| running.contains(program))
-        .map(|(_, participant)| quoted(participant))
-        .collect();
-    let with = if databases.is_empty() { "\"mariadb\"".to_owned() } else { databases.join(", ") };
+    let head = head(barrier);
+    let others = others(source, true);
     format!(
-        "# A job of stillpoint: stillpoint-job(5) explains each key, `stillpoint job check` tries them.\n\
-         barriers = [{}]\n\
+        "{head}\
          \n\
          [snapshot]\n\
          # {why}\n\
@@ -172,12 +215,7 @@ fn text(barrier: &str, source: &Path, to: &Path) -> String {
          drain = 2\n\
          {}hold = 10\n\
          \n\
-         [others]\n\
-         # Writers that know nothing of the barrier: see stillpoint-adopt(8).\n\
-         {}adopted = [{}]\n\
-         {}cyrus = true\n\
-         # Databases, and whatever else has a quiesce of its own: stillpoint-participants(7).\n\
-         {}with = [{with}]\n\
+         {others}\
          \n\
          [retention]\n\
          hourly = 24\n\
@@ -199,12 +237,59 @@ fn text(barrier: &str, source: &Path, to: &Path) -> String {
          [schedule]\n\
          on-calendar = \"hourly\"\n\
          randomized-delay = \"5min\"\n",
-        quoted(barrier),
-        path(source),
-        path(to),
+        quoted_path(source),
+        quoted_path(to),
         comment(hold),
-        comment(stilled("adopted")),
-        path(source),
+    )
+}
+
+/// A job that only freezes.
+fn freezing(barrier: &str, source: Option<&Path>) -> anyhow::Result<String> {
+    let example = Path::new("/srv/mail");
+    let (head, others) = match source {
+        Some(source) => (head(barrier), others(&std::path::absolute(source)?, true)),
+        None => (head(barrier), others(example, false)),
+    };
+    Ok(format!(
+        "{head}\
+         # It takes no snapshot: a host does, and its hook freezes by this job, see stillpoint-hooks(7).\n\
+         \n\
+         [limits]\n\
+         # How long writers may be kept waiting before all are still, and from then on, in seconds.\n\
+         drain = 2\n\
+         hold = 60\n\
+         \n\
+         {others}"
+    ))
+}
+
+fn head(barrier: &str) -> String {
+    format!(
+        "# A job of stillpoint: stillpoint-job(5) explains each key, `stillpoint job check` tries them.\n\
+         barriers = [{}]\n",
+        quoted(barrier)
+    )
+}
+
+/// Those who write there, as far as they are known to need something. The place is that of an example, or meant.
+fn others(source: &Path, is_meant: bool) -> String {
+    let running: Vec<&str> = running();
+    let stilled = |how: &str| running.iter().any(|program| WRITERS.contains(&(program, how)));
+    let databases: Vec<String> = WRITERS[3..]
+        .iter()
+        .filter(|(program, _)| running.contains(program))
+        .map(|(_, participant)| quoted(participant))
+        .collect();
+    let with = if databases.is_empty() { "\"mariadb\"".to_owned() } else { databases.join(", ") };
+    format!(
+        "[others]\n\
+         # Writers that know nothing of the barrier: see stillpoint-adopt(8).\n\
+         {}adopted = [{}]\n\
+         {}cyrus = true\n\
+         # Databases, and whatever else has a quiesce of its own: stillpoint-participants(7).\n\
+         {}with = [{with}]\n",
+        comment(is_meant && stilled("adopted")),
+        quoted_path(source),
         comment(stilled("cyrus")),
         comment(!databases.is_empty()),
     )

@@ -31,6 +31,8 @@ struct Known {
     /// When the newest clean one was taken.
     clean: Option<String>,
     wrong: Option<String>,
+    /// It takes no snapshots.
+    freezes: bool,
     barriers: Vec<String>,
 }
 
@@ -75,15 +77,18 @@ impl Known {
                 _ => None,
             }
         });
-        let clean = job.as_ref().and_then(newest_clean);
+        let freezes = job.as_ref().is_some_and(Job::only_freezes);
+        let clean = job.as_ref().filter(|_| !freezes).and_then(newest_clean);
         let barriers = job.iter().flat_map(|job| &job.snapshot.barriers);
         let barriers = barriers.map(|one| one.to_string_lossy().into_owned()).collect();
-        Known { next: next(&name), clean, running, record, wrong, barriers, name }
+        let next = if freezes { None } else { next(&name) };
+        Known { next, clean, running, record, wrong, freezes, barriers, name }
     }
 
     fn result(&self) -> String {
         match &self.record {
             _ if self.running => "running".to_owned(),
+            None if self.freezes => "only freezes".to_owned(),
             None => "never run".to_owned(),
             Some(record) => match record.exit {
                 None => "cut short".to_owned(),
@@ -96,6 +101,7 @@ impl Known {
     fn json(&self) -> Value {
         json!({
             "job": self.name,
+            "only_freezes": self.freezes,
             "barriers": self.barriers,
             "running": self.running,
             "last": self.record,

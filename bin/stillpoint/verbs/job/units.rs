@@ -23,6 +23,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let mut exit = Exit::SUCCESS;
     for name in file::names()? {
         match Job::read(&name) {
+            // A host runs it, and no timer.
+            Ok(job) if job.only_freezes() => {}
             Ok(job) => {
                 let unit = format!("stillpoint-job@{}", file::instance(&name));
                 write(&arguments.folder, &format!("{unit}.timer"), timer(&job.schedule))?;

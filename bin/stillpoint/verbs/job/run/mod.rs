@@ -69,6 +69,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 
 fn begin(arguments: &Arguments) -> anyhow::Result<(Job, Signals, Option<Coordinated>, Turn)> {
     let mut job = Job::read(&arguments.job)?;
+    if job.only_freezes() {
+        return Err(job.freezing_only().into());
+    }
     let mut signals = Signals::watch()?;
     let told = arguments.coordinated.then(|| Coordinated::begin(&mut signals)).transpose()?;
     if let Some(told) = &told {
