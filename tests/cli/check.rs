@@ -119,6 +119,42 @@ fn a_lost_writer_is_critical_until_somebody_has_looked() {
     assert_eq!(state(&check(&place, &[])), "OK");
 }
 
+/// As it is tried by hand before a job is made of it: not for ever what somebody has to look at.
+#[test]
+fn a_try_that_failed_ends_with_a_good_one_of_the_same_sources() {
+    let place = Place::with_barrier();
+    let catalog = place.path("catalog");
+    for folder in ["store", "other", "to"] {
+        fs::create_dir(place.path(folder)).unwrap();
+    }
+    let snapshot = |words: &str| {
+        let words = format!("\"$S\" snapshot mail --min-open 0 --catalog catalog {words}");
+        place.shell(&words).code()
+    };
+    // Of a source, and by a command, which has none.
+    assert_ne!(snapshot("--name brief --hold 0.001 --copy store --to to"), 0);
+    assert_ne!(snapshot("--name try -- sh -c 'exit 1'"), 0);
+    assert_eq!(fs::read_dir(&catalog).unwrap().count(), 2, "both are recorded");
+    assert_says(&check(&place, &["mail"]), "CRITICAL", &["there is no clean snapshot"]);
+    assert_eq!(snapshot("--name other --hold 10 --copy other --to to"), 0);
+    assert_eq!(state(&check(&place, &["mail"])), "CRITICAL", "of something else");
+    assert_eq!(snapshot("--name job --label job --hold 10 --copy store --to to"), 0);
+    assert_eq!(snapshot("--name dump --label job -- sh -c true"), 0);
+    let done = check(&place, &["mail"]);
+    for later in ["job", "dump"] {
+        let what = format!("all of it failed, and {later} has the same since");
+        assert_says(&done, "OK", &[&what]);
+    }
+    let exported = place.run(["status", "--prometheus", "--catalog", catalog.to_str().unwrap()]);
+    let metric = "stillpoint_newest_clean_snapshot_timestamp_seconds{";
+    let clean = exported.stdout.lines().filter(|line| line.starts_with(metric));
+    let values: Vec<&str> = clean.map(|line| line.rsplit(' ').next().unwrap()).collect();
+    assert!(values.len() == 3 && values.iter().all(|value| *value != "0"), "{exported:?}");
+    // A new failure of what was good is another matter.
+    assert_ne!(snapshot("--name again --label job -- sh -c 'exit 1'"), 0);
+    assert_says(&check(&place, &["mail"]), "WARNING", &["again failed"]);
+}
+
 #[test]
 fn snapshots_that_are_old_failed_or_gone_are_found() {
     let place = Place::with_barrier();

@@ -236,6 +236,30 @@ fn two_barriers_with_one_state() {
     }
 }
 
+/// Whoever looks for it where it is not would be told of no loss, for ever.
+#[test]
+fn a_state_that_is_named_and_is_not_there_is_refused_by_every_verb() {
+    let place = Place::with_barrier();
+    let generation = place.status()["generation"].clone();
+    for missing in [place.path("no.state"), place.path("no/folder/mail.state")] {
+        let state = missing.to_str().unwrap();
+        for verb in [
+            &["snapshot", "mail", "--state", state, "--", "true"][..],
+            &["snapshot", "mail", "--state", state, "--dry-run", "--", "true"],
+            &["recover", "mail", "--state", state, "--acknowledge"],
+            &["run", "-x", "--state", state, "mail", "true"],
+            &["run", "-s", "--state", state, "mail", "true"],
+            &["freeze", "--state", state, "mail"],
+            &["retire", "mail", "--state", state],
+        ] {
+            let told = ["there is no state", state, "give the --state that `create` got"];
+            place.run(verb).assert_complaint(66, &told);
+        }
+    }
+    assert_eq!(place.status()["generation"], generation, "no gate was closed for it");
+    assert_eq!(place.snapshot(&["mail", "--state", "none"]).code(), 0);
+}
+
 /// A state is a regular file; whatever else is there is neither waited for nor advised to be removed.
 #[test]
 fn what_is_no_regular_file_is_no_state() {

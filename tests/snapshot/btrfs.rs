@@ -1,6 +1,7 @@
 //! `--btrfs`, on a real one.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use crate::common::{Mounted, must, names, run, subvolume};
@@ -102,6 +103,26 @@ fn what_is_no_subvolume_and_what_is_elsewhere_is_refused() {
     snapshot(&store, &store).assert_refused(73, "is the subvolume itself");
     snapshot(&store, &folder.join("missing")).assert_refused(73, "name a folder that exists");
     assert_eq!(scene.manifests().len(), 0);
+}
+
+/// By whatever names: most likely another one was meant.
+#[test]
+fn one_subvolume_that_is_named_twice_is_refused_and_not_for_its_name() {
+    let Some(disk) = Subvolumes::named(&["store", "elsewhere"]) else { return };
+    let (store, link, other) = (disk.path("store"), disk.path("link"), disk.path("mounted"));
+    symlink(&store, &link).unwrap();
+    fs::create_dir(&other).unwrap();
+    let _mounted = Mounted::bind(&store, &other);
+    let generation = disk.scene.generation();
+    for (again, said) in [
+        ("store", "store is named twice; name each source once"),
+        ("link", "are the same; name each source once"),
+        ("mounted", "are the same; name each source once"),
+    ] {
+        disk.snapshot(&["store", again], &[]).assert_refused(64, said);
+    }
+    assert_eq!(disk.scene.generation(), generation);
+    assert_eq!(disk.scene.manifests().len(), 0);
 }
 
 #[test]

@@ -125,6 +125,17 @@ fn on_a_terminal_the_list_fits_and_elsewhere_nothing_is_left_out() {
     assert!(lines[2].contains("  \\u{1b}[2Jxx") && lines[2].ends_with('…'), "{text:?}");
     assert!(!shown("NO_COLOR=1 $STILLPOINT list").contains('\x1b'));
     assert!(!shown("TERM=dumb $STILLPOINT list").contains('\x1b'));
+    // Where not all fits, whole columns are left out, and no row breaks.
+    for width in [60, 40, 20] {
+        let text = shown(&format!("stty cols {width}; NO_COLOR=1 $STILLPOINT list"));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{width}: {text}");
+        assert!(lines.iter().all(|line| line.chars().count() <= width), "{width}: {text}");
+        assert!(!lines[0].contains("PAUSE"), "{width}: {text}");
+        assert!(lines[2].starts_with("受信箱") && lines[2].contains("failed"), "{width}: {text}");
+        assert_eq!(lines[2].contains("x…"), width == 60, "{width}: {text}");
+        assert!(width < 36 || lines[1].starts_with("2026-11-29T18-03-15.569Z  clean"), "{text}");
+    }
     let piped = scene.verb(["list"]).stdout;
     assert_eq!(shown("$STILLPOINT list --wide").replace('\r', "").lines().count(), 3);
     assert!(

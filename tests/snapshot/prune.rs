@@ -44,6 +44,26 @@ fn the_newest_are_kept_and_the_others_go_with_their_records() {
     assert_eq!(scene.verb(["prune", "--keep", "2"]).stdout, "");
 }
 
+/// Of two that prune at once, the one that has removed it says so.
+#[test]
+fn what_went_is_said_once() {
+    let scene = Scene::new();
+    let all: Vec<String> = (0..40).map(|number| format!("n{number:02}")).collect();
+    for name in &all {
+        scene.take(name);
+    }
+    let prune = || {
+        let mut command = scene.stillpoint();
+        start(command.args(["prune", "--keep", "1"]))
+    };
+    let said: Vec<String> = [prune(), prune(), prune()].map(|one| one.wait().stdout).into();
+    assert_eq!(scene.snapshots(), ["n39"]);
+    for name in &all[..39] {
+        let times = said.concat().lines().filter(|line| line.contains(name.as_str())).count();
+        assert_eq!(times, 1, "{name}: {said:?}");
+    }
+}
+
 #[test]
 fn what_failed_never_pushes_out_what_is_clean() {
     let scene = Scene::new();

@@ -10,7 +10,7 @@ use stillpoint::{Barrier, Dirty};
 
 use super::state::{State, place};
 use crate::words::advice::Named;
-use crate::words::exit::{Exit, Failure};
+use crate::words::exit::Failure;
 use crate::words::waiting;
 
 /// Lost writers named on the line.
@@ -36,17 +36,7 @@ impl<'a> Recovery<'a> {
             return Ok(Recovery { barrier, state: None });
         };
         let named = Named::new(name, user, given);
-        let state = match State::load_of(barrier, &named, &path)? {
-            Some(_) => Some(path),
-            None if given.is_none() => None,
-            None => {
-                let message = format!(
-                    "there is no state {}: give the --state that `create` got",
-                    path.display()
-                );
-                return Err(Failure::new(Exit::MISSING, message).into());
-            }
-        };
+        let state = State::load_of(barrier, &named, &path)?.map(|_| path);
         Ok(Recovery { barrier, state })
     }
 

@@ -3,6 +3,9 @@
 //! They are of the same sources, by the same provider, into the same folder, under the same barriers, with
 //! the same label. What is new in one says nothing of another.
 //!
+//! Tries by hand that failed are a series as well, by another provider or without a label. Once the same sources are in a
+//! good snapshot of another series, nobody waits for one of that ([`given_up`]).
+//!
 //! A source that is suddenly on another file system ([`origin`]) begins a series of its own,
 //! unless somebody said that it has moved. What was taken before anybody looked is of the same series as
 //! what was taken after.
@@ -10,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Status};
 use super::origin;
 
 /// The manifests of each series, in the order in which they are given.
@@ -38,4 +41,23 @@ pub fn line(manifest: &Manifest) -> Line<'_> {
     barriers.sort();
     let folder = manifest.path.as_deref().and_then(Path::parent);
     (barriers, &manifest.provider, &manifest.sources, folder, manifest.label.as_deref())
+}
+
+/// A series of which nothing was ever made: the newest of those that were begun later, are good, and hold what it was to
+/// hold, whatever made them, and under which label.
+pub fn given_up<'a>(series: &[&Manifest], all: &'a [Manifest]) -> Option<&'a Manifest> {
+    let last = series.last()?;
+    let failed = |one: &&Manifest| matches!(one.status, Status::Failed | Status::Revoked);
+    if !series.iter().all(failed) {
+        return None;
+    }
+    // Without sources, what a command reads is known by the command only.
+    let holds_the_same = |one: &&Manifest| match last.sources.is_empty() {
+        true => one.sources.is_empty() && one.command == last.command,
+        false => one.sources == last.sources,
+    };
+    let is_good = |one: &&Manifest| one.clean && !one.source_changed && one.is_usable();
+    // They may be in different catalogues, each of which counts for itself.
+    let is_later = |one: &&Manifest| one.began > last.began;
+    all.iter().rev().filter(holds_the_same).filter(is_later).find(is_good)
 }

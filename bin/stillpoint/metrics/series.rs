@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalogue::manifest::Manifest;
 use crate::catalogue::reading::Contents;
+use crate::catalogue::series::given_up;
 use crate::words::exposition::Exposition;
 use crate::words::metric::{self, Metric};
 
@@ -43,12 +44,13 @@ impl Series {
 }
 
 /// Adds what there is to say of each series under a barrier. One that has no such snapshot has the time 0, so
-/// that an alert on age sees it.
+/// that an alert on age sees it, unless nobody waits for one any more.
 pub fn add(exposition: &mut Exposition, barrier: &str, snapshots: &Contents) {
     let mut all: BTreeMap<Series, Vec<&Manifest>> = BTreeMap::new();
     for manifest in &snapshots.manifests {
         all.entry(Series::of(manifest)).or_default().push(manifest);
     }
+    all.retain(|_, manifests| given_up(manifests, &snapshots.manifests).is_none());
     for (series, manifests) in all {
         let labels = series.labels(barrier);
         let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));

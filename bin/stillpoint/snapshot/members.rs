@@ -49,7 +49,8 @@ pub fn open(arguments: &Arguments) -> anyhow::Result<Vec<Member>> {
         seen.push(identity);
         warn_if_unseen(&barrier);
         let state_path = place::path(name, arguments.user, arguments.state.as_deref())?;
-        let state = state_path.as_deref().map(State::load).transpose()?.flatten();
+        let find = |path: &Path| State::find(path, arguments.state.is_some());
+        let state = state_path.as_deref().map(find).transpose()?.flatten();
         if let Some(known) = &state {
             known.tell(&barrier);
         }

@@ -94,6 +94,8 @@ const HEAD: [&str; 11] = [
 ];
 
 const SHORT_HEAD: [&str; 5] = ["NAME", "STATE", "AGE", "PAUSE", "REMARK"];
+/// The pause, the remark, the age: all of it is in --wide, and the state says whether to look.
+const SPARE: [usize; 3] = [3, 4, 2];
 
 const UNCOVERED: &str = "not all writers were covered";
 const REFUTED: &str = "found bad by the command of its job";
@@ -108,10 +110,13 @@ fn table(catalogue: &Catalogue, manifests: &[Manifest], wide: bool) -> String {
     let ages = Ages::of(manifests);
     let all = nows(catalogue, manifests);
     match Terminal::of_output().filter(|_| !wide) {
-        None => table::table("", HEAD, all.map(|(one, now)| row(one, &now, &ages)).collect(), None),
+        None => {
+            let rows = all.map(|(one, now)| row(one, &now, &ages)).collect();
+            table::table("", HEAD, rows, None, &[])
+        }
         terminal => {
             let rows = all.map(|(one, now)| short_row(one, &now, &ages)).collect();
-            table::table("", SHORT_HEAD, rows, terminal)
+            table::table("", SHORT_HEAD, rows, terminal, &SPARE)
         }
     }
 }

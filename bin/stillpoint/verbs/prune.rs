@@ -127,7 +127,7 @@ fn tell(what: &str, outcome: &Outcome) -> io::Result<()> {
             say(&format!("{what} is in use; left alone"));
             Ok(())
         }
-        Outcome::Failed(_) => Ok(()),
+        Outcome::Gone | Outcome::Failed(_) => Ok(()),
     }
 }
 
@@ -136,6 +136,7 @@ fn json(manifest: &Manifest, outcome: &Outcome) -> Value {
         Outcome::Removed => ("removed", None),
         Outcome::Planned => ("would remove", None),
         Outcome::InUse => ("in use", None),
+        Outcome::Gone => ("gone", None),
         Outcome::Failed(error) => ("failed", Some(reason(error))),
     };
     json!({

@@ -133,6 +133,7 @@ fn run_inside(arguments: Arguments) -> anyhow::Result<Exit> {
     if arguments.create {
         options = options.create(true);
     }
+    State::require(arguments.state.as_deref())?;
     let name = barrier;
     let barrier = options.open(name)?;
     let run = Run {

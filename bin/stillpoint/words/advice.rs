@@ -15,6 +15,11 @@ impl Named {
         Named { barrier: barrier.to_owned(), user, state: state.map(Path::to_owned) }
     }
 
+    /// Did its user name the place of its state, too?
+    pub fn has_state(&self) -> bool {
+        self.state.is_some()
+    }
+
     /// `verb`, maybe with options of its own, for this barrier.
     pub fn command(&self, verb: &str) -> String {
         let user = if self.user { " --user" } else { "" };

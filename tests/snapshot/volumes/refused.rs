@@ -22,6 +22,8 @@ fn what_cannot_succeed_is_refused_before_the_gate_closes() {
         if system.is_zfs() {
             refused("tank/other", &[], 66, "cannot open 'tank/other': dataset does not exist");
             refused("tank/mail@x", &[], 64, "no name of a dataset");
+            let twice = "tank/mail is named twice; name each source once";
+            refused("tank/mail", &["tank/home", "tank/mail"], 64, twice);
             fs::write(system.state("health"), "SUSPENDED\toff\n").unwrap();
             refused("tank/mail", &[], 69, "the pool is SUSPENDED");
             fs::write(system.state("health"), "ONLINE\ton\n").unwrap();
@@ -36,6 +38,8 @@ fn what_cannot_succeed_is_refused_before_the_gate_closes() {
             refused("vg/other", &[], 66, "Failed to find logical volume");
             refused("other/mail", &[], 66, "\"other\" not found");
             refused("vg", &[], 64, "no logical volume");
+            let twice = "vg/mail and /dev/vg/mail are the same; name each source once";
+            refused("vg/mail", &["/dev/vg/mail", "--size", "1M"], 64, twice);
             refused("vg/mail", &[], 64, "say with --size");
             refused("vg/thin", &["--size", "1G"], 64, "thin pools");
             refused("vg/mail", &["--size", "2G"], 73, "2147483648 are needed");

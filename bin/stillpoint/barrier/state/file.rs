@@ -55,6 +55,20 @@ impl State {
         }
     }
 
+    /// The same for a barrier that is there. A state that was named must be there too: who looks for it elsewhere than
+    /// `create` has put it would find nothing for ever, and say that all is well.
+    pub fn find(path: &Path, is_named: bool) -> Result<Option<State>, Failure> {
+        match State::load(path)? {
+            None if is_named => {
+                let path = path.display();
+                let message =
+                    format!("there is no state {path}: give the --state that `create` got");
+                Err(Failure::new(Exit::MISSING, message))
+            }
+            found => Ok(found),
+        }
+    }
+
     /// Writes the state, durably.
     pub fn store(&self, path: &Path) -> Result<(), Failure> {
         self.write(path).map_err(|error| {

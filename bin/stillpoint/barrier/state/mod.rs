@@ -145,9 +145,9 @@ impl State {
     }
 
     /// Reads the state of this very barrier, and tells it what it does not know; that of another one is an
-    /// error.
+    /// error, and one that was named and is not there.
     pub fn load_of(barrier: &Barrier, name: &Named, path: &Path) -> Result<Option<State>, Failure> {
-        let Some(known) = State::load(path)? else {
+        let Some(known) = State::find(path, name.has_state())? else {
             return Ok(None);
         };
         if known.uuid != barrier.uuid() {
@@ -198,6 +198,16 @@ impl State {
             now.store(path)?;
         }
         Ok(())
+    }
+
+    /// Refuses a state that was named and is not there, before anything is done. That it cannot be read is no failure
+    /// of who may have nothing to write down.
+    pub fn require(given: Option<&Path>) -> Result<(), Failure> {
+        let path = given.filter(|given| *given != Path::new("none"));
+        match path.map_or(Ok(None), |path| State::find(path, true)) {
+            Err(failure) if failure.exit == Exit::MISSING => Err(failure),
+            _ => Ok(()),
+        }
     }
 
     /// The same for a barrier as its user named it. That this user may not write its state is no

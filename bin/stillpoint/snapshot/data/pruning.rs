@@ -33,6 +33,8 @@ pub enum Outcome {
     Removed,
     Planned,
     InUse,
+    /// Somebody else has removed it, or does so, and says that.
+    Gone,
     Failed(io::Error),
 }
 
@@ -150,8 +152,7 @@ fn remove(catalogue: &Catalogue, manifest: &Manifest) -> io::Result<Outcome> {
                     removed => removed.map(|()| Outcome::Removed),
                 };
             }
-            // Somebody else removed it.
-            Claim::Changed => return Ok(Outcome::Removed),
+            Claim::Changed => return Ok(Outcome::Gone),
             Claim::Busy => std::thread::sleep(Duration::from_millis(5)),
         }
     }

@@ -2,6 +2,7 @@
 //! room that is in them.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
@@ -32,6 +33,21 @@ pub fn known_path(path: &Path) -> Result<PathBuf, Failure> {
     let found = fs::canonicalize(path).map_err(|error| unknown(path, &reason(&error)))?;
     recordable(&found).map_err(Failure::usage)?;
     Ok(found)
+}
+
+/// Is it one folder, which may be mounted at several places?
+pub fn are_one(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    one == other || identity(one).is_some_and(|found| identity(other) == Some(found))
+}
+
+/// Two words for one source: more likely one of them was to be another.
+pub fn named_twice(option: &str, one: &Path, again: &Path) -> Failure {
+    let what = match one == again {
+        true => format!("{} is named twice", one.display()),
+        false => format!("{} and {} are the same", one.display(), again.display()),
+    };
+    Failure::usage(format!("{option}: {what}; name each source once"))
 }
 
 fn unknown(path: &Path, why: &str) -> Failure {

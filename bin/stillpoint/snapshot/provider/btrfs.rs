@@ -20,7 +20,7 @@ use crate::catalogue::identity::{Identity, is_subvolume};
 use crate::catalogue::manifest::Manifest;
 use crate::catalogue::record::SizeRecord;
 use crate::process::tool;
-use crate::snapshot::place::folder::{enough_space, known_folder};
+use crate::snapshot::place::folder::{are_one, enough_space, known_folder, named_twice};
 use crate::snapshot::place::mounts::Mounts;
 use crate::snapshot::place::target::{Target, check_target};
 use crate::words::exit::{Exit, Failure};
@@ -40,7 +40,11 @@ impl Btrfs {
     pub fn new(subvolumes: &[PathBuf]) -> Result<Btrfs, Failure> {
         let mut known: Vec<PathBuf> = Vec::new();
         for subvolume in subvolumes {
-            let subvolume = known_folder(subvolume)?;
+            let named = subvolume;
+            let subvolume = known_folder(named)?;
+            if let Some(other) = known.iter().find(|other| are_one(other, &subvolume)) {
+                return Err(named_twice("--btrfs", other, named));
+            }
             if let Some(other) =
                 known.iter().find(|other| other.file_name() == subvolume.file_name())
             {

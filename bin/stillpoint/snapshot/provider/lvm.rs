@@ -18,6 +18,7 @@ use super::{Freezes, Provider};
 use crate::catalogue::record::SizeRecord;
 use crate::catalogue::volume::{System, Volume, is_logical_volume, is_word};
 use crate::process::tool;
+use crate::snapshot::place::folder::named_twice;
 use crate::snapshot::place::mounts::Mounts;
 use crate::snapshot::place::target::Target;
 use crate::snapshot::place::volume;
@@ -82,14 +83,14 @@ impl Lvm {
             size,
             mounted: Vec::new(),
         };
-        for origin in origins {
-            let origin = origin.strip_prefix("/dev/").unwrap_or(origin);
+        for named in origins {
+            let origin = named.strip_prefix("/dev/").unwrap_or(named);
             if !is_logical_volume(origin) {
                 let message = format!("--lvm {origin:?}: no logical volume, as VG/LV");
                 return Err(Failure::usage(message));
             }
             if lvm.origins.contains(&PathBuf::from(origin)) {
-                continue;
+                return Err(named_twice("--lvm", origin.as_ref(), named.as_ref()));
             }
             let volume = System::Lvm.volume(origin, snapshot, token);
             let its_name = volume.partial.split('/').next_back().unwrap_or_default();

@@ -16,6 +16,7 @@ use super::Provider;
 use crate::catalogue::record::SizeRecord;
 use crate::catalogue::volume::{System, Volume, is_dataset, is_word};
 use crate::process::tool;
+use crate::snapshot::place::folder::named_twice;
 use crate::snapshot::place::mounts::Mounts;
 use crate::snapshot::place::target::Target;
 use crate::snapshot::place::volume;
@@ -58,7 +59,7 @@ impl Zfs {
                 return Err(Failure::usage(message));
             }
             if zfs.datasets.contains(&PathBuf::from(dataset)) {
-                continue;
+                return Err(named_twice("--zfs", dataset.as_ref(), dataset.as_ref()));
             }
             zfs.mounted.extend(mounted(dataset, mounts)?);
             zfs.datasets.push(dataset.into());

@@ -10,7 +10,7 @@ use super::schedule::Limits;
 use crate::catalogue::cover::Sight;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::reading::Contents;
-use crate::catalogue::series::series;
+use crate::catalogue::series::{given_up, series};
 use crate::stilling::cover;
 use crate::words::seconds::display;
 
@@ -54,6 +54,11 @@ pub fn check(
     }
     for one in all {
         let name = name(one[0]);
+        if let Some(later) = given_up(&one, &snapshots.manifests) {
+            let what = format!("all of it failed, and {} has the same since", later.name);
+            findings.add(Level::Ok, "age", &name, what);
+            continue;
+        }
         age(&name, &one, ages.limits(one[0]), findings);
         last(&name, &one, findings);
         waiting(&name, &one, findings);

@@ -59,6 +59,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         return Err(Failure::new(Exit::UNAVAILABLE, message).into());
     }
     let freezing = Freezing::new(arguments)?;
+    State::require(freezing.state.as_deref())?;
     match Begun::begin(&freezing, freezing.barriers.len())? {
         Begun::Here { keeper, word } => wait_for_tokens(keeper, word),
         Begun::There(over) => over,

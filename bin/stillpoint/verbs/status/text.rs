@@ -118,13 +118,18 @@ fn is_open_to_all(barrier: &Path) -> bool {
 fn table(writers: &[WriterStatus], terminal: Option<Terminal>) -> String {
     let (margin, writers) = ("  ", writers.iter());
     match terminal {
-        None => table::table(margin, HEAD, writers.map(row).collect(), None),
-        Some(_) => table::table(margin, SHORT_HEAD, writers.map(short_row).collect(), terminal),
+        None => table::table(margin, HEAD, writers.map(row).collect(), None, &[]),
+        Some(_) => {
+            let rows = writers.map(short_row).collect();
+            table::table(margin, SHORT_HEAD, rows, terminal, &SPARE)
+        }
     }
 }
 
 const HEAD: [&str; 7] = ["SLOT", "PID", "TID", "COMMAND", "LABEL", "SHARES", "STATE"];
 const SHORT_HEAD: [&str; 4] = ["PID", "COMMAND", "LABEL", "STATE"];
+/// The label, then the command: the process tells both.
+const SPARE: [usize; 2] = [2, 1];
 
 fn row(writer: &WriterStatus) -> [Cell; 7] {
     [

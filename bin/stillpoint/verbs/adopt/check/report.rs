@@ -32,7 +32,7 @@ pub fn text(findings: &Findings) -> anyhow::Result<()> {
     let mut text = String::new();
     let writers = &findings.sight.writers;
     if !writers.is_empty() {
-        text.push_str(&table("", HEAD, writers.iter().map(row).collect(), None));
+        text.push_str(&table("", HEAD, writers.iter().map(row).collect(), None, &[]));
     }
     if writers.is_empty() {
         let path = findings.path.display().to_string();
