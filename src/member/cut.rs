@@ -3,7 +3,8 @@
 //! Whoever may map a file to write may also cut it, and a touch of what is gone ends the process by SIGBUS.
 //! Nothing forbids that: seals, fcntl(2), are for files that have no name; leases do not hear of
 //! ftruncate(2); a file that is immutable, append-only, or on a read-only file system cannot be mapped to write either.
-//! So where there is time for a system call the kernel is asked first, above all by who has slept. A
+//! So where there is time for a system call the kernel is asked first, above all by who has slept. That makes the moments
+//! in which a cut is deadly fewer and shorter, and leaves some: from the answer to the last touch after it. A
 //! program that wants its fast path to survive as well says so in its own handler of SIGBUS.
 //!
 //! Either way the process *lets go* of the file. The whole map is replaced, from one moment to the next, by

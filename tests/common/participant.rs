@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::place::Place;
-use super::process::{programs, state, without_our_variables};
+use super::process::{is_asleep, programs, state, without_our_variables};
 use super::time::until;
 
 /// Nothing takes anywhere near as long; a participant that hangs fails its test.
@@ -168,6 +168,21 @@ impl Participant {
     pub fn stop(&self) {
         self.signal(Signal::SIGSTOP);
         until("the participant is stopped", || state(self.id()) == Some('T'));
+    }
+
+    /// Stops it where every thread of it sleeps until it is woken or a time is over, and none is about to do
+    /// something else: in a futex(2) that other processes may wake, in clock_nanosleep(2) or in poll(2). So it is
+    /// not seen in the middle of what it does before it sleeps, or after.
+    #[track_caller]
+    pub fn stop_asleep(&self) {
+        until("the participant sleeps", || {
+            self.stop();
+            let asleep = is_asleep(self.id());
+            if !asleep {
+                self.go_on();
+            }
+            asleep
+        });
     }
 
     pub fn go_on(&self) {

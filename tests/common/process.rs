@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -246,6 +247,30 @@ impl Drop for Running {
 pub fn state(pid: Pid) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Whether all threads of one that is stopped were asleep for a while, and neither between two system calls nor in
+/// one that another thread of it ends, nor in read(2), from which it comes back to something else to do.
+pub fn is_asleep(pid: Pid) -> bool {
+    let mut threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    threads.all(|thread| {
+        let call = fs::read_to_string(thread.path().join("syscall")).unwrap();
+        // proc_pid_syscall(5): its number and arguments; -1 between two calls.
+        let mut words = call.split_whitespace();
+        let number = words.next().and_then(|number| number.parse().ok());
+        match number.unwrap_or(-1) {
+            libc::SYS_futex => {
+                let operation = words.nth(1).and_then(|word| word.strip_prefix("0x"));
+                let operation = operation.and_then(|word| i32::from_str_radix(word, 16).ok());
+                [libc::FUTEX_WAIT, libc::FUTEX_WAIT_BITSET].map(Some).contains(&operation)
+            }
+            // How the others go on after they were stopped.
+            libc::SYS_clock_nanosleep | libc::SYS_restart_syscall | libc::SYS_ppoll => true,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_poll => true,
+            _ => false,
+        }
+    })
 }
 
 /// Its children, by whichever of its threads.

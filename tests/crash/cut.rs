@@ -1,14 +1,15 @@
 //! The barrier file is cut under those who use it: whoever sleeps, or has time to ask, gets an error and not a
 //! signal. What has no time to ask is in tests/c/cut.c.
+//!
+//! That a gate is closed, or a waiter counted, says that somebody is about to sleep, and he touches the file until he
+//! does. So the file is cut while those who have no handler of SIGBUS are stopped in their sleep.
 
-use crate::common::{FREEZE, GENERATION, Participant, Place, at_once, ms, until};
-use nix::poll::{PollFd, PollFlags, poll};
+use crate::common::{FREEZE, GENERATION, Participant, Place, ms, until};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use stillpoint::{Barrier, ErrorKind, Keeper, Status};
+use stillpoint::{Barrier, ErrorKind, Status};
 
 const LENGTH: u64 = 540_672;
 
@@ -19,12 +20,19 @@ fn cut(place: &Place, length: u64) {
     File::options().write(true).open(place.barrier_path()).unwrap().set_len(length).unwrap();
 }
 
+/// Cuts the file under all of these, in their sleep.
+type Cut<'a> = &'a dyn Fn(&[&Participant]);
+
 /// Does it with the file cut to each length.
-fn for_each_length(test: impl Fn(&Place, &dyn Fn())) {
+fn for_each_length(test: impl Fn(&Place, Cut<'_>)) {
     for length in LENGTHS {
         let place = Place::new();
         place.make_barrier();
-        test(&place, &|| cut(&place, length));
+        test(&place, &|sleepers| {
+            sleepers.iter().for_each(|sleeper| sleeper.stop_asleep());
+            cut(&place, length);
+            sleepers.iter().for_each(|sleeper| sleeper.go_on());
+        });
     }
 }
 
@@ -66,12 +74,13 @@ fn a_tool_that_drains() {
         tool.arg("--catalog").arg(place.path("catalog")).arg(place.barrier_path());
         let tool = tool.args(["--", "false"]).spawn().unwrap();
         until("it is closed", || is_closed(place));
-        cut();
+        cut(&[]);
         complains(tool, 66);
         writer.kill();
     });
 }
 
+/// The command again.
 #[test]
 fn a_tool_that_holds() {
     for_each_length(|place, cut| {
@@ -80,7 +89,7 @@ fn a_tool_that_holds() {
         let mut tool = tool.args(["sh", "-c", "echo inside; read over"]).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(tool.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        cut();
+        cut(&[]);
         complains(tool, 124);
     });
 }
@@ -91,10 +100,10 @@ fn a_tool_that_waits_for_a_long_share() {
         let mut writer = Participant::at(&place.barrier_path());
         writer.expect("shared", "inside 1");
         let mut tool = Participant::at(&place.barrier_path());
+        let before = place.word(GENERATION);
         tool.say("exclusive patience=20000 drain=20000");
-        until("it is closed", || is_closed(place));
-        until("it is open again", || !is_closed(place));
-        cut();
+        until("it was closed and is open again", || place.word(GENERATION) == before + 2);
+        cut(&[&tool]);
         is_refused(&mut tool);
         writer.kill();
     });
@@ -107,7 +116,7 @@ fn a_tool_that_waits_for_another_and_that_one() {
         first.expect_like("exclusive", "granted");
         let mut second = Participant::at(&place.barrier_path());
         second.say("exclusive wait=20000");
-        cut();
+        cut(&[&second]);
         first.expect_like("release", "error Revoked");
         first.expect_like("exclusive", "error NotABarrier");
         is_refused(&mut second);
@@ -126,7 +135,7 @@ fn whoever_waits_at_the_gate() {
             waiter
         });
         until("all wait", || place.word(GENERATION + 12) == 4);
-        cut();
+        cut(&waiters.each_ref());
         for waiter in &mut waiters {
             assert!(waiter.hear().starts_with("error NotABarrier"));
             waiter.expect_like("check", "error NotABarrier");
@@ -138,30 +147,26 @@ fn whoever_waits_at_the_gate() {
 #[test]
 fn whoever_listens_for_the_gate() {
     for_each_length(|place, cut| {
-        let barrier = Barrier::open(place.barrier_path()).unwrap();
         let mut tool = Participant::at(&place.barrier_path());
         tool.expect_like("exclusive", "granted");
-        let descriptor = barrier.gate_descriptor().unwrap();
-        cut();
-        let mut asked = [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)];
-        assert_eq!(poll(&mut asked, 20_000u16), Ok(1));
-        assert_eq!(barrier.try_shared_owned().unwrap_err().kind(), ErrorKind::NotABarrier);
+        let mut listener = Participant::at(&place.barrier_path());
+        listener.say("listen");
+        cut(&[&listener]);
+        assert_eq!(listener.hear(), "heard");
+        listener.expect_like("owned", "error NotABarrier");
     });
 }
 
 #[test]
 fn a_keeper_and_who_asks_it() {
     for_each_length(|place, cut| {
-        let barrier = Barrier::open(place.barrier_path()).unwrap();
         let other = Barrier::open(place.barrier_path()).unwrap();
-        let keeper = Keeper::new(barrier.exclusive(&mut at_once(1000)).unwrap()).unwrap();
-        let never = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let served = scope.spawn(|| keeper.serve(&never));
-            assert_ne!(place.word(FREEZE), 0);
-            cut();
-            assert_eq!(served.join().unwrap().unwrap_err().kind(), ErrorKind::Revoked);
-        });
+        let mut keeper = Participant::at(&place.barrier_path());
+        keeper.expect_like("exclusive", "granted");
+        keeper.say("keep");
+        until("it is frozen", || place.word(FREEZE) != 0);
+        cut(&[&keeper]);
+        assert!(keeper.hear().starts_with("error Revoked"));
         assert!(!other.is_frozen());
         assert_eq!(other.thaw(None).unwrap_err().kind(), ErrorKind::NotABarrier);
     });

@@ -1,16 +1,19 @@
 //! What one thread of a participant holds, and the commands that change it.
 
 use crate::{processes, signals, storm, updates};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use stillpoint::{
     Barrier, CommandShare, CommandShareOptions, Cover, Error, ExclusiveGuard, ExclusiveOptions,
-    OwnedShared, SharedGuard, WriteLock,
+    Keeper, OwnedShared, SharedGuard, WriteLock,
 };
 
 /// A thread's guards, and the threads and processes that it made.
@@ -163,6 +166,12 @@ impl Actor {
                 Ok("left to the process".into())
             }
             ["release"] => self.release(),
+            ["keep"] => {
+                let keeper = Keeper::new(self.pause.take().expect("no pause"))?;
+                keeper.serve(&AtomicBool::new(false))?;
+                Ok("thawed".into())
+            }
+            ["listen"] => self.listen(),
             ["is-revoked"] => Ok(format!(
                 "revoked {}",
                 self.pause.as_ref().is_none_or(ExclusiveGuard::is_revoked)
@@ -263,6 +272,13 @@ impl Actor {
         let report = pause.release()?;
         let grown = report.dirty_at_release[0].epoch - report.dirty_at_grant[0].epoch;
         Ok(format!("released grown={grown}"))
+    }
+
+    /// Waits for the gate as an event loop does.
+    fn listen(&mut self) -> Answer {
+        let descriptor = self.barrier().gate_descriptor()?;
+        poll(&mut [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+        Ok("heard".into())
     }
 
     fn start_thread(&mut self, name: &str) -> Answer {
