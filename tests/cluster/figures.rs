@@ -248,7 +248,7 @@ async fn epoch(store: &Etcd, keys: &Keys, mode: Mode, times: &Times) -> Figures 
         let mut times = times.0.lock().unwrap();
         match told {
             Told::Awaited(_) if times.quiet.is_empty() => times.asked = Some(Instant::now()),
-            Told::Phase(Phase::Release | Phase::Snap) => times.released = Some(Instant::now()),
+            Told::Phase(Phase::Release) => times.released = Some(Instant::now()),
             _ => {}
         }
     };

@@ -1,16 +1,17 @@
 //! What an agent does about what it hears: no time, no store, no barrier in it, and so nothing that could block.
 //!
 //! An epoch is obeyed from its beginning or not at all, and only if its number is greater than that of every epoch
-//! obeyed before: an engine that was restored from an old backup gives numbers out again. From then on each phase
-//! that the store shows is followed by one step of the session, and each step that is done by one report. The end of
-//! the epoch's key, another epoch in its place, a step that fails and a phase that comes too early all mean the same:
-//! the session is dropped, and its gate is open. Silence means nothing: the session's own limits end it.
+//! obeyed before: an engine that was restored from an old backup gives numbers out again. From then on it is the
+//! [`Part`] that goes on. The end of the epoch's key, another epoch in its place, a step that fails and a phase that comes
+//! too early all mean the same: the session is dropped, and its gate is open. Silence means nothing: the session's own
+//! limits end it.
 //!
 //! Once the host has its certificate nothing is undone by any of this; what is asked for then is the verdict.
 
-use crate::record::epoch::{Epoch, Mode, Phase};
+use super::part::Part;
+use crate::record::epoch::{Epoch, Phase};
 use crate::record::identity::{Begun, EpochId};
-use crate::record::report::{Certificate, Failed, Step, Taken};
+use crate::record::report::{Certificate, Failed, Said, Taken};
 use crate::record::value::Unreadable;
 use crate::record::verdict::Verdict;
 use crate::words::exit::Exit;
@@ -44,12 +45,12 @@ pub struct Member {
 pub enum Done {
     /// All that comes before the closing.
     Prepared,
-    /// The gate is closed and nobody is inside.
+    /// The gate is closed and nobody is inside; the snapshot is being taken.
     Quiet,
-    /// There is a snapshot.
-    Snapped(Taken),
+    /// The snapshot is whole.
+    Snapped,
     /// The gate is open again, and nobody had opened it.
-    Certified(Certificate),
+    Certified(Taken, Certificate),
 }
 
 /// What is to be done. None of it waits.
@@ -57,80 +58,20 @@ pub enum Done {
 pub enum Action {
     /// Note the epoch for good, then prepare a session for it.
     Start(EpochId, Epoch),
-    /// Have the session close the gate.
-    Freeze(EpochId),
-    /// Have it take the snapshot.
-    Snapshot(EpochId),
+    /// Have the session close the gate, and take the snapshot behind it.
+    Pause(EpochId),
     /// Have it open the gate.
     Release(EpochId),
     /// Drop it: the gate opens at once.
     Drop(EpochId, String),
     /// Write a report.
-    Report(Begun, Told),
+    Report(Begun, Said),
     /// Read the verdict, until there is one.
     Ask(Begun),
     /// Tell the session.
     Settle(EpochId, Verdict),
     /// Tell the log.
     Say(String),
-}
-
-/// The part of a report that the machine knows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Told {
-    /// Which step.
-    pub step: Step,
-    /// Why it was not done.
-    pub error: Option<Failed>,
-    /// What was taken.
-    pub snapshot: Option<Taken>,
-    /// That nobody wrote.
-    pub certificate: Option<Certificate>,
-}
-
-impl Told {
-    fn done(step: Step) -> Told {
-        Told { step, error: None, snapshot: None, certificate: None }
-    }
-
-    fn failed(step: Step, error: Failed) -> Told {
-        Told { error: Some(error), ..Told::done(step) }
-    }
-}
-
-/// How far a session is. Those in the middle of something come before it is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Preparing,
-    Prepared,
-    Closing,
-    Quiet,
-    Snapping,
-    Snapped,
-    Releasing,
-    Certified,
-}
-
-impl Stage {
-    /// What is reported when this fails.
-    fn step(self, mode: Mode) -> Step {
-        match (self, mode) {
-            (Stage::Preparing | Stage::Prepared, _) => Step::Prepared,
-            (Stage::Closing, Mode::Early) => Step::Quiet,
-            (Stage::Closing | Stage::Quiet | Stage::Snapping, Mode::HoldAll) => Step::Snapped,
-            _ => Step::Certified,
-        }
-    }
-}
-
-/// The epoch that is obeyed now.
-#[derive(Clone, Debug)]
-struct Current {
-    begun: Begun,
-    mode: Mode,
-    phase: Phase,
-    stage: Stage,
-    snapshot: Option<Taken>,
 }
 
 /// An agent's state.
@@ -142,7 +83,8 @@ pub struct Agent {
     /// What the store shows, for who becomes a member only now: what one learns from several sides may come in any
     /// order.
     seen: Option<(EpochId, Result<Epoch, Unreadable>)>,
-    current: Option<Current>,
+    /// The epoch that is obeyed now.
+    part: Option<Part>,
     /// Epochs with a certificate and without a verdict.
     waiting: Vec<Begun>,
 }
@@ -150,12 +92,12 @@ pub struct Agent {
 impl Agent {
     /// One that has obeyed this epoch and none after it, and has not heard the verdicts of those.
     pub fn new(last: EpochId, waiting: Vec<Begun>) -> Agent {
-        Agent { last, member: None, seen: None, current: None, waiting }
+        Agent { last, member: None, seen: None, part: None, waiting }
     }
 
     /// The epoch that is under way here, if its gate may be closed.
     pub fn busy(&self) -> Option<EpochId> {
-        self.current.as_ref().map(|current| current.begun.id)
+        self.part.as_ref().map(|part| part.begun.id)
     }
 
     /// The greatest epoch that was obeyed or refused.
@@ -180,10 +122,7 @@ impl Agent {
                 self.over("the epoch was given up")
             }
             Input::Refused(id) if self.busy() == Some(id) => self.over("the epoch is over"),
-            Input::Done(id, done) if self.busy() == Some(id) => match done {
-                Ok(done) => self.done(done),
-                Err(failed) => self.fail(failed),
-            },
+            Input::Done(id, done) if self.busy() == Some(id) => self.done(done),
             Input::Refused(_) | Input::Done(..) => Vec::new(),
             Input::Verdict(id, verdict) => {
                 let begun = Begun { id, nonce: verdict.nonce.clone() };
@@ -206,171 +145,80 @@ impl Agent {
     }
 
     fn epoch(&mut self, id: EpochId, epoch: Result<Epoch, Unreadable>) -> Vec<Action> {
-        let current = self.current.as_ref().filter(|current| current.begun.id == id);
-        if let Some(current) = current {
-            match epoch {
-                Ok(epoch) if epoch.nonce == current.begun.nonce => return self.phase(&epoch),
+        if let Some(part) = self.part.as_mut().filter(|part| part.begun.id == id) {
+            let moved = match &epoch {
+                Ok(epoch) if epoch.nonce == part.begun.nonce => Some(part.sees(epoch.phase)),
                 // A restored store has given the number out again.
-                Ok(_) => {}
-                Err(unreadable) => {
-                    return self.fail(Failed {
-                        text: format!("the epoch's key: {unreadable}"),
-                        exit: Exit::INTERNAL.code(),
-                    });
-                }
+                Ok(_) => None,
+                Err(unreadable) => Some(Err(refused(format!("the epoch's key: {unreadable}")))),
+            };
+            if let Some(moved) = moved {
+                return moved.unwrap_or_else(|failed| self.fail(failed));
             }
+        }
+        let mut actions = self.over("another epoch has begun");
+        // Whoever began an older one counted on another life of this agent, or on none.
+        if self.member.is_none_or(|member| id <= member.since) {
+            return actions;
         }
         let nonce = epoch.as_ref().map_or_else(|_| String::new(), |epoch| epoch.nonce.clone());
         let begun = Begun { id, nonce };
-        let mut actions = self.over("another epoch has begun");
-        let Some(member) = self.member else {
-            return actions;
-        };
-        // Whoever began it counted on another life of this agent, or on none.
-        if id <= member.since {
-            return actions;
-        }
-        if id <= self.last {
+        let why = match epoch {
             // One that failed here already is shown again with each of its phases.
-            if id < self.last {
-                let text = format!(
-                    "epoch {id} is not greater than {}, which was obeyed before; if the store was restored from a backup, restore it with --bump-revision",
-                    self.last
-                );
-                actions.push(Action::Say(text.clone()));
-                let failed = Failed { text, exit: Exit::CONFLICT.code() };
-                actions.push(Action::Report(begun, Told::failed(Step::Prepared, failed)));
-            }
-            return actions;
-        }
-        let refusal = match epoch {
-            Ok(epoch) if epoch.phase == Phase::Prepare => {
-                self.last = id;
-                self.current = Some(Current {
-                    begun,
-                    mode: epoch.mode,
-                    phase: epoch.phase,
-                    stage: Stage::Preparing,
-                    snapshot: None,
-                });
-                actions.push(Action::Start(id, epoch));
-                return actions;
-            }
-            Ok(epoch) => format!(
+            _ if id == self.last => return actions,
+            _ if id < self.last => format!(
+                "epoch {id} is not greater than {}, which was obeyed before; if the store was restored from a backup, restore it with --bump-revision",
+                self.last
+            ),
+            Err(unreadable) => format!("epoch {id}: {unreadable}"),
+            Ok(epoch) if epoch.phase != Phase::Prepare => format!(
                 "epoch {id} is in its phase {} already, and its beginning was missed",
                 epoch.phase
             ),
-            Err(unreadable) => format!("epoch {id}: {unreadable}"),
+            Ok(epoch) => {
+                self.last = id;
+                self.part = Some(Part::new(begun, &epoch));
+                actions.push(Action::Start(id, epoch));
+                return actions;
+            }
         };
-        self.last = id;
-        actions.push(Action::Say(refusal.clone()));
-        let failed = Failed { text: refusal, exit: Exit::CONFLICT.code() };
-        actions.push(Action::Report(begun, Told::failed(Step::Prepared, failed)));
+        self.last = self.last.max(id);
+        actions.push(Action::Say(why.clone()));
+        actions.push(Action::Report(begun, Said::Failed(refused(why))));
         actions
     }
 
-    /// The epoch that is obeyed has got further.
-    fn phase(&mut self, epoch: &Epoch) -> Vec<Action> {
-        let Some(current) = &mut self.current else {
+    fn done(&mut self, done: Result<Done, Failed>) -> Vec<Action> {
+        let Some(part) = &mut self.part else {
             return Vec::new();
         };
-        if epoch.phase <= current.phase {
-            return Vec::new();
+        let moved = done.and_then(|done| part.has(done));
+        if moved.is_ok() && part.is_certified() {
+            self.waiting.push(part.begun.clone());
         }
-        current.phase = epoch.phase;
-        let fitting = match (epoch.phase, current.mode) {
-            (Phase::Prepare, _) => false,
-            (Phase::Pause, _) => current.stage == Stage::Prepared,
-            (Phase::Snap, Mode::Early) => current.stage == Stage::Quiet,
-            (Phase::Release, Mode::HoldAll) => current.stage == Stage::Snapped,
-            _ => false,
-        } && epoch.mode == current.mode;
-        if !fitting {
-            let text = format!("the phase {} came before this host was ready for it", epoch.phase);
-            return self.fail(Failed { text, exit: Exit::INTERNAL.code() });
-        }
-        let (stage, action) = match epoch.phase {
-            Phase::Prepare | Phase::Pause => (Stage::Closing, Action::Freeze(current.begun.id)),
-            Phase::Snap => (Stage::Snapping, Action::Snapshot(current.begun.id)),
-            Phase::Release => (Stage::Releasing, Action::Release(current.begun.id)),
-        };
-        current.stage = stage;
-        vec![action]
-    }
-
-    /// The session has done what it was told.
-    fn done(&mut self, done: Done) -> Vec<Action> {
-        let Some(current) = &mut self.current else {
-            return Vec::new();
-        };
-        let begun = current.begun.clone();
-        let id = begun.id;
-        let told = |step| Action::Report(begun.clone(), Told::done(step));
-        match (done, current.stage, current.mode) {
-            (Done::Prepared, Stage::Preparing, _) => {
-                current.stage = Stage::Prepared;
-                vec![told(Step::Prepared)]
-            }
-            // Nobody waits for others before the snapshot: the commit that counts comes after it.
-            (Done::Quiet, Stage::Closing, Mode::HoldAll) => {
-                current.stage = Stage::Snapping;
-                vec![Action::Snapshot(id)]
-            }
-            (Done::Quiet, Stage::Closing, Mode::Early) => {
-                current.stage = Stage::Quiet;
-                vec![told(Step::Quiet)]
-            }
-            (Done::Snapped(taken), Stage::Snapping, mode) => {
-                current.snapshot = Some(taken.clone());
-                match mode {
-                    Mode::HoldAll => {
-                        current.stage = Stage::Snapped;
-                        let told = Told { snapshot: Some(taken), ..Told::done(Step::Snapped) };
-                        vec![Action::Report(begun, told)]
-                    }
-                    Mode::Early => {
-                        current.stage = Stage::Releasing;
-                        vec![Action::Release(id)]
-                    }
-                }
-            }
-            (Done::Certified(certificate), Stage::Releasing, _) => {
-                current.stage = Stage::Certified;
-                self.waiting.push(begun.clone());
-                let told = Told {
-                    snapshot: current.snapshot.clone(),
-                    certificate: Some(certificate),
-                    ..Told::done(Step::Certified)
-                };
-                vec![Action::Report(begun, told)]
-            }
-            (done, stage, _) => {
-                let text = format!("the session says {done:?} in stage {stage:?}");
-                self.fail(Failed { text, exit: Exit::INTERNAL.code() })
-            }
-        }
+        moved.unwrap_or_else(|failed| self.fail(failed))
     }
 
     /// This host cannot do its part.
     fn fail(&mut self, failed: Failed) -> Vec<Action> {
-        let Some(current) = self.current.take() else {
+        // One that is certified has done it; what comes now is the verdict's.
+        let Some(part) = self.part.take_if(|part| !part.is_certified()) else {
             return Vec::new();
         };
-        if current.stage == Stage::Certified {
-            // It has done its part; what comes now is the verdict's.
-            self.current = Some(current);
-            return Vec::new();
-        }
-        let told = Told::failed(current.stage.step(current.mode), failed.clone());
-        vec![Action::Drop(current.begun.id, failed.text), Action::Report(current.begun, told)]
+        let drop = Action::Drop(part.begun.id, failed.text.clone());
+        vec![drop, Action::Report(part.begun, Said::Failed(failed))]
     }
 
     /// The epoch that was obeyed is not the store's any more.
     fn over(&mut self, why: &str) -> Vec<Action> {
-        match self.current.take() {
+        match self.part.take() {
             None => Vec::new(),
-            Some(current) if current.stage == Stage::Certified => vec![Action::Ask(current.begun)],
-            Some(current) => vec![Action::Drop(current.begun.id, why.to_owned())],
+            Some(part) if part.is_certified() => vec![Action::Ask(part.begun)],
+            Some(part) => vec![Action::Drop(part.begun.id, why.to_owned())],
         }
     }
+}
+
+fn refused(text: String) -> Failed {
+    Failed { text, exit: Exit::CONFLICT.code() }
 }

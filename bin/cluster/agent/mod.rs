@@ -6,8 +6,11 @@
 //! Uses `host`, `record`, `store` and `words`. Right about what a host has promised: no epoch is obeyed twice or after
 //! a later one, over restarts too, and a gate is not closed again before it was open for long enough.
 
+mod asking;
 pub mod machine;
 pub mod notebook;
+mod part;
+mod place;
 mod presence;
 mod reporting;
 pub mod run;

@@ -11,24 +11,20 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
-use super::machine::{Action, Agent, Input, Told};
+use super::asking::verdict;
+use super::machine::{Action, Agent, Input};
 use super::notebook::{Notebook, Notes, Remembered};
 use super::presence::Presence;
 use super::reporting::report;
 use super::session::{Command, Running, dropped, settled_here};
 use super::settings::Settings;
 use crate::host::Host;
-use crate::record::epoch::{Beginning, Epoch};
 use crate::record::identity::{Begun, EpochId};
-use crate::record::report::{Failed, Report};
-use crate::record::value::decode;
+use crate::record::report::{Report, Said};
+use crate::record::value::decode_ours;
 use crate::record::verdict::Verdict;
-use crate::store::{Event, Store, StoreError, View};
-use crate::words::exit::Exit;
+use crate::store::{Event, Store, View};
 
-/// Between two looks for a verdict, doubled each time.
-const FIRST_LOOK: Duration = Duration::from_millis(100);
-const LONGEST_LOOK: Duration = Duration::from_secs(30);
 /// Before a store that does not answer is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -140,7 +136,7 @@ fn of_epoch(key: &str, event: Event) -> Input {
     };
     match entry {
         None => Input::NoEpoch,
-        Some(entry) => Input::Epoch(EpochId(entry.created as u64), decode(&entry.value)),
+        Some(entry) => Input::Epoch(EpochId(entry.created as u64), decode_ours(&entry.value)),
     }
 }
 
@@ -172,8 +168,7 @@ impl<S: Store, H: Host, N: Notebook> Work<S, H, N> {
                     Running::start(host, notes, &self.settings, id, &epoch, self.told.clone());
                 self.sessions.insert(id, running);
             }
-            Action::Freeze(id) => self.tell(id, Command::Freeze),
-            Action::Snapshot(id) => self.tell(id, Command::Snapshot),
+            Action::Pause(id) => self.tell(id, Command::Pause),
             Action::Release(id) => self.tell(id, Command::Release),
             Action::Drop(id, why) => {
                 self.settings.log.say(&format!("epoch {id} came to nothing here: {why}"));
@@ -189,7 +184,7 @@ impl<S: Store, H: Host, N: Notebook> Work<S, H, N> {
                     dropped(&notes, &settings, id).await;
                 });
             }
-            Action::Report(begun, told) => self.report(begun, told),
+            Action::Report(begun, said) => self.report(begun, said),
             Action::Ask(begun) => {
                 let (store, settings) = (self.store.clone(), self.settings.clone());
                 let told = self.told.clone();
@@ -231,22 +226,17 @@ impl<S: Store, H: Host, N: Notebook> Work<S, H, N> {
         }
     }
 
-    fn report(&self, begun: Begun, told: Told) {
-        if let Some(certificate) = &told.certificate {
-            self.settings.totals.certified(certificate);
-        }
-        if told.error.is_some() {
-            self.settings.totals.change(|counted| counted.failed += 1);
+    fn report(&self, begun: Begun, said: Said) {
+        match &said {
+            Said::Certified { certificate, .. } => self.settings.totals.certified(certificate),
+            Said::Failed(_) => self.settings.totals.change(|counted| counted.failed += 1),
+            Said::Prepared | Said::Ready => {}
         }
         self.reports.send_replace(Some(Report {
             epoch: begun.id,
             nonce: begun.nonce,
             incarnation: self.settings.incarnation.clone(),
-            phase: told.step,
-            ok: told.error.is_none(),
-            error: told.error,
-            snapshot: told.snapshot,
-            certificate: told.certificate,
+            said,
         }));
     }
 
@@ -274,92 +264,4 @@ impl<S: Store, H: Host, N: Notebook> Work<S, H, N> {
         let waiting = self.agent.waiting().len() as u64;
         self.settings.totals.change(|counted| counted.waiting = waiting);
     }
-}
-
-/// The verdict, when there is one.
-async fn verdict<S: Store>(store: &S, settings: &Settings, begun: &Begun) -> Option<Verdict> {
-    let key = settings.keys.verdict(begun.id);
-    let mut pause = FIRST_LOOK;
-    loop {
-        match store.range(&key).await {
-            Ok(view) => match view.get(&key).map(|entry| decode::<Verdict>(&entry.value)) {
-                Some(Ok(verdict)) if verdict.nonce == begun.nonce => return Some(verdict),
-                Some(Ok(_)) => return lost(settings, begun),
-                Some(Err(unreadable)) => settings.log.say(&format!("{key}: {unreadable}")),
-                None => match unsaid(store, settings, begun).await {
-                    Ok(Unsaid::Waiting) => {}
-                    Ok(Unsaid::Never) => {
-                        return Some(Verdict::aborted(
-                            &begun.nonce,
-                            given_up(),
-                            &settings.machine,
-                            "",
-                        ));
-                    }
-                    Ok(Unsaid::Lost) => return lost(settings, begun),
-                    Err(error) => settings.log.say(&format!("{key}: {error}")),
-                },
-            },
-            Err(error) => settings.log.say(&format!("{key}: {error}")),
-        }
-        sleep(pause).await;
-        pause = (2 * pause).min(LONGEST_LOOK);
-    }
-}
-
-/// Why there is no verdict.
-enum Unsaid {
-    /// It may yet come.
-    Waiting,
-    /// The epoch's key is gone, so nothing but aborted can ever be said of it.
-    Never,
-    /// The store does not know of the epoch: each one but the last that began has a verdict.
-    Lost,
-}
-
-/// What it means that there is none. The order counts: what is gone before there was a verdict cannot get one that is
-/// any better.
-async fn unsaid<S: Store>(
-    store: &S,
-    settings: &Settings,
-    begun: &Begun,
-) -> Result<Unsaid, StoreError> {
-    let keys = &settings.keys;
-    let epoch = store.range(&keys.epoch()).await?;
-    let is_ours = |epoch: &Epoch| epoch.nonce == begun.nonce;
-    if let Some(entry) = epoch.get(&keys.epoch()) {
-        let shown = decode::<Epoch>(&entry.value);
-        if entry.created as u64 == begun.id.0 && shown.is_ok_and(|epoch| is_ours(&epoch)) {
-            return Ok(Unsaid::Waiting);
-        }
-    }
-    let key = keys.verdict(begun.id);
-    if store.range(&key).await?.get(&key).is_some() {
-        // It came in between, and is read the next time.
-        return Ok(Unsaid::Waiting);
-    }
-    let last = store.range(&keys.begun()).await?;
-    let last = last.get(&keys.begun());
-    let is_last = last.is_some_and(|entry| {
-        let beginning = decode::<Beginning>(&entry.value);
-        entry.modified as u64 == begun.id.0
-            && beginning.is_ok_and(|beginning| beginning.nonce == begun.nonce)
-    });
-    Ok(if is_last { Unsaid::Never } else { Unsaid::Lost })
-}
-
-fn given_up() -> Failed {
-    Failed {
-        text: "the epoch was given up before there was a verdict".to_owned(),
-        exit: Exit::CONFLICT.code(),
-    }
-}
-
-/// Nobody knows: it may have been complete, and this host's part of it is not thrown away for that.
-fn lost(settings: &Settings, begun: &Begun) -> Option<Verdict> {
-    settings.log.say(&format!(
-        "epoch {}: the store does not know any more what became of it, since it was restored from a backup or is long past; `stillpoint settle --group {} --epoch {}` says it here, if somebody does know",
-        begun.id, settings.group, begun.id
-    ));
-    None
 }

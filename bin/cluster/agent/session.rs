@@ -15,15 +15,14 @@ use super::settings::Settings;
 use crate::host::{Host, Order, Session};
 use crate::record::epoch::Epoch;
 use crate::record::identity::EpochId;
-use crate::record::report::Failed;
+use crate::record::report::{Failed, Taken};
 use crate::record::verdict::Verdict;
 use crate::words::exit::Exit;
 
 /// What it is told.
 #[derive(Debug)]
 pub enum Command {
-    Freeze,
-    Snapshot,
+    Pause,
     Release,
     Settle(Verdict),
 }
@@ -104,17 +103,29 @@ impl<H: Host, N: Notebook> Work<H, N> {
             Err(failed) => return self.say(id, Err(failed)),
         };
         self.say(id, Ok(Done::Prepared));
+        let mut taken = Taken::default();
         while let Some(command) = commands.recv().await {
             let done = match command {
-                Command::Freeze => session.freeze().await.map(|()| Done::Quiet),
-                Command::Snapshot => session.snapshot().await.map(Done::Snapped),
-                Command::Release => session.release().await.map(Done::Certified),
+                Command::Pause => match session.freeze().await {
+                    Ok(()) => {
+                        self.say(id, Ok(Done::Quiet));
+                        session.snapshot().await.map(|snapshot| {
+                            taken = snapshot;
+                            Done::Snapped
+                        })
+                    }
+                    Err(failed) => Err(failed),
+                },
+                Command::Release => {
+                    let released = session.release().await;
+                    released.map(|certificate| Done::Certified(taken.clone(), certificate))
+                }
                 Command::Settle(verdict) => {
                     let settled = session.settle(&verdict).await;
                     return settled_here(&self.notes, &self.settings, id, settled).await;
                 }
             };
-            let is_certified = matches!(done, Ok(Done::Certified(_)));
+            let is_certified = matches!(done, Ok(Done::Certified(..)));
             let has_failed = done.is_err();
             self.say(id, done);
             if is_certified {

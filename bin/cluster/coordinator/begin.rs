@@ -17,7 +17,7 @@ use crate::record::identity::{self, EpochId, Incarnation, Name};
 use crate::record::keys::{Keys, Place};
 use crate::record::live::Live;
 use crate::record::roster::Member;
-use crate::record::value::{decode, encode};
+use crate::record::value::{decode, decode_ours, encode};
 use crate::store::{Guard, Lease, Revision, Store, Txn, View, Watch};
 use crate::words::exit::Exit;
 use crate::words::failure::Failure;
@@ -192,7 +192,7 @@ impl Seats {
                 Failure::new(Exit::INTERNAL, format!("{}: {unreadable}", entry.key))
             })?;
             let rival = live.get(&keys.rival(&name)).map(|entry| decode::<Live>(&entry.value));
-            let live = live.get(&keys.live(&name)).map(|entry| decode::<Live>(&entry.value));
+            let live = live.get(&keys.live(&name)).map(|entry| decode_ours::<Live>(&entry.value));
             let fitness = match live {
                 // One that is dead answers it with silence, and has no part in anything either.
                 Some(Ok(live)) if live.rival.is_none() && matches!(rival, Some(Ok(_))) => {

@@ -15,7 +15,7 @@ use super::{Ended, Request, Told};
 use crate::record::epoch::Phase;
 use crate::record::identity::{self, Name};
 use crate::record::keys::Place;
-use crate::record::value::{decode, encode};
+use crate::record::value::{decode_ours, encode};
 use crate::record::verdict::{Outcome, Verdict};
 use crate::store::{Event, Guard, Revision, Store, StoreError, Txn};
 use crate::words::exit::Exit;
@@ -161,8 +161,8 @@ fn write_phase<S: Store>(
 fn of_hosts(request: &Request, begun: &Begun, event: Event) -> Vec<Input> {
     let is_news = |revision: Revision| revision > begun.id.0 as i64;
     let of = |key: &str, value: Option<&[u8]>| match request.keys.place(key)? {
-        Place::Live(host) => Some(Input::Live(host, value.map(decode))),
-        Place::Report(host) => Some(Input::Report(host, decode(value?))),
+        Place::Live(host) => Some(Input::Live(host, value.map(decode_ours))),
+        Place::Report(host) => Some(Input::Report(host, decode_ours(value?))),
         _ => None,
     };
     match event {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::record::epoch::{Mode, Phase};
 use crate::record::identity::{Begun, EpochId, Incarnation, Name};
 use crate::record::live::Live;
-use crate::record::report::{Failed, Report, Step};
+use crate::record::report::{Failed, Report, Said, Step};
 use crate::record::value::Unreadable;
 use crate::record::verdict::Part;
 use crate::words::exit::Exit;
@@ -167,11 +167,10 @@ impl Round {
 
     /// The step that ends the phase.
     fn wanted(&self) -> Step {
-        match (self.phase, self.mode) {
-            (Phase::Prepare, _) => Step::Prepared,
-            (Phase::Pause, Mode::Early) => Step::Quiet,
-            (Phase::Pause, Mode::HoldAll) => Step::Snapped,
-            (Phase::Snap | Phase::Release, _) => Step::Certified,
+        match self.phase {
+            Phase::Prepare => Step::Prepared,
+            Phase::Pause => Step::Ready,
+            Phase::Release => Step::Certified,
         }
     }
 
@@ -181,8 +180,8 @@ impl Round {
             (Phase::Prepare, _) => return prepare,
             (Phase::Pause, Mode::Early) => drain,
             (Phase::Pause, Mode::HoldAll) => drain.saturating_add(hold),
-            (Phase::Snap, _) => hold.saturating_add(certificates),
-            (Phase::Release, _) => certificates,
+            (Phase::Release, Mode::Early) => hold.saturating_add(certificates),
+            (Phase::Release, Mode::HoldAll) => certificates,
         };
         limit.saturating_add(GRACE)
     }
@@ -208,23 +207,19 @@ impl Round {
         if seat.step == Some(Step::Certified) {
             return Ok(());
         }
-        if !report.ok {
-            let error = report.error.unwrap_or_else(|| Failed {
-                text: "it failed, and does not say why".to_owned(),
-                exit: Exit::INTERNAL.code(),
-            });
-            return Err(Failed { text: format!("{host}: {}", error.text), exit: error.exit });
-        }
-        if report.phase == Step::Certified && report.certificate.is_none() {
-            return Err(failed(Exit::INTERNAL, format!("{host}: a certificate without its text")));
-        }
-        seat.step = seat.step.max(Some(report.phase));
-        if report.snapshot.is_some() {
-            seat.part.snapshot = report.snapshot;
-        }
-        if report.certificate.is_some() {
-            seat.part.certificate = report.certificate;
-        }
+        let step = match report.said {
+            Said::Failed(Failed { text, exit }) => {
+                return Err(Failed { text: format!("{host}: {text}"), exit });
+            }
+            Said::Prepared => Step::Prepared,
+            Said::Ready => Step::Ready,
+            Said::Certified { snapshot, certificate } => {
+                seat.part.snapshot = Some(snapshot);
+                seat.part.certificate = Some(certificate);
+                Step::Certified
+            }
+        };
+        seat.step = seat.step.max(Some(step));
         Ok(())
     }
 
@@ -264,11 +259,11 @@ impl Round {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let what = match self.wanted() {
-            Step::Prepared => "prepared",
-            Step::Quiet => "quiet",
-            Step::Snapped => "a snapshot",
-            Step::Certified => "a certificate",
+        let what = match (self.phase, self.mode) {
+            (Phase::Prepare, _) => "prepared",
+            (Phase::Pause, Mode::Early) => "quiet",
+            (Phase::Pause, Mode::HoldAll) => "a snapshot",
+            (Phase::Release, _) => "a certificate",
         };
         let within = self.limit().as_secs_f64();
         let why = format!("{}{more}: no word of {what} within {within} s", shown.join(", "));
@@ -279,11 +274,10 @@ impl Round {
         if !self.is_written || !self.awaited().is_empty() {
             return None;
         }
-        let next = match (self.phase, self.mode) {
-            (Phase::Prepare, _) => Phase::Pause,
-            (Phase::Pause, Mode::Early) => Phase::Snap,
-            (Phase::Pause, Mode::HoldAll) => Phase::Release,
-            (Phase::Snap | Phase::Release, _) => {
+        let next = match self.phase {
+            Phase::Prepare => Phase::Pause,
+            Phase::Pause => Phase::Release,
+            Phase::Release => {
                 self.is_over = true;
                 return Some(Action::Complete);
             }

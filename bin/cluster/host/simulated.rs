@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::{Host, Order, Session};
 use crate::record::identity::EpochId;
 use crate::record::live::Counts;
-use crate::record::report::{Certificate, Failed, Step, Taken};
+use crate::record::report::{Certificate, Failed, Taken};
 use crate::record::verdict::{Outcome, Verdict};
 
 /// How long each step takes.
@@ -21,6 +21,19 @@ pub struct Pace {
     pub drain: Duration,
     /// The snapshot.
     pub snapshot: Duration,
+}
+
+/// What a session is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// All before the closing.
+    Prepare,
+    /// The closing.
+    Freeze,
+    /// The snapshot.
+    Snapshot,
+    /// The opening.
+    Release,
 }
 
 /// What happened at a host.
@@ -47,8 +60,8 @@ pub struct Simulated(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     pace: Pace,
-    /// The step that fails, and how.
-    fails: Option<(Step, Failed)>,
+    /// What fails, and how.
+    fails: Option<(Asked, Failed)>,
     /// Odd while it is closed.
     generation: u64,
     closed: Option<Closed>,
@@ -71,8 +84,8 @@ impl Simulated {
         host
     }
 
-    /// From now on this step fails, or none does.
-    pub fn fail(&self, fails: Option<(Step, Failed)>) {
+    /// From now on this fails, or nothing does.
+    pub fn fail(&self, fails: Option<(Asked, Failed)>) {
         self.state().fails = fails;
     }
 
@@ -133,10 +146,10 @@ impl SimulatedSession {
         state.closed.is_some() && self.generation == Some(state.generation)
     }
 
-    fn check(&self, step: Step) -> Result<Pace, Failed> {
+    fn check(&self, asked: Asked) -> Result<Pace, Failed> {
         let state = self.host.state();
         match &state.fails {
-            Some((fails, failed)) if *fails == step => Err(failed.clone()),
+            Some((fails, failed)) if *fails == asked => Err(failed.clone()),
             _ => Ok(state.pace),
         }
     }
@@ -155,7 +168,7 @@ impl Host for Simulated {
     async fn prepare(&self, order: &Order) -> Result<SimulatedSession, Failed> {
         let session =
             SimulatedSession { host: self.clone(), order: order.clone(), generation: None };
-        sleep(session.check(Step::Prepared)?.prepare).await;
+        sleep(session.check(Asked::Prepare)?.prepare).await;
         self.state().happened.push(Happened::Prepared(order.epoch));
         Ok(session)
     }
@@ -173,7 +186,7 @@ impl Host for Simulated {
 
 impl Session for SimulatedSession {
     async fn freeze(&mut self) -> Result<(), Failed> {
-        let pace = self.check(Step::Quiet)?;
+        let pace = self.check(Asked::Freeze)?;
         {
             let mut state = self.host.state();
             if state.closed.is_some() {
@@ -194,7 +207,7 @@ impl Session for SimulatedSession {
     }
 
     async fn snapshot(&mut self) -> Result<Taken, Failed> {
-        let pace = self.check(Step::Snapped)?;
+        let pace = self.check(Asked::Snapshot)?;
         sleep(pace.snapshot).await;
         let mut state = self.host.state();
         if !self.is_closed(&state) {
@@ -205,7 +218,7 @@ impl Session for SimulatedSession {
     }
 
     async fn release(&mut self) -> Result<Certificate, Failed> {
-        self.check(Step::Certified)?;
+        self.check(Asked::Release)?;
         let mut state = self.host.state();
         let Some(closed) = state.closed.filter(|_| self.is_closed(&state)) else {
             return Err(revoked());

@@ -1,4 +1,16 @@
 //! The epoch: one group snapshot, from its beginning to its verdict.
+//!
+//! # Why what is complete shows one moment
+//!
+//! Let t be the moment at which `release` is committed. Every host's gate was closed before that host reported that
+//! it was ready, so before t, and is opened by one swap after the host has seen `release`, so after t; that the
+//! swap succeeds proves that nobody was let in between. So at t all gates are closed at once, nobody writes anywhere from
+//! each snapshot's moment to t or from t to it, and together the snapshots show what there was at t. It does not matter
+//! whether a snapshot is whole before t ([`Mode::HoldAll`]) or after it ([`Mode::Early`]), only that it lies inside its
+//! own gate's closing. No clock, no lease and no count comes into it. `tests/model/cluster` searches the same machine, by
+//! the same names, for an order of steps that breaks it.
+//!
+//! `prepare` serves the writers, not the proof: no gate is closed while another host still writes out what is dirty.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -6,17 +18,15 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{EpochId, Name};
 
-/// Where every host has to be for the next phase to begin.
+/// What every host is asked to do; the next one begins when all have said that they have done it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// All that takes long and stops nobody: tools started, plans made, the file system written out.
     Prepare,
-    /// Gates are closed.
+    /// Gates are closed, and behind them snapshots are taken.
     Pause,
-    /// Early mode: all are quiet, and each host takes its snapshot and opens.
-    Snap,
-    /// Hold-all mode: all have their snapshot, and open.
+    /// Each host whose snapshot is whole opens its gate.
     Release,
 }
 
@@ -25,23 +35,21 @@ impl Display for Phase {
         f.write_str(match self {
             Phase::Prepare => "prepare",
             Phase::Pause => "pause",
-            Phase::Snap => "snap",
             Phase::Release => "release",
         })
     }
 }
 
-/// When a host opens its gate. Why both are right: each host's interval from its snapshot to its opening, or from
-/// its closing to its snapshot, contains one and the same commit.
+/// When a host is ready for `release`; nothing else differs. Why both are right stands in the head of this file.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// When all hosts have their snapshot: the commit of `release` is in all intervals.
+    /// When its snapshot is whole: so nobody opens before all have theirs.
     #[default]
     HoldAll,
-    /// When it has its own: the commit of `snap` is in all intervals. Right only if what one host does to another
+    /// When nobody is inside: so each opens as soon as it has its own. Right only if what one host does to another
     /// goes through the other's gate.
     Early,
 }

@@ -1,23 +1,19 @@
 //! What a host reports of its part in an epoch. There is one key for it, written over.
 
+use std::fmt::{self, Display, Formatter};
+
 use serde::{Deserialize, Serialize};
 
 use super::identity::{EpochId, Incarnation};
 
-/// How far a host has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// What a host has done, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
-    /// Everything before the closing is done.
-    #[serde(rename = "p")]
+    /// Everything before the closing.
     Prepared,
-    /// Its gate is closed and nobody is inside (early mode only).
-    #[serde(rename = "q")]
-    Quiet,
-    /// It has its snapshot (hold-all mode only).
-    #[serde(rename = "s")]
-    Snapped,
-    /// Its gate is open again, and nobody opened it before: the certificate.
-    #[serde(rename = "c")]
+    /// Its gate is closed, and nobody is inside (early) or its snapshot is whole (hold-all).
+    Ready,
+    /// Its gate is open again, and nobody opened it before.
     Certified,
 }
 
@@ -30,19 +26,43 @@ pub struct Report {
     pub nonce: String,
     /// Who says so.
     pub incarnation: Incarnation,
-    /// What was done, or was being done when it failed.
-    pub phase: Step,
-    /// Whether it was done.
-    pub ok: bool,
-    /// Why not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failed>,
-    /// From `Snapped` on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub snapshot: Option<Taken>,
-    /// From `Certified` on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<Certificate>,
+    /// What is said.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+/// How far a host has come, or that it has come to nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step")]
+pub enum Said {
+    /// [`Step::Prepared`].
+    #[serde(rename = "p")]
+    Prepared,
+    /// [`Step::Ready`].
+    #[serde(rename = "r")]
+    Ready,
+    /// [`Step::Certified`], with all that there is to say.
+    #[serde(rename = "c")]
+    Certified {
+        /// What was taken.
+        snapshot: Taken,
+        /// That nobody wrote meanwhile.
+        certificate: Certificate,
+    },
+    /// It has no part in it, and why.
+    #[serde(rename = "f")]
+    Failed(Failed),
+}
+
+impl Display for Said {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Said::Prepared => "prepared",
+            Said::Ready => "ready",
+            Said::Certified { .. } => "certified",
+            Said::Failed(failed) => return write!(f, "failed: {}", failed.text),
+        })
+    }
 }
 
 /// Why a host could not do its part.

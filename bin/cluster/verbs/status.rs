@@ -12,7 +12,7 @@ use crate::record::epoch::Epoch;
 use crate::record::identity::{EpochId, Name};
 use crate::record::keys::Place;
 use crate::record::live::Live;
-use crate::record::report::{Report, Step};
+use crate::record::report::Report;
 use crate::record::roster::Member;
 use crate::record::value::decode;
 use crate::record::verdict::Verdict;
@@ -225,18 +225,9 @@ fn row(host: &HostStatus) -> Vec<String> {
         _ if all.iter().any(|one| one.dirty) => "open, dirty",
         _ => "open",
     });
-    let report = host.report.as_ref().map_or("-".to_owned(), |report| {
-        let step = match report.phase {
-            Step::Prepared => "prepared",
-            Step::Quiet => "quiet",
-            Step::Snapped => "snapped",
-            Step::Certified => "certified",
-        };
-        match &report.error {
-            None => format!("{} {step}", report.epoch),
-            Some(failed) => format!("{} not {step}: {}", report.epoch, failed.text),
-        }
-    });
+    let report = host.report.as_ref();
+    let report =
+        report.map_or("-".to_owned(), |report| format!("{} {}", report.epoch, report.said));
     vec![
         host.host.to_string(),
         if host.member.is_some() { "yes" } else { "no" }.to_owned(),

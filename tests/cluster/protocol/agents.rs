@@ -1,8 +1,8 @@
 //! What becomes of an epoch when a host fails, dies, sleeps or is started anew at each of its steps.
 
-use stillpoint_cluster::host::simulated::{Happened, Pace};
+use stillpoint_cluster::host::simulated::{Asked, Happened, Pace};
 use stillpoint_cluster::record::epoch::Mode;
-use stillpoint_cluster::record::report::{Failed, Step};
+use stillpoint_cluster::record::report::Failed;
 use stillpoint_cluster::record::verdict::Outcome;
 
 use crate::group::{Conducted, DRAIN, Group, HOLD, last, seconds, slow};
@@ -130,18 +130,11 @@ async fn an_agent_that_is_stopped_says_good_bye() {
 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_fails_says_why_and_nobody_is_held_any_longer() {
-    for (step, mode) in [
-        (Step::Prepared, Mode::HoldAll),
-        (Step::Quiet, Mode::HoldAll),
-        (Step::Quiet, Mode::Early),
-        (Step::Snapped, Mode::HoldAll),
-        (Step::Snapped, Mode::Early),
-        (Step::Certified, Mode::HoldAll),
-        (Step::Certified, Mode::Early),
-    ] {
+    let all = [Asked::Prepare, Asked::Freeze, Asked::Snapshot, Asked::Release];
+    for (asked, mode) in all.iter().flat_map(|one| [(*one, Mode::HoldAll), (*one, Mode::Early)]) {
         let mut group = Group::of(3).await;
         let failed = Failed { text: "no space left on /srv/mail".to_owned(), exit: 73 };
-        group.host("b").host.fail(Some((step, failed)));
+        group.host("b").host.fail(Some((asked, failed)));
         let start = Instant::now();
         let ended = group.conduct(|request| request.mode = mode).await.unwrap();
         assert_eq!(ended.verdict.outcome, Outcome::Aborted);
@@ -149,10 +142,10 @@ async fn a_host_that_fails_says_why_and_nobody_is_held_any_longer() {
         assert_eq!(
             (reason.text.as_str(), reason.exit),
             ("b: no space left on /srv/mail", 73),
-            "{step:?}"
+            "{asked:?}"
         );
         group.settled().await;
-        assert!(start.elapsed() < seconds(0.5), "{step:?}");
+        assert!(start.elapsed() < seconds(0.5), "{asked:?}");
         group.check_gates();
         for machine in group.hosts.values() {
             let happened = machine.host.happened();

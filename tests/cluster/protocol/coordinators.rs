@@ -73,7 +73,8 @@ async fn who_comes_after_a_dead_one_gives_its_epoch_a_verdict_first() {
     let busy = group.snapshot().await.unwrap_err();
     assert_eq!(busy.exit, Exit::CONFLICT);
     assert!(
-        busy.text.starts_with(&format!("epoch {id} of the test is under way, in its phase snap"))
+        busy.text
+            .starts_with(&format!("epoch {id} of the test is under way, in its phase release"))
     );
     sleep(seconds(5.5)).await;
     let ended = group.snapshot().await.unwrap();

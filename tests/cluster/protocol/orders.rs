@@ -8,7 +8,7 @@ use stillpoint_cluster::coordinator::round::{self, Limits, Round};
 use stillpoint_cluster::record::epoch::{Epoch, Mode, Phase};
 use stillpoint_cluster::record::identity::{Begun, EpochId, Incarnation, Name};
 use stillpoint_cluster::record::live::Live;
-use stillpoint_cluster::record::report::{Certificate, Failed, Report, Step, Taken};
+use stillpoint_cluster::record::report::{Certificate, Failed, Report, Said, Taken};
 use stillpoint_cluster::record::verdict::Verdict;
 
 use crate::group::name;
@@ -32,6 +32,10 @@ fn failed() -> Failed {
     Failed { text: "x".to_owned(), exit: 70 }
 }
 
+fn certified() -> Done {
+    Done::Certified(Taken::default(), Certificate::default())
+}
+
 /// All that can happen to an agent that has obeyed epoch 10.
 fn inputs(mode: Mode) -> Vec<Input> {
     let id = EpochId(11);
@@ -43,14 +47,14 @@ fn inputs(mode: Mode) -> Vec<Input> {
         Input::Done(id, Err(failed())),
         Input::Done(id, Ok(Done::Prepared)),
         Input::Done(id, Ok(Done::Quiet)),
-        Input::Done(id, Ok(Done::Snapped(Taken::default()))),
-        Input::Done(id, Ok(Done::Certified(Certificate::default()))),
+        Input::Done(id, Ok(Done::Snapped)),
+        Input::Done(id, Ok(certified())),
         Input::Epoch(EpochId(9), Ok(epoch(mode, Phase::Prepare, "n9"))),
         Input::Epoch(id, Ok(epoch(mode, Phase::Prepare, "other"))),
         Input::Epoch(EpochId(12), Ok(epoch(mode, Phase::Prepare, "n12"))),
         Input::Verdict(id, Verdict::aborted("n11", failed(), "", "")),
     ];
-    for phase in [Phase::Prepare, Phase::Pause, Phase::Snap, Phase::Release] {
+    for phase in [Phase::Prepare, Phase::Pause, Phase::Release] {
         inputs.push(Input::Epoch(id, Ok(epoch(mode, phase, "n11"))));
     }
     inputs
@@ -61,9 +65,12 @@ fn inputs(mode: Mode) -> Vec<Input> {
 struct Seen {
     started: BTreeSet<EpochId>,
     is_dropped: bool,
-    has_frozen: bool,
-    has_snapped: bool,
+    has_paused: bool,
+    is_quiet: bool,
+    is_whole: bool,
     has_released: bool,
+    /// What was reported, in its order.
+    said: Vec<&'static str>,
     is_certified: bool,
     phases: BTreeSet<Phase>,
 }
@@ -74,7 +81,9 @@ fn check(mode: Mode, input: &Input, actions: &[Action], seen: &mut Seen) {
         Input::Epoch(other, Ok(epoch)) if *other == id && epoch.nonce == "n11" => {
             seen.phases.insert(epoch.phase);
         }
-        Input::Done(_, Ok(Done::Certified(_))) if seen.has_released && !seen.is_dropped => {
+        Input::Done(_, Ok(Done::Quiet)) if seen.has_paused => seen.is_quiet = true,
+        Input::Done(_, Ok(Done::Snapped)) if seen.is_quiet => seen.is_whole = true,
+        Input::Done(_, Ok(Done::Certified(..))) if seen.has_released && !seen.is_dropped => {
             seen.is_certified = true;
         }
         _ => {}
@@ -86,19 +95,16 @@ fn check(mode: Mode, input: &Input, actions: &[Action], seen: &mut Seen) {
                 assert!(seen.started.insert(*id), "obeyed twice");
                 assert_eq!(epoch.phase, Phase::Prepare);
             }
-            Action::Freeze(other) if *other == id => {
-                assert!(!seen.is_dropped && !seen.has_frozen);
+            Action::Pause(other) if *other == id => {
+                assert!(!seen.is_dropped && !seen.has_paused);
                 assert!(seen.phases.contains(&Phase::Pause));
-                seen.has_frozen = true;
-            }
-            Action::Snapshot(other) if *other == id => {
-                assert!(!seen.is_dropped && seen.has_frozen && !seen.has_snapped);
-                assert!(mode == Mode::HoldAll || seen.phases.contains(&Phase::Snap));
-                seen.has_snapped = true;
+                assert_eq!(seen.said, ["p"]);
+                seen.has_paused = true;
             }
             Action::Release(other) if *other == id => {
-                assert!(!seen.is_dropped && seen.has_snapped && !seen.has_released);
-                assert!(mode == Mode::Early || seen.phases.contains(&Phase::Release));
+                assert!(!seen.is_dropped && seen.is_whole && !seen.has_released);
+                assert!(seen.phases.contains(&Phase::Release));
+                assert_eq!(seen.said, ["p", "r"]);
                 seen.has_released = true;
             }
             Action::Drop(other, _) if *other == id => {
@@ -106,13 +112,18 @@ fn check(mode: Mode, input: &Input, actions: &[Action], seen: &mut Seen) {
                 assert!(!seen.is_dropped);
                 seen.is_dropped = true;
             }
-            Action::Report(begun, told) if begun.nonce == "n11" => {
-                assert_eq!(
-                    told.certificate.is_some(),
-                    told.step == Step::Certified && told.error.is_none()
-                );
-                assert!(told.certificate.is_none() || seen.is_certified);
-            }
+            Action::Report(begun, said) if begun.nonce == "n11" => seen.said.push(match said {
+                Said::Prepared => "p",
+                Said::Ready => {
+                    assert!(if mode == Mode::Early { seen.is_quiet } else { seen.is_whole });
+                    "r"
+                }
+                Said::Certified { .. } => {
+                    assert!(seen.is_certified && seen.has_released);
+                    "c"
+                }
+                Said::Failed(_) => "f",
+            }),
             Action::Settle(..) => assert!(seen.is_certified),
             _ => {}
         }
@@ -147,14 +158,13 @@ fn an_agent_obeys_once_in_order_and_throws_no_certificate_away() {
             at(Phase::Pause),
             done(Done::Quiet),
         ];
-        if mode == Mode::Early {
-            way.push(at(Phase::Snap));
+        // Who is ready when it is quiet may be released before its snapshot is whole, or after.
+        let release = [done(Done::Snapped), at(Phase::Release)];
+        match mode {
+            Mode::HoldAll => way.extend(release),
+            Mode::Early => way.extend(release.into_iter().rev()),
         }
-        way.push(done(Done::Snapped(Taken::default())));
-        if mode == Mode::HoldAll {
-            way.push(at(Phase::Release));
-        }
-        way.push(done(Done::Certified(Certificate::default())));
+        way.push(done(certified()));
         let (mut agent, mut seen) = (Agent::new(LAST, Vec::new()), Seen::default());
         for input in way {
             walk(mode, &agent, &seen, 3);
@@ -183,18 +193,13 @@ fn incarnation(agent: &str) -> Incarnation {
     Incarnation { boot: "boot".to_owned(), agent: agent.to_owned() }
 }
 
-fn report(step: Step, change: impl FnOnce(&mut Report)) -> Report {
-    let certificate = (step == Step::Certified).then(Certificate::default);
-    let mut report = Report {
-        epoch: EpochId(11),
-        nonce: "n".to_owned(),
-        incarnation: incarnation("one"),
-        phase: step,
-        ok: true,
-        error: None,
-        snapshot: None,
-        certificate,
-    };
+fn certificate() -> Said {
+    Said::Certified { snapshot: Taken::default(), certificate: Certificate::default() }
+}
+
+fn report(said: Said, change: impl FnOnce(&mut Report)) -> Report {
+    let mut report =
+        Report { epoch: EpochId(11), nonce: "n".to_owned(), incarnation: incarnation("one"), said };
     change(&mut report);
     report
 }
@@ -223,21 +228,19 @@ fn round_inputs() -> Vec<round::Input> {
         round::Input::Gone,
         round::Input::Tick,
         round::Input::Written(Phase::Pause),
-        round::Input::Written(Phase::Snap),
         round::Input::Written(Phase::Release),
     ];
     for host in ["a", "b"] {
         let host: Name = name(host);
         let of = |report| round::Input::Report(host.clone(), Ok(report));
-        for step in [Step::Prepared, Step::Quiet, Step::Snapped, Step::Certified] {
-            inputs.push(of(report(step, |_| ())));
+        for said in [Said::Prepared, Said::Ready, certificate()] {
+            inputs.push(of(report(said, |_| ())));
         }
         // Of another epoch, of another one of this number, of another agent.
-        inputs.push(of(report(Step::Certified, |report| report.epoch = EpochId(10))));
-        inputs.push(of(report(Step::Certified, |report| report.nonce = "m".to_owned())));
-        inputs.push(of(report(Step::Certified, |report| report.incarnation = incarnation("two"))));
-        inputs.push(of(report(Step::Snapped, |report| report.ok = false)));
-        inputs.push(of(report(Step::Certified, |report| report.certificate = None)));
+        inputs.push(of(report(certificate(), |report| report.epoch = EpochId(10))));
+        inputs.push(of(report(certificate(), |report| report.nonce = "m".to_owned())));
+        inputs.push(of(report(certificate(), |report| report.incarnation = incarnation("two"))));
+        inputs.push(of(report(Said::Failed(failed()), |_| ())));
         inputs.push(round::Input::Live(host.clone(), None));
         inputs.push(round::Input::Live(host.clone(), Some(Ok(live("one")))));
         inputs.push(round::Input::Live(host.clone(), Some(Ok(live("two")))));
@@ -262,7 +265,7 @@ fn check_round(
         let is_ours = report.epoch == EpochId(11)
             && report.nonce == "n"
             && report.incarnation == incarnation("one");
-        if is_ours && report.ok && report.certificate.is_some() {
+        if is_ours && matches!(report.said, Said::Certified { .. }) {
             heard.certified.insert(host.clone());
         }
     }
@@ -296,15 +299,12 @@ fn walk_round(round: &Round, heard: &Heard, depth: usize) {
 #[test]
 fn a_round_is_complete_with_every_certificate_of_its_own_and_not_before() {
     for mode in [Mode::HoldAll, Mode::Early] {
-        let of = |host: &str, step| round::Input::Report(name(host), Ok(report(step, |_| ())));
-        let mut way = vec![of("a", Step::Prepared), of("b", Step::Prepared)];
+        let of = |host: &str, said| round::Input::Report(name(host), Ok(report(said, |_| ())));
+        let mut way = vec![of("a", Said::Prepared), of("b", Said::Prepared)];
         way.push(round::Input::Written(Phase::Pause));
-        let (step, phase) = match mode {
-            Mode::HoldAll => (Step::Snapped, Phase::Release),
-            Mode::Early => (Step::Quiet, Phase::Snap),
-        };
-        way.extend([of("a", step), of("b", step), round::Input::Written(phase)]);
-        way.extend([of("b", Step::Certified), of("a", Step::Certified)]);
+        way.extend([of("a", Said::Ready), of("b", Said::Ready)]);
+        way.push(round::Input::Written(Phase::Release));
+        way.extend([of("b", certificate()), of("a", certificate())]);
         let (mut round, mut heard) = (round_of(mode), Heard::default());
         let mut last = None;
         for input in way {
@@ -320,7 +320,7 @@ fn a_round_is_complete_with_every_certificate_of_its_own_and_not_before() {
 #[test]
 fn an_end_says_who_and_why() {
     let mut round = round_of(Mode::HoldAll);
-    round.take(round::Input::Report(name("a"), Ok(report(Step::Prepared, |_| ()))), Duration::ZERO);
+    round.take(round::Input::Report(name("a"), Ok(report(Said::Prepared, |_| ()))), Duration::ZERO);
     let late = round.take(round::Input::Tick, Duration::from_secs(2));
     let Some(round::Action::Abort(reason)) = late else { panic!("{late:?}") };
     assert_eq!(reason.text, "b: no word of prepared within 1 s");

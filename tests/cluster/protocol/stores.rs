@@ -1,7 +1,7 @@
 //! What a store may do to those who use it: forget, go back, answer late, hold values of another version.
 
 use stillpoint_cluster::coordinator::recover::recent;
-use stillpoint_cluster::host::simulated::Happened;
+use stillpoint_cluster::host::simulated::{Happened, Pace};
 use stillpoint_cluster::record::epoch::Mode;
 use stillpoint_cluster::record::verdict::Outcome;
 use stillpoint_cluster::store::{Store, Txn};
@@ -69,29 +69,57 @@ async fn a_store_that_answers_slowly_is_slow_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_newer_version_wrote_is_refused_and_not_guessed_at() {
+async fn what_another_version_wrote_is_refused_and_not_guessed_at() {
+    for protocol in [1, 3] {
+        let mut group = Group::of(2).await;
+        // A host of another version.
+        let key = keys().live(&group.host("b").name.clone());
+        let live = group.store.range(&key).await.unwrap().entries.remove(0).value;
+        let foreign = String::from_utf8(live).unwrap();
+        let foreign =
+            foreign.replace("\"protocol\":2", &format!("\"protocol\":{protocol}")).into_bytes();
+        group.store.commit(Txn::new().put(key, foreign)).await.unwrap();
+        let refused = group.snapshot().await.unwrap_err();
+        let said = format!("it speaks protocol {protocol}, and this version 2");
+        assert!(refused.text.starts_with(&format!("b: {said}")), "{refused}");
+        assert!(refused.text.contains("install the same version"), "{refused}");
+        assert!(group.host("a").host.happened().is_empty());
+        // A coordinator of one, in a phase that there was or will be.
+        let group = Group::of(2).await;
+        let epoch = format!(
+            r#"{{"protocol":{protocol},"phase":"snap","mode":"early","prepare_ms":1,"drain_ms":1,"hold_ms":1,"coordinator":"x","nonce":"y"}}"#
+        );
+        group.store.commit(Txn::new().put(keys().epoch(), epoch)).await.unwrap();
+        assert_eq!(group.snapshot().await.unwrap_err().exit, Exit::CONFLICT);
+        group.settled().await;
+        let hosts = group.store.range(&keys().hosts()).await.unwrap();
+        let reports = hosts.entries.iter().filter(|entry| entry.key.ends_with("/rep"));
+        let reports: Vec<String> =
+            reports.map(|entry| String::from_utf8_lossy(&entry.value).into()).collect();
+        assert_eq!(reports.len(), 2);
+        for report in reports {
+            assert!(report.contains("\"step\":\"f\"") && report.contains(&said), "{report}");
+        }
+        assert!(group.hosts["a"].host.happened().is_empty());
+    }
+}
+
+/// What an agent of another version reports ends the epoch before any gate is closed.
+#[tokio::test(start_paused = true)]
+async fn a_report_of_another_version_ends_the_epoch() {
     let mut group = Group::of(2).await;
-    // A host of a newer version.
-    let live = keys().live(&group.host("b").name.clone());
-    let newer = r#"{"protocol":2,"incarnation":7}"#;
-    group.store.commit(Txn::new().put(live, newer)).await.unwrap();
-    let refused = group.snapshot().await.unwrap_err();
-    assert!(refused.text.starts_with("b: it speaks protocol 2"), "{refused}");
-    assert!(refused.text.contains("install the same version"), "{refused}");
-    assert!(group.host("a").host.happened().is_empty());
-    // A coordinator of one.
-    let group = Group::of(2).await;
-    group.store.commit(Txn::new().put(keys().epoch(), newer)).await.unwrap();
-    let busy = group.snapshot().await.unwrap_err();
-    assert!(busy.text.contains("it speaks protocol 2"), "{busy}");
-    group.settled().await;
-    let hosts = group.store.range(&keys().hosts()).await.unwrap();
-    let said = hosts.entries.iter().filter(|entry| entry.key.ends_with("/rep"));
-    let said: Vec<String> =
-        said.map(|entry| String::from_utf8_lossy(&entry.value).into()).collect();
-    assert_eq!(said.len(), 2);
-    assert!(said.iter().all(|said| said.contains("\"ok\":false") && said.contains("protocol 2")));
-    assert!(group.hosts["a"].host.happened().is_empty());
+    let preparing = Pace { prepare: seconds(5.0), ..Pace::default() };
+    group.host("b").host.set_pace(preparing);
+    let conducted = Conducted::start(&group.store, |_| ());
+    sleep(seconds(1.0)).await;
+    let key = keys().report(&group.host("b").name.clone());
+    let report = r#"{"protocol":1,"epoch":7,"phase":"p","ok":true}"#;
+    group.store.commit(Txn::new().put(key, report)).await.unwrap();
+    let verdict = conducted.ended().await.unwrap().verdict;
+    assert_eq!(verdict.outcome, Outcome::Aborted);
+    let reason = verdict.reason.unwrap().text;
+    assert!(reason.starts_with("b: its report: it speaks protocol 1"), "{reason}");
+    assert_eq!(group.host("a").host.longest(), seconds(0.0));
 }
 
 #[tokio::test(start_paused = true)]

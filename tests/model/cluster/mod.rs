@@ -1,5 +1,7 @@
 //! The protocol of a group of hosts: one consistent pause, or none. Stands for `bin/cluster`, in its
-//! `agent` and `coordinator`, as its transactions and the swaps of gates follow one another.
+//! `agent` and `coordinator`, as its transactions and the swaps of gates follow one another. What both have
+//! has one name: phases, and what a host reports (`record::report::Said`); how far its snapshot tool is
+//! stands in `agent::part`.
 //!
 //! The store is linearizable, everything else is asynchronous: what an agent or a coordinator knows may be
 //! any time old, a report may arrive when its sender is dead, and a step may be as far from the next as one

@@ -25,11 +25,11 @@ pub enum Phase {
 pub enum Step {
     #[default]
     None,
-    /// `p`: it could close its gate now.
+    /// It could close its gate now.
     Prepared,
-    /// `q` in early mode: nobody is inside. `s` else: its snapshot is whole.
+    /// In early mode: nobody is inside. Else: its snapshot is whole.
     Ready,
-    /// `c`: its gate was opened by the one swap that proves that nobody was let in.
+    /// Its gate was opened by the one swap that proves that nobody was let in.
     Certified,
     /// The same, not well.
     Failed,

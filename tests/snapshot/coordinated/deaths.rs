@@ -25,7 +25,7 @@ fn the_end_of_the_line_is_as_term() {
     let scene = Scene::new();
     for step in 1..4 {
         let epoch = step as u64;
-        let mut part = Part::of(&scene, &[]).until(epoch, step);
+        let mut part = Part::at(&scene, &[], epoch, step);
         assert_eq!(scene.is_closed(), step > 1);
         part.hang_up();
         let done = part.ended();
@@ -48,7 +48,7 @@ fn the_end_of_the_line_counts_more_than_what_was_said_before() {
     let mut part = Part::of(&scene, &[]).until(7, 1);
     part.signal(Signal::SIGSTOP);
     until("it is stopped", || part.is_stopped());
-    part.tell_bytes(b"freeze\nsnapshot\nrelease\n");
+    part.tell_bytes(b"freeze\nrelease\n");
     part.hang_up();
     part.signal(Signal::SIGCONT);
     part.ended();
@@ -81,7 +81,6 @@ fn the_end_of_the_line_ends_what_makes_the_snapshot() {
     command.args(["snapshot", "mail", "--min-open", "0", "--coordinated", "--", "sh", "-c"]);
     command.arg(format!("echo $$ >{}; exec sleep 60", pid.display()));
     let mut part = Part::start(&mut command).until(7, 2);
-    part.tell("snapshot");
     let read = || std::fs::read_to_string(&pid).unwrap_or_default();
     until("it runs", || read().ends_with('\n'));
     part.hang_up();
@@ -98,7 +97,7 @@ fn a_part_that_is_killed_leaves_an_open_gate() {
     let scene = Scene::new();
     for step in 1..4 {
         let epoch = step as u64;
-        let mut part = Part::of(&scene, &[]).until(epoch, step);
+        let mut part = Part::at(&scene, &[], epoch, step);
         part.signal(Signal::SIGKILL);
         part.end();
         assert_nothing_is_left(&scene, epoch);
@@ -108,7 +107,7 @@ fn a_part_that_is_killed_leaves_an_open_gate() {
 /// A process that cannot run cannot hear that nobody tells it anything any more: then those who wait open the gate.
 fn stops(scene: &Scene, step: usize, dies: bool) {
     let epoch = step as u64;
-    let mut part = Part::of(scene, &["--hold", "1", "--drain", "0.5"]).until(epoch, step);
+    let mut part = Part::at(scene, &["--hold", "1", "--drain", "0.5"], epoch, step);
     part.signal(Signal::SIGSTOP);
     until("it is stopped", || part.is_stopped());
     if dies {
@@ -165,7 +164,7 @@ fn a_lock_of_another_program_is_given_back_at_the_limit() {
     std::fs::write(&lock, "").unwrap();
     let also = format!("flock:{}", lock.display());
     let mut part =
-        Part::of(&scene, &["--also", &also, "--hold", "1", "--drain", "0.5"]).until(7, 2);
+        Part::of(&scene, &["--also", &also, "--hold", "1", "--drain", "0.5"]).until(7, 3);
     assert!(stands_by(part.pid).is_some());
     part.signal(Signal::SIGSTOP);
     let mut other = start(std::process::Command::new("flock").arg(&lock).arg("true"));

@@ -14,7 +14,7 @@ fn what_is_no_word_ends_it_at_once() {
     for step in 1..4 {
         for garbage in ["", "frozen", "release now", "\u{1b}[2J", "aborted", "complete {}"] {
             epoch += 1;
-            let mut part = Part::of(&scene, &[]).until(epoch, step);
+            let mut part = Part::at(&scene, &[], epoch, step);
             part.tell(garbage);
             let why = part.expect("failed");
             let code = if garbage == "aborted" { 75 } else { 64 };
@@ -34,8 +34,8 @@ fn a_word_at_another_time_ends_it_too() {
     let scene = Scene::new();
     for (step, word) in [
         (0, "freeze".to_owned()),
-        (1, "snapshot".to_owned()),
-        (2, "release".to_owned()),
+        (1, "release".to_owned()),
+        (3, "freeze".to_owned()),
         (3, prepare(3, &[])),
         (3, format!("complete {}", whole(3))),
     ] {
@@ -66,8 +66,8 @@ fn garbage_is_heard_while_something_else_is_waited_for() {
 #[test]
 fn half_a_word_is_none_and_no_memory_is_filled_with_it() {
     let scene = Scene::new();
-    let mut part = Part::of(&scene, &["--hold", "0.5"]).until(7, 2);
-    part.tell_bytes(b"snap");
+    let mut part = Part::of(&scene, &["--hold", "0.5"]).until(7, 3);
+    part.tell_bytes(b"rele");
     part.expect("failed");
     part.ended().assert_code(124);
     for endless in ["</dev/zero", "< <(yes)", "< <(yes freeze)", "< <(tr '\\0' x </dev/zero)"] {

@@ -129,7 +129,7 @@ impl Session for ChildSession {
     }
 
     async fn snapshot(&mut self) -> Result<Taken, Failed> {
-        let name = self.step("snapshot", "snapped").await?;
+        let name = self.hear("snapped").await?;
         Ok(Taken { name, path: None })
     }
 
@@ -158,12 +158,20 @@ impl ChildSession {
     /// Says a word, and waits for the one that answers it.
     async fn step(&mut self, word: &str, answer: &str) -> Result<String, Failed> {
         // It may have failed meanwhile, which it then has said.
-        let said = self.line.say(word).await;
+        let is_heard = self.line.say(word).await;
+        match self.hear(answer).await {
+            Ok(_) if !is_heard => Err(self.epitaph(answer).await),
+            answered => answered,
+        }
+    }
+
+    /// Waits for a word, and what stands behind it.
+    async fn hear(&mut self, answer: &str) -> Result<String, Failed> {
         let Some(heard) = self.line.hear().await else {
             return Err(self.epitaph(answer).await);
         };
         match heard.split_once(' ').unwrap_or((&heard, "")) {
-            (first, rest) if first == answer && said => Ok(rest.to_owned()),
+            (first, rest) if first == answer => Ok(rest.to_owned()),
             ("failed", rest) => Err(refused(rest)),
             _ => Err(failed(
                 Exit::INTERNAL,

@@ -1,6 +1,6 @@
 //! A snapshot that is told each step from outside: this host's part of one of many hosts.
 //!
-//! It is made as every other one. Before each step that others have to wait for, or that has to wait for others, it says
+//! It is made as every other one. Before the two steps that have to wait for others, the closing and the opening, it says
 //! how far it has come and waits for the word to go on; what is agreed on is in [`words`]. All limits run on meanwhile,
 //! the line is taut until the release, and what was certified then waits for the verdict ([`Coordinated::verdict`]).
 //!
@@ -34,7 +34,6 @@ pub struct Coordinated {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Freeze,
-    Snapshot,
     Release,
 }
 
@@ -42,7 +41,6 @@ impl Step {
     fn word(self) -> Word {
         match self {
             Step::Freeze => Word::Freeze,
-            Step::Snapshot => Word::Snapshot,
             Step::Release => Word::Release,
         }
     }
@@ -50,7 +48,6 @@ impl Step {
     fn name(self) -> &'static str {
         match self {
             Step::Freeze => "freeze",
-            Step::Snapshot => "snapshot",
             Step::Release => "release",
         }
     }
@@ -59,7 +56,6 @@ impl Step {
     fn reached(self) -> &'static str {
         match self {
             Step::Freeze => "prepared",
-            Step::Snapshot => "quiet",
             Step::Release => "snapped",
         }
     }
@@ -138,6 +134,11 @@ impl Coordinated {
             leash::slacken();
         }
         Ok(())
+    }
+
+    /// Says that nobody is inside. The snapshot is waited for by others, and waits for none of them.
+    pub fn quiet(&self) -> Result<(), Failure> {
+        say("quiet")
     }
 
     /// Says that this part is proved, and on the disk.

@@ -17,7 +17,6 @@ use crate::words::seconds::Limit;
 pub enum Word {
     Prepare(Box<Order>),
     Freeze,
-    Snapshot,
     Release,
     Sentence(Sentence),
 }
@@ -28,7 +27,6 @@ impl Word {
         let text = std::str::from_utf8(line).map_err(|_| strange(line, "is no text"))?;
         match text {
             "freeze" => return Ok(Word::Freeze),
-            "snapshot" => return Ok(Word::Snapshot),
             "release" => return Ok(Word::Release),
             _ => {}
         }

@@ -90,7 +90,7 @@ impl Making<'_> {
         let commands = self.plan.provider.commands(target);
         let (guard, foreign) = self.pause(&mut stilling)?;
         let made = self.refuse_dirty(&guard);
-        let made = made.and_then(|()| self.step(Step::Snapshot, Some((&guard, &mut stilling))));
+        let made = made.and_then(|()| Ok(self.told.map_or(Ok(()), Coordinated::quiet)?));
         let made = made.and_then(|()| self.claim());
         let made = made.and_then(|()| self.run(commands, &guard));
         let made = made.and_then(|()| self.step(Step::Release, Some((&guard, &mut stilling))));
