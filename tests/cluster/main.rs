@@ -1,6 +1,9 @@
 //! One consistent pause across hosts: the engines, the protocol on them, and what goes wrong.
 
 #[allow(dead_code)]
+#[path = "../common/chance.rs"]
+mod chance;
+#[allow(dead_code)]
 #[path = "../common/skip.rs"]
 mod skip;
 

@@ -13,11 +13,13 @@
 //! | `strace` | the system calls that a process makes, and one of them failing or killing it |
 //! | `many` | many runs side by side, and the figures of all |
 //! | `comma` | a locale with a decimal comma |
+//! | `chance` | choices that are the same each time from a seed |
 //! | `time` | waiting for what is bound to happen |
 //! | `skip` | what a machine must have for a test |
 
 #![allow(dead_code, unused_imports, reason = "each test program uses its part of it")]
 
+pub mod chance;
 pub mod comma;
 pub mod command;
 mod container;

@@ -4,7 +4,7 @@
 
 use crate::arena::{Arena, STATIONS};
 use crate::cgroup::Group;
-use crate::chance::Chance;
+use crate::common::chance::Chance;
 use crate::figures::Deed;
 use crate::role::Role;
 use crate::{foreman, interrupt, namespace};
@@ -65,7 +65,7 @@ pub struct Company<'a> {
 
 impl<'a> Company<'a> {
     pub fn new(arena: &'a Arena, number: u32) -> Company<'a> {
-        let chance = Chance::of(arena, number);
+        let chance = Chance::of(arena.seed(), number);
         let groups = std::array::from_fn(|_| None);
         Company { arena, members: Vec::new(), chance, groups, short_of_memory: false }
     }

@@ -2,7 +2,7 @@
 //! late ones count in their process's slot, and everybody goes on.
 
 use crate::arena::{Arena, label};
-use crate::chance::Chance;
+use crate::common::chance::Chance;
 use crate::figures::Deed;
 use crate::role::Role;
 use crate::writer::Writer;
@@ -41,7 +41,7 @@ pub fn run(arena: &Arena, process: u32) {
         }
         // Everybody has had a share now, in a slot or without.
         met.wait();
-        let mut chance = Chance::of(arena, process);
+        let mut chance = Chance::of(arena.seed(), process);
         // Some of them find out who has got no slot; it takes long while there are so many.
         let slots = chance.one_in(4).then(|| own_slots(arena, process));
         known.set(slots).expect("once");

@@ -25,7 +25,6 @@ mod common;
 
 mod arena;
 mod cgroup;
-mod chance;
 mod company;
 mod crowd;
 mod figures;

@@ -5,8 +5,8 @@
 //! says at the end: 0 is the certificate.
 
 use crate::arena::Arena;
-use crate::chance::Chance;
 use crate::common::STILLPOINT;
+use crate::common::chance::Chance;
 use crate::figures::Deed;
 use crate::oracle::{Findings, Judge};
 use crate::role::Role;
@@ -24,7 +24,7 @@ const REVOKED: i32 = 124;
 
 /// Runs commands until all is over.
 pub fn run(arena: &Arena, process: u32) {
-    let mut chance = Chance::of(arena, process);
+    let mut chance = Chance::of(arena.seed(), process);
     for turn in 0.. {
         if arena.is_over() {
             return;

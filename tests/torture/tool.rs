@@ -2,7 +2,7 @@
 //! judged. It runs as threads of the harness and as processes that are killed, stopped and frozen.
 
 use crate::arena::Arena;
-use crate::chance::Chance;
+use crate::common::chance::Chance;
 use crate::figures::Deed;
 use crate::oracle::Judge;
 use std::sync::atomic::Ordering::SeqCst;
@@ -15,7 +15,7 @@ pub const PAUSING: u32 = 1;
 pub const FROZEN: u32 = 2;
 
 pub fn run(arena: &Arena, process: u32, station: Option<usize>) {
-    let mut chance = Chance::of(arena, process ^ (&raw const process).addr() as u32);
+    let mut chance = Chance::of(arena.seed(), process ^ (&raw const process).addr() as u32);
     let barrier = arena.open_barrier(process);
     let say = |what| {
         let station = station.map(|station| arena.station(station));

@@ -2,7 +2,7 @@
 //! are killed, have lived long enough, or everything is over.
 
 use crate::arena::Arena;
-use crate::chance::Chance;
+use crate::common::chance::Chance;
 use crate::role::Role;
 use crate::state::{Doing, State};
 use std::io::ErrorKind;
@@ -38,7 +38,7 @@ pub fn run(arena: &Arena, process: u32, role: Role) {
         _ => 2,
     };
     let born = Instant::now();
-    let life = LIFE + Chance::of(arena, process).up_to_ms(LIFE.as_millis() as u64);
+    let life = LIFE + Chance::of(arena.seed(), process).up_to_ms(LIFE.as_millis() as u64);
     let goes_on = || !arena.is_over() && born.elapsed() < life;
     let lives = || {
         while goes_on() {
@@ -74,7 +74,7 @@ pub fn in_a_thread(work: impl FnOnce() + Send) {
 impl<'a> Writer<'a> {
     pub fn new(arena: &'a Arena, barrier: &'a Barrier, process: u32, role: Role) -> Writer<'a> {
         let number = arena.new_writer(process);
-        let chance = Chance::of(arena, number);
+        let chance = Chance::of(arena.seed(), number);
         // A thread keeps what its first share finds: a slot, unless there is none left or no memory
         // to claim it.
         let crowding = || arena.crowding().load(SeqCst);

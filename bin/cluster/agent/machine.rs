@@ -9,7 +9,7 @@
 //! Once the host has its certificate nothing is undone by any of this; what is asked for then is the verdict.
 
 use super::part::Part;
-use crate::record::epoch::{Epoch, Phase};
+use crate::record::epoch::Epoch;
 use crate::record::identity::{Begun, EpochId};
 use crate::record::report::{Certificate, Failed, Said, Taken};
 use crate::record::value::Unreadable;
@@ -171,7 +171,7 @@ impl Agent {
                 self.last
             ),
             Err(unreadable) => format!("epoch {id}: {unreadable}"),
-            Ok(epoch) if epoch.phase != Phase::Prepare => format!(
+            Ok(epoch) if epoch.phase != epoch.first() => format!(
                 "epoch {id} is in its phase {} already, and its beginning was missed",
                 epoch.phase
             ),

@@ -80,7 +80,9 @@ impl Part {
         let is_early = self.mode == Mode::Early;
         let (stage, said) = match (done, self.stage) {
             (Done::Prepared, Stage::Preparing) => {
-                (Stage::Prepared, Some((Step::Prepared, Said::Prepared)))
+                // Where there is no phase for it, nobody waits to hear of it.
+                let is_awaited = self.phase == Phase::Prepare;
+                (Stage::Prepared, is_awaited.then_some((Step::Prepared, Said::Prepared)))
             }
             (Done::Quiet, Stage::Closing) => {
                 (Stage::Quiet, is_early.then_some((Step::Ready, Said::Ready)))

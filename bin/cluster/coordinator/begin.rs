@@ -57,7 +57,7 @@ pub async fn begin<S: Store>(store: &S, request: &Request) -> Result<Begun, Fail
         let (lease, (), ()) = join!(lease, hosts.opened(), epochs.opened());
         let lease = lease?;
         let epoch = Epoch {
-            phase: Phase::Prepare,
+            phase: Phase::first(request.limits.prepare),
             mode: request.mode,
             prepare_ms: request.limits.prepare.as_millis() as u64,
             drain_ms: request.limits.drain.as_millis() as u64,

@@ -20,7 +20,7 @@ use crate::words::exit::Exit;
 /// How long members may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// To prepare.
+    /// To prepare, before any gate is closed. Zero: each closes its gate as soon as it has prepared.
     pub prepare: Duration,
     /// To become quiet. Members keep this themselves; the coordinator only waits for their word.
     pub drain: Duration,
@@ -95,19 +95,21 @@ impl Round {
             step: None,
             part: Part { incarnation, snapshot: None, certificate: None },
         };
-        Round {
+        let mut round = Round {
             begun,
             mode,
             limits,
-            phase: Phase::Prepare,
+            phase: Phase::first(limits.prepare),
             is_written: true,
-            until: limits.prepare,
+            until: Duration::ZERO,
             seats: members
                 .into_iter()
                 .map(|(name, incarnation)| (name, seat(incarnation)))
                 .collect(),
             is_over: false,
-        }
+        };
+        round.until = round.limit();
+        round
     }
 
     /// Which it is.

@@ -10,9 +10,13 @@
 //! own gate's closing. No clock, no lease and no count comes into it. `tests/model/cluster` searches the same machine, by
 //! the same names, for an order of steps that breaks it.
 //!
-//! `prepare` serves the writers, not the proof: no gate is closed while another host still writes out what is dirty.
+//! `prepare` serves the writers, not the proof: no gate is closed while another host still writes out what is dirty. An
+//! epoch may do without it, and begin with `pause`: N reports and one phase less to write, and gates that wait for each
+//! other's preparing. Of what is left nothing can be spared: each of N hosts speaks once before t and once after it, and
+//! beginning, t and the verdict are written.
 
 use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +32,16 @@ pub enum Phase {
     Pause,
     /// Each host whose snapshot is whole opens its gate.
     Release,
+}
+
+impl Phase {
+    /// That of an epoch whose hosts may take this long to prepare.
+    pub fn first(prepare: Duration) -> Phase {
+        match prepare.is_zero() {
+            true => Phase::Pause,
+            false => Phase::Prepare,
+        }
+    }
 }
 
 impl Display for Phase {
@@ -80,7 +94,7 @@ pub struct Epoch {
     pub phase: Phase,
     /// When hosts open.
     pub mode: Mode,
-    /// How long a host may take to prepare.
+    /// How long a host may take to prepare; 0: there is no phase for it.
     pub prepare_ms: u64,
     /// How long it may take to become quiet.
     pub drain_ms: u64,
@@ -96,6 +110,11 @@ pub struct Epoch {
 }
 
 impl Epoch {
+    /// The phase that it begins with.
+    pub fn first(&self) -> Phase {
+        Phase::first(Duration::from_millis(self.prepare_ms))
+    }
+
     /// The same in another phase.
     pub fn at(&self, phase: Phase) -> Epoch {
         Epoch { phase, ..self.clone() }

@@ -31,7 +31,10 @@ pub struct Arguments {
     allow_missing: bool,
 
     /// How long hosts may take before any gate is closed [default: that of the configuration, or 60]
-    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    ///
+    /// 0: no phase for it. Each host closes its gate as soon as it is prepared, which asks less of etcd, and holds it
+    /// until the last one is.
+    #[arg(long, value_name = "SECS", value_parser = seconds_or_none)]
     prepare: Option<Duration>,
 
     /// How long a host may take to become quiet [default: that of the configuration, or 2]
@@ -52,6 +55,14 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     seconds
         .map(Duration::from_secs_f64)
         .ok_or_else(|| "expected seconds, as 2 or 0.25, more than 0".to_owned())
+}
+
+fn seconds_or_none(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        // What is less than the record can say.
+        Ok(0.0..0.001) => Ok(Duration::ZERO),
+        _ => seconds(text),
+    }
 }
 
 pub async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {

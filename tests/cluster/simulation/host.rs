@@ -15,7 +15,7 @@ use stillpoint_cluster::record::live::Counts;
 use stillpoint_cluster::record::report::{Certificate, Failed, Taken};
 use stillpoint_cluster::record::verdict::Verdict;
 
-use super::chance::Chance;
+use crate::chance::Chance;
 
 /// What is wrong with every host, for the proof that it is seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,10 @@ struct State {
     until: Option<Instant>,
     longest: Duration,
     snapshots: BTreeMap<Begun, Data>,
+    certificates: BTreeMap<Begun, Certificate>,
+    /// The last epoch that was prepared for, whichever agent asked for it.
+    last: EpochId,
+    wrong: Vec<String>,
     settled: Vec<(EpochId, Verdict)>,
     /// As SIGSTOP does it: no step of a session ends before.
     stopped_until: Option<Instant>,
@@ -108,6 +112,21 @@ impl Machine {
         self.state().snapshots.get(begun).cloned()
     }
 
+    /// The certificate that it gave for an epoch, if it did.
+    pub fn certificate_of(&self, begun: &Begun) -> Option<Certificate> {
+        self.state().certificates.get(begun).cloned()
+    }
+
+    /// The last epoch that it prepared for.
+    pub fn last(&self) -> EpochId {
+        self.state().last
+    }
+
+    /// What it was asked for and should not have been.
+    pub fn wrong(&self) -> Vec<String> {
+        self.state().wrong.clone()
+    }
+
     /// What it was told of verdicts.
     pub fn settled(&self) -> Vec<(EpochId, Verdict)> {
         self.state().settled.clone()
@@ -159,6 +178,14 @@ impl Host for Machine {
     type Session = Taking;
 
     async fn prepare(&self, order: &Order) -> Result<Taking, Failed> {
+        {
+            let mut state = self.state();
+            if order.epoch <= state.last {
+                let line = format!("h{} obeys {} after {}", self.number, order.epoch, state.last);
+                state.wrong.push(line);
+            }
+            state.last = order.epoch;
+        }
         self.step(200).await?;
         Ok(Taking { machine: self.clone(), order: order.clone(), generation: None })
     }
@@ -215,10 +242,13 @@ impl Session for Taking {
         if is_ours {
             state.generation += 1;
         }
-        match is_ours || self.machine.flaw == Flaw::NoCertificate {
-            true => Ok(Certificate::default()),
-            false => Err(failed("the pause did not last")),
+        if !is_ours && self.machine.flaw != Flaw::NoCertificate {
+            return Err(failed("the pause did not last"));
         }
+        let generations = vec![self.generation.unwrap_or_default()];
+        let certificate = Certificate { generations, ..Certificate::default() };
+        state.certificates.insert(self.order.begun(), certificate.clone());
+        Ok(certificate)
     }
 
     async fn settle(self, verdict: &Verdict) -> Result<(), Failed> {

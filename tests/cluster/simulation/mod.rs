@@ -13,7 +13,6 @@
 //! STILLPOINT_SEED=17 cargo test -p stillpoint-cluster --test cluster simulation::seeds -- --nocapture
 //! ```
 
-mod chance;
 mod host;
 mod oracle;
 mod world;

@@ -1,15 +1,16 @@
 //! What must be true of a run, whatever went wrong in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stillpoint_cluster::record::identity::{Begun, Name};
+use stillpoint_cluster::record::epoch::Beginning;
+use stillpoint_cluster::record::identity::{Begun, EpochId, Name};
 use stillpoint_cluster::record::keys::Place;
 use stillpoint_cluster::record::value::decode;
 use stillpoint_cluster::record::verdict::{Outcome, Verdict};
 use stillpoint_cluster::store::fake::Fake;
-use stillpoint_cluster::store::{Event, Store};
+use stillpoint_cluster::store::{Entry, Event, Store};
 
 use super::world::{DRAIN, HOLD, World};
 use crate::group::keys;
@@ -23,8 +24,15 @@ pub struct Witness(Arc<Mutex<Seen>>);
 
 #[derive(Default)]
 struct Seen {
-    roster: Vec<Name>,
+    roster: BTreeSet<Name>,
+    /// Those that the store knows of.
+    begun: BTreeSet<Begun>,
+    /// Those that it has.
     verdicts: BTreeMap<Begun, Verdict>,
+    /// All that were ever written: a store that goes back forgets some.
+    all: Vec<(Begun, Verdict)>,
+    /// How often it was told what there is, instead of what has changed.
+    resynced: usize,
     wrong: Vec<String>,
 }
 
@@ -45,18 +53,18 @@ impl Witness {
         let mut seen = self.0.lock().unwrap();
         match event {
             Event::Put(entry) => match keys().place(&entry.key) {
-                Some(Place::Roster(host)) => seen.roster.push(host),
+                Some(Place::Roster(host)) => drop(seen.roster.insert(host)),
+                Some(Place::Begun) => drop(seen.begun.insert(begun(&entry))),
                 Some(Place::Verdict(id)) => {
                     let verdict: Verdict = decode(&entry.value).expect("a verdict");
                     let begun = Begun { id, nonce: verdict.nonce.clone() };
                     if verdict.outcome == Outcome::Complete {
-                        let mut roster = seen.roster.clone();
-                        roster.sort();
-                        roster.dedup();
+                        let Seen { roster, wrong, .. } = &mut *seen;
                         if !roster.iter().eq(verdict.members.keys()) {
-                            seen.wrong.push(format!("{id} is complete without all of {roster:?}"));
+                            wrong.push(format!("{id} is complete without all of {roster:?}"));
                         }
                     }
+                    seen.all.push((begun.clone(), verdict.clone()));
                     if seen.verdicts.insert(begun, verdict).is_some() {
                         seen.wrong.push(format!("{id} has two verdicts"));
                     }
@@ -65,35 +73,54 @@ impl Witness {
             },
             Event::Delete { key, .. } => {
                 if let Some(Place::Roster(host)) = keys().place(&key) {
-                    seen.roster.retain(|other| *other != host);
+                    seen.roster.remove(&host);
                 }
             }
-            // It is told of everything at once, before anything can be forgotten.
-            _ => seen.wrong.push("the witness was asleep".to_owned()),
+            // It is told of everything at once, before anything can be forgotten: the store has gone back.
+            Event::Resynced(view) => {
+                seen.resynced += 1;
+                let hosts =
+                    view.entries.iter().filter_map(|entry| match keys().place(&entry.key)? {
+                        Place::Roster(host) => Some(host),
+                        _ => None,
+                    });
+                seen.roster = hosts.collect();
+                let last = view.get(&keys().begun()).map(begun);
+                seen.begun.retain(|one| last.as_ref().is_some_and(|last| one <= last));
+                seen.verdicts.retain(|one, _| view.get(&keys().verdict(one.id)).is_some());
+            }
+            _ => seen.wrong.push("an event of another kind".to_owned()),
         }
     }
 
     /// How many epochs were complete.
     pub fn complete(&self) -> usize {
         let seen = self.0.lock().unwrap();
-        seen.verdicts.values().filter(|verdict| verdict.outcome == Outcome::Complete).count()
+        seen.all.iter().filter(|(_, verdict)| verdict.outcome == Outcome::Complete).count()
     }
 
     pub fn epochs(&self) -> usize {
-        self.0.lock().unwrap().verdicts.len()
+        self.0.lock().unwrap().all.len()
     }
 
     /// Everything that is wrong.
     pub fn judge(&self, world: &World) -> Vec<String> {
         let seen = self.0.lock().unwrap();
         let mut wrong = seen.wrong.clone();
-        for (begun, verdict) in &seen.verdicts {
+        if seen.resynced != world.restores {
+            wrong.push("the witness was asleep".to_owned());
+        }
+        for begun in seen.begun.iter().filter(|begun| !seen.verdicts.contains_key(begun)) {
+            wrong.push(format!("{} has begun and has no verdict", begun.id));
+        }
+        for (begun, verdict) in &seen.all {
             if verdict.outcome == Outcome::Complete {
                 wrong.extend(orphans(world, begun, verdict));
             }
         }
         for member in &world.members {
             let machine = &member.machine;
+            wrong.extend(machine.wrong());
             if machine.is_closed() {
                 wrong.push(format!("the gate of {} is closed", member.name));
             }
@@ -102,7 +129,7 @@ impl Witness {
             }
             for (id, told) in machine.settled() {
                 let begun = Begun { id, nonce: told.nonce.clone() };
-                let is_said = seen.verdicts.get(&begun).is_some_and(|verdict| *verdict == told);
+                let is_said = seen.all.iter().any(|(one, said)| *one == begun && *said == told);
                 // What it concludes by itself is no good word.
                 if told.is_good() && !is_said {
                     wrong.push(format!("{} was told {:?} of {id}", member.name, told.outcome));
@@ -117,6 +144,12 @@ impl Witness {
     }
 }
 
+/// The epoch that this entry says has begun.
+fn begun(entry: &Entry) -> Begun {
+    let Beginning { nonce, .. } = decode(&entry.value).expect("a beginning");
+    Begun { id: EpochId(entry.modified as u64), nonce }
+}
+
 /// Receipts without their sends, and members without a snapshot.
 fn orphans(world: &World, begun: &Begun, verdict: &Verdict) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -125,6 +158,10 @@ fn orphans(world: &World, begun: &Begun, verdict: &Verdict) -> Vec<String> {
         match member.machine.snapshot_of(begun) {
             Some(data) => drop(taken.insert(member.machine.number, data)),
             None => wrong.push(format!("{} has no snapshot of {}", member.name, begun.id)),
+        }
+        let own = member.machine.certificate_of(begun);
+        if own.is_none() || verdict.members[&member.name].certificate != own {
+            wrong.push(format!("{} has not certified its part of {}", member.name, begun.id));
         }
     }
     for (to, theirs) in &taken {

@@ -1,6 +1,7 @@
 //! A group of machines, and what goes wrong with it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,11 +18,12 @@ use stillpoint_cluster::coordinator::{self, Ended};
 use stillpoint_cluster::record::epoch::Mode;
 use stillpoint_cluster::record::identity::{Incarnation, Name};
 use stillpoint_cluster::roster;
-use stillpoint_cluster::store::fake::Fake;
+use stillpoint_cluster::store::fake::{Backup, Fake};
+use stillpoint_cluster::store::{Store, Txn};
 use stillpoint_cluster::words::failure::Failure;
 
-use super::chance::Chance;
 use super::host::{Flaw, Machine};
+use crate::chance::Chance;
 use crate::group::{keys, name};
 
 pub const DRAIN: Duration = Duration::from_secs(1);
@@ -47,7 +49,6 @@ pub struct Member {
     notebook: MemoryNotebook,
     agent: Option<JoinHandle<std::io::Result<()>>>,
     lives: u32,
-    pub is_member: bool,
 }
 
 impl Member {
@@ -115,22 +116,26 @@ impl Member {
         }
     }
 
-    pub async fn moves(&mut self, store: &Fake) -> Result<roster::Changed, Failure> {
+    /// It joins, or leaves; at once, or when the epoch that is under way is over.
+    pub fn moves(
+        &self,
+        store: Fake,
+        joins: bool,
+    ) -> impl Future<Output = Result<roster::Changed, Failure>> + use<> {
         let request = roster::Request {
             keys: keys(),
             host: self.name.clone(),
-            wait: Duration::from_millis(1),
+            wait: Duration::from_secs(8),
             by: "the simulation".to_owned(),
             when: "now".to_owned(),
         };
-        let changed = match self.is_member {
-            true => roster::leave(store, &request, None).await,
-            false => roster::join(store, &request, &self.uuid(), self.name.as_str()).await,
-        };
-        if changed.is_ok() {
-            self.is_member = !self.is_member;
+        let uuid = self.uuid();
+        async move {
+            match joins {
+                true => roster::join(&store, &request, &uuid, request.host.as_str()).await,
+                false => roster::leave(&store, &request, Some(&uuid)).await,
+            }
         }
-        changed
     }
 }
 
@@ -162,6 +167,21 @@ pub struct Conductor {
     pub task: JoinHandle<Result<Ended, Failure>>,
 }
 
+impl Conductor {
+    /// As SIGKILL does it.
+    fn kill(&self) {
+        self.link.cut_requests(true);
+        self.task.abort();
+    }
+
+    fn mend(&self) {
+        self.link.cut_requests(self.task.is_finished());
+        self.link.cut_answers(false);
+        self.link.delay(Duration::ZERO);
+        self.link.lose_answers(0);
+    }
+}
+
 /// All of it.
 pub struct World {
     pub store: Fake,
@@ -169,9 +189,13 @@ pub struct World {
     pub conductors: Vec<Conductor>,
     pub journal: Journal,
     pub chance: Chance,
+    /// How often the store went back to a backup.
+    pub restores: usize,
+    /// The backup that there is, where there may be one.
+    backup: Option<Option<Backup>>,
     post: Post,
-    /// They open gates by mistake.
-    openers: JoinSet<()>,
+    /// Whoever else does something: opens gates by mistake, gives epochs up, joins or leaves.
+    others: JoinSet<()>,
     writers: Vec<JoinHandle<()>>,
 }
 
@@ -192,9 +216,8 @@ impl World {
                 notebook: MemoryNotebook::default(),
                 agent: None,
                 lives: 0,
-                is_member: false,
             };
-            member.moves(&store).await.expect("it joins");
+            member.moves(store.clone(), true).await.expect("it joins");
             member.start(&store, &journal);
             members.push(member);
             writers.push(tokio::spawn(writes(machine, count, post.clone(), chance.another())));
@@ -205,9 +228,11 @@ impl World {
             members,
             conductors: Vec::new(),
             journal,
+            restores: 0,
+            backup: chance.one_in(3).then_some(None),
             chance,
             post,
-            openers: JoinSet::new(),
+            others: JoinSet::new(),
             writers,
         }
     }
@@ -218,7 +243,7 @@ impl World {
             keys: keys(),
             mode,
             limits: Limits {
-                prepare: Duration::from_secs(2),
+                prepare: Duration::from_secs(if self.chance.one_in(4) { 0 } else { 2 }),
                 drain: DRAIN,
                 hold: HOLD,
                 certificates: Duration::from_secs(3),
@@ -256,10 +281,11 @@ impl World {
     pub async fn fault(&mut self) {
         let who = self.chance.one_of(self.members.len());
         let long = Duration::from_millis(1 + self.chance.below(4000));
-        let kind = self.chance.below(17);
+        let kind = self.chance.below(26);
         let count = self.chance.below(4) as usize;
-        let lease = 1 + self.chance.below(30) as i64;
-        self.journal.say(&format!("fault {kind} of h{who}, {long:?}, {count}, {lease}"));
+        self.journal.say(&format!("fault {kind} of h{who}, {long:?}, {count}"));
+        let conductor = self.chance.one_of(self.conductors.len());
+        let conductor = &self.conductors[conductor];
         let member = &mut self.members[who];
         match kind {
             0 => member.kill().await,
@@ -269,47 +295,76 @@ impl World {
             5 => member.mend(),
             6 => member.link.lose_answers(count),
             7 => member.link.delay(long / 40 * count as u32),
-            8 => self.store.expire(lease),
+            8 => {
+                let key = keys().live(&member.name);
+                self.expires(&key);
+            }
             9 => self.store.compact(),
-            10 | 14 => {
+            10 | 11 => {
                 let (machine, later) = (member.machine.clone(), long / 20);
-                self.openers.spawn(async move { machine.open_when_closed(later).await });
+                self.others.spawn(async move { machine.open_when_closed(later).await });
             }
-            11 => member.machine.fail(true),
-            12 => member.machine.stop(long),
-            13 => {
-                if let Some(conductor) = self.conductors.last() {
-                    match count {
-                        0 => {
-                            conductor.link.cut_requests(true);
-                            conductor.task.abort();
-                        }
-                        1 => conductor.link.cut_requests(true),
-                        2 => conductor.link.cut_answers(true),
-                        _ => {
-                            conductor.link.cut_requests(false);
-                            conductor.link.cut_answers(false);
-                        }
-                    }
-                }
-            }
-            15 => {
+            12 => member.machine.fail(true),
+            13 => member.machine.stop(long),
+            14 => conductor.kill(),
+            15 => conductor.link.cut_requests(true),
+            16 => conductor.link.cut_answers(true),
+            17 => conductor.mend(),
+            18 => conductor.link.lose_answers(1 + count),
+            19 => conductor.link.delay(long / 40 * count as u32),
+            20 => self.expires(&keys().epoch()),
+            // Somebody gives the epoch up, and what he has seen may be old when he does.
+            21 | 22 => {
                 let store = self.store.link();
-                tokio::spawn(async move {
+                store.delay(long / 40 * count as u32);
+                self.others.spawn(async move {
                     let _ = recover(&store, &keys(), true, "somebody", "now").await;
                 });
             }
-            16 if self.chance.one_in(3) => drop(member.moves(&self.store).await),
-            _ => {}
+            // Nothing is heard for a while, and then not what has happened but what there is.
+            23 => {
+                let (store, link) = (self.store.clone(), member.link.clone());
+                self.others.spawn(async move {
+                    link.cut_answers(true);
+                    sleep(long / 4).await;
+                    store.compact();
+                    link.cut_answers(false);
+                });
+            }
+            24 => {
+                let moves = member.moves(self.store.link(), count > 1);
+                self.others.spawn(async move { drop(moves.await) });
+            }
+            _ => match &mut self.backup {
+                None => {}
+                Some(backup) => match backup.take() {
+                    None => *backup = Some(self.store.backup()),
+                    Some(backup) => self.restore(&backup),
+                },
+            },
         }
+    }
+
+    /// The lease of this key runs out by mistake.
+    fn expires(&self, key: &str) {
+        if let Some(lease) = self.store.lease_of(key) {
+            self.store.expire(lease);
+        }
+    }
+
+    /// The store goes back, revisions and all. No connection survives that: coordinators end, agents go on.
+    fn restore(&mut self, backup: &Backup) {
+        self.conductors.iter().for_each(Conductor::kill);
+        self.others.abort_all();
+        self.store.restore(backup);
+        self.restores += 1;
     }
 
     /// Whatever is wrong is mended, and whatever has ended is gone.
     pub async fn heal(&mut self) {
-        self.openers.abort_all();
+        self.others.shutdown().await;
         for conductor in self.conductors.drain(..) {
-            conductor.link.cut_requests(false);
-            conductor.link.cut_answers(false);
+            conductor.mend();
             let _ = conductor.task.await;
         }
         for member in &mut self.members {
@@ -318,13 +373,17 @@ impl World {
             member.start(&self.store, &self.journal);
         }
         self.post.rests.store(true, Ordering::Relaxed);
+        // As `--bump-revision` does for a backup.
+        let last = self.members.iter().map(|member| member.machine.last().0).max();
+        while self.store.range("count").await.expect("a view").revision as u64 <= last.unwrap_or(0)
+        {
+            self.store.commit(Txn::new().put("count", "on")).await.expect("it counts");
+        }
         sleep(Duration::from_secs(60)).await;
         let _ = recover(&self.store, &keys(), true, "somebody", "now").await;
-        for number in 0..self.members.len() {
-            if !self.members[number].is_member {
-                let joined = self.members[number].moves(&self.store).await;
-                joined.expect("nothing is in its way any more");
-            }
+        for member in &self.members {
+            let joined = member.moves(self.store.clone(), true).await;
+            joined.expect("nothing is in its way any more");
         }
         sleep(Duration::from_secs(60)).await;
         self.post.rests.store(false, Ordering::Relaxed);

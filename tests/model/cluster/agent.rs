@@ -102,11 +102,13 @@ fn obey(scene: &Scene, host: &mut Host, change: Change) {
         Change::Put(Epoch { id, phase }) => {
             host.leave_child();
             let new = id.revision > host.last;
-            let obeys = new && phase == Phase::Prepare || scene.is(Variant::ObeysTwice) && !new;
+            let obeys = new && phase == scene.begins || scene.is(Variant::ObeysTwice) && !new;
             host.last = host.last.max(id.revision);
             if obeys {
                 (host.epoch, host.phase, host.child) = (id, phase, Child::Prepared);
-                host.say(Step::Prepared);
+                if phase == Phase::Prepare {
+                    host.say(Step::Prepared);
+                }
             }
         }
         Change::Delete => host.leave_child(),

@@ -27,8 +27,8 @@ pub fn step(scene: &Scene, s: &mut State, c: usize, event: Event) -> Option<&'st
                 let (manifest, of, of_nonce) = (part.manifest, part.of, part.of_nonce);
                 *part = Part { nonce: id.nonce, noted, manifest, of, of_nonce, ..Part::default() };
             }
-            s.put_epoch(Some(Epoch { id, phase: Phase::Prepare }));
-            s.coordinators[c] = Coordinator::Leads(id, Phase::Prepare);
+            s.put_epoch(Some(Epoch { id, phase: scene.begins }));
+            s.coordinators[c] = Coordinator::Leads(id, scene.begins);
             "BEGIN"
         }
         (Coordinator::Leads(id, phase), Event::Commit) if is_full(scene, s, id, phase) => {

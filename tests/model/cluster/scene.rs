@@ -1,6 +1,6 @@
 //! A scene: who takes part, and what may go wrong.
 
-use super::state::{HOSTS, Id, State};
+use super::state::{HOSTS, Id, Phase, State};
 use super::variants::Variant;
 
 /// When a host's gate is opened.
@@ -16,6 +16,8 @@ pub enum Mode {
 pub struct Scene {
     pub name: &'static str,
     pub mode: Mode,
+    /// What an epoch begins with.
+    pub begins: Phase,
     pub hosts: usize,
     /// Of these, whom the roster does not have, though their agents run: they have left, or are clones of
     /// others.
@@ -46,6 +48,7 @@ pub struct Scene {
 pub const PLAIN: Scene = Scene {
     name: "cluster",
     mode: Mode::HoldAll,
+    begins: Phase::Prepare,
     hosts: 2,
     outsiders: 0,
     epochs: 1,

@@ -1,6 +1,7 @@
 //! The scenes.
 
 use super::scene::{Mode, PLAIN, Scene};
+use super::state::Phase;
 use crate::scenes::full;
 
 fn bound(small: u8, large: u8) -> u8 {
@@ -20,6 +21,15 @@ pub fn hold_all() -> Scene {
 
 pub fn early() -> Scene {
     Scene { name: "cluster: early", mode: Mode::Early, ..hold_all() }
+}
+
+/// Nobody waits until all are prepared.
+pub fn at_once() -> Scene {
+    Scene { name: "cluster: at once", begins: Phase::Pause, ..hold_all() }
+}
+
+pub fn early_at_once() -> Scene {
+    Scene { name: "cluster: early, at once", mode: Mode::Early, ..at_once() }
 }
 
 /// What is left undone between two hosts may show at a third.
@@ -127,7 +137,7 @@ mod tests {
     }
 
     hold! {
-        hold_all early undisturbed three_hosts three_hosts_early two_epochs copies copies_early outsider moves
+        hold_all early at_once early_at_once undisturbed three_hosts three_hosts_early two_epochs copies copies_early outsider moves
         restored restored_with_a_host
     }
 }

@@ -176,6 +176,10 @@ impl Data {
         self.granted
     }
 
+    pub fn lease_of(&self, key: &str) -> Option<LeaseId> {
+        self.entries.get(key).and_then(|(_, lease)| *lease)
+    }
+
     pub fn renew(&mut self, lease: LeaseId, now: Duration) -> bool {
         let Some(granted) = self.leases.get_mut(&lease) else { return false };
         granted.until = now + granted.ttl;

@@ -126,6 +126,11 @@ impl Fake {
         self.engine.has_changed();
     }
 
+    /// The lease of a key that is there.
+    pub fn lease_of(&self, key: &str) -> Option<LeaseId> {
+        self.engine.data().lease_of(key)
+    }
+
     /// All that there is, for [`Fake::restore`].
     pub fn backup(&self) -> Backup {
         self.engine.data().backup()

@@ -1,9 +1,9 @@
-//! Chance: a generator of its own for every thread, cheap and repeatable from its seed.
+//! Chance: a generator of its own for everybody who needs one, cheap, and the same each time from its seed.
 
-use crate::arena::Arena;
 use std::time::Duration;
 
 /// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators").
+#[derive(Clone, Debug)]
 pub struct Chance(u64);
 
 impl Chance {
@@ -12,8 +12,13 @@ impl Chance {
     }
 
     /// That of one participant: the seed of the run, and a number of its own.
-    pub fn of(arena: &Arena, number: u32) -> Chance {
-        Chance::new(arena.seed().wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(number.into()))
+    pub fn of(seed: u64, number: u32) -> Chance {
+        Chance::new(seed.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(number.into()))
+    }
+
+    /// One for somebody else.
+    pub fn another(&mut self) -> Chance {
+        Chance::new(self.below(1 << 30))
     }
 
     pub fn below(&mut self, limit: u64) -> u64 {
@@ -26,6 +31,11 @@ impl Chance {
     /// True in one case of so many.
     pub fn one_in(&mut self, cases: u64) -> bool {
         self.below(cases) == 0
+    }
+
+    /// One of so many, by its number.
+    pub fn one_of(&mut self, count: usize) -> usize {
+        self.below(count as u64) as usize
     }
 
     /// From 0 to so many milliseconds.
