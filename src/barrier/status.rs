@@ -12,7 +12,7 @@ use crate::file::losses::{Dirty, Loss, Lost};
 use crate::file::open::{
     HeaderCopy, Identity, absolute, check_file_system, check_header, hex, open_fresh,
 };
-use crate::gate::protocol::{is_closed, is_inside};
+use crate::gate::protocol::{is_closed, is_inside, is_superseded};
 use crate::gate::sync::Ordering;
 use crate::member::mapping::BarrierMap;
 use crate::member::process;
@@ -53,6 +53,8 @@ pub struct Status {
     pub boot_id: String,
     /// Whether the gate is closed.
     pub closed: bool,
+    /// Whether it is, and who closed it has died: the next writer, or tool, opens it.
+    pub abandoned: bool,
     /// The gate's generation.
     pub generation: u32,
     /// Whether somebody wants the exclusive side.
@@ -169,7 +171,13 @@ impl Status {
         check_file_system(&file, &path)?;
         let header = check_header(&file, &path)?;
         let map = BarrierMap::copied(&file, &path)?;
-        Ok(look(path, &header, (&file, identity), map.parts()))
+        let mut status = look(path, &header, (&file, identity), map.parts());
+        // A tool opens the gate before it gives its lock back: one that lived may just have done both.
+        if status.abandoned {
+            let now = BarrierMap::copied(&file, &status.barrier)?;
+            status.abandoned = now.parts().gate().now() == status.generation;
+        }
+        Ok(status)
     }
 }
 
@@ -191,10 +199,10 @@ fn look(
         uuid: hex(header.uuid),
         boot_id: hex(header.boot_id),
         closed: is_closed(generation),
+        abandoned: is_closed(generation) && !is_superseded(generation) && !is_held,
         generation,
         // A tool that was killed leaves the wish behind, but not the lock.
-        wanted: gate.wanted.load(Ordering::Relaxed) != 0
-            && !is_byte_free(file, LockByte::Exclusive),
+        wanted: is_held && gate.wanted.load(Ordering::Relaxed) != 0,
         writers: (slots.filter_map(|(index, slot)| writer(index as u32, slot, file)))
             .map(|writer| or_heir(writer, identity))
             .collect(),

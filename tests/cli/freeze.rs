@@ -160,6 +160,31 @@ fn a_keeper_that_was_killed_blocks_nobody_and_did_not_hold() {
     thaw(&place, &[]).assert_complaint(124, &["had ended before"]);
 }
 
+/// Nobody is called dead who lives, and stopped is not dead.
+#[test]
+fn a_gate_whose_keeper_has_died_is_told_from_one_that_is_kept() {
+    let place = Place::with_barrier();
+    let frozen = freeze(&place, &[]);
+    let says = |what: &str| {
+        let [status, check] = ["status", "check"].map(|verb| place.run([verb, "mail"]));
+        assert_eq!(status.code(), 0, "{status:?}");
+        [status, check].map(|done| done.stdout.contains(what)) == [true, true]
+    };
+    let (kept, abandoned) = ("closed", "closed by a tool that has died");
+    kill(frozen.keeper, Signal::SIGSTOP).unwrap();
+    assert!(says(kept) && !says(abandoned));
+    assert_eq!(place.status()["abandoned"], false);
+    kill(frozen.keeper, Signal::SIGKILL).unwrap();
+    until("the keeper is gone", || !is_alive(frozen.keeper));
+    let status = place.status();
+    assert_eq!((&status["gate"], &status["abandoned"]), (&"closed".into(), &true.into()));
+    assert!(status["holder"].is_null() && status["wanted"] == false, "{status}");
+    assert!(says(abandoned));
+    place.assert_writers_go_on();
+    assert_eq!(place.status()["abandoned"], false);
+    assert!(!says(abandoned));
+}
+
 #[test]
 fn a_keeper_that_is_told_to_end_opens_the_gate() {
     let place = Place::with_barrier();

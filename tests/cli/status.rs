@@ -24,6 +24,7 @@ fn json_has_the_documented_fields() {
         "barrier",
         "uuid",
         "gate",
+        "abandoned",
         "generation",
         "wanted",
         "holder",
@@ -38,6 +39,7 @@ fn json_has_the_documented_fields() {
     assert_eq!(status["barrier"], place.barrier().to_str().unwrap());
     assert_eq!(status["uuid"].as_str().unwrap().len(), 32);
     assert_eq!(status["gate"], "open");
+    assert_eq!(status["abandoned"], false);
     assert_eq!(status["generation"], 0);
     assert_eq!(status["wanted"], false);
     assert_eq!(status["holder"], Value::Null);

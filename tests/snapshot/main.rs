@@ -30,6 +30,7 @@ mod kept_jobs;
 mod latest;
 mod limits;
 mod list;
+mod looking_jobs;
 mod looks;
 mod metrics;
 mod mounted;

@@ -44,6 +44,74 @@ fn listed(scene: &Scene, words: &[&str]) -> Vec<String> {
     rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
 }
 
+/// A link that is led elsewhere, a link in the place of a folder, a folder in the place of a link, and a link on the way.
+#[test]
+fn a_source_whose_path_leads_elsewhere_begins_no_series_unseen() {
+    let scene = Scene::new();
+    let path = |name: &str| scene.path(name);
+    for folder in ["a/mail", "b/mail"] {
+        fs::create_dir_all(path(folder)).unwrap();
+    }
+    let (link, on_the_way) = (path("mail"), path("way"));
+    let snapshot = |source: &std::path::Path, name: &str, words: &[&str]| {
+        let mut command = scene.stillpoint();
+        command.args(["snapshot", "mail", "--hold", "10", "--min-open", "0", "--name", name]);
+        command.args(words).arg("--copy").arg(source).arg("--to").arg(path("snapshots"));
+        run(&mut command)
+    };
+    let lead = |link: &std::path::Path, to: &str| {
+        let _ = fs::remove_file(link);
+        std::os::unix::fs::symlink(path(to), link).unwrap();
+    };
+    let check = || run(scene.stillpoint().args(["check", "mail"])).stdout;
+    let quiet = |source: &std::path::Path, name: &str, words: &[&str]| {
+        let done = snapshot(source, name, words);
+        done.assert_code(0);
+        assert!(!done.stderr.contains("leads to"), "{name}: {done:?}");
+    };
+    lead(&link, "a/mail");
+    lead(&on_the_way, "a");
+    quiet(&link, "1", &[]);
+    quiet(&link, "2", &[]);
+    assert!(!check().contains("leads to"), "{}", check());
+    lead(&link, "b/mail");
+    let moved = format!(
+        "{} leads to {}, and led to {}, when 2 was taken",
+        link.display(),
+        path("b/mail").display(),
+        path("a/mail").display()
+    );
+    snapshot(&link, "no", &["--source-changed", "fail"]).assert_refused(69, &moved);
+    let done = snapshot(&link, "3", &[]);
+    done.assert_code(0);
+    assert!(done.stderr.contains(&format!("{moved}: a series of its own begins")), "{done:?}");
+    quiet(&link, "4", &["--source-changed", "fail"]);
+    let said = check();
+    assert!(said.starts_with("STILLPOINT WARNING"), "{said}");
+    assert!(said.contains("a/mail by copy: ended with 2, as its source is another"), "{said}");
+    assert_eq!(scene.latest(&[]).as_deref(), Some("4"));
+    lead(&link, "a/mail");
+    quiet(&link, "5", &["--source-changed", "accept"]);
+    // By another link, and with another label, it is nothing of these.
+    quiet(&on_the_way.join("mail"), "6", &[]);
+    lead(&on_the_way, "b");
+    quiet(&on_the_way.join("mail"), "7", &["--label", "other"]);
+    let done = snapshot(&on_the_way.join("mail"), "8", &[]);
+    assert!(done.code() == 0 && done.stderr.contains("leads to"), "{done:?}");
+    // A folder that has moved, and left a link; and the other way round.
+    let folder = path("folder");
+    fs::create_dir(&folder).unwrap();
+    quiet(&folder, "9", &[]);
+    fs::rename(&folder, path("c")).unwrap();
+    lead(&folder, "c");
+    let done = snapshot(&folder, "10", &[]);
+    assert!(done.code() == 0 && done.stderr.contains("when 9 was taken"), "{done:?}");
+    fs::remove_file(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    let done = snapshot(&folder, "11", &[]);
+    assert!(done.code() == 0 && done.stderr.contains("when 10 was taken"), "{done:?}");
+}
+
 #[test]
 fn each_verb_keeps_to_what_was_asked_for() {
     let scene = scene();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::Catalogue;
 use super::file::{open_record, text};
 use super::manifest::{Manifest, Status};
-use super::series::line;
+use super::series::{leads_elsewhere, line};
 
 /// What a catalogue holds.
 #[derive(Clone, Default)]
@@ -83,6 +83,16 @@ impl Contents {
             let counts = earlier.status == Status::Complete && !earlier.source_changed;
             counts && line(earlier) == line(manifest)
         })
+    }
+
+    /// The newest whose sources were called as those of this one are, if they led elsewhere then.
+    pub fn led_elsewhere(&self, manifest: &Manifest) -> Option<&Manifest> {
+        let is_one_of_both = |one: &&Manifest| {
+            one.status == Status::Complete
+                && (line(one) == line(manifest) || leads_elsewhere(manifest, one))
+        };
+        let newest = self.manifests.iter().rev().find(is_one_of_both);
+        newest.filter(|newest| leads_elsewhere(manifest, newest))
     }
 
     /// The number of a snapshot that is begun now.

@@ -3,6 +3,9 @@
 //! They are of the same sources, by the same provider, into the same folder, under the same barriers, with
 //! the same label. What is new in one says nothing of another.
 //!
+//! A source is what a path leads to. Whoever lets a link lead elsewhere, or puts one in the place of a folder, begins a new
+//! series, and is told so ([`leads_elsewhere`]): what looks like one does not go on.
+//!
 //! Tries by hand that failed are a series as well, by another provider or without a label. Once the same sources are in a
 //! good snapshot of another series, nobody waits for one of that ([`given_up`]).
 //!
@@ -41,6 +44,31 @@ pub fn line(manifest: &Manifest) -> Line<'_> {
     barriers.sort();
     let folder = manifest.path.as_deref().and_then(Path::parent);
     (barriers, &manifest.provider, &manifest.sources, folder, manifest.label.as_deref())
+}
+
+/// Are their sources called the same, and are others, in what would be one series else?
+pub fn leads_elsewhere(now: &Manifest, then: &Manifest) -> bool {
+    let rest = |manifest| {
+        let (barriers, provider, _, folder, label) = line(manifest);
+        (barriers, provider, folder, label)
+    };
+    now.sources != then.sources && called(now) == called(then) && rest(now) == rest(then)
+}
+
+fn called(manifest: &Manifest) -> &[PathBuf] {
+    match manifest.named.is_empty() {
+        true => &manifest.sources,
+        false => &manifest.named,
+    }
+}
+
+/// How they do, for messages: `/srv/mail leads to /b, and led to /a`.
+pub fn leading(now: &Manifest, then: &Manifest) -> String {
+    let both = now.sources.iter().zip(&then.sources).zip(called(now));
+    let changed = both.filter(|((now, then), _)| now != then).map(|((now, then), called)| {
+        format!("{} leads to {}, and led to {}", called.display(), now.display(), then.display())
+    });
+    changed.collect::<Vec<_>>().join("; ")
 }
 
 /// A series of which nothing was ever made: the newest of those that were begun later, are good, and hold what it was to

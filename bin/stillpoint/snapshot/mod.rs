@@ -148,6 +148,9 @@ fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Man
         Manifest::begun(plan.name.clone(), plan.provider.name(), plan.provider.sources());
     plan.name(&mut manifest);
     manifest.label = arguments.label.clone();
+    if plan.provider.volumes().is_empty() {
+        manifest.named = sources::named(arguments.folders(), &manifest.sources);
+    }
     manifest.clock = ClockRecord::now();
     manifest.origins.clone_from(&plan.sources.origins);
     manifest.barriers = members.iter().map(Member::record).collect();

@@ -48,6 +48,9 @@ pub fn closer(barrier: &Path) -> Option<String> {
 pub const UNSEEN: &str =
     "whether a file that stood here before is still in use cannot be seen by this user";
 
+/// How a gate is whose closer has died.
+pub const ABANDONED: &str = "closed by a tool that has died; opens with the next writer or tool";
+
 /// Says so, if it is so: before the gate closes, as nobody may read what is said.
 pub fn warn_if_unseen(barrier: &Barrier) {
     if barrier.stragglers().is_none() {

@@ -70,6 +70,9 @@ pub struct Manifest {
     pub label: Option<String>,
     pub provider: String,
     pub sources: Vec<PathBuf>,
+    /// What they were called, if links led to them; else empty.
+    #[serde(default)]
+    pub named: Vec<PathBuf>,
     /// Where each of the sources was; empty if they are no paths, `null` if nobody looked.
     #[serde(default)]
     pub origins: Option<Vec<Origin>>,
@@ -159,6 +162,7 @@ impl Manifest {
             label: None,
             provider: provider.to_owned(),
             sources: sources.to_owned(),
+            named: Vec::new(),
             origins: None,
             source_changed: false,
             replaced: None,

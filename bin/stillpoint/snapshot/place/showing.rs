@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
+use super::binding::bind;
 use super::mounts::{Mount, Mounts};
 use crate::catalogue::manifest::Manifest;
 use crate::catalogue::volume::{System, Volume};
@@ -31,7 +32,6 @@ pub struct Apart {
 }
 
 impl Apart {
-    /// By a thread that leaves our mount namespace, so that we need not.
     pub fn mount(manifest: &Manifest) -> Result<Apart, Failure> {
         let mount = || {
             let cannot = |error: io::Error| refused(&manifest.name, &error);
@@ -46,12 +46,26 @@ impl Apart {
             let namespace = File::open("/proc/thread-self/ns/mnt").map_err(cannot)?;
             Ok(Apart { root, _namespace: namespace })
         };
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().spawn_scoped(scope, mount);
-            let thread = thread.map_err(|error| Failure::system("cannot start a thread", error))?;
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        aside(mount)?
     }
+}
+
+/// Does something that sees a folder as one that cannot be written to, as do those whom it starts. It is told why if that
+/// could not be done. Nobody else sees anything of it.
+pub fn read_only<T: Send>(
+    folder: &Path,
+    work: impl FnOnce(io::Result<()>) -> T + Send,
+) -> Result<T, Failure> {
+    aside(|| work(leave().and_then(|()| bind(folder, folder, MsFlags::empty()))))
+}
+
+/// By a thread of its own, which may leave our mount namespace so that we need not.
+fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| Failure::system("cannot start a thread", error))?;
+        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// From now on others do not see what is mounted here, but we see what they mount.

@@ -14,9 +14,10 @@ use clap::ValueEnum;
 use nix::sys::statvfs::statvfs;
 
 use super::mounts::{Mount, Mounts};
-use crate::catalogue::manifest::Manifest;
+use crate::catalogue::manifest::{Manifest, recordable};
 use crate::catalogue::origin::{Origin, are_same};
 use crate::catalogue::reading::Contents;
+use crate::catalogue::series::leading;
 use crate::process::tool;
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines::warn;
@@ -146,12 +147,36 @@ fn difference(before: &Manifest, now: &[Origin], all: &Contents) -> Option<Strin
     Some(format!("{}, when {} was taken; is it mounted?", changed.join("; "), before.name))
 }
 
+const LED_ON_PURPOSE: &str = "if it leads there on purpose, say --source-changed accept once";
+
+/// What the user called them, where links led there: as absolute paths.
+pub fn named<'a>(paths: impl Iterator<Item = &'a PathBuf>, sources: &[PathBuf]) -> Vec<PathBuf> {
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let named: Vec<PathBuf> = paths.map(absolute).collect();
+    let is_recordable = |path: &PathBuf| recordable(path).is_ok();
+    match named == sources || !named.iter().all(is_recordable) {
+        true => Vec::new(),
+        false => named,
+    }
+}
+
 /// Compares with the newest snapshot of the series, and notes in the manifest what came of it.
 pub fn compare(
     manifest: &mut Manifest,
     earlier: &Contents,
     action: SourceChanged,
 ) -> Result<(), Failure> {
+    if let Some(then) = earlier.led_elsewhere(manifest) {
+        let what = format!("{}, when {} was taken", leading(manifest, then), then.name);
+        match action {
+            SourceChanged::Fail => {
+                let message = format!("{what}. There is no snapshot; {LED_ON_PURPOSE}");
+                return Err(Failure::new(Exit::UNAVAILABLE, message));
+            }
+            SourceChanged::Warn => warn(&format!("{what}: a series of its own begins")),
+            SourceChanged::Accept => {}
+        }
+    }
     let (Some(before), Some(now)) = (earlier.precursor(manifest), &manifest.origins) else {
         return Ok(());
     };

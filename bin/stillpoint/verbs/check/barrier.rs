@@ -14,7 +14,7 @@ use crate::files::names::without_links;
 use crate::stilling::cover::Process;
 use crate::words::exit::Exit;
 use crate::words::seconds::display;
-use crate::words::waiting::{self, who};
+use crate::words::waiting::{self, ABANDONED, who};
 
 /// ramfs(5), which has no name in nix.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
@@ -155,6 +155,9 @@ fn state(
 
 /// Who keeps it closed, or keeps others from closing it.
 fn gate(status: &Status, add: &mut impl FnMut(Level, &'static str, String)) {
+    if status.abandoned {
+        add(Level::Ok, "gate", ABANDONED.to_owned());
+    }
     if let Some(holder) = &status.holder {
         let since = holder.since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
         let level = match (holder.stopped, status.closed && since > LONG) {

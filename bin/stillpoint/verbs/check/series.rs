@@ -10,7 +10,7 @@ use super::schedule::Limits;
 use crate::catalogue::cover::Sight;
 use crate::catalogue::manifest::{Manifest, Status};
 use crate::catalogue::reading::Contents;
-use crate::catalogue::series::{given_up, series};
+use crate::catalogue::series::{given_up, leading, leads_elsewhere, series};
 use crate::stilling::cover;
 use crate::words::seconds::display;
 
@@ -59,11 +59,30 @@ pub fn check(
             findings.add(Level::Ok, "age", &name, what);
             continue;
         }
+        if let Some((now, then)) = ended(&one, &snapshots.manifests) {
+            let what = format!(
+                "ended with {}, as its source is another folder since ({}); remove its manifests once nobody needs them",
+                then.name,
+                leading(now, then)
+            );
+            findings.add(Level::Warning, "source", &name, what);
+            continue;
+        }
         age(&name, &one, ages.limits(one[0]), findings);
         last(&name, &one, findings);
         waiting(&name, &one, findings);
         room::check(&name, &one, findings);
     }
+}
+
+/// The first of another series that has taken its place, as its source leads elsewhere, and its own last.
+fn ended<'a>(one: &[&'a Manifest], all: &'a [Manifest]) -> Option<(&'a Manifest, &'a Manifest)> {
+    let complete = |manifest: &&&Manifest| manifest.status == Status::Complete;
+    let last = *one.iter().rfind(complete)?;
+    let takes_over = |later: &&Manifest| {
+        later.status == Status::Complete && later.began > last.began && leads_elsewhere(later, last)
+    };
+    all.iter().find(takes_over).map(|later| (later, last))
 }
 
 /// A series, for people.

@@ -13,6 +13,8 @@ struct Report<'a> {
     barrier: String,
     uuid: &'a str,
     gate: &'static str,
+    /// It is closed, and who closed it has died.
+    abandoned: bool,
     generation: u32,
     wanted: bool,
     holder: Option<Holder<'a>>,
@@ -111,6 +113,7 @@ pub fn write(out: &mut String, status: &Status) -> serde_json::Result<()> {
         barrier: status.barrier.to_string_lossy().into_owned(),
         uuid: &status.uuid,
         gate: if status.closed { "closed" } else { "open" },
+        abandoned: status.abandoned,
         generation: status.generation,
         wanted: status.wanted,
         holder: status.holder.as_ref().map(|holder| Holder {

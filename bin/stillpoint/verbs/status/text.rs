@@ -12,7 +12,7 @@ use crate::words::lines::escaped;
 use crate::words::seconds::{display, moment};
 use crate::words::table::{self, Cell};
 use crate::words::terminal::{Colour, Terminal};
-use crate::words::waiting::{self, UNSEEN, who};
+use crate::words::waiting::{self, ABANDONED, UNSEEN, who};
 
 /// Of those who were lost, so many are shown on a terminal.
 const LOST_SHOWN: usize = 3;
@@ -25,6 +25,7 @@ pub fn write(out: &mut String, status: &Status, terminal: Option<Terminal>) -> f
     };
     writeln!(out, "{}", escaped(&status.barrier.display().to_string()))?;
     let gate = match (status.closed, status.wanted) {
+        _ if status.abandoned => &coloured(Colour::Doubtful, ABANDONED),
         (true, _) => &coloured(Colour::Doubtful, "closed"),
         (false, true) => "open, wanted by a tool",
         (false, false) => "open",

@@ -2,9 +2,16 @@
 //!
 //! A verdict is written into a manifest that nobody reads at that moment. It is in the record of the job from when it is
 //! known until it is there, so that no death and no reader loses it: the next run tells what this one could not.
+//!
+//! What looks at a snapshot must not change it, and many a tool does without being asked: a database replays its journal, a mail
+//! server mends its index. So the command sees it read-only, in a mount namespace of its own.
 
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
+
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 
 use super::Run;
 use super::commands::{bounds, too_long};
@@ -15,7 +22,8 @@ use crate::catalogue::verdict::{Delivery, Verdict};
 use crate::process::child::ended::Ended;
 use crate::process::child::{self, Terms};
 use crate::process::signals::received;
-use crate::words::exit::{Exit, Failure};
+use crate::snapshot::place::showing::read_only;
+use crate::words::exit::{Exit, Failure, reason};
 use crate::words::lines::warn;
 use crate::words::seconds::timestamp;
 
@@ -43,13 +51,24 @@ impl Run<'_> {
         let mut command = self.command(words);
         let locks = pin.as_ref().map(|pin| pin.locks()).unwrap_or_default();
         let timeout = self.job.verify_timeout;
-        let terms = Terms {
-            bounds: bounds(timeout),
-            inherited: &locks,
-            prints_errors_only: true,
-            told: None,
+        let signals = &mut self.signals;
+        let mut run = || {
+            let terms = Terms {
+                bounds: bounds(timeout),
+                inherited: &locks,
+                prints_errors_only: true,
+                told: None,
+            };
+            child::run(&mut command, terms, signals)
         };
-        let ended = child::run(&mut command, terms, &mut self.signals)?;
+        let ended = match &manifest.path {
+            Some(path) => read_only(path, |shown| {
+                shown.unwrap_or_else(|error| warn_of_writing(path, &error));
+                run()
+            })?,
+            // What is no folder is mounted read-only, or not by us.
+            None => run(),
+        }?;
         if ended == Ended::AtLimit {
             // That it takes long says nothing of the snapshot.
             return Err(too_long(timeout).into());
@@ -103,4 +122,16 @@ impl Run<'_> {
         }
         failed.map_or(Ok(()), Err)
     }
+}
+
+/// A btrfs cannot be written to in any case.
+fn warn_of_writing(snapshot: &Path, error: &io::Error) {
+    if access(snapshot, AccessFlags::W_OK) == Err(Errno::EROFS) {
+        return;
+    }
+    warn(&format!(
+        "{}: the command of [verify] could write to it, as it cannot be shown read-only: {}; run the job as root, where mount namespaces are allowed",
+        snapshot.display(),
+        reason(error)
+    ));
 }
