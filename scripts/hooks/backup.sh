@@ -1,22 +1,13 @@
 # shellcheck shell=sh
-# What the hooks of tools that read have in common, beside hook.sh: a snapshot is taken, pinned for as long
-# as the tool reads it, and old ones are removed.
+# What the hooks of tools that read have in common, beside hook.sh: a job takes a snapshot, verifies it and removes
+# what is old, and the snapshot is pinned for as long as the tool reads it.
 
 # shellcheck source=scripts/hooks/hook.sh
 command . /usr/share/stillpoint/hooks/hook.sh || exit 127
 
-# Takes a snapshot and prints where it is: take NAME. Not of a place where the source is not mounted: the
-# tool would take it for a store from which all has been deleted. A job names its snapshots itself; if any step of
-# it went wrong there is nothing to read.
+# Has the job take a snapshot, and prints where it is; if any step of it went wrong there is nothing to read.
 take() {
-    if [ -n "$JOB" ]; then
-        taken=$(stillpoint job run -- "$JOB") || return
-    else
-        [ -n "$TAKE" ] || fail 64 "no TAKE and no JOB; say in the settings how a snapshot is taken"
-        # Words, both of them.
-        # shellcheck disable=SC2086
-        taken=$(stillpoint snapshot --name "$1" --label "$hook" --source-changed fail $BARRIERS $TAKE) || return
-    fi
+    taken=$(stillpoint job run -- "$JOB") || return
     # IFS is a newline.
     case $taken in
     *"$IFS"*) fail 64 "the snapshot is of several sources, and $hook reads one: $(printf '%s' "$taken" | tr '\n' ' ')" ;;
@@ -24,19 +15,8 @@ take() {
     printf '%s\n' "$taken"
 }
 
-# How `stillpoint use` is told which one that is: words, for: chosen NAME PATH
-chosen() {
-    if [ -n "$JOB" ]; then set -- "--job=$JOB$IFS$2"; fi
-    printf '%s' "$1"
-}
-
-# Removes old ones that `take` took, of these barriers; whatever others have taken is theirs. A job has done so.
-prune() {
-    [ -z "$JOB" ] || return 0
-    # shellcheck disable=SC2086
-    set -- $BARRIERS
-    stillpoint prune --keep "$KEEP" --label "$hook" "$1" >&2
-}
+# How `stillpoint use` is told which one that is: words, for: chosen PATH
+chosen() { printf '%s' "--job=$JOB$IFS$1"; }
 
 # Pins a snapshot for as long as the host reads it: pin WHICH WHAT, as it was chosen. That is until `unpin`; where that is
 # never called, until the host has ended, and what it may have left behind in its process group. A host

@@ -2,23 +2,15 @@
 # What the hooks have in common. It is read by them and not run; see stillpoint-hooks(7). scripts/install
 # writes into each of them where it lies, so that it is found from wherever a host has its copy of one.
 #
-# Settings are shell assignments in /etc/stillpoint/hooks.conf. In the environment their names begin with
-# STILLPOINT_, as STILLPOINT_KEEP, and go before; without it they may be anybody's.
+# What is frozen, for how long at most, who else stands still, and how a snapshot is taken, a job says:
+# stillpoint-job(5). Settings are shell assignments in /etc/stillpoint/hooks.conf. In the environment their
+# names begin with STILLPOINT_, as STILLPOINT_JOB, and go before; without it they may be anybody's.
 #
-#   JOB       the job whose file says all that BARRIERS, TAKE and KEEP say, and more: see stillpoint-job(5)
-#   BARRIERS  the barriers to close, in the order in which writers nest them; needed without JOB
-#   HOLD      how long a frozen barrier stays closed at most, when nobody comes to thaw it; by default what the
-#             job says, or 60 seconds
-#   WAIT      how many seconds a freeze may wait for all of them; each host has its own default, below
-#             the limit that it sets
-#   DRAIN     how long the gate is closed at a time before the last writer has left; by default what the job
-#             says, or 2 seconds
-#   TAKE      for backup tools: how `stillpoint snapshot` takes one,
-#             such as "--btrfs /srv/mail --to /srv/snapshots"
-#   KEEP      for backup tools: how many snapshots are kept
+#   JOB   the job; needed
+#   WAIT  how many seconds a freeze may wait for all of its barriers; each host has its own default, below
+#         the limit that it sets
 #
-# and those that belong to one hook (ON_CONFLICT, HOOK_D, RECORD), which it explains. BARRIERS and TAKE are
-# words; one with a space in it is quoted once more: TAKE="--btrfs '/srv/my mail' --to /srv/snapshots".
+# and those that belong to one hook (ON_CONFLICT, HOOK_D, RECORD), which it explains.
 
 # Hosts start their hooks with next to nothing in it; and what was installed elsewhere is there.
 home=/usr/share/stillpoint/hooks
@@ -58,19 +50,10 @@ settle() {
             fail 77 "$file: others could write it, and it is run; chown root $file; chmod go-w $file"
         read_settings || fail 65 "$file: cannot be read as shell assignments"
     fi
+    leave_to_job
     read_environment
     WAIT=${WAIT:-$2}
-    if [ -n "$JOB" ]; then
-        [ -z "$BARRIERS$TAKE$KEEP" ] ||
-            fail 64 "JOB=$JOB: that job says what BARRIERS, TAKE and KEEP say; leave these out"
-    else
-        HOLD=${HOLD:-60}
-        DRAIN=${DRAIN:-2}
-        KEEP=${KEEP:-3}
-        list BARRIERS
-        list TAKE
-        [ -n "$BARRIERS" ] || fail 64 "no BARRIERS; name them in $file, or a JOB"
-    fi
+    [ -n "$JOB" ] || fail 64 "no JOB; name one in $file: stillpoint job init writes one"
     case $WAIT in *[!0-9.]* | *.*.* | .) fail 64 "WAIT=$WAIT: expected seconds" ;; esac
     begin
 }
@@ -87,13 +70,46 @@ settle_end() {
 name_settings() {
     hook=$1
     file=${STILLPOINT_HOOKS_CONF:-/etc/stillpoint/hooks.conf}
-    settings="JOB BARRIERS HOLD WAIT DRAIN TAKE KEEP ON_CONFLICT HOOK_D RECORD"
-    for name in $settings; do unset "$name"; done
+    settings="JOB WAIT ON_CONFLICT HOOK_D RECORD"
+    of_job="BARRIERS HOLD DRAIN TAKE KEEP"
+    for name in $settings $of_job; do unset "$name"; done
+}
+
+# What a job says is said there, and nowhere else: who says it here is told how.
+leave_to_job() {
+    for name in $of_job; do
+        eval "value=\${STILLPOINT_$name-}"
+        where="STILLPOINT_$name"
+        # Commands in a pause find that one.
+        [ "$name" != BARRIERS ] || value=
+        if [ -z "$value" ]; then
+            eval "value=\${$name-}"
+            where="$name in $file"
+        fi
+        if [ -n "$value" ]; then
+            job=${STILLPOINT_JOB:-${JOB:-NAME}}
+            fail 64 "$where: leave it out; write $(as_key) in ${STILLPOINT_JOBS:-/etc/stillpoint/jobs.d}/$job.toml, and JOB=$job here"
+        fi
+    done
+}
+
+# The value of a setting as the key of a job.
+as_key() {
+    case $name in
+    HOLD) printf 'hold = %s in [limits]' "$value" ;;
+    DRAIN) printf 'drain = %s in [limits]' "$value" ;;
+    KEEP) printf 'keep = %s in [retention]' "$value" ;;
+    TAKE) printf 'each option is a key, as btrfs = "/srv/mail" and to = "/srv/snapshots", in [snapshot]' ;;
+    BARRIERS)
+        case $value in
+        *[\'\"\\]*) printf 'barriers = ["mail", "/srv/my mail/x.barrier"]' ;;
+        *) printf 'barriers = ["%s"]' "$(printf '%s' "$value" | tr -s ' \t\n' '   ' | sed 's/^ //; s/ $//; s/ /", "/g')" ;;
+        esac
+        ;;
+    esac
 }
 
 read_environment() {
-    # Of the file, what the job of the environment says instead.
-    if [ -n "${STILLPOINT_JOB-}" ]; then unset BARRIERS TAKE KEEP; fi
     for name in $settings; do eval "$name=\${STILLPOINT_$name:-\${$name-}}"; done
 }
 
@@ -122,24 +138,9 @@ read_settings() {
     eval "$text" || :
 }
 
-# Makes the words of a setting a line each: with quotes as in a shell, and nothing else of it.
-list() {
-    eval "value=\$$1"
-    # shellcheck disable=SC2154,SC2034
-    words=$(printf '%s\n' "$value" | xargs printf '%s\n' 2>/dev/null) ||
-        fail 64 "$1=$value: a quote is left open"
-    eval "$1=\$words"
-}
-
 uptime() {
     IFS=' ' read -r seconds _ </proc/uptime
     printf '%s' "$seconds"
-}
-
-# What is left of WAIT: left SINCE
-left() {
-    awk -v wait="$WAIT" -v since="$1" -v now="$(uptime)" \
-        'BEGIN { left = wait - (now - since); print (left > 0 ? left : 0) }'
 }
 
 # Where hooks leave what a later call needs. In memory, since disks may be frozen.
@@ -159,44 +160,22 @@ number() {
 # environment; what the file says may have changed before the second call.
 note_of() {
     printf '%s/.%s.%s.token' "$notes" "$hook" \
-        "$(number "${STILLPOINT_JOB-}" "${STILLPOINT_BARRIERS-}" "$1")"
+        "$(number "${STILLPOINT_JOB-}" "$1")"
 }
 
-# Closes all barriers, or none: freeze [SNAPSHOT]. What it fails with is that of `stillpoint freeze`. A
-# host that comes again for the same snapshot without having thawed has given it up: its pause is ended
-# first. That of another snapshot is waited for, as any other tool's.
+# Closes all barriers of the job, or none, and notes their tokens, each with its barrier on a line: freeze [SNAPSHOT].
+# What it fails with is that of `stillpoint freeze`. A host that comes again for the same snapshot without having thawed
+# has given it up: its pause is ended first. That of another snapshot is waited for, as any other tool's.
 freeze() {
     since=$(uptime)
     thaw "${1-}" || :
     make_notes
     forget_tokens
     note=$(note_of "${1-}")
-    if [ -n "$JOB" ]; then
-        close "$WAIT" "--job=$JOB" && return
-        status=$?
-    else
-        status=0
-        for barrier in $BARRIERS; do
-            close "$(left "$since")" -- "$barrier" || { status=$? && break; }
-        done
-        [ "$status" != 0 ] || return 0
-    fi
-    thaw "${1-}" || :
-    return "$status"
-}
-
-# Closes some and notes their tokens, each with its barrier on a line: close SECONDS WHAT...
-close() {
-    left=$1
-    shift
-    tokens=$(stillpoint freeze ${HOLD:+"--hold=$HOLD"} ${DRAIN:+"--drain=$DRAIN"} -w "$left" --label "$hook" "$@") ||
-        return
-    # Of a barrier that was named, the token alone was printed.
-    [ -n "$JOB" ] || tokens="$tokens $2"
+    tokens=$(stillpoint freeze -w "$WAIT" --label "$hook" "--job=$JOB") || return
     if [ ! -e "$note" ]; then
-        (umask 077 && printf 'since %s\n%s\n' "$(uptime)" "$tokens" >"$note") && return
-    elif [ -f "$note" ]; then
-        printf '%s\n' "$tokens" >>"$note" && return
+        (umask 077 && printf 'since %s\n%s\n' "$since" "$tokens" >"$note") && return
+        rm -f "$note"
     fi
     # Nobody could end this pause, so it would stay to its limit.
     printf '%s\n' "$tokens" | end_pauses

@@ -236,7 +236,7 @@ fn hooks_find_each_other_where_they_were_installed() {
     ] {
         fs::copy(folder.join(name), &copy).unwrap();
         let mut hook = Command::new(&copy);
-        hook.env("STILLPOINT_BARRIERS", "mail").env("STILLPOINT_HOOKS_CONF", "/dev/null");
+        hook.env("STILLPOINT_JOB", "mail").env("STILLPOINT_HOOKS_CONF", "/dev/null");
         let hook = hook.env("PATH", installed.prefix().join("bin")).output().unwrap();
         let said = String::from_utf8(hook.stderr).unwrap();
         assert_eq!(said, format!("stillpoint: {name}: {wanted}\n"));
@@ -342,7 +342,7 @@ fn a_hook_finds_the_command_below_its_own_prefix() {
     let installed = Installed::new();
     let mut hook = Command::new(installed.prefix().join("share/stillpoint/hooks/azure"));
     hook.arg("pre").env_clear().env("STILLPOINT_HOOKS_CONF", "/dev/null");
-    hook.env("STILLPOINT_BARRIERS", "nothing").env("STILLPOINT_DIR", installed.folder.path());
+    hook.env("STILLPOINT_JOB", "nothing").env("STILLPOINT_DIR", installed.folder.path());
     let output = hook.output().unwrap();
     assert_eq!(output.status.code(), Some(66), "{output:?}");
 }

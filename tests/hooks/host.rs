@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -78,7 +79,25 @@ pub struct Host {
 
 impl Host {
     pub fn new(hook: &'static str) -> Host {
-        Host { place: Place::with_barrier(), hook, surroundings: Surroundings::next() }
+        let host = Host { place: Place::with_barrier(), hook, surroundings: Surroundings::next() };
+        fs::create_dir(host.place.path("jobs.d")).unwrap();
+        fs::set_permissions(host.place.path("jobs.d"), fs::Permissions::from_mode(0o755)).unwrap();
+        host.freezes("'mail'", "");
+        host
+    }
+
+    /// The file of a job.
+    pub fn write_job(&self, name: &str, text: &str) -> PathBuf {
+        let file = self.place.path(&format!("jobs.d/{name}.toml"));
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        file
+    }
+
+    /// Its job only freezes these barriers, with `limits`.
+    pub fn freezes(&self, barriers: &str, limits: &str) {
+        let drain = if limits.contains("drain") { "" } else { "drain = 0.2\n" };
+        self.write_job("host", &format!("barriers = [{barriers}]\n[limits]\n{drain}{limits}\n"));
     }
 
     /// The call, not made yet. Hosts give their hooks little else than this.
@@ -100,9 +119,10 @@ impl Host {
             .envs(call.variables.iter().copied())
             .env("PATH", self.path(&[]))
             .env("STILLPOINT_HOOKS_CONF", self.place.path("hooks.conf"))
-            .env("STILLPOINT_BARRIERS", "mail")
+            .env("STILLPOINT_JOBS", self.place.path("jobs.d"))
+            .env("STILLPOINT_STATE_DIR", self.place.path("state"))
+            .env("STILLPOINT_JOB", "host")
             .env("STILLPOINT_WAIT", "0.3")
-            .env("STILLPOINT_DRAIN", "0.2")
             .env("STILLPOINT_RECORD", self.place.path("record"))
             .env("STILLPOINT_HOOK_D", self.place.path("hook.d"))
             .current_dir("/");
@@ -134,6 +154,14 @@ impl Host {
         let mut command = self.command(call);
         command.env(name, value);
         run(command)
+    }
+
+    /// The same with a job that leaves the gate closed for so long at most.
+    pub fn call_held(&self, call: Call, hold: &str) -> Done {
+        self.freezes("'mail'", &format!("hold = {hold}"));
+        let done = self.call(call);
+        self.freezes("'mail'", "");
+        done
     }
 
     /// Makes a program `bin/stillpoint` that notes its words, does `what` and then the real thing; says

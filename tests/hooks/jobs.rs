@@ -1,9 +1,7 @@
 //! Hooks that are told of a job, whose file says all the rest.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -12,30 +10,13 @@ use crate::calls::each;
 use crate::common::{Done, run};
 use crate::host::{Call, Host};
 
-/// The file of a job, with `more` in it.
-fn write(host: &Host, more: &str) -> PathBuf {
-    let folder = host.place.path("jobs.d");
-    if !folder.exists() {
-        fs::create_dir(&folder).unwrap();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let file = folder.join("nightly.toml");
-    fs::write(&file, more).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    file
-}
-
-/// For hosts that take the snapshot themselves: of two barriers.
+/// Of two barriers.
 const BOTH: &str = "barriers = ['mail', 'news']\n[snapshot]\nreflink = '/srv/mail'\nto = '/srv/snapshots'\n\
                     [limits]\nhold = 7\ndrain = 0.5\n";
 
-/// A call of a host whose only setting is the job.
-fn call(host: &Host, mut command: Command) -> Done {
-    for name in ["BARRIERS", "TAKE", "KEEP", "DRAIN"] {
-        command.env_remove(format!("STILLPOINT_{name}"));
-    }
-    command.env("STILLPOINT_JOBS", host.place.path("jobs.d"));
-    run(command)
+/// The file of the job that all calls here have.
+fn write(host: &Host, text: &str) -> PathBuf {
+    host.write_job("host", text)
 }
 
 fn gate(host: &Host, barrier: &str) -> Value {
@@ -53,39 +34,28 @@ fn assert_gates(host: &Host, state: &str) {
 fn a_host_freezes_the_barriers_of_a_job_with_its_limits() {
     each(|host, pre, post| {
         assert_eq!(host.place.run(["create", "news"]).code(), 0);
-        let file = write(host, BOTH);
-        fs::write(host.place.path("hooks.conf"), "JOB=nightly\n").unwrap();
-        let patient = || {
+        // One that takes snapshots itself, too.
+        for text in [BOTH, "barriers = ['mail', 'news']\n[limits]\nhold = 7\ndrain = 0.5\n"] {
+            let file = write(host, text);
             let mut command = host.command(pre);
             command.env("STILLPOINT_WAIT", "10");
-            command
-        };
-        let done = call(host, patient());
-        assert_eq!((done.code(), done.stderr.as_str()), (0, ""), "{} {done:?}", host.hook);
-        assert_gates(host, "closed");
-        for barrier in ["mail", "news"] {
-            let holder = gate(host, barrier)["holder"].clone();
-            assert_eq!(
-                (&holder["label"], &holder["limit_ms"]),
-                (&host.hook.into(), &7500.0.into())
-            );
+            let done = run(command);
+            assert_eq!((done.code(), done.stderr.as_str()), (0, ""), "{} {done:?}", host.hook);
+            assert_gates(host, "closed");
+            for barrier in ["mail", "news"] {
+                let holder = gate(host, barrier)["holder"].clone();
+                let expected = (&host.hook.into(), &7500.0.into());
+                assert_eq!((&holder["label"], &holder["limit_ms"]), expected);
+            }
+            // What is closed is known, whatever the file says by now.
+            fs::write(&file, "barriers = [\n").unwrap();
+            let done = host.call(post);
+            assert_eq!((done.code(), done.stderr.as_str()), (0, ""), "{} {done:?}", host.hook);
+            assert_gates(host, "open");
+            // Nothing is left of it, and nobody.
+            let hidden = fs::read_dir(host.place.barrier().parent().unwrap()).unwrap();
+            assert_eq!(hidden.count(), 2, "{}", host.hook);
         }
-        // What is closed is known, whatever the file says by now.
-        fs::write(&file, "barriers = [\n").unwrap();
-        let done = call(host, host.command(post));
-        assert_eq!((done.code(), done.stderr.as_str()), (0, ""), "{} {done:?}", host.hook);
-        assert_gates(host, "open");
-        // Nothing is left of it, and nobody.
-        let hidden = fs::read_dir(host.place.barrier().parent().unwrap()).unwrap();
-        assert_eq!(hidden.count(), 2, "{}", host.hook);
-
-        // What the settings say of time goes before.
-        write(host, BOTH);
-        let mut command = patient();
-        command.env("STILLPOINT_HOLD", "9");
-        assert_eq!(call(host, command).code(), 0);
-        assert_eq!(gate(host, "news")["holder"]["limit_ms"], 9500.0);
-        assert_eq!(call(host, host.command(post)).code(), 0);
     });
 }
 
@@ -99,19 +69,14 @@ fn all_of_them_are_frozen_or_none() {
             writer.arg("echo in; exec sleep 60");
             writer
         });
-        let call_with_job = |of| {
-            let mut command = host.command(of);
-            command.env("STILLPOINT_JOB", "nightly");
-            call(host, command)
-        };
         crate::common::until("a writer is inside", || {
             gate(host, "news")["writers"][0]["inside"] == true
         });
-        assert_eq!(call_with_job(pre).code(), 75, "{}", host.hook);
+        assert_eq!(host.call(pre).code(), 75, "{}", host.hook);
         crate::common::until("all are open", || {
             gate(host, "mail")["gate"] == "open" && gate(host, "news")["gate"] == "open"
         });
-        assert_eq!(call_with_job(post).code(), crate::calls::of_nothing(host));
+        assert_eq!(host.call(post).code(), crate::calls::of_nothing(host));
         drop(writer);
     });
 }
@@ -122,61 +87,32 @@ fn a_mistake_in_the_job_is_told_with_its_line_before_anything_is_frozen() {
         assert_eq!(host.place.run(["create", "news"]).code(), 0);
         let refused = |text: &str, code: i32, told: &str| {
             write(host, text);
-            let mut command = host.command(pre);
-            command.env("STILLPOINT_JOB", "nightly");
-            let done = call(host, command);
+            let done = host.call(pre);
             assert_eq!((done.code(), done.stderr.lines().count()), (code, 1), "{done:?}");
             assert!(done.stderr.contains(told), "{done:?}");
             assert_gates(host, "open");
             assert_eq!(gate(host, "mail")["generation"], 0, "{}: {text}", host.hook);
         };
-        refused(&BOTH.replace("hold", "holt"), 65, "nightly.toml:6: holt: there is no such key");
+        refused(&BOTH.replace("hold", "holt"), 65, "host.toml:6: holt: there is no such key");
         refused(&format!("{BOTH}[others]\nwith = ['/no/such']\n"), 69, "/no/such");
     });
 }
 
-#[test]
-fn a_job_and_what_it_says_are_not_both_given() {
-    each(|host, pre, post| {
-        assert_eq!(host.place.run(["create", "news"]).code(), 0);
-        write(host, BOTH);
-        let settings = host.place.path("hooks.conf");
-        for other in ["BARRIERS=mail", "TAKE=x", "KEEP=3"] {
-            fs::write(&settings, format!("JOB=nightly\n{other}\n")).unwrap();
-            let refused = call(host, host.command(pre));
-            assert_eq!((refused.code(), refused.stderr.lines().count()), (64, 1), "{refused:?}");
-            assert_gates(host, "open");
-        }
-        // But the environment goes before the file.
-        fs::write(&settings, "BARRIERS=mail\n").unwrap();
-        for (of, state) in [(pre, "closed"), (post, "open")] {
-            let mut command = host.command(of);
-            command.env("STILLPOINT_JOB", "nightly");
-            assert_eq!(call(host, command).code(), 0);
-            assert_gates(host, state);
-        }
-    });
-}
-
-/// A call of a tool that reads, whose only setting is the job.
+/// A call of a tool that reads.
 fn read(backup: &Backup, words: &[&str], variables: &[(&str, &str)]) -> Done {
     let mut command = backup.command(Call::with_arguments(&[]));
     command.args(words).envs(variables.iter().copied()).current_dir(backup.path(""));
-    command.env("STILLPOINT_JOB", "nightly");
     // The job has its own.
     command.env("STILLPOINT_CATALOG", backup.path("elsewhere"));
-    call(&backup.host, command)
+    run(command)
 }
 
 fn write_for_reading(backup: &Backup, more: &str) {
-    let text = format!(
-        "barriers = 'mail'\ncatalog = '{}'\n[snapshot]\ncopy = '{}'\nto = '{}'\n\
-         [limits]\nhold = 9\nmin-open = 0\nattempts = 1\npatience = 0\ndrain = 0.2\n[retention]\nkeep = 2\n{more}",
-        backup.path("catalog").display(),
-        backup.path("store").display(),
-        backup.path("snapshots").display()
+    let catalogue = format!("catalog = '{}'\n", backup.path("catalog").display());
+    backup.host.write_job(
+        "host",
+        &(catalogue + &backup.job("", &format!("[retention]\nkeep = 2\n{more}"))),
     );
-    write(&backup.host, &text);
 }
 
 #[test]
@@ -229,9 +165,9 @@ fn a_job_that_fails_gives_nothing_to_read() {
             assert!(done.stderr.contains(told), "{hook}: {done:?}");
             assert!(!backup.path("link").exists());
         };
-        refused("[verify]\ncommand = 'exit 9'\n", 9, "job nightly: verify");
-        refused("[verify]\ncomand = 'x'\n", 65, "nightly.toml:15: comand");
-        refused("[hooks]\nbefore = 'exit 8'\n", 8, "job nightly: before");
+        refused("[verify]\ncommand = 'exit 9'\n", 9, "job host: verify");
+        refused("[verify]\ncomand = 'x'\n", 65, "host.toml:16: comand");
+        refused("[hooks]\nbefore = 'exit 8'\n", 8, "job host: before");
     }
 }
 
@@ -240,20 +176,13 @@ fn a_job_that_fails_gives_nothing_to_read() {
 fn what_is_read_stays() {
     let backup = Backup::new("rsnapshot");
     write_for_reading(&backup, "");
-    let mut hook = backup.command(Call::with_arguments(&[]));
-    hook.env("STILLPOINT_JOB", "nightly").env("STILLPOINT_JOBS", backup.path("jobs.d"));
-    for name in ["BARRIERS", "TAKE", "KEEP", "DRAIN"] {
-        hook.env_remove(format!("STILLPOINT_{name}"));
-    }
-    let script = r#""$@" pre link && first=$(readlink link) && for i in 1 2 3; do "$S" job run nightly >/dev/null || exit; done
-        cat link/letter && ls snapshots | wc -l && "$@" post && "$S" job run nightly >/dev/null && ls snapshots | wc -l"#;
+    let hook = backup.command(Call::with_arguments(&[]));
+    let script = r#""$@" pre link && first=$(readlink link) && for i in 1 2 3; do "$S" job run host >/dev/null || exit; done
+        cat link/letter && ls snapshots | wc -l && "$@" post && "$S" job run host >/dev/null && ls snapshots | wc -l"#;
     let mut tool = backup.host.place.program("/bin/sh");
     tool.args(["-c", script, "sh"]).arg(hook.get_program()).args(hook.get_args());
     for (name, value) in hook.get_envs() {
-        match value {
-            Some(value) => tool.env(name, value),
-            None => tool.env_remove(name),
-        };
+        tool.env(name, value.unwrap_or_default());
     }
     let mut path = backup.host.path(&["bin"]);
     path.push(":/usr/bin:/bin");

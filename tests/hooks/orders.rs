@@ -26,7 +26,7 @@ fn before_and_after() {
 #[test]
 fn after_never_comes() {
     each(|host, pre, _| {
-        assert_eq!(host.call_with(pre, "STILLPOINT_HOLD", "0.2").code(), 0);
+        assert_eq!(host.call_held(pre, "0.2").code(), 0);
         host.wait_for_limit();
         host.place.assert_writers_go_on();
     });
@@ -35,7 +35,7 @@ fn after_never_comes() {
 #[test]
 fn after_comes_too_late() {
     each(|host, pre, post| {
-        assert_eq!(host.call_with(pre, "STILLPOINT_HOLD", "0.2").code(), 0);
+        assert_eq!(host.call_held(pre, "0.2").code(), 0);
         host.wait_for_limit();
         let late = host.call(post);
         assert_eq!(late.code(), 124, "{}: {late:?}", host.hook);
@@ -112,11 +112,9 @@ fn somebody_else_has_frozen_it() {
 fn a_hook_that_is_killed_while_it_waits_freezes_nothing_later() {
     each(|host, pre, post| {
         let writer = host.place.hold(&["-s"]);
+        host.freezes("'mail'", "drain = 60");
         let mut command = host.command(pre);
-        command
-            .env("STILLPOINT_WAIT", "60")
-            .env("STILLPOINT_DRAIN", "60")
-            .env("ZREPL_TIMEOUT", "62");
+        command.env("STILLPOINT_WAIT", "60").env("ZREPL_TIMEOUT", "62");
         let mut hook = start(command);
         until("the gate closes", || host.place.status()["wanted"] == true);
         hook.signal(Signal::SIGKILL);
@@ -135,9 +133,11 @@ fn a_hook_that_is_killed_while_it_waits_freezes_nothing_later() {
 #[test]
 fn a_barrier_that_is_missing() {
     each(|host, pre, _| {
-        let refused = host.call_with(pre, "STILLPOINT_BARRIERS", "nothing");
+        host.freezes("'mail', 'nothing'", "");
+        let refused = host.call(pre);
         assert_eq!(refused.code(), 66, "{}: {refused:?}", host.hook);
         assert!(refused.stderr.contains("nothing.barrier"), "{refused:?}");
+        assert!(!host.is_closed());
     });
 }
 

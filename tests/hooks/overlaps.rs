@@ -1,7 +1,7 @@
 //! Several pauses at once: of one host, of two, and of several barriers.
 
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::calls::{SIDE_BY_SIDE, each, of_nothing};
 use crate::common::run;
@@ -20,7 +20,7 @@ fn two_snapshots_side_by_side() {
         assert_eq!(host.call(post).code(), 0, "{hook}: it held");
 
         // The first is given up on, and the other one begins: the first comes back too late.
-        assert_eq!(host.call_with(pre, "STILLPOINT_HOLD", "0.2").code(), 0);
+        assert_eq!(host.call_held(pre, "0.2").code(), 0);
         host.wait_for_limit();
         assert_eq!(host.call(other_pre).code(), 0);
         let late = host.call(post);
@@ -30,7 +30,7 @@ fn two_snapshots_side_by_side() {
     }
 }
 
-/// A barrier known by its path is no different.
+/// A barrier known by its path, and of another job, is no different.
 #[test]
 fn two_hosts_side_by_side() {
     each(|host, pre, post| {
@@ -38,61 +38,41 @@ fn two_hosts_side_by_side() {
             return;
         }
         let path = host.place.barrier();
-        let path = path.to_str().unwrap();
+        host.freezes(&format!("'{}'", path.display()), "");
+        host.write_job("other", &format!("barriers = '{}'\n", path.display()));
         let other = |arguments| {
             let mut command = host.command_of("vmware", Call::with_arguments(arguments));
-            command.env("STILLPOINT_BARRIERS", path);
+            command.env("STILLPOINT_JOB", "other");
             run(command).code()
         };
         assert_eq!(other(&["freeze"]), 0);
-        assert_eq!(host.call_with(pre, "STILLPOINT_BARRIERS", path).code(), 75, "{}", host.hook);
-        host.call_with(post, "STILLPOINT_BARRIERS", path);
+        assert_eq!(host.call(pre).code(), 75, "{}", host.hook);
+        host.call(post);
         assert!(host.is_closed(), "{}: that was not its own to thaw", host.hook);
         assert_eq!(other(&["thaw"]), 0, "{}: it held", host.hook);
-        assert_eq!(host.call_with(pre, "STILLPOINT_BARRIERS", path).code(), 0);
-        assert_eq!(host.call_with(post, "STILLPOINT_BARRIERS", path).code(), 0);
-    });
-}
-
-#[test]
-fn of_two_barriers_both_or_none() {
-    each(|host, pre, post| {
-        assert_eq!(host.place.run(["create", "news"]).code(), 0);
-        let gate = |name: &str| {
-            let done = host.place.run(["status", "--json", name]).stdout;
-            serde_json::from_str::<serde_json::Value>(&done).unwrap()["gate"].clone()
-        };
-        assert_eq!(host.call_with(pre, "STILLPOINT_BARRIERS", "mail news").code(), 0);
-        assert_eq!((gate("mail"), gate("news")), ("closed".into(), "closed".into()));
-        assert_eq!(
-            host.call_with(post, "STILLPOINT_BARRIERS", "mail news").code(),
-            0,
-            "{}",
-            host.hook
-        );
-        assert_eq!((gate("mail"), gate("news")), ("open".into(), "open".into()));
-
-        assert_eq!(host.call_with(pre, "STILLPOINT_BARRIERS", "mail nothing").code(), 66);
-        assert_eq!(gate("mail"), "open");
+        assert_eq!((host.call(pre).code(), host.call(post).code()), (0, 0));
     });
 }
 
 /// The host's limit is one for all barriers: what one of them takes is missing to the next.
 #[test]
 fn all_barriers_share_one_wait() {
-    each(|host, pre, post| {
+    each(|host, pre, _| {
         assert_eq!(host.place.run(["create", "news"]).code(), 0);
-        let log = host.record_commands(r#"[ "$1" != freeze ] || sleep 0.2"#);
+        host.freezes("'mail', 'news'", "drain = 60");
+        let mut inside = host.place.command(["run", "-s", "news", "sh", "-c"]);
+        let inside = crate::common::start({
+            inside.arg("echo in; exec sleep 60");
+            inside
+        });
+        let began = Instant::now();
         let mut command = host.command(pre);
-        command
-            .env("STILLPOINT_BARRIERS", "mail news")
-            .env("STILLPOINT_WAIT", "8")
-            .env("PATH", host.path(&["bin"]));
-        assert_eq!(run(command).code(), 0, "{}", host.hook);
-        assert_eq!(host.call_with(post, "STILLPOINT_BARRIERS", "mail news").code(), 0);
-        let waits = crate::host::values_of(&log, "-w");
-        assert!(waits.len() == 2 && waits[0] <= 8.0, "{}: {waits:?}", host.hook);
-        assert!(waits[1] <= waits[0] - 0.2, "{}: {waits:?}", host.hook);
+        command.env("STILLPOINT_WAIT", "1.5").env("ZREPL_TIMEOUT", "60");
+        let refused = run(command);
+        assert_eq!(refused.code(), 75, "{}: {refused:?}", host.hook);
+        assert!(began.elapsed() >= Duration::from_millis(1400), "{}", host.hook);
+        host.place.assert_writers_go_on();
+        drop(inside);
     });
 }
 
@@ -127,7 +107,7 @@ fn a_clock_that_jumps_loses_no_pause() {
         let (now, jump) = (SystemTime::now(), Duration::from_secs(2 * DAY));
         for then in [now - jump, now + jump] {
             let host = Host::new(hook);
-            assert_eq!(host.call_with(pre, "STILLPOINT_HOLD", "0.2").code(), 0);
+            assert_eq!(host.call_held(pre, "0.2").code(), 0);
             let folder = host.place.barrier();
             let folder = fs::read_dir(folder.parent().unwrap()).unwrap();
             for file in folder {

@@ -40,11 +40,25 @@ impl Store {
         writer.args(["-c", script, "sh"]).arg(image.path().join("store"));
         let writer = start(writer);
         until("the writer writes", || image.path().join("store/b").exists());
-        Some(Store { _writer: writer, image, place })
+        fs::create_dir(place.path("jobs.d")).unwrap();
+        let store = Store { _writer: writer, image, place };
+        store.write_job("nightly", "");
+        store.write_job("impatient", "attempts = 1\npatience = 0\ndrain = 0.1\n");
+        Some(store)
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.image.path().join(name)
+    }
+
+    /// For the hooks; it keeps what is newest.
+    fn write_job(&self, name: &str, limits: &str) {
+        let text = format!(
+            "barriers = 'mail'\n[snapshot]\nbtrfs = '{}'\nto = '{}'\n[limits]\nmin-open = 0\n{limits}[retention]\nkeep = 1\n",
+            self.path("store").display(),
+            self.path("snapshots").display()
+        );
+        fs::write(self.place.path(&format!("jobs.d/{name}.toml")), text).unwrap();
     }
 
     fn snapshot_options(&self) -> String {
@@ -94,8 +108,10 @@ impl Store {
             .env("HOOKS", folder())
             .env("STILLPOINT_HOOKS_CONF", self.place.path("hooks.conf"))
             .env("STILLPOINT_CATALOG", self.place.path("catalog"))
-            .env("STILLPOINT_BARRIERS", "mail")
-            .env("STILLPOINT_TAKE", self.snapshot_options())
+            .env("STILLPOINT_JOBS", self.place.path("jobs.d"))
+            .env("STILLPOINT_STATE_DIR", self.place.path("state"))
+            .env("STILLPOINT_JOB", "nightly")
+            .env("OPTIONS", self.snapshot_options())
             .env("M", self.image.path());
         command
     }
@@ -174,7 +190,7 @@ fn restic_by_its_hook() {
     };
     store.restic("init -q");
     for round in 0..2 {
-        store.must(&format!("{RESTIC} STILLPOINT_KEEP=1 \"$HOOKS/restic\" -q --tag mail"));
+        store.must(&format!("{RESTIC} \"$HOOKS/restic\" -q --tag mail"));
         assert_whole(&store.restored(round));
     }
     assert_eq!(fs::read_dir(store.path("snapshots")).unwrap().count(), 1);
@@ -191,7 +207,7 @@ fn restic_knows_what_it_has_at_a_fixed_place() {
     store.restic("init -q");
     let source = store.path("store").display().to_string();
     for round in 0..2 {
-        store.must("stillpoint snapshot mail $STILLPOINT_TAKE >/dev/null");
+        store.must("stillpoint snapshot mail $OPTIONS >/dev/null");
         store.must(&format!(
             "{RESTIC} stillpoint use --latest --at {source} mail -- restic backup -q {source}"
         ));
@@ -201,7 +217,7 @@ fn restic_knows_what_it_has_at_a_fixed_place() {
 
     // By their own paths they have nothing to do with each other.
     for _ in 0..2 {
-        store.must("stillpoint snapshot mail $STILLPOINT_TAKE >/dev/null");
+        store.must("stillpoint snapshot mail $OPTIONS >/dev/null");
         let backup = r#"restic backup -q "$STILLPOINT_SNAPSHOT_PATH""#;
         store.must(&format!("{RESTIC} stillpoint use --latest mail -- sh -c '{backup}'"));
     }
@@ -222,7 +238,7 @@ fn borg_knows_what_it_has_at_a_fixed_place() {
     for round in 0..2 {
         // A file as old as the newest one may still change unseen, and is read again.
         std::thread::sleep(std::time::Duration::from_millis(10));
-        store.must("stillpoint snapshot mail $STILLPOINT_TAKE >/dev/null");
+        store.must("stillpoint snapshot mail $OPTIONS >/dev/null");
         let create = format!("borg create --list repository::{round} {source} 2>&1");
         let use_it = format!("stillpoint use --latest --at {source} mail --");
         listed.push(store.must(&format!("{use_it} sh -c '{create}'")));
@@ -242,7 +258,7 @@ fn borg_reads_what_is_pinned() {
     };
     store.must("borg init -e none repository 2>&1");
     for round in 0..2 {
-        store.must("stillpoint snapshot mail $STILLPOINT_TAKE >/dev/null");
+        store.must("stillpoint snapshot mail $OPTIONS >/dev/null");
         store.must(&format!(
             r#"stillpoint use --latest mail -- sh -c 'cd "$STILLPOINT_SNAPSHOT_PATH" && borg create "$1::{round}" .' sh "$PWD/repository""#
         ));
@@ -286,7 +302,7 @@ hooks:
     store.must("borgmatic -c borgmatic.yaml init -e none");
     let archives = || store.must("borg list --short repository").lines().count();
     for round in 1..=2 {
-        store.must("STILLPOINT_KEEP=1 borgmatic -c borgmatic.yaml create");
+        store.must("borgmatic -c borgmatic.yaml create");
         assert_eq!(archives(), round);
         let last = r#"borg list --short repository | tail -1"#;
         let extract = r#"borg extract "../repository::$archive""#;
@@ -297,12 +313,12 @@ hooks:
 
     // Nothing of a store that is never quiet, and not silently.
     let _inside = store.place.hold(&["-s"]);
-    let take = "STILLPOINT_TAKE=\"$STILLPOINT_TAKE --attempts 1 --patience 0 --drain 0.1\"";
+    let job = "STILLPOINT_JOB=impatient";
     let create = "borgmatic -c borgmatic.yaml create";
-    let refused = run(store.shell(&format!("{take} {create}")));
+    let refused = run(store.shell(&format!("{job} {create}")));
     assert_eq!(refused.code(), 1, "{refused:#?}");
     assert!(format!("{refused:?}").contains("returned non-zero exit status 1"), "{refused:#?}");
-    let skipped = run(store.shell(&format!("STILLPOINT_ON_CONFLICT=75 {take} {create}")));
+    let skipped = run(store.shell(&format!("STILLPOINT_ON_CONFLICT=75 {job} {create}")));
     assert_eq!(skipped.code(), 0, "{skipped:#?}");
     assert_eq!(archives(), 2);
 }
@@ -337,7 +353,7 @@ fn rsnapshot_by_its_hook() {
     let by_hand = format!(r#""$HOOKS/rsnapshot" pre {}; "$HOOKS/rsnapshot" post"#, link.display());
     store.must(&by_hand);
     for _ in 0..2 {
-        store.must("STILLPOINT_KEEP=1 rsnapshot -c rsnapshot.conf alpha");
+        store.must("rsnapshot -c rsnapshot.conf alpha");
     }
     for number in 0..2 {
         let made = store.place.path(&format!("root/alpha.{number}/localhost"));

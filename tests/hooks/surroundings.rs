@@ -29,8 +29,8 @@ const NOTHING: &[&str] = &[];
 
 /// What the hooks and their common part call.
 const APPLETS: &[&str] = &[
-    "cat", "cksum", "date", "dirname", "ln", "mkdir", "mv", "printf", "readlink", "rm", "sleep",
-    "tr", "xargs",
+    "cat", "cksum", "date", "dirname", "ln", "mkdir", "mv", "printf", "readlink", "rm", "sed",
+    "sleep", "tr",
 ];
 
 const ALL: &[Surroundings] = &[

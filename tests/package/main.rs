@@ -48,7 +48,8 @@ stillpoint run -s mail -- sh -c 'echo two >/store/2'
 path=$(stillpoint snapshot mail --copy /store --to /snapshots --hold 10)
 test "$(cat "$path/1")" = letter
 test "$(stillpoint latest)" = "$path"
-export STILLPOINT_BARRIERS=mail
+stillpoint job init --freeze-only --barrier mail vm
+echo JOB=vm >/etc/stillpoint/hooks.conf
 /usr/share/stillpoint/hooks/azure pre
 stillpoint status mail | grep -q closed
 /usr/share/stillpoint/hooks/azure post

@@ -29,6 +29,8 @@ const SETTINGS: [&str; 7] = [
     "etc/qemu/qemu-ga.conf",
     "etc/azure/VMSnapshotScriptPluginConfig.json",
 ];
+/// What their settings must not say.
+const OF_JOB: [&str; 5] = ["BARRIERS", "HOLD", "DRAIN", "TAKE", "KEEP"];
 /// How paths to them end in their folder.
 const FOLDER: &str = "/stillpoint/hooks/";
 
@@ -67,12 +69,10 @@ fn settings(file: &Path, findings: &mut Findings) {
             warn(format!("JOB={name}, and every hook fails: {failure}"));
         }
     }
-    let barriers = value(&text, "BARRIERS").unwrap_or_default();
-    // One that is quoted again has a blank in its path.
-    for name in barriers.split_whitespace().filter(|_| !barriers.contains(['\'', '"', '\\'])) {
-        if !stillpoint::barrier_path(name.as_ref(), false).is_ok_and(|path| path.exists()) {
-            warn(format!("BARRIERS names {name}, which is not there, and every hook fails"));
-        }
+    for name in OF_JOB.into_iter().filter(|name| value(&text, name).is_some()) {
+        warn(format!(
+            "{name} is what a job says, and every hook fails: leave it out, see stillpoint-job(5)"
+        ));
     }
 }
 
@@ -134,15 +134,13 @@ mod tests {
         ] {
             assert_eq!(value(text, "JOB").as_deref(), expected, "{text:?}");
         }
-        assert_eq!(value("BARRIERS='mail news'", "BARRIERS").as_deref(), Some("mail news"));
+        assert_eq!(value("TAKE='--copy /x'", "TAKE").as_deref(), Some("--copy /x"));
     }
 
     #[test]
     fn settings_by_which_every_hook_fails_are_a_warning() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("hooks.conf");
-        let there = folder.path().join("there");
-        fs::write(&there, "").unwrap();
         let found = |text: &str, mode| {
             fs::write(&file, text).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
@@ -150,10 +148,10 @@ mod tests {
             settings(&file, &mut findings);
             findings.findings.iter().map(|one| one.message.clone()).collect::<Vec<_>>()
         };
-        let barrier = format!("BARRIERS='{}'\n", there.display());
-        assert_eq!(found(&barrier, 0o644), [""; 0]);
-        assert!(found(&barrier, 0o664)[0].contains("others could write it"));
-        assert!(found("BARRIERS=/nowhere/x.barrier\n", 0o644)[0].contains("which is not there"));
+        assert_eq!(found("WAIT=5\n", 0o644), [""; 0]);
+        assert!(found("WAIT=5\n", 0o664)[0].contains("others could write it"));
+        let said = found("BARRIERS='mail news'\n#HOLD=7\nKEEP=3\n", 0o644);
+        assert!(said.len() == 2 && said[0].contains("BARRIERS is what a job says"), "{said:?}");
         assert!(found("JOB=there-is-no-such-job\n", 0o644)[0].contains("every hook fails"));
     }
 
