@@ -156,6 +156,7 @@ impl Record {
     pub fn store(&self) -> Result<(), Failure> {
         let (folder, path) = (place::jobs(), path(&self.job, ".json"));
         let written = (|| {
+            folder::make(&folder)?;
             let mut text = serde_json::to_vec_pretty(self)?;
             text.push(b'\n');
             Aside::write(&folder, 0o644, &text)?.replace_durably(&path)

@@ -13,13 +13,16 @@
 //!
 //! Of a job with several barriers each has a keeper: that of the last one closed is the parent of the one before it,
 //! and so on. So they belong together without any list: one that ends early takes those before it along. The first holds
-//! the locks of other programs, as they are taken before any gate closes; the last stills all others.
+//! the locks of other programs, as they are taken before any gate closes; the last stills all others, and has run what the
+//! job names, before all of it and after.
 
+mod around;
 mod standing;
 mod wanted;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +33,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
 use stillpoint::{Barrier, Ending, Keeper};
 
+use self::around::Over;
 use self::standing::Standing;
 pub use self::wanted::Arguments;
 use self::wanted::Freezing;
@@ -97,11 +101,26 @@ impl Begun {
 
 /// The command: passes the tokens on, or the status of a keeper that did not come to one.
 fn wait_for_tokens(keeper: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
-    let cannot = |error: io::Error| Failure::system("waiting for the keeper", error);
     let mut signals = match Signals::watch() {
         Ok(signals) => signals,
         Err(failure) => return not_followed(keeper, failure),
     };
+    let tokens = tokens(keeper, word, &mut signals)?;
+    if !tokens.ends_with(b"\n") {
+        return ended(keeper);
+    }
+    let mut output = io::stdout().lock();
+    let told = output.write_all(&tokens).and_then(|()| output.flush());
+    told.map(|()| Exit::SUCCESS).map_err(|error| {
+        // Nobody will thaw what nobody knows of.
+        let _ = kill(keeper, Signal::SIGTERM);
+        Failure::system("cannot print the token, so nothing stays frozen", error).into()
+    })
+}
+
+/// What a keeper sends until it closes its end: whole lines, or it came to no token. Signals are handed on to it.
+fn tokens(keeper: Pid, word: OwnedFd, signals: &mut Signals) -> Result<Vec<u8>, Failure> {
+    let cannot = |error: io::Error| Failure::system("waiting for the keeper", error);
     let mut word = File::from(word);
     let mut tokens = Vec::new();
     loop {
@@ -119,18 +138,10 @@ fn wait_for_tokens(keeper: Pid, word: OwnedFd) -> anyhow::Result<Exit> {
         }
         let mut some = [0; 256];
         match word.read(&mut some).map_err(cannot)? {
-            0 if tokens.ends_with(b"\n") => break,
-            0 => return ended(keeper),
+            0 => return Ok(tokens),
             count => tokens.extend(&some[..count]),
         }
     }
-    let mut output = io::stdout().lock();
-    let told = output.write_all(&tokens).and_then(|()| output.flush());
-    told.map(|()| Exit::SUCCESS).map_err(|error| {
-        // Nobody will thaw what nobody knows of.
-        let _ = kill(keeper, Signal::SIGTERM);
-        Failure::system("cannot print the token, so nothing stays frozen", error).into()
-    })
 }
 
 /// This process cannot follow the keeper, which has most likely complained of the same.
@@ -165,21 +176,44 @@ fn keep(freezing: &Freezing, count: usize, parent: Pid, word: OwnedFd) -> anyhow
     if unistd::getppid() != parent {
         return Ok(Exit::killed_by(Signal::SIGTERM as i32));
     }
+    // What is forked from here on watches for itself, and gives the descriptor of this up.
+    let mut signals = ManuallyDrop::new(Signals::watch()?);
+    match freezing.around.as_ref().filter(|_| is_last) {
+        None => hold(freezing, count, word, &mut signals).and_then(Over::exit),
+        Some(around) => around
+            .run(&freezing.patience, &mut signals, |signals| hold(freezing, count, word, signals)),
+    }
+}
+
+/// Closes the barriers before this one, by a keeper for each, and then this one, and sends the tokens.
+fn hold(
+    freezing: &Freezing,
+    count: usize,
+    word: OwnedFd,
+    signals: &mut Signals,
+) -> anyhow::Result<Over> {
+    let cannot = |what: &'static str| move |error: nix::Error| Failure::system(what, error);
+    let is_last = count == freezing.barriers.len();
     let mut before = Before { keeper: None, tokens: Vec::new() };
     if count > 1 {
         match Begun::begin(freezing, count - 1)? {
             Begun::There(over) => {
                 // That of the process it came from: here it is closed, as all that was open.
                 let _ = word.into_raw_fd();
-                return over;
+                return Ok(Over::Elsewhere(over));
             }
-            Begun::Here { keeper, word } => match Before::wait(keeper, word)? {
-                Ok(keepers) => before = keepers,
-                Err(exit) => return Ok(exit),
-            },
+            Begun::Here { keeper, word } => {
+                before.keeper = Some(keeper);
+                before.tokens = tokens(keeper, word, signals)?;
+                if !before.tokens.ends_with(b"\n") {
+                    before.keeper = None;
+                    return ended(keeper).map(Over::Refused);
+                }
+            }
         }
     }
-    let signals = Signals::watch()?;
+    let signals = &*signals;
+    signals.check()?;
     let (wanted, user) = (&freezing.barriers[count - 1], freezing.user);
     let barrier = Barrier::options().user(user).label(&freezing.label).open(wanted)?;
     freezable::warn(&barrier);
@@ -210,7 +244,7 @@ fn keep(freezing: &Freezing, count: usize, parent: Pid, word: OwnedFd) -> anyhow
     if let Some((places, means)) = &covered {
         standing.look(places, means)?;
     }
-    let guard = side.quiesce(&signals, &mut standing).map_err(|error| {
+    let guard = side.quiesce(signals, &mut standing).map_err(|error| {
         let name = Named::new(wanted, user, None);
         frozen_already(&barrier, &name, error)
     })?;
@@ -240,23 +274,24 @@ fn keep(freezing: &Freezing, count: usize, parent: Pid, word: OwnedFd) -> anyhow
     tokens.extend(&before.tokens);
     // Fails if the parent is gone: then nobody knows of this pause.
     let told = File::from(word).write_all(&tokens);
-    let has_held = match told {
+    let held = match told {
         Ok(()) => {
             let look = covered.as_ref().map(|(places, means)| (*places, means));
-            keeper.serve_if(signals.cancel(), |end| held(&mut standing, look, end)).is_ok()
+            let kept = keeper.serve_if(signals.cancel(), |end| held(&mut standing, look, end));
+            kept.map(drop).map_err(anyhow::Error::from)
         }
-        Err(_) => {
+        Err(error) => {
             drop(keeper);
-            false
+            Err(Failure::system("nobody could be told the token", error).into())
         }
     };
     let _ = standing.end();
     // The gate is open, and so are the disks.
     State::keep_dirt_of(wanted, user, freezing.state.as_deref(), &barrier);
-    if has_held {
-        before.outlive(&signals);
+    if held.is_ok() {
+        before.outlive(signals);
     }
-    Ok(Exit::SUCCESS)
+    Ok(held.map_or_else(Over::Lost, |()| Over::Held))
 }
 
 /// The keepers of the barriers that were closed before this one, by the one that is our child.
@@ -266,25 +301,25 @@ struct Before {
 }
 
 impl Before {
-    /// Or how it ended, without a token. A signal that ends this process ends them, too.
-    fn wait(keeper: Pid, word: OwnedFd) -> anyhow::Result<Result<Before, Exit>> {
-        let mut tokens = Vec::new();
-        File::from(word)
-            .read_to_end(&mut tokens)
-            .map_err(|error| Failure::system("waiting for the keeper", error))?;
-        match tokens.ends_with(b"\n") {
-            true => Ok(Ok(Before { keeper: Some(keeper), tokens })),
-            false => Ok(Err(ended(keeper)?)),
+    /// They would end with us, and are thawed later.
+    fn outlive(&mut self, signals: &Signals) {
+        let Some(keeper) = self.keeper else { return };
+        while signals.check().is_ok() {
+            if waitpid(keeper, Some(WaitPidFlag::WNOHANG)) != Ok(WaitStatus::StillAlive) {
+                self.keeper = None;
+                return;
+            }
+            std::thread::sleep(TICK);
         }
     }
+}
 
-    /// They would end with us, and are thawed later.
-    fn outlive(&self, signals: &Signals) {
-        let Some(keeper) = self.keeper else { return };
-        while waitpid(keeper, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive)
-            && signals.check().is_ok()
-        {
-            std::thread::sleep(TICK);
+impl Drop for Before {
+    /// Those before go when this one does, and all gates are open then.
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper {
+            let _ = kill(keeper, Signal::SIGTERM);
+            while waitpid(keeper, None) == Err(nix::Error::EINTR) {}
         }
     }
 }

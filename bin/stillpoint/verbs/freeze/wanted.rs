@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::around::Around;
 use crate::barrier::exclusive::{DRAIN, HOLD, Patience};
 use crate::job::Job;
 use crate::snapshot::foreign::ForeignLocks;
@@ -71,6 +72,8 @@ pub struct Freezing {
     pub foreign: ForeignLocks,
     /// Where nobody may write who is not covered, if that is asked for, and whether Cyrus is.
     pub covered: Option<(Places, bool)>,
+    /// What is run before and after, and kept of it: of a job.
+    pub around: Option<Around>,
     /// Each token is printed with its barrier.
     pub names_barriers: bool,
 }
@@ -93,11 +96,13 @@ impl Freezing {
                 others: wanted,
                 foreign: ForeignLocks::default(),
                 covered: None,
+                around: None,
                 names_barriers: false,
             },
             Some(name) => {
-                let job = Job::read(&name)?;
+                let mut job = Job::read(&name)?;
                 check(&job)?;
+                let around = Some(Around::new(&mut job));
                 let said = job.snapshot;
                 let foreign =
                     ForeignLocks::find(said.cyrus.as_deref(), said.cyrus_unchecked, &said.also)?;
@@ -113,6 +118,7 @@ impl Freezing {
                     drain: drain.unwrap_or(said.drain),
                     hold: hold.or(said.hold).unwrap_or(HOLD),
                     others: said.wanted,
+                    around,
                     names_barriers: true,
                 }
             }

@@ -14,11 +14,11 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use super::Run;
-use super::commands::{bounds, too_long};
 use crate::catalogue::Catalogue;
 use crate::catalogue::pin::Pinning;
 use crate::catalogue::record::VerifiedRecord;
 use crate::catalogue::verdict::{Delivery, Verdict};
+use crate::job::commands::{bounds, too_long};
 use crate::process::child::ended::Ended;
 use crate::process::child::{self, Terms};
 use crate::process::signals::received;
