@@ -8,21 +8,17 @@ pub enum Fence {
     /// Between publishing a slot word and looking at the gate. With [`Fence::Close`]: either the
     /// writer sees the closed gate or the closer sees the word. Without it both may miss.
     Enter = 1,
-    /// Between clearing a slot word and looking at the gate. Without it a closer that still saw the
-    /// word may sleep while the writer saw the gate open and woke nobody.
-    Leave = 2,
-    /// Between closing the gate and looking at the words: the other half of [`Fence::Enter`] and of
-    /// [`Fence::Leave`].
-    Close = 3,
+    /// Between closing the gate and looking at the words: the other half of [`Fence::Enter`].
+    Close = 2,
     /// Between two looks at all words. A covered writer publishes its word, passes [`Fence::Enter`]
     /// and finds its cover standing. If a look found the cover ended, the next look must see that
     /// writer's word, although the two never wrote to the same place.
-    Look = 4,
+    Look = 3,
     /// Between counting an admission to a closing gate and asking once more whether it admits. With
     /// [`Fence::Shut`]: either the one who is let in sees that the gate is shut or the closer sees that
     /// somebody was let in.
-    Admit = 5,
+    Admit = 4,
     /// Between shutting a gate that admitted and looking at the count: the other half of
     /// [`Fence::Admit`].
-    Shut = 6,
+    Shut = 5,
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   enter   copy = odd | where | word = odd, fence, gate open? | settled = odd, copy still odd? | depth = 1
-//!   leave   depth = 0 | copy = even | settled = even | word = even, fence, gate closed?
+//!   leave   depth = 0 | copy = even | settled = even | word = even, gate closed?
 //! ```
 //!
 //! (Where the share is taken is told as `taken_at` says.)

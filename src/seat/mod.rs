@@ -5,7 +5,7 @@
 //!
 //! A seat is the private side of a slot: nesting depth, a copy of the slot's word, and where slot and
 //! gate are mapped. It answers everything that the fast path asks, so that entering and leaving are
-//! a few loads, two stores and one fence each, and the shared map is not touched before the seat has
+//! a few loads, a few stores and one fence for both, and the shared map is not touched before the seat has
 //! been found valid. Seats lie in pages that the kernel wipes in a forked child: there the seat
 //! serves no barrier, the guards of the parent no longer match it, and nothing leads to memory that
 //! the child does not have.

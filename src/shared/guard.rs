@@ -2,7 +2,7 @@
 //!
 //! The fast path asks the seat that the thread used last. If that serves this barrier, entering is
 //! one store, one fence and one load, or one addition when the thread is inside already; leaving is
-//! the same. All else is out of line: the first share of a thread, the first after a fork, a closed
+//! the same without the fence. All else is out of line: the first share of a thread, the first after a fork, a closed
 //! gate, a thread without a slot, a signal handler in the middle. What is out of line takes and gives
 //! the parts of a guard by value, never a reference to one: a guard whose address nobody knows stays in
 //! registers, and building it in memory would cost more than all of the above.

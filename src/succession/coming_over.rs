@@ -33,6 +33,8 @@ use std::time::{Duration, Instant};
 
 /// How long to wait for a barrier where the one that has taken our place was removed as well.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For how long a share that has ended may look as if it had not: many times what a store takes.
+const LEAVING: Duration = Duration::from_millis(1);
 
 /// Joins what is at the path now, and closes the old file for good. For who knows that another one was
 /// there.
@@ -91,21 +93,27 @@ pub(crate) fn come_over(from: &Arc<Inner>) -> Result<(), Error> {
         return Err(replaced());
     }
     if let Some(attachment) = from.attachment_of_this_process() {
-        sign_off_if_left(attachment);
+        if !sign_off_if_left(attachment) {
+            // Who was about to leave when the gate closed may not have seen it, and will not sign off.
+            std::thread::sleep(LEAVING);
+            sign_off_if_left(attachment);
+        }
     }
     Ok(())
 }
 
 /// After a share of this process has ended: if it was the last one in a file that is closed for good, there
-/// will be no other.
-pub(crate) fn sign_off_if_left(attachment: &Attachment) {
+/// will be no other. False: it is not the last one there.
+pub(crate) fn sign_off_if_left(attachment: &Attachment) -> bool {
     if !is_superseded(attachment.gate().now()) {
-        return;
+        return true;
     }
     // As for who closes the gate: a thread that enters now sees that it is closed, or is seen.
     full_fence(Fence::Close);
     let process = process::lock();
-    if attachment.inside(&process).is_none() {
+    let is_left = attachment.inside(&process).is_none();
+    if is_left {
         attachment.sign_off(&process);
     }
+    is_left
 }

@@ -5,7 +5,6 @@ use crate::scene::{Scene, check};
 use loom::sync::Arc;
 use loom::sync::atomic::Ordering;
 use loom::thread;
-use std::time::Duration;
 
 impl Scene {
     /// One share that changes the store, unless the gate is closed for good.
@@ -45,14 +44,7 @@ fn a_writer_and_a_gate_closed_for_good() {
             })
         };
         scene.gate.supersede();
-        let again = Some(Duration::ZERO);
-        assert!(scene.gate.wait_until_quiet(
-            || scene.words.iter(),
-            |_| {
-                thread::yield_now();
-                again
-            }
-        ));
+        scene.quiesce();
         scene.touch();
         assert!(!scene.gate.open(SUPERSEDED), "for good");
         writer.join().unwrap();
