@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod dashboard;
 mod names;
 mod real;
 mod rights;

@@ -5,6 +5,7 @@ use std::fs;
 
 use crate::common::command::Place;
 use crate::common::root;
+use crate::dashboard;
 use crate::rules::RULES;
 
 /// Every metric, as the program's own list has it.
@@ -95,7 +96,7 @@ fn the_manual_page_lists_every_metric_and_no_other() {
 #[test]
 fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
     let known = known();
-    let expressions = dashboard();
+    let expressions = dashboard::expressions();
     assert!(expressions.len() > 8);
     for expression in expressions.iter().chain(&alerts()) {
         let unknown: Vec<String> =
@@ -103,28 +104,6 @@ fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
         assert_eq!(unknown, [""; 0], "{expression}");
         assert!(!named(expression).is_empty(), "{expression}");
     }
-}
-
-/// Of all panels, and of the variables.
-fn dashboard() -> Vec<String> {
-    let dashboard: serde_json::Value =
-        serde_json::from_str(&text("scripts/monitoring/dashboard.json")).unwrap();
-    let (mut ids, mut places) = (BTreeSet::new(), Vec::new());
-    let panels = dashboard["panels"].as_array().unwrap();
-    for panel in panels {
-        assert!(ids.insert(panel["id"].as_u64().unwrap()), "two panels with one id");
-        let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
-        let (x, y, w, h) = (at("x"), at("y"), at("w"), at("h"));
-        assert!(x + w <= 24, "{panel}");
-        let over =
-            places.iter().any(|(a, b, c, d)| x < a + c && *a < x + w && y < b + d && *b < y + h);
-        assert!(!over, "one panel lies over another: {panel}");
-        places.push((x, y, w, h));
-    }
-    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
-    let asked = targets.map(|target| target["expr"].as_str().unwrap().to_owned());
-    let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
-    asked.chain(variables.filter_map(|one| Some(one["definition"].as_str()?.to_owned()))).collect()
 }
 
 /// `expr:`, on its line or folded on those below it.

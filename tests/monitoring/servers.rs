@@ -72,10 +72,20 @@ impl Servers {
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
     }
 
+    /// What an expression has now: nothing, if nobody answers. That it is understood is a promise.
+    #[track_caller]
+    pub fn series(&self, expression: &str) -> Vec<Value> {
+        let encoded: String = expression.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let Some(answer) = self.ask(&format!("/api/v1/query?query={encoded}")) else {
+            return Vec::new();
+        };
+        assert_eq!(answer["status"], "success", "{expression}: {answer}");
+        answer["data"]["result"].as_array().cloned().unwrap_or_default()
+    }
+
     /// The one value of an expression.
-    pub fn value(&self, expression: &str) -> Option<f64> {
-        let answer = self.ask(&format!("/api/v1/query?query={expression}"))?;
-        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+    fn value(&self, expression: &str) -> Option<f64> {
+        self.series(expression).first()?["value"][1].as_str()?.parse().ok()
     }
 
     /// The alerts that fire, if all rules have been asked since.
