@@ -59,7 +59,8 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            verbs::advise(&mut error);
             match error.use_stderr() && lines::is_journal() {
                 true => lines::complain(&anyhow::Error::msg(usage::line(&error))),
                 // A reader that went away is no reason to complain.

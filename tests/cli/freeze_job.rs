@@ -285,6 +285,37 @@ fn every_verb_knows_what_such_a_job_is() {
     assert_eq!(told(&place, &["job", "check", "nightly"]).code(), 66);
 }
 
+/// Whoever has no tokens: the last one that was frozen is meant.
+#[test]
+fn a_job_is_thawed_as_a_whole() {
+    let place = place_that_freezes("");
+    let thaw_all = || told(&place, &["thaw", "--job", "nightly"]);
+    frozen(&place, &[]);
+    let thawed = thaw_all();
+    assert_eq!((thawed.code(), thawed.stderr.as_str()), (0, ""), "{thawed:?}");
+    assert_eq!(gates(&place), ["open", "open"]);
+    assert_eq!(thaw_all().stderr.matches("thawed before").count(), 2);
+
+    // One did not hold, or is not there: the others are opened all the same.
+    frozen(&place, &["--hold", "0.2"]);
+    until("the limit", || gates(&place) == ["open", "open"]);
+    let late = thaw_all();
+    assert_eq!((late.code(), late.stderr.matches("throw away").count()), (124, 2), "{late:?}");
+    frozen(&place, &[]);
+    fs::rename(place.path("jobs.d/nightly.toml"), place.path("jobs.d/x.toml")).unwrap();
+    assert_eq!(thaw_all().code(), 66);
+    let more = "barriers = ['mail', 'news', 'none']\n";
+    fs::write(place.path("jobs.d/nightly.toml"), more).unwrap();
+    let missing = thaw_all();
+    assert_eq!(missing.code(), 66, "{missing:?}");
+    assert_eq!(gates(&place), ["open", "open"]);
+    for words in [&["mail"][..], &["--user"], &["--token", "0123456789abcdef0123456789abcdef"]] {
+        let both = told(&place, &[&["thaw", "--job", "nightly"], words].concat());
+        assert_eq!(both.code(), 64, "{words:?}");
+    }
+    assert_eq!(place.run(["thaw"]).code(), 64);
+}
+
 /// Commands around it, each of which writes down its word and what it is told.
 fn hooks(place: &Place, before: &str) -> String {
     let notes = place.path("notes").display().to_string();

@@ -42,3 +42,24 @@ fn the_journal_is_told_what_is_missing() {
         assert!(!entries[0].contains("Usage"), "{entries:?}");
     }
 }
+
+/// A name where a verb stands: what is called that is there, and which verb goes before it.
+#[test]
+fn a_job_or_barrier_where_a_verb_stands_is_told_its_verb() {
+    let place = Place::with_barrier();
+    fs::create_dir(place.path("jobs.d")).unwrap();
+    fs::write(place.path("jobs.d/nightly.toml"), "").unwrap();
+    for (words, advice) in [
+        (&["nightly"] as &[&str], "tip: nightly is a job: `stillpoint job run nightly` runs it"),
+        (&["job", "nightly"], "tip: nightly is a job: `stillpoint job run nightly` runs it"),
+        (&["mail"], "tip: mail is a barrier: `stillpoint status mail` shows it"),
+    ] {
+        let mut command = place.command(words);
+        let done = run(command.env("STILLPOINT_JOBS", place.path("jobs.d")));
+        assert_eq!(done.code(), 64, "{done:?}");
+        assert!(done.stderr.contains(advice), "{done:?}");
+    }
+    for words in [["nihgtly"], ["nothing"]] {
+        assert!(!place.run(words).stderr.contains("tip"), "{words:?}");
+    }
+}

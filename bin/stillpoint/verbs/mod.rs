@@ -30,6 +30,7 @@ mod r#use;
 
 use std::ffi::OsStr;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use self::deferred::Deferred;
@@ -216,6 +217,23 @@ pub fn usage_exit(verb: Option<&OsStr>) -> Exit {
         true => check::UNKNOWN,
         false => Exit::USAGE,
     }
+}
+
+/// Who writes the name of a job or of a barrier where a verb stands is told which verb goes before it.
+pub fn advise(error: &mut clap::Error) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return;
+    };
+    let is_barrier =
+        || stillpoint::barrier_path(word.as_ref(), false).is_ok_and(|path| path.exists());
+    let advice = match crate::job::file::names() {
+        Ok(names) if names.contains(word) => {
+            format!("{word} is a job: `stillpoint job run {word}` runs it")
+        }
+        _ if is_barrier() => format!("{word} is a barrier: `stillpoint status {word}` shows it"),
+        _ => return,
+    };
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
 }
 
 /// Does what was asked for, in this process or in one that stands in for it.

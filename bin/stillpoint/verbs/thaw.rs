@@ -3,10 +3,11 @@
 //! Nothing but the barrier is needed: it remembers which pause was frozen last and whether it held
 //! until it was thawed, so the answer stays the same however often a host calls its hook.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use stillpoint::{Barrier, Error, Thawed, Token};
 
+use crate::job::Job;
 use crate::stilling;
 use crate::words::exit::Exit;
 use crate::words::{lines, waiting};
@@ -14,7 +15,12 @@ use crate::words::{lines, waiting};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Name or path of the barrier
-    barrier: OsString,
+    #[arg(required_unless_present = "job")]
+    barrier: Option<OsString>,
+
+    /// All barriers of this job
+    #[arg(long, value_name = "JOB", conflicts_with_all = ["barrier", "token", "user"])]
+    job: Option<String>,
 
     /// What freeze printed: end that pause and no other one
     #[arg(long, value_name = "TOKEN")]
@@ -26,9 +32,27 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let mut barriers: Vec<OsString> = arguments.barrier.into_iter().collect();
+    if let Some(name) = &arguments.job {
+        // The last one closed is the first to be opened: whoever stands still beside all of them goes with it.
+        barriers.extend(Job::read(name)?.snapshot.barriers.into_iter().rev());
+    }
     stilling::thaw_what_was_left();
-    let barrier = Barrier::options().user(arguments.user).label("thaw").open(&arguments.barrier)?;
-    let nothing = match barrier.thaw(arguments.token.as_ref())? {
+    let mut first = Ok(Exit::SUCCESS);
+    for barrier in &barriers {
+        match (thaw(barrier, arguments.user, arguments.token.as_ref()), &first) {
+            (Ok(()), _) => {}
+            (Err(error), Ok(_)) => first = Err(error),
+            // One that is not there keeps no other one closed.
+            (Err(error), Err(_)) => lines::complain(&error),
+        }
+    }
+    first
+}
+
+fn thaw(barrier: &OsStr, user: bool, token: Option<&Token>) -> anyhow::Result<()> {
+    let barrier = Barrier::options().user(user).label("thaw").open(barrier)?;
+    let nothing = match barrier.thaw(token)? {
         // What is frozen may be a file that stood here before.
         Thawed::Nothing => {
             waiting::warn_if_unseen(&barrier);
@@ -40,8 +64,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             }
         }
         Thawed::Before => "thawed before",
-        _ => return Ok(Exit::SUCCESS),
+        _ => return Ok(()),
     };
     lines::say(&format!("{}: {nothing}", barrier.path().display()));
-    Ok(Exit::SUCCESS)
+    Ok(())
 }
