@@ -13,7 +13,7 @@ use crate::job::{Hooks, Job};
 use crate::process::ending::from_error;
 use crate::process::signals::Signals;
 use crate::words::exit::Exit;
-use crate::words::lines::{line, say};
+use crate::words::lines::{line, say, warn};
 use crate::words::seconds::timestamp;
 
 /// How a pause was over.
@@ -103,9 +103,7 @@ impl Around {
                 }
             }
             record.exit.get_or_insert(0);
-            if let Err(failure) = record.store() {
-                say(&failure.to_string());
-            }
+            record.store().unwrap_or_else(|failure| warn(&failure.to_string()));
         }
         ended.and_then(Over::exit)
     }
