@@ -378,6 +378,33 @@ fn what_a_job_runs_is_run_around_its_pause() {
     }
 }
 
+/// A host is not kept waiting for what comes after; its next pause is.
+#[test]
+fn what_comes_after_one_pause_is_over_before_the_next() {
+    let place = place_that_freezes("");
+    let notes_file = place.path("notes").display().to_string();
+    let (go, waits) = (place.path("go"), "while [ ! -e GO ]; do sleep 0.01; done");
+    let waits = waits.replace("GO", go.to_str().unwrap());
+    add(
+        &place,
+        &format!(
+            "[hooks]\nbefore = 'echo before >>{notes_file}'\nafter = '{waits}; echo after >>{notes_file}'\n"
+        ),
+    );
+    for token in frozen(&place, &[]) {
+        assert_eq!(thaw(&place, &token).code(), 0);
+    }
+    run(&mut command(&place, &["-w", "0.3"])).assert_refused(75, "job nightly: is running");
+    let mut next = start(command(&place, &["-w", "30"]));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(notes(&place), ["before"]);
+    fs::write(&go, "").unwrap();
+    assert_eq!(next.end(), 0);
+    assert_eq!(notes(&place), ["before", "after", "before"]);
+    assert_eq!(told(&place, &["thaw", "--job", "nightly"]).code(), 0);
+    until("it is over", || notes(&place).len() == 4);
+}
+
 /// What was stopped goes on, though nobody ever comes, and somebody is told.
 #[test]
 fn a_pause_that_did_not_hold_is_a_failure_of_the_job() {

@@ -3,12 +3,14 @@
 //! The last keeper does it, which outlives the command that was called: `before` while all gates are open, and `after` once
 //! they are open again, whether somebody has thawed them, the limit came, or it came to no pause. So what was stopped goes
 //! on also where a host never comes back. A keeper that is killed by signal 9 runs none, as a run of a job does not.
+//! Hosts do not wait for `after`, so the next pause does, by the lock that lets a job run but once at a time: else what
+//! that starts would be there again in it.
 
 use std::time::{Duration, SystemTime};
 
 use crate::barrier::exclusive::Patience;
 use crate::job::commands::{self, Known};
-use crate::job::record::Record;
+use crate::job::record::{Record, Turn};
 use crate::job::{Hooks, Job};
 use crate::process::ending::from_error;
 use crate::process::signals::Signals;
@@ -67,6 +69,7 @@ impl Around {
         signals: &mut Signals,
         pause: impl FnOnce(&mut Signals) -> anyhow::Result<Over>,
     ) -> anyhow::Result<Exit> {
+        let _turn = self.turn(patience, signals)?;
         let last = self.only_freezes.then(|| Record::load(&self.job).ok().flatten()).flatten();
         let mut record = Record::begun(&self.job, last.as_ref());
         let mut wrong = self.before(patience, signals).err();
@@ -106,6 +109,27 @@ impl Around {
             record.store().unwrap_or_else(|failure| warn(&failure.to_string()));
         }
         ended.and_then(Over::exit)
+    }
+
+    /// `None`: it runs nothing, or the lock cannot be had at all.
+    fn turn(&self, patience: &Patience, signals: &Signals) -> anyhow::Result<Option<Turn>> {
+        let Hooks { before, after, on_failure, .. } = &self.hooks;
+        if [before, after, on_failure].iter().all(|command| command.is_none()) {
+            return Ok(None);
+        }
+        loop {
+            match Turn::take(&self.job) {
+                Ok(turn) => return Ok(Some(turn)),
+                Err(failure) if failure.exit != Exit::CONFLICT => {
+                    warn(&failure.to_string());
+                    return Ok(None);
+                }
+                Err(failure) if patience.left().is_some_and(|left| left.is_zero()) => {
+                    return Err(failure.into());
+                }
+                Err(_) => signals.check()?,
+            }
+        }
     }
 
     fn before(&self, patience: &Patience, signals: &mut Signals) -> Result<(), Wrong> {
