@@ -5,6 +5,7 @@
 mod common;
 
 mod adopt;
+mod adopted_units;
 mod advice;
 mod bad_days;
 mod check;

@@ -1,6 +1,7 @@
 //! `stillpoint status --prometheus`.
 
 use crate::common::command::Place;
+use crate::common::run;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 
@@ -100,6 +101,49 @@ fn a_barrier_named_twice_is_shown_once() {
     let path = place.barrier();
     let all = samples(&place, &["mail", path.to_str().unwrap(), "mail"]);
     assert_eq!(all.keys().filter(|name| name.starts_with("stillpoint_writers{")).count(), 1);
+}
+
+/// Each job may have its own.
+#[test]
+fn all_catalogues_are_looked_at_that_are_named_or_that_jobs_have() {
+    let place = Place::with_barrier();
+    std::fs::create_dir(place.path("jobs.d")).unwrap();
+    let path = |name: &str| place.path(name).to_str().unwrap().to_owned();
+    for (catalog, label) in [("one", "a"), ("two", "b"), ("usual", "c")] {
+        let words = ["snapshot", "mail", "--min-open", "0", "--catalog", &path(catalog)];
+        let done = place.run([&words[..], &["--label", label, "--", "true"]].concat());
+        assert_eq!(done.code(), 0, "{done:?}");
+        let text = format!(
+            "barriers = 'mail'\ncatalog = '{}'\n[snapshot]\ncommand = 'true'\n",
+            path(catalog)
+        );
+        if label != "c" {
+            std::fs::write(place.path("jobs.d").join(format!("{label}.toml")), text).unwrap();
+        }
+    }
+    let labels = |verb: &[&str], words: &[&str]| {
+        let mut command = place.command([verb, words].concat());
+        command.env("STILLPOINT_JOBS", place.path("jobs.d"));
+        let done = run(command.env("STILLPOINT_CATALOG", path("usual")));
+        let has = |label: &&&str| {
+            let sample = format!(
+                "clean_snapshot_timestamp_seconds{{barrier=\"{}\",provider=\"command\",label=\"{label}\"}}",
+                place.barrier().display()
+            );
+            done.stdout.contains(&sample) || done.stdout.contains(&format!("command ({label})"))
+        };
+        ["a", "b", "c"].iter().filter(has).copied().collect::<String>()
+    };
+    let two = ["--catalog", &path("one"), "--catalog", &path("usual")];
+    for verb in [&["status", "--prometheus"][..], &["check"]] {
+        assert_eq!(labels(verb, &[]), "abc", "{verb:?}");
+        assert_eq!(labels(verb, &two[..2]), "a", "{verb:?}");
+        assert_eq!(labels(verb, &two), "ac", "{verb:?}");
+    }
+    let none = ["status", "--prometheus", "--catalog", &path("one"), "--catalog", &path("no")];
+    let done = place.run(none);
+    done.assert_complaint(66, &["no: there is no such catalogue"]);
+    assert!(done.stdout.contains("label=\"a\""), "the other is shown: {done:?}");
 }
 
 #[test]

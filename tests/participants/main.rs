@@ -11,5 +11,6 @@ mod common;
 
 mod databases;
 mod driven;
+mod mariadb;
 mod stand_ins;
 mod store;

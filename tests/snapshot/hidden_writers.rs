@@ -177,6 +177,36 @@ fn what_lies_on_a_mount_that_nobody_sees_is_not_called_covered() {
     assert!(unseen.contains("umount -l") && unseen.contains(&format!("[{}]", it.pid)), "{unseen}");
 }
 
+/// The output of what runs in a container, in a file of its host: that its mount is not seen inside says little as long as
+/// it is on a file system that is not read.
+#[test]
+fn the_output_of_a_container_keeps_it_from_being_covered_only_where_it_may_lie_in_the_sources() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let outside = scene.path("outside");
+    let _mounted = Mounted::new("tmpfs", "size=1m", &outside);
+    let inside = "\"$STILLPOINT\" snapshot mail --require-covered --min-open 0 --hold 10 --copy store --to snapshots; exit $?";
+    let take = |output: &std::path::Path| {
+        let script = "exec unshare --mount --pid --fork --mount-proc sh -c \"$1\" sh >\"$2\"";
+        let mut shell = scene.environment(Command::new("sh"));
+        shell.args(["-c", script, "sh", inside]).arg(output);
+        run(shell.current_dir(scene.path("")))
+    };
+    let done = take(&outside.join("output"));
+    done.assert_code(0);
+    assert_eq!(scene.manifests()[0]["covered"], true, "{done:?}");
+    let done = take(&scene.path("output"));
+    assert_eq!(done.code(), 65, "{done:?}");
+    let said = [
+        "on a mount that nobody sees here",
+        "of the host of this container",
+        "start it with its output elsewhere",
+    ];
+    assert!(said.iter().all(|said| done.stderr.contains(said)), "{done:?}");
+}
+
 /// Names of one subvolume cannot be of another one's files.
 #[test]
 fn a_file_of_another_subvolume_has_no_name_in_this_one() {

@@ -156,6 +156,26 @@ fn what_is_mounted_or_unmounted_in_a_source_in_the_meantime_is_noticed() {
     do_first(&format!("umount {place}"));
 }
 
+/// On the same file system, by who takes no share: what was copied is not what was asked for.
+#[test]
+fn a_folder_that_takes_the_place_of_a_source_in_the_meantime_is_noticed() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("other")).unwrap();
+    let store = scene.path("store").display().to_string();
+    let place = scene.path("").display().to_string();
+    let swap = format!("mv {store} {place}/away && mv {place}/other {store}");
+    for how in [format!(r#"{swap}; exec "$REAL" "$@""#), format!(r#""$REAL" "$@" && {swap}"#)] {
+        scene.stand_in("cp", &format!(r#"case "$1" in -a) {how};; *) exec "$REAL" "$@";; esac"#));
+        let done = copy(&scene, &scene.path("store"), "x", &[]);
+        done.assert_refused(69, &format!("{store}: another folder has taken its place"));
+        assert_eq!(scene.snapshots(), [""; 0]);
+        fs::rename(&store, scene.path("other")).unwrap();
+        fs::rename(scene.path("away"), &store).unwrap();
+    }
+    fs::remove_file(scene.path("bin/cp")).unwrap();
+    taken(copy(&scene, &scene.path("store"), "y", &[]));
+}
+
 #[test]
 fn a_source_that_has_moved_on_purpose_goes_on_with_its_series() {
     let Some(image) = Image::ext4() else { return };

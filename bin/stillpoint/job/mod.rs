@@ -8,6 +8,7 @@
 //! Uses `snapshot` and below. Right about a mistake: nothing is done by a file that is not understood to its end, and
 //! all that is wrong with it is said, with its line.
 
+pub mod catalogues;
 pub mod commands;
 pub mod file;
 mod keys;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -259,4 +260,48 @@ fn a_user_is_told_that_owners_are_not_kept() {
     done.assert_code(0);
     assert!(done.stderr.contains("warning: only root can give files to others"), "{done:#?}");
     assert_eq!(text(&to.join("letter")), "text");
+}
+
+/// A subvolume has them; a copy has none, which is said once, and how many there are.
+#[test]
+fn flags_of_chattr_are_kept_or_missed_aloud() {
+    let Some(disk) = Subvolumes::named(&["store"]) else { return };
+    let (scene, store) = (&disk.scene, disk.path("store"));
+    let script = r#"cd "$1"; mkdir a; echo x >a/still; echo x >a/grows; echo x >a/plain; ln -s still a/link
+        touch a/nocow; chattr +C a/nocow; chattr +i a/still; chattr +a a/grows"#;
+    must(Command::new("sh").args(["-ec", script, "sh"]).arg(&store));
+    let flags = |file: &Path| {
+        let done = must(Command::new("lsattr").arg("-d").arg(file));
+        let text = String::from_utf8_lossy(&done.stdout).into_owned();
+        text.split(' ').next().unwrap().replace('-', "")
+    };
+    disk.take("x", &["store"]);
+    must(
+        Command::new("chattr")
+            .args(["-i", "-a"])
+            .args([store.join("a/still"), store.join("a/grows")]),
+    );
+    let to = |name: &str| disk.path(name).to_str().unwrap().to_owned();
+    let whole = restore(scene, &["x", "--to", &to("whole")]);
+    assert_eq!((whole.code(), whole.stderr.contains("chattr")), (0, false), "{whole:?}");
+    for (file, expected) in [("still", "i"), ("grows", "a"), ("nocow", "C"), ("plain", "")] {
+        assert_eq!(flags(&disk.path("whole/a").join(file)), expected, "{file}");
+    }
+    for (words, count) in [(&["a"][..], 3), (&["a/still"], 1), (&["a/still", "a/nocow"], 2)] {
+        let place = to(&format!("part{count}"));
+        let part = restore(scene, &[&["x"], words, &["--to", &place]].concat());
+        assert_eq!(part.code(), 0, "{part:?}");
+        let said = format!("{place}: {count} of the files and folders have flags of chattr(1)");
+        assert_eq!(part.stderr.matches(&said).count(), 1, "{part:?}");
+    }
+    let plain = restore(scene, &["x", "a/plain", "--to", &to("plain")]);
+    assert_eq!((plain.code(), plain.stderr.contains("chattr")), (0, false), "{plain:?}");
+    for place in [disk.path("whole/a/still"), disk.path("whole/a/grows"), disk.to.join("x/a/still")]
+    {
+        let _ = Command::new("chattr")
+            .args(["-i", "-a"])
+            .arg(place)
+            .stderr(std::process::Stdio::null())
+            .status();
+    }
 }

@@ -37,11 +37,32 @@ pub enum SourceChanged {
 pub struct Sources {
     /// `None` if that cannot be told, as in a root that no mount is at.
     pub origins: Option<Vec<Origin>>,
-    /// The device of each, and of what is mounted inside it, which is another one when something is mounted or
-    /// unmounted.
-    seen: Vec<(PathBuf, u64)>,
+    /// Each, and what is mounted inside it.
+    seen: Vec<(PathBuf, Seen)>,
     /// Those inside which it matters what is mounted.
     crossed: Vec<PathBuf>,
+}
+
+/// What stands at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    /// Another one when something is mounted or unmounted.
+    device: u64,
+    /// Another one when something takes the place of it. `None`: nobody can tell.
+    inode: Option<u64>,
+}
+
+impl Seen {
+    fn at(place: &Path) -> io::Result<Seen> {
+        let found = fs::metadata(place)?;
+        Ok(Seen { device: found.dev(), inode: Some(found.ino()) })
+    }
+
+    /// What is in user space may number its files anew.
+    fn known_by(self, mounts: &Mounts, place: &Path) -> Seen {
+        let is_numbered = mounts.of(place).is_some_and(|mount| !mount.fstype.starts_with("fuse"));
+        Seen { inode: self.inode.filter(|_| is_numbered), ..self }
+    }
 }
 
 impl Sources {
@@ -52,8 +73,9 @@ impl Sources {
         mounts: &Mounts,
     ) -> Result<Sources, Failure> {
         let seen = |source: &PathBuf| {
-            let seen = device(source).map_err(|error| Failure::system(source.display(), error))?;
-            Ok((source.clone(), seen))
+            let seen =
+                Seen::at(source).map_err(|error| Failure::system(source.display(), error))?;
+            Ok((source.clone(), seen.known_by(mounts, source)))
         };
         let crossed = if crosses { sources } else { &[] };
         let places = inside(crossed, mounts);
@@ -72,8 +94,16 @@ impl Sources {
     /// They are where they were.
     pub fn check_again(&self) -> Result<(), Failure> {
         for (source, seen) in &self.seen {
-            if device(source).ok() != Some(*seen) {
+            let now = Seen::at(source).ok();
+            if now.map(|now| now.device) != Some(seen.device) {
                 return Err(meanwhile(source));
+            }
+            if seen.inode.is_some() && now.and_then(|now| now.inode) != seen.inode {
+                let message = format!(
+                    "{}: another folder has taken its place in the meantime; take another snapshot",
+                    source.display()
+                );
+                return Err(Failure::new(Exit::UNAVAILABLE, message));
             }
         }
         if self.crossed.is_empty() {
@@ -245,8 +275,4 @@ fn id(source: &Path, mount: &Mount) -> Option<String> {
     let answer = tool::ask("findmnt", &["-n", "-o", "UUID", "--mountpoint", &place]).ok()?;
     let of_the_last = answer.lines().last().unwrap_or_default().trim();
     (!of_the_last.is_empty()).then(|| of_the_last.to_owned())
-}
-
-fn device(path: &Path) -> io::Result<u64> {
-    Ok(fs::metadata(path)?.dev())
 }

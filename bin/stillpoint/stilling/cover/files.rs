@@ -2,7 +2,8 @@
 //!
 //! Only what is needed is read, as there may be very many: of a descriptor its name, then, if that is a path, whether
 //! one may write by it, which its link in /proc has as its permissions, and then on which mount it was opened. Nothing
-//! here asks a file system but those that are asked about, so that none that has hung up can hold us.
+//! here asks a file system but those that are asked about, so that none that has hung up can hold us; but for files on mounts
+//! that nobody sees, and then not for long.
 //!
 //! A file has the name that it was opened by, and others may lead to it: one that has several, or has lost this one,
 //! may lie in any place of its file system.
@@ -13,6 +14,11 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::sys::stat::{major, minor};
+use nix::sys::statfs::{FsType, OVERLAYFS_SUPER_MAGIC, statfs};
 
 use super::memory::{self, Behind, Mapping, Memory};
 use super::mounts::Mounts;
@@ -26,6 +32,10 @@ use crate::process::proc::text::{Device, mount_number, without_removed};
 const NAMED: usize = 4;
 /// Descriptors of one process that are looked at: whoever has more is not seen whole.
 const MOST: usize = 100_000;
+/// How long a file system is waited for that nobody has asked about.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// File systems whose files are those of others: overlays, and eCryptfs.
+const ABOVE_OTHERS: [FsType; 2] = [OVERLAYFS_SUPER_MAGIC, FsType(0xf15f)];
 /// `O_ACCMODE`, of what is written in octal.
 const ACCESS: u32 = 3;
 
@@ -193,7 +203,7 @@ impl Open {
         let Some(mount) = mounts.of(opened.mount, opened.pid).cloned() else {
             // Memory, as of memfd_create(2), is on a mount of the kernel's own; terminals come from outside.
             let is_known = without_removed(name.as_os_str()).is_some() || name.starts_with("/dev");
-            self.is_lost |= !is_known;
+            self.is_lost |= !is_known && !lies_elsewhere(opened.file, places);
             return;
         };
         let is_its_name = without_removed(name.as_os_str()).is_none();
@@ -282,6 +292,25 @@ impl Open {
             self.files.push(text);
         }
     }
+}
+
+/// Is a file, whose mount nobody sees, on another file system than all of these? In a container its output may be such a
+/// one, of the host. Its file system may have hung up, so it is asked aside.
+fn lies_elsewhere(file: &Path, places: &[Place]) -> bool {
+    let (tell, told) = mpsc::channel();
+    let asked = file.to_owned();
+    let ask = move || {
+        let device = fs::metadata(&asked).map(|found| found.dev());
+        // What is written to these is written to another one.
+        let is_upper = statfs(&asked).map(|found| ABOVE_OTHERS.contains(&found.filesystem_type()));
+        let _ = tell.send(device.ok().filter(|_| is_upper == Ok(false)));
+    };
+    let is_asked = std::thread::Builder::new().spawn(ask).is_ok();
+    let device = if is_asked { told.recv_timeout(PATIENCE).ok().flatten() } else { None };
+    device.is_some_and(|device| {
+        let device = (major(device) as u32, minor(device) as u32);
+        places.iter().all(|place| place.is_elsewhere(device))
+    })
 }
 
 /// The process whose folder, or that of whose thread, this is.

@@ -135,7 +135,10 @@ impl Unknown {
         };
         let lost = (!self.lost.is_empty()).then(|| {
             let named = named(&self.lost);
-            format!("open for writing on a mount that nobody sees, as after umount -l: {named}")
+            format!(
+                "open for writing on a mount that nobody sees here, as after umount -l or of the host of this container, and \
+                 maybe in the sources: {named}; start it with its output elsewhere, as in a pipe"
+            )
         });
         let both: Vec<String> = lost.into_iter().chain(denied).collect();
         (!both.is_empty()).then(|| both.join("; "))

@@ -33,6 +33,7 @@ pub struct Place {
     name: PathBuf,
     /// The device that its files have, where their file system has several.
     subvolume: Option<u64>,
+    is_one_of_many: bool,
 }
 
 /// File systems whose files have other devices than their mount.
@@ -51,6 +52,7 @@ impl Place {
             subvolume: is_one_of_many
                 .then(|| file.metadata().map(|found| found.dev()).ok())
                 .flatten(),
+            is_one_of_many,
             path,
         })
     }
@@ -69,6 +71,11 @@ impl Place {
     /// Whether a file of this file system lies in it. One that has no name may.
     pub fn may_have(&self, name: Option<&Path>) -> bool {
         name.is_none_or(|name| name.starts_with(&self.name))
+    }
+
+    /// Can no file of this device lie on its file system? One that has several shows them as what has no disk.
+    pub fn is_elsewhere(&self, device: Device) -> bool {
+        device != self.device && !(self.is_one_of_many && device.0 == 0)
     }
 
     /// Whether a file below it is part of it.

@@ -28,6 +28,7 @@ use self::series::Ages;
 use crate::barrier::folder;
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
+use crate::job::catalogues::catalogues;
 use crate::job::{self, Job};
 use crate::words::exit::{Exit, reason};
 use crate::words::lines;
@@ -50,9 +51,9 @@ pub struct Arguments {
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     critical_age: Option<Duration>,
 
-    /// The folder of the manifests [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog]
+    /// The folder of the manifests; given again, that too [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog, and those of the jobs]
     #[arg(long, value_name = "DIR")]
-    catalog: Option<PathBuf>,
+    catalog: Vec<PathBuf>,
 
     /// Look in $XDG_RUNTIME_DIR/stillpoint
     #[arg(long)]
@@ -83,7 +84,7 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
     }
     let known = known.unwrap_or_default();
     let mut paths = BTreeSet::new();
-    let mut catalogues = BTreeSet::from([Catalogue::locate(arguments.catalog.as_deref())]);
+    let mut looked_at = Vec::new();
     let asked = Limits { warning: arguments.warn_age, critical: arguments.critical_age };
     let mut of_jobs = BTreeMap::new();
     let mut names: Vec<OsString> = arguments.barrier.clone();
@@ -104,19 +105,17 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
             if let (Some(label), true) = (&job.snapshot.label, asked == Limits::default()) {
                 of_jobs.insert(label.clone(), schedule::limits(&job, findings));
             }
-            if arguments.catalog.is_none() {
-                catalogues.insert(Catalogue::locate(job.snapshot.catalog.as_deref()));
-            }
             named.push(of_job);
             for barrier in &job.snapshot.barriers {
                 paths.insert(stillpoint::barrier_path(barrier, job.snapshot.user)?);
             }
+            looked_at.push(job);
         }
     }
     // A barrier or its series may be named that is a job's.
     let jobs: Vec<Job> = known.iter().filter_map(|name| Job::read(name).ok()).collect();
     let (mut snapshots, mut are_all) = (Contents::default(), true);
-    for catalogue in &catalogues {
+    for catalogue in &catalogues(&arguments.catalog, &looked_at) {
         match read(catalogue, arguments, &jobs, findings) {
             Some(contents) => snapshots.manifests.extend(contents.manifests),
             None => are_all = false,
@@ -214,7 +213,7 @@ fn read(
                     Level::Critical,
                     format!("is not there, and job {} has written to it; is it mounted?", job.name),
                 ),
-                None if arguments.catalog.is_some() => {
+                None if !arguments.catalog.is_empty() => {
                     (Level::Warning, "is not there; the first snapshot makes it".to_owned())
                 }
                 None => (Level::Ok, "is not there: no snapshot is known of".to_owned()),

@@ -219,7 +219,10 @@ fn size(manifest: &Manifest) -> Option<String> {
     let size = manifest.size?;
     let own = size.own_bytes.filter(|own| size.bytes.is_some_and(|bytes| bytes != *own));
     let own = own.map(|own| format!(", {} its own", BinaryBytes(own))).unwrap_or_default();
-    let files = size.files.map(|files| format!(" in {} files", HumanCount(files)));
+    let files = size.files.map(|files| match files {
+        1 => " in 1 file".to_owned(),
+        files => format!(" in {} files", HumanCount(files)),
+    });
     Some(format!("{}{}{own}", size.shown()?, files.unwrap_or_default()))
 }
 

@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::Pid;
 
+use super::flags;
 use super::inside::{Found, Inside};
 use super::work::{Spot, Work};
 use crate::catalogue::identity::is_subvolume;
@@ -28,6 +29,7 @@ use crate::snapshot::place::folder::{enough_inodes, enough_space};
 use crate::snapshot::place::mounts::Mounts;
 use crate::snapshot::provider::{btrfs, reflink, tree};
 use crate::words::exit::{Exit, Failure, reason};
+use crate::words::lines::warn;
 use crate::words::progress::{Amount, Progress};
 
 /// What is restored, and what keeps it meanwhile.
@@ -38,6 +40,8 @@ pub struct Filling<'a> {
     pub mounts: &'a Mounts,
     /// How much it is, if that was asked.
     pub of: Amount,
+    /// How many of what was copied have flags that a copy has not.
+    pub flagged: usize,
 }
 
 impl Filling<'_> {
@@ -122,6 +126,7 @@ impl Filling<'_> {
             let to = handle::path(&at).join(&one.name);
             let (folder, argument) = (one.folder(self.inside), one.argument());
             self.run(copying(folder, &argument, &to), &[folder.as_fd(), at.as_fd()], work, &to)?;
+            self.flagged += flags::count(folder, &argument);
         }
         // From within: what is made in a folder changes its times.
         for (folder, original) in made.iter().rev() {
@@ -132,6 +137,14 @@ impl Filling<'_> {
 
     /// Writes it out: a name shall not outlive a power cut that the data does not.
     pub fn settle(&self, work: &Work) -> Result<(), Failure> {
+        if self.flagged > 0 {
+            warn(&format!(
+                "{}: {} of the files and folders have flags of chattr(1) in the snapshot, which a copy has not: \
+                 lsattr -Ra shows them there; set them again",
+                work.spot.place().display(),
+                self.flagged
+            ));
+        }
         let synced = sync_file_system(&handle::path(&work.folder));
         synced.map_err(|error| {
             Failure::new(
@@ -158,7 +171,9 @@ impl Filling<'_> {
     }
 
     fn copy(&mut self, folder: &File, what: &Path, work: &Work, to: &Path) -> anyhow::Result<()> {
-        self.run(copying(folder, what, to), &[folder.as_fd()], work, to)
+        self.run(copying(folder, what, to), &[folder.as_fd()], work, to)?;
+        self.flagged += flags::count(folder, what);
+        Ok(())
     }
 
     /// Runs a tool to its end. It inherits what keeps the snapshot, and what keeps others from its work.

@@ -7,6 +7,7 @@
 
 mod exchanging;
 mod filling;
+mod flags;
 mod inside;
 mod refusing;
 mod replacing;
@@ -225,6 +226,7 @@ impl Restoring<'_> {
             signals,
             mounts: self.mounts,
             of: Amount::default(),
+            flagged: 0,
         }
     }
 

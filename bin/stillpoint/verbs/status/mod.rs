@@ -45,9 +45,9 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", group = "metrics", conflicts_with_all = ["json", "watch"])]
     metrics_textfile: Option<PathBuf>,
 
-    /// With --prometheus: the catalogue to look for snapshots in [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog]
+    /// With --prometheus: the catalogue to look for snapshots in; given again, that too [default: $STILLPOINT_CATALOG, else /var/lib/stillpoint/catalog, and those of the jobs]
     #[arg(long, value_name = "DIR", requires = "metrics")]
-    catalog: Option<PathBuf>,
+    catalog: Vec<PathBuf>,
 
     #[command(flatten)]
     filter: Filter,

@@ -16,6 +16,8 @@ use crate::barrier::folder;
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
 use crate::files::names::without_links;
+use crate::job::catalogues::catalogues;
+use crate::job::{Job, file};
 use crate::metrics::series;
 use crate::words::exit::{Exit, Failure};
 use crate::words::exposition::Exposition;
@@ -27,10 +29,16 @@ pub fn report(arguments: &Arguments) -> anyhow::Result<Report> {
     let mut exposition = Exposition::default();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     exposition.add(&metric::REPORT_TIME, &[], now.as_secs_f64());
-    let mut snapshots = snapshots(arguments.catalog.as_deref()).unwrap_or_else(|failure| {
-        report.complain(&failure.into());
-        Contents::default()
-    });
+    let mut snapshots = Contents::default();
+    for catalogue in places(arguments) {
+        match read(&catalogue, !arguments.catalog.is_empty()) {
+            Ok(found) => {
+                snapshots.manifests.extend(found.manifests);
+                snapshots.damaged.extend(found.damaged);
+            }
+            Err(failure) => report.complain(&failure.into()),
+        }
+    }
     exposition.add(&metric::DAMAGED, &[], snapshots.damaged.len() as f64);
     snapshots.manifests.retain(|manifest| arguments.filter.takes(manifest));
     let mut could_all_be_read = !report.is_failed();
@@ -145,11 +153,17 @@ fn add_barrier(exposition: &mut Exposition, status: &Status) {
     exposition.histogram(&metric::PAUSE, &labels, &stats.lengths, stats.total_pause);
 }
 
-/// What the catalogue has. That there is none says that there are no snapshots, if nobody has named it.
-fn snapshots(folder: Option<&Path>) -> Result<Contents, Failure> {
-    let catalogue = Catalogue::locate(folder);
+/// Those that are named; else the usual one, and those that jobs name.
+fn places(arguments: &Arguments) -> BTreeSet<Catalogue> {
+    let names = if arguments.user { Vec::new() } else { file::names().unwrap_or_default() };
+    let jobs: Vec<Job> = names.iter().filter_map(|name| Job::read(name).ok()).collect();
+    catalogues(&arguments.catalog, &jobs)
+}
+
+/// What a catalogue has. That there is none says that there are no snapshots, if nobody has named it.
+fn read(catalogue: &Catalogue, is_named: bool) -> Result<Contents, Failure> {
     match catalogue.read() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && folder.is_none() => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_named => {
             Ok(Contents::default())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
