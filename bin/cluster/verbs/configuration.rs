@@ -105,7 +105,7 @@ impl Default for Limits {
             hold: seconds(8),
             certificates: seconds(30),
             min_open: None,
-            agent_lease: seconds(10),
+            agent_lease: seconds(4),
             coordinator_lease: seconds(5),
             counts: seconds(15),
         }

@@ -180,8 +180,8 @@ async fn an_answer_that_is_lost_changes_nothing() {
         for host in ["", "b"] {
             let (group, conducted) = under_way(mode, pace).await;
             match host {
-                "" => conducted.link.lose_answers(1),
-                host => group.hosts[host].link.lose_answers(1),
+                "" => conducted.link.lose_commits(1),
+                host => group.hosts[host].link.lose_commits(1),
             }
             let ended = conducted.ended().await.unwrap();
             let verdict = &ended.verdict;

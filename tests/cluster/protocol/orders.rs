@@ -1,6 +1,6 @@
 //! Every order of events, for the two machines alone: what they never do, whatever comes first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stillpoint_cluster::agent::machine::{Action, Agent, Done, Input, Member};
@@ -8,7 +8,7 @@ use stillpoint_cluster::coordinator::round::{self, Limits, Round};
 use stillpoint_cluster::record::epoch::{Epoch, Mode, Phase};
 use stillpoint_cluster::record::identity::{Begun, EpochId, Incarnation, Name};
 use stillpoint_cluster::record::live::Live;
-use stillpoint_cluster::record::report::{Certificate, Failed, Report, Said, Taken};
+use stillpoint_cluster::record::report::{Certificate, Failed, Report, Said, Step, Taken};
 use stillpoint_cluster::record::verdict::Verdict;
 
 use crate::group::name;
@@ -50,12 +50,13 @@ fn inputs(mode: Mode) -> Vec<Input> {
         Input::Done(id, Ok(Done::Snapped)),
         Input::Done(id, Ok(certified())),
         Input::Epoch(EpochId(9), Ok(epoch(mode, Phase::Prepare, "n9"))),
-        Input::Epoch(id, Ok(epoch(mode, Phase::Prepare, "other"))),
-        Input::Epoch(EpochId(12), Ok(epoch(mode, Phase::Prepare, "n12"))),
         Input::Verdict(id, Verdict::aborted("n11", failed(), "", "")),
     ];
     for phase in [Phase::Prepare, Phase::Pause, Phase::Release] {
         inputs.push(Input::Epoch(id, Ok(epoch(mode, phase, "n11"))));
+        // Of a store that was restored, and the next one.
+        inputs.push(Input::Epoch(id, Ok(epoch(mode, phase, "other"))));
+        inputs.push(Input::Epoch(EpochId(12), Ok(epoch(mode, phase, "n12"))));
     }
     inputs
 }
@@ -63,6 +64,8 @@ fn inputs(mode: Mode) -> Vec<Input> {
 /// What may have been asked of a session of epoch 11.
 #[derive(Clone, Default)]
 struct Seen {
+    /// Whose epoch 11 it is, once it was obeyed.
+    nonce: String,
     started: BTreeSet<EpochId>,
     is_dropped: bool,
     has_paused: bool,
@@ -77,8 +80,13 @@ struct Seen {
 
 fn check(mode: Mode, input: &Input, actions: &[Action], seen: &mut Seen) {
     let id = EpochId(11);
+    for action in actions {
+        if let Action::Start(_, epoch) = action {
+            seen.nonce = epoch.nonce.clone();
+        }
+    }
     match input {
-        Input::Epoch(other, Ok(epoch)) if *other == id && epoch.nonce == "n11" => {
+        Input::Epoch(other, Ok(epoch)) if *other == id && epoch.nonce == seen.nonce => {
             seen.phases.insert(epoch.phase);
         }
         Input::Done(_, Ok(Done::Quiet)) if seen.has_paused => seen.is_quiet = true,
@@ -112,18 +120,20 @@ fn check(mode: Mode, input: &Input, actions: &[Action], seen: &mut Seen) {
                 assert!(!seen.is_dropped);
                 seen.is_dropped = true;
             }
-            Action::Report(begun, said) if begun.nonce == "n11" => seen.said.push(match said {
-                Said::Prepared => "p",
-                Said::Ready => {
-                    assert!(if mode == Mode::Early { seen.is_quiet } else { seen.is_whole });
-                    "r"
-                }
-                Said::Certified { .. } => {
-                    assert!(seen.is_certified && seen.has_released);
-                    "c"
-                }
-                Said::Failed(_) => "f",
-            }),
+            Action::Report(begun, said) if begun.id == id && begun.nonce == seen.nonce => {
+                seen.said.push(match said {
+                    Said::Prepared => "p",
+                    Said::Ready => {
+                        assert!(if mode == Mode::Early { seen.is_quiet } else { seen.is_whole });
+                        "r"
+                    }
+                    Said::Certified { .. } => {
+                        assert!(seen.is_certified && seen.has_released);
+                        "c"
+                    }
+                    Said::Failed(_) => "f",
+                })
+            }
             Action::Settle(..) => assert!(seen.is_certified),
             _ => {}
         }
@@ -251,7 +261,8 @@ fn round_inputs() -> Vec<round::Input> {
 /// Which hosts have said what counts.
 #[derive(Clone, Default)]
 struct Heard {
-    certified: BTreeSet<Name>,
+    /// How far each member is, by its own word.
+    far: BTreeMap<Name, Step>,
     is_over: bool,
 }
 
@@ -265,22 +276,31 @@ fn check_round(
         let is_ours = report.epoch == EpochId(11)
             && report.nonce == "n"
             && report.incarnation == incarnation("one");
-        if is_ours && matches!(report.said, Said::Certified { .. }) {
-            heard.certified.insert(host.clone());
+        let step = match report.said {
+            Said::Prepared => Some(Step::Prepared),
+            Said::Ready => Some(Step::Ready),
+            Said::Certified { .. } => Some(Step::Certified),
+            Said::Failed(_) => None,
+        };
+        if let Some(step) = step.filter(|_| is_ours) {
+            let far = heard.far.entry(host.clone()).or_insert(step);
+            *far = step.max(*far);
         }
     }
     let Some(action) = action else {
         return;
     };
     assert!(!heard.is_over, "it goes on after its end");
+    let are_all = |step| ["a", "b"].iter().all(|host| heard.far.get(*host) >= Some(&step));
     match action {
         round::Action::Complete => {
-            assert_eq!(heard.certified.len(), 2);
+            assert!(are_all(Step::Certified));
             assert!(round.parts().values().all(|part| part.certificate.is_some()));
             heard.is_over = true;
         }
         round::Action::Abort(_) => heard.is_over = true,
-        round::Action::Write(_) => {}
+        round::Action::Write(Phase::Release) => assert!(are_all(Step::Ready)),
+        round::Action::Write(phase) => assert!(*phase == Phase::Pause && are_all(Step::Prepared)),
     }
 }
 

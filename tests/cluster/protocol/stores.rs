@@ -12,22 +12,30 @@ use crate::group::{Conducted, Group, keys, last, seconds, slow};
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_went_back_cannot_have_an_epoch_obeyed_twice() {
-    let mut group = Group::of(2).await;
-    let backup = group.store.backup();
-    for _ in 0..3 {
-        assert_eq!(group.snapshot().await.unwrap().verdict.outcome, Outcome::Complete);
+    for is_restarted in [false, true] {
+        let mut group = Group::of(2).await;
+        let backup = group.store.backup();
+        for _ in 0..3 {
+            assert_eq!(group.snapshot().await.unwrap().verdict.outcome, Outcome::Complete);
+        }
+        group.settled().await;
+        let before = group.host("a").host.happened();
+        group.store.restore(&backup);
+        if is_restarted {
+            let store = group.store.clone();
+            for name in ["a", "b"] {
+                group.host(name).restart(&store).await;
+            }
+        }
+        // Agents register again when they find their leases gone.
+        sleep(seconds(30.0)).await;
+        let ended = group.snapshot().await.unwrap();
+        assert_eq!(ended.verdict.outcome, Outcome::Aborted);
+        let reason = ended.verdict.reason.unwrap();
+        assert!(reason.text.contains("which was obeyed before"), "{}", reason.text);
+        assert!(reason.text.contains("--bump-revision"), "{}", reason.text);
+        assert_eq!(group.host("a").host.happened(), before);
     }
-    group.settled().await;
-    let before = group.host("a").host.happened();
-    group.store.restore(&backup);
-    // Agents register again when they find their leases gone.
-    sleep(seconds(30.0)).await;
-    let ended = group.snapshot().await.unwrap();
-    assert_eq!(ended.verdict.outcome, Outcome::Aborted);
-    let reason = ended.verdict.reason.unwrap();
-    assert!(reason.text.contains("which was obeyed before"), "{}", reason.text);
-    assert!(reason.text.contains("--bump-revision"), "{}", reason.text);
-    assert_eq!(group.host("a").host.happened(), before);
 }
 
 #[tokio::test(start_paused = true)]

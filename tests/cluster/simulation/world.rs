@@ -103,6 +103,7 @@ impl Member {
             self.link.cut_answers(false);
             self.link.delay(Duration::ZERO);
             self.link.lose_answers(0);
+            self.link.lose_commits(0);
         }
     }
 
@@ -179,6 +180,7 @@ impl Conductor {
         self.link.cut_answers(false);
         self.link.delay(Duration::ZERO);
         self.link.lose_answers(0);
+        self.link.lose_commits(0);
     }
 }
 
@@ -191,8 +193,8 @@ pub struct World {
     pub chance: Chance,
     /// How often the store went back to a backup.
     pub restores: usize,
-    /// The backup that there is, where there may be one.
-    backup: Option<Option<Backup>>,
+    /// An old one, in worlds where the store may go back to it.
+    backup: Option<Backup>,
     post: Post,
     /// Whoever else does something: opens gates by mistake, gives epochs up, joins or leaves.
     others: JoinSet<()>,
@@ -223,13 +225,14 @@ impl World {
             writers.push(tokio::spawn(writes(machine, count, post.clone(), chance.another())));
         }
         sleep(Duration::from_millis(100)).await;
+        let backup = chance.one_in(3).then(|| store.backup());
         World {
             store,
             members,
             conductors: Vec::new(),
             journal,
             restores: 0,
-            backup: chance.one_in(3).then_some(None),
+            backup,
             chance,
             post,
             others: JoinSet::new(),
@@ -281,7 +284,7 @@ impl World {
     pub async fn fault(&mut self) {
         let who = self.chance.one_of(self.members.len());
         let long = Duration::from_millis(1 + self.chance.below(4000));
-        let kind = self.chance.below(26);
+        let kind = self.chance.below(if self.backup.is_some() { 28 } else { 25 });
         let count = self.chance.below(4) as usize;
         self.journal.say(&format!("fault {kind} of h{who}, {long:?}, {count}"));
         let conductor = self.chance.one_of(self.conductors.len());
@@ -293,7 +296,8 @@ impl World {
             3 => member.link.cut_requests(true),
             4 => member.link.cut_answers(true),
             5 => member.mend(),
-            6 => member.link.lose_answers(count),
+            6 if count > 1 => member.link.lose_commits(count),
+            6 => member.link.lose_answers(1 + count),
             7 => member.link.delay(long / 40 * count as u32),
             8 => {
                 let key = keys().live(&member.name);
@@ -310,6 +314,7 @@ impl World {
             15 => conductor.link.cut_requests(true),
             16 => conductor.link.cut_answers(true),
             17 => conductor.mend(),
+            18 if count > 1 => conductor.link.lose_commits(count),
             18 => conductor.link.lose_answers(1 + count),
             19 => conductor.link.delay(long / 40 * count as u32),
             20 => self.expires(&keys().epoch()),
@@ -335,13 +340,8 @@ impl World {
                 let moves = member.moves(self.store.link(), count > 1);
                 self.others.spawn(async move { drop(moves.await) });
             }
-            _ => match &mut self.backup {
-                None => {}
-                Some(backup) => match backup.take() {
-                    None => *backup = Some(self.store.backup()),
-                    Some(backup) => self.restore(&backup),
-                },
-            },
+            25 => self.backup = Some(self.store.backup()),
+            _ => self.restore(),
         }
     }
 
@@ -353,7 +353,8 @@ impl World {
     }
 
     /// The store goes back, revisions and all. No connection survives that: coordinators end, agents go on.
-    fn restore(&mut self, backup: &Backup) {
+    fn restore(&mut self) {
+        let Some(backup) = &self.backup else { return };
         self.conductors.iter().for_each(Conductor::kill);
         self.others.abort_all();
         self.store.restore(backup);

@@ -29,6 +29,8 @@ pub(super) struct Faults {
     pub refused: bool,
     /// How many more answers get lost.
     pub losses: usize,
+    /// How many more answers to transactions do.
+    pub commits: usize,
     /// Of each way.
     pub delay: Duration,
 }
@@ -86,6 +88,14 @@ impl Link {
             true => Err(Trouble::Lost("connection reset".to_string())),
             false => Ok(answer),
         }
+    }
+
+    /// Whether the answer to this transaction gets lost.
+    pub fn loses_commit(&self) -> bool {
+        let mut faults = self.faults();
+        let is_lost = faults.commits > 0;
+        faults.commits -= usize::from(is_lost);
+        is_lost
     }
 
     /// Returns when the other end would hear of a watch.

@@ -109,6 +109,11 @@ impl Fake {
         self.link.set(|faults| faults.losses = count);
     }
 
+    /// The next `count` transactions are done, and their answers get lost.
+    pub fn lose_commits(&self, count: usize) {
+        self.link.set(|faults| faults.commits = count);
+    }
+
     /// What each way takes. What is on its way arrives even if its sender has given up.
     pub fn delay(&self, delay: Duration) {
         self.link.set(|faults| faults.delay = delay);
@@ -212,7 +217,10 @@ impl Store for Fake {
         let seen = self.link.seen();
         let outcome = repeat::commit(txn, self.patience, seen, |txn| async {
             let outcome = self.ask(move |data, _| data.commit(txn)).await?;
-            outcome.map_err(Trouble::Final)
+            match self.link.loses_commit() {
+                true => Err(Trouble::Lost("connection reset".to_string())),
+                false => outcome.map_err(Trouble::Final),
+            }
         });
         let outcome = outcome.await?;
         self.link.has_seen(outcome.revision);
