@@ -102,6 +102,7 @@ pub use {
     report::held_lock::{HeldLock, LockedFileSystems},
     report::stats::Stats,
     report::watch::{Phase, Waiting},
+    seat::express::AtOnce,
     shared::command_loop::CommandLoop,
     shared::command_share::{CommandShare, CommandShareOptions},
     shared::counted::OwnedShared,

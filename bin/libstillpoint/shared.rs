@@ -3,13 +3,14 @@
 use crate::failure::answer;
 use crate::handle::Handle;
 use crate::milliseconds;
-use barrier::{Barrier, ErrorKind};
+use barrier::{AtOnce, Barrier, ErrorKind};
 use nix::errno::Errno;
 use std::ffi::{c_char, c_int, c_uint};
 use std::ptr;
 use std::time::Duration;
 
-/// The fast path is all that is inline: no stack, and nothing that could fail.
+/// The fast path is all that is inline: no stack, and nothing that could fail. All else is the last thing that it
+/// does.
 ///
 /// # Safety
 /// As `Barrier::enter_shared`.
@@ -21,11 +22,11 @@ unsafe fn enter(
     line: c_uint,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    if unsafe { Barrier::enter_shared_at_once(Handle::number(b), file, line) } {
-        return 0;
+    match unsafe { Barrier::enter_shared_express(Handle::number(b), file, line) } {
+        AtOnce::Inside => 0,
+        // SAFETY: the caller's promise.
+        came => unsafe { enter_slow(b, came, limit, file, line) },
     }
-    // SAFETY: the caller's promise.
-    unsafe { enter_slow(b, limit, file, line) }
 }
 
 /// # Safety
@@ -34,10 +35,15 @@ unsafe fn enter(
 #[inline(never)]
 unsafe fn enter_slow(
     b: *const Handle,
+    came: AtOnce,
     limit: Option<Duration>,
     file: *const c_char,
     line: c_uint,
 ) -> c_int {
+    // SAFETY: the caller's promise.
+    if unsafe { Barrier::enter_shared_otherwise(Handle::number(b), came, file, line) } {
+        return 0;
+    }
     answer(|| {
         if let Some(barrier) = Handle::look(b)? {
             // SAFETY: the caller's promise.
@@ -65,7 +71,7 @@ pub unsafe extern "C-unwind" fn stillpoint_lock_shared_at(
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn stillpoint_lock_shared(b: *const Handle) -> c_int {
     // SAFETY: null.
-    unsafe { stillpoint_lock_shared_at(b, ptr::null(), 0) }
+    unsafe { enter(b, None, ptr::null(), 0) }
 }
 
 /// Enters the shared side without waiting.
@@ -86,7 +92,7 @@ pub unsafe extern "C-unwind" fn stillpoint_trylock_shared_at(
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn stillpoint_trylock_shared(b: *const Handle) -> c_int {
     // SAFETY: null.
-    unsafe { stillpoint_trylock_shared_at(b, ptr::null(), 0) }
+    unsafe { enter(b, Some(Duration::ZERO), ptr::null(), 0) }
 }
 
 /// Enters the shared side, waiting at most so many milliseconds.

@@ -30,7 +30,7 @@ use crate::system::source_line::SourceLine;
 
 impl Seat {
     /// Enters, if nested or if the gate is open. Otherwise nothing has happened.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn try_enter(&self, place: SourceLine) -> bool {
         let depth = self.depth();
         if depth > 0 {
@@ -125,7 +125,7 @@ impl Seat {
 
     #[cold]
     #[inline(never)]
-    fn start_over(&self) {
+    pub(super) fn start_over(&self) {
         // The word is odd again if the handler struck between the two stores of `publish`.
         let even = self.copy.load(Ordering::Relaxed);
         self.settled.store(even, Ordering::Relaxed);
@@ -145,7 +145,12 @@ impl Seat {
     /// Leaves one share. True if the exclusive side or a waiter is to be told.
     #[inline(always)]
     pub(crate) fn leave(&self) -> bool {
-        let depth = self.depth();
+        self.leave_from(self.depth())
+    }
+
+    /// The same for who has asked how many shares the thread has.
+    #[inline(always)]
+    pub(crate) fn leave_from(&self, depth: u32) -> bool {
         if depth != 1 {
             self.depth.store(depth.wrapping_sub(1), Ordering::Relaxed);
             return false;

@@ -21,6 +21,7 @@
 pub(crate) mod brought;
 mod crossing;
 pub(crate) mod current;
+pub(crate) mod express;
 
 use crate::file::layout::Slot;
 use crate::gate::protocol::Gate;

@@ -7,6 +7,7 @@
 use crate::barrier::handle::Barrier;
 use crate::error::Error;
 use crate::seat::current;
+use crate::seat::express::AtOnce;
 use crate::seat::{COUNTED, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING};
 use crate::shared::guard::{after_leaving, leave_slow};
 use crate::shared::wait::Wait;
@@ -14,13 +15,6 @@ use crate::system::signals::Handlers;
 use crate::system::source_line::SourceLine;
 use std::ffi::c_char;
 use std::time::{Duration, Instant};
-
-/// [`Barrier::enter_shared_at_once`], for those who have the place.
-#[inline(always)]
-pub(crate) fn enter_at_once(number: u64, place: SourceLine) -> bool {
-    let seat = current::get();
-    seat.serves(number) && seat.try_enter(place)
-}
 
 impl Barrier {
     /// What this process knows the barrier by, for the two functions that do all in the common case:
@@ -37,8 +31,40 @@ impl Barrier {
     /// `file` is null or leads to a string that ends with a zero byte and is never freed.
     #[inline(always)]
     pub unsafe fn enter_shared_at_once(number: u64, file: *const c_char, line: u32) -> bool {
+        let seat = current::get();
         // SAFETY: the caller's promise.
-        enter_at_once(number, unsafe { SourceLine::new(file, line) })
+        seat.serves(number) && seat.enter_at_once(unsafe { SourceLine::new(file, line) })
+    }
+
+    /// The common case of that alone, for a function that needs no stack for it. If not inside,
+    /// [`Barrier::enter_shared_otherwise`] is to be asked.
+    ///
+    /// # Safety
+    /// As [`Barrier::enter_shared_at_once`].
+    #[inline(always)]
+    pub unsafe fn enter_shared_express(number: u64, file: *const c_char, line: u32) -> AtOnce {
+        let seat = current::get();
+        if !seat.serves(number) {
+            return AtOnce::Outside;
+        }
+        // SAFETY: the caller's promise.
+        seat.try_enter_express(unsafe { SourceLine::new(file, line) })
+    }
+
+    /// The rest of [`Barrier::enter_shared_at_once`], with the same number, file and line.
+    ///
+    /// # Safety
+    /// As [`Barrier::enter_shared_at_once`].
+    pub unsafe fn enter_shared_otherwise(
+        number: u64,
+        came: AtOnce,
+        file: *const c_char,
+        line: u32,
+    ) -> bool {
+        let seat = current::get();
+        // SAFETY: the caller's promise.
+        seat.serves(number)
+            && seat.try_enter_otherwise(came, unsafe { SourceLine::new(file, line) })
     }
 
     /// Enters the shared side without a guard. It waits for the gate at most `limit` (zero: not at
@@ -84,7 +110,8 @@ impl Barrier {
 
     #[inline]
     pub(crate) fn enter_bare(&self, wait: Wait, place: SourceLine) -> Result<(), Error> {
-        if enter_at_once(self.id, place) {
+        let seat = current::get();
+        if seat.serves(self.id) && seat.enter_at_once(place) {
             return Ok(());
         }
         self.enter_slow(wait, place).map(drop)
@@ -95,10 +122,14 @@ impl Barrier {
     #[inline(always)]
     pub fn leave_shared_at_once(number: u64) -> bool {
         let seat = current::get();
-        if !seat.serves(number) || seat.depth() == 0 {
+        if !seat.serves(number) {
             return false;
         }
-        if seat.leave() {
+        let depth = seat.depth();
+        if depth == 0 {
+            return false;
+        }
+        if seat.leave_from(depth) {
             after_leaving(seat);
         }
         true

@@ -85,7 +85,7 @@ impl Barrier {
             LockRequest::Write if seat.brought().has_room(lock) => {
                 // SAFETY: the caller's promise.
                 let place = unsafe { SourceLine::new(file, line) };
-                if !seat.try_enter(place) {
+                if !seat.enter_at_once(place) {
                     return None;
                 }
                 seat.brought().begin_attempt();

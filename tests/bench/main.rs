@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench compare -- [--quick] [--json] [--check] [GROUP...]
-//! cargo bench --bench compare -- --publish|--redraw
+//! cargo bench --bench compare -- --publish|--add|--redraw
 //! ```
 //!
 //! Every figure is a ratio, or stands beside its peer's, measured in this very run: absolute times
@@ -19,6 +19,8 @@ mod commands;
 mod contenders;
 mod figures;
 mod growth;
+mod joining;
+mod library;
 mod measure;
 mod pairs;
 mod pauses;
@@ -35,6 +37,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::figures::processors;
 use crate::measure::Effort;
 use crate::report::Report;
 
@@ -58,6 +61,11 @@ struct Arguments {
     #[arg(long, conflicts_with = "groups")]
     publish: bool,
 
+    /// Write into the repository what one enter and leave costs on this processor, beside the others, and measure
+    /// nothing else
+    #[arg(long, conflicts_with_all = ["publish", "redraw", "groups"])]
+    add: bool,
+
     /// Measure nothing, and make what is shown from the data that is there
     #[arg(long, conflicts_with_all = ["publish", "quick", "json", "check", "groups"])]
     redraw: bool,
@@ -66,7 +74,7 @@ struct Arguments {
     #[arg(long, hide = true)]
     bench: bool,
 
-    /// Only these groups: pairs, scaling, pauses, quiet, recovery, commands, adoption,
+    /// Only these groups: pairs, joining, scaling, pauses, quiet, recovery, commands, adoption,
     /// snapshots, growth
     #[arg(value_parser = GROUPS.map(|(name, _)| name))]
     groups: Vec<String>,
@@ -74,8 +82,9 @@ struct Arguments {
 
 type Group = fn(&Effort, &mut Report) -> anyhow::Result<()>;
 
-const GROUPS: [(&str, Group); 9] = [
+const GROUPS: [(&str, Group); 10] = [
     ("pairs", pairs::measure),
+    ("joining", joining::measure),
     ("scaling", scaling::measure),
     ("pauses", pauses::measure),
     ("quiet", quiet::measure),
@@ -99,8 +108,9 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let effort = Effort::new(arguments.quick)?;
     let mut report = Report::new(&effort);
+    let asked = if arguments.add { &["pairs".to_owned()] } else { &arguments.groups[..] };
     for (name, group) in GROUPS {
-        if arguments.groups.is_empty() || arguments.groups.iter().any(|asked| asked == name) {
+        if asked.is_empty() || asked.iter().any(|asked| asked == name) {
             eprintln!("Measuring {name} ...");
             group(&effort, &mut report)?;
         }
@@ -112,6 +122,11 @@ fn main() -> anyhow::Result<ExitCode> {
         let data = figures::data(root());
         std::fs::create_dir_all(data.parent().expect("it lies in a folder"))?;
         std::fs::write(data, report.json()?)?;
+    }
+    if arguments.publish || arguments.add {
+        let this = processors::Processor::of(report.results())?;
+        let all = processors::with(processors::read(root())?, this);
+        std::fs::write(processors::data(root()), processors::json(&all)?)?;
         redraw()?;
     }
     Ok(ExitCode::from(u8::from(arguments.check && report.misses() > 0)))

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use stillpoint::Barrier;
 
-use crate::c_library::{Counted, Library, WriteLock};
+use crate::c_library::{Counted, WriteLock};
 use crate::contenders::{self, Contender};
+use crate::library::Library;
 use crate::measure::{Effort, file_system, pair_costs};
 use crate::report::{Report, Row, Target, Time};
 

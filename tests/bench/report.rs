@@ -118,6 +118,10 @@ impl Report {
         table::markdown(&self.results, None)
     }
 
+    pub fn results(&self) -> &Results {
+        &self.results
+    }
+
     pub fn json(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string_pretty(&self.results)? + "\n")
     }
@@ -125,19 +129,29 @@ impl Report {
 
 fn machine() -> Machine {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let processor = read("/proc/cpuinfo").lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        (name.trim() == "model name").then(|| value.trim().to_owned())
-    });
+    let about = read("/proc/cpuinfo");
     // What comes behind the number is the distributor's.
     let kernel = read("/proc/sys/kernel/osrelease");
     Machine {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
-        processor: processor.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+        processor: processor(&about).unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
         kernel: kernel.trim().split('-').next().unwrap_or_default().to_owned(),
         load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
         real_time: runs_at_real_time_priority(),
     }
+}
+
+/// Its name, and what tells it from others that are called the same: virtual machines hide the rest.
+fn processor(about: &str) -> Option<String> {
+    let field = |wanted: &str| {
+        let mut fields = about.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(name, _)| name.trim() == wanted).map(|(_, value)| value.trim())
+    };
+    let name = field("model name")?;
+    Some(match (field("cpu family"), field("model")) {
+        (Some(family), Some(model)) => format!("{name}, family {family} model {model}"),
+        _ => name.to_owned(),
+    })
 }
 
 /// Whether this program has been started at a priority above all ordinary work: `policy` in

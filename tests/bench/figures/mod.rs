@@ -4,6 +4,7 @@
 //! can be made again without measuring, and a test holds them against it.
 
 mod plots;
+pub mod processors;
 pub mod table;
 
 use std::path::{Path, PathBuf};
@@ -151,10 +152,10 @@ pub fn files(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let plots = [("quiet.svg", plots::quiet(&results)?), ("pairs.svg", plots::pairs(&results)?)];
     let mut files: Vec<_> =
         plots.into_iter().map(|(name, svg)| (root.join(FOLDER).join(name), svg)).collect();
-    let all = table::markdown(&results, Some("results"));
-    for (page, section) in
-        [("README.md", table::short(&results, FOLDER)?), ("tests/bench/README.md", all)]
-    {
+    let pairs = processors::markdown(&processors::read(root)?);
+    let few = format!("{pairs}\n{}", table::short(&results, FOLDER)?);
+    let all = format!("{pairs}\n{}", table::markdown(&results, Some("results")));
+    for (page, section) in [("README.md", few), ("tests/bench/README.md", all)] {
         let path = root.join(page);
         let text = std::fs::read_to_string(&path).with_context(|| page.to_owned())?;
         files.push((path, with_section(page, &text, &section)?));

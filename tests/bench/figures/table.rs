@@ -7,9 +7,8 @@ use anyhow::Context;
 
 use super::{Curve, Growth, Results, Row};
 
-/// The few, in plain words: the row, and the peer that the reader is most likely to have.
-const FEW: [(&str, &str, &str); 5] = [
-    ("enter+leave, one thread", "flock (fs2)", "a writer enters and leaves"),
+/// The few, but for what differs most between processors, in plain words: the row, and the peer that the reader is most likely to have.
+const FEW: [(&str, &str, &str); 4] = [
     (
         "time to quiet, 8 writers holding 20 ms and resting 5 ms",
         "flock",
@@ -134,7 +133,8 @@ fn ending(results: &Results) -> String {
     let machine = &results.machine;
     let mut text = format!(
         "{} cores ({}), Linux {}, load average {} at the end{}; nothing pinned, contenders take turns, \
-         medians of rounds unless the row says otherwise{}.\n",
+         medians of rounds unless the row says otherwise{}. A target of so many times another figure stands beside that \
+         one, of the same run; a time is to be kept on any machine.\n",
         machine.cores,
         machine.processor,
         machine.kernel,

@@ -1,0 +1,146 @@
+//! Entering in the common case, which is all that is inline: where the last share was taken, too, at an open gate, and
+//! with no signal handler in the middle.
+//!
+//! The steps are those of `crossing`, in the same order. What is left out is every call of what comes back. A
+//! function that calls such a one in its middle keeps on the stack what it needs afterwards, from its beginning on
+//! and however seldom it calls: seven registers in the C library. Those are stores, and the fence waits for each
+//! of them. So where something is in the way, the steps stop as they stand, and it is the caller who goes on by the
+//! way that sees to everything: as the last thing that he does, which needs no stack.
+//!
+//! Who stops between two steps has left the copy as a signal handler would find it who strikes there; whatever
+//! strikes now treats it so, and `try_enter_otherwise` takes back what is left.
+//!
+//! Whether the line is the last one's is asked before anything has happened, and once more behind the copy: who has
+//! struck between the two may have taken a share at another one. Who strikes later and does so takes the number
+//! back, and then the copy is not the same at the end.
+
+use crate::gate::protocol::{is_closed, is_inside};
+use crate::gate::sync::{Ordering, compiler_fence, step};
+use crate::seat::Seat;
+use crate::system::source_line::SourceLine;
+
+/// How far entering in the common case has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "what was begun is to be ended"]
+pub enum AtOnce {
+    /// Inside.
+    Inside,
+    /// It is not the common case. Nothing has happened.
+    Outside,
+    /// Nor is it. Something has happened, and is to be taken back.
+    Halfway,
+}
+
+impl Seat {
+    /// Enters in the common case. Whatever else this gives, [`Seat::try_enter_otherwise`] is to be asked next.
+    #[inline(always)]
+    pub(crate) fn try_enter_express(&self, place: SourceLine) -> AtOnce {
+        let depth = self.depth();
+        if depth > 0 {
+            self.depth.store(depth + 1, Ordering::Relaxed);
+            return AtOnce::Inside;
+        }
+        let copy = self.copy.load(Ordering::Relaxed);
+        // The gate is asked before as well: see `Gate::try_enter`.
+        if is_inside(copy) || is_closed(self.gate().now()) || !self.place.is(place) {
+            return AtOnce::Outside;
+        }
+        let odd = copy.wrapping_add(1);
+        step("enter: numbered");
+        self.copy.store(odd, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        step("enter: copied");
+        let own = self.own();
+        own.taken_at.is_of(odd);
+        compiler_fence(Ordering::SeqCst);
+        step("enter: of this word");
+        if !self.place.is(place) {
+            return AtOnce::Halfway;
+        }
+        compiler_fence(Ordering::SeqCst);
+        if is_closed(self.gate().publish(&own.word, odd)) {
+            return AtOnce::Halfway;
+        }
+        compiler_fence(Ordering::SeqCst);
+        step("enter: admitted");
+        self.settled.store(odd, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        step("enter: settled");
+        if self.copy.load(Ordering::Relaxed) != odd {
+            return AtOnce::Halfway;
+        }
+        self.depth.store(1, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        step("enter: inside");
+        AtOnce::Inside
+    }
+
+    /// Enters after [`Seat::try_enter_express`] did not: at another line, if the gate is open. If not, nothing has
+    /// happened, and nothing is left of what had.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn try_enter_otherwise(&self, came: AtOnce, place: SourceLine) -> bool {
+        if came == AtOnce::Halfway {
+            self.give_up();
+        }
+        self.try_enter(place)
+    }
+
+    /// Both, for who need not care.
+    #[inline(always)]
+    pub(crate) fn enter_at_once(&self, place: SourceLine) -> bool {
+        match self.try_enter_express(place) {
+            AtOnce::Inside => true,
+            came => self.try_enter_otherwise(came, place),
+        }
+    }
+
+    /// Takes back what stopped halfway, unless a handler has done so.
+    fn give_up(&self) {
+        let copy = self.copy.load(Ordering::Relaxed);
+        if is_inside(copy) { self.retract(copy) } else { self.start_over() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::layout::Slot;
+    use crate::gate::protocol::Gate;
+    use crate::gate::steps::STRIKE;
+    use std::cell::Cell;
+    use std::mem::zeroed;
+    use std::panic::Location;
+
+    thread_local! {
+        static CLOSING: Cell<Option<&'static Gate>> = const { Cell::new(None) };
+    }
+
+    /// The way that comes next may fail before it finds out.
+    #[test]
+    fn who_stops_halfway_leaves_nothing() {
+        // SAFETY: it consists of atomics only.
+        let (seat, gate, slot): (_, _, Slot) = (Seat::new(), Gate::default(), unsafe { zeroed() });
+        let (gate, slot): (&Gate, &Slot) = (Box::leak(Box::new(gate)), Box::leak(Box::new(slot)));
+        seat.register(1, gate, Some((0, slot)), true);
+        let here = Location::caller().into();
+        assert_eq!(seat.try_enter_express(here), AtOnce::Outside, "at a line for the first time");
+        assert!(seat.try_enter_otherwise(AtOnce::Outside, here) && !seat.leave());
+        assert_eq!(seat.try_enter_express(here), AtOnce::Inside);
+        assert!(!seat.leave());
+        CLOSING.set(Some(gate));
+        STRIKE.set(Some(|step| {
+            if step == "enter: published" {
+                STRIKE.set(None);
+                CLOSING.get().map(Gate::close);
+            }
+        }));
+        assert_eq!(seat.try_enter_express(here), AtOnce::Halfway);
+        assert!(is_inside(slot.word.load(Ordering::Relaxed)));
+        assert!(!seat.try_enter_otherwise(AtOnce::Halfway, here));
+        assert!(!is_inside(slot.word.load(Ordering::Relaxed)));
+        assert_ne!(gate.drain.word().load(Ordering::Relaxed), 0, "told");
+        assert_eq!(seat.depth(), 0);
+    }
+}
