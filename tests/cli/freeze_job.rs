@@ -388,7 +388,7 @@ fn what_comes_after_one_pause_is_over_before_the_next() {
     add(
         &place,
         &format!(
-            "[hooks]\nbefore = 'echo before >>{notes_file}'\nafter = '{waits}; echo after >>{notes_file}'\n"
+            "[hooks]\nbefore = 'echo before >>{notes_file}'\nafter = '{waits}; echo after >>{notes_file}'\ntimeout = 20\n"
         ),
     );
     for token in frozen(&place, &[]) {
