@@ -37,7 +37,7 @@ use clap::Parser;
 use process::{ending, inherited, tool};
 use verbs::Cli;
 use words::exit::Exit;
-use words::{lines, usage};
+use words::{lines, output, usage};
 
 mod adoption;
 mod barrier;
@@ -61,8 +61,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(mut error) => {
             verbs::advise(&mut error);
-            match error.use_stderr() && lines::is_journal() {
-                true => lines::complain(&anyhow::Error::msg(usage::line(&error))),
+            match error.use_stderr() && output::is_journal() {
+                true => lines::complain(&anyhow::Error::msg(usage::line("stillpoint", &error))),
                 // A reader that went away is no reason to complain.
                 false => drop(error.print()),
             }

@@ -1,11 +1,15 @@
 //! One consistent pause across hosts: the engines, the protocol on them, and what goes wrong.
 
-#[allow(dead_code)]
-#[path = "../common/chance.rs"]
-mod chance;
-#[allow(dead_code)]
-#[path = "../common/skip.rs"]
-mod skip;
+#[allow(dead_code, reason = "other suites use the rest")]
+#[path = "../common"]
+mod common {
+    pub mod chance;
+    pub mod comma;
+    pub mod process;
+    pub mod skip;
+    pub mod time;
+}
+use common::{chance, skip};
 
 mod child;
 #[macro_use]
@@ -20,3 +24,4 @@ mod proxy;
 mod security;
 mod servers;
 mod simulation;
+mod verbs;

@@ -23,12 +23,12 @@ fn run(command: &mut Command) {
 }
 
 /// Files beside each other, made by openssl(1).
-struct Authority {
+pub struct Authority {
     folder: PathBuf,
 }
 
 impl Authority {
-    fn new(folder: PathBuf) -> Authority {
+    pub fn new(folder: PathBuf) -> Authority {
         fs::create_dir(&folder).unwrap();
         let mut make = Command::new("openssl");
         make.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
@@ -38,7 +38,7 @@ impl Authority {
     }
 
     /// A certificate, for this name and these others of a server.
-    fn sign(&self, name: &str, others: &str) {
+    pub fn sign(&self, name: &str, others: &str) {
         let mut ask = Command::new("openssl");
         ask.args(["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
         ask.args(["-subj", &format!("/CN={name}"), "-keyout", &format!("{name}.key")]);
@@ -54,7 +54,7 @@ impl Authority {
         run(Command::new("chmod").arg("600").arg(key));
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 

@@ -9,8 +9,9 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use super::STILLPOINT;
 use super::place::folder_in_memory;
-use super::process::{Done, Running, STILLPOINT, run, start, without_our_variables};
+use super::process::{Done, Running, run, start, without_our_variables};
 
 /// A folder of barriers and one of states, on tmpfs, gone at the end.
 pub struct Place {

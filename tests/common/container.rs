@@ -2,7 +2,8 @@
 //! a boot id of its own, mounted over the kernel's. The file systems are those of the host.
 
 use super::Participant;
-use super::process::{STILLPOINT, children};
+use super::STILLPOINT;
+use super::process::children;
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -45,6 +45,13 @@ pub use time::{Over, SLACK, ms, until};
 
 use std::path::Path;
 
+pub const STILLPOINT: &str = env!("CARGO_BIN_EXE_stillpoint");
+
+/// The folder that cargo built it into, with all else that it built.
+pub fn programs() -> &'static Path {
+    Path::new(STILLPOINT).parent().unwrap()
+}
+
 /// The folder of this repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

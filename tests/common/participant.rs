@@ -10,7 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::place::Place;
-use super::process::{is_asleep, programs, state, without_our_variables};
+use super::process::{is_asleep, state, without_our_variables};
+use super::programs;
 use super::time::until;
 
 /// Nothing takes anywhere near as long; a participant that hangs fails its test.

@@ -17,13 +17,6 @@ use nix::unistd::Pid;
 
 use super::time::ms;
 
-pub const STILLPOINT: &str = env!("CARGO_BIN_EXE_stillpoint");
-
-/// The folder that cargo built it into, with all else that it built.
-pub fn programs() -> &'static Path {
-    Path::new(STILLPOINT).parent().unwrap()
-}
-
 /// Nothing takes anywhere near as long on an idle machine; what hangs is named before the harness ends the test.
 const PATIENCE: Duration = Duration::from_secs(100);
 
@@ -186,6 +179,11 @@ impl Running {
     pub fn wait(self) -> Done {
         let pid = self.pid;
         self.finish(&pid.to_string())
+    }
+
+    /// Nobody reads what it says from now on.
+    pub fn close_output(&mut self) {
+        drop(self.child().stdout.take());
     }
 
     pub fn is_running(&mut self) -> bool {

@@ -31,7 +31,9 @@ mod words {
     pub mod exit;
     pub mod lines;
     pub mod live;
+    pub mod output;
     pub mod seconds;
+    pub mod status;
 }
 
 use arbitrary::Arbitrary;

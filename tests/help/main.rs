@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cluster;
 mod manual;
 mod page;
 
@@ -62,9 +63,12 @@ fn help(verb: &str, asked: &str) -> String {
 
 /// The flags that the help of a verb names, aliases included.
 fn flags_in_help(verb: &str) -> BTreeSet<String> {
-    let help = help(verb, "-h");
+    flags_in(verb, &help(verb, "-h"))
+}
+
+fn flags_in(verb: &str, help: &str) -> BTreeSet<String> {
     let mut flags = BTreeSet::new();
-    for line in section(&help, "Options:") {
+    for line in section(help, "Options:") {
         let line = line.trim();
         if !line.starts_with('-') {
             continue;
@@ -124,13 +128,17 @@ fn help_and_manual_name_the_same_flags() {
     }
 }
 
+/// The exit statuses that a help text names.
+fn statuses_in(help: &str) -> BTreeSet<u8> {
+    let number =
+        |line: &str| line.split_whitespace().next().and_then(|word| word.parse::<u8>().ok());
+    section(help, "Exit status:").into_iter().filter_map(number).collect()
+}
+
 /// A page says what a status means there, and names none that the command does not know.
 #[test]
 fn help_and_manual_name_the_same_exit_statuses() {
-    let number =
-        |line: &str| line.split_whitespace().next().and_then(|word| word.parse::<u8>().ok());
-    let help = stillpoint(&["--help"]);
-    let told: BTreeSet<_> = section(&help, "Exit status:").into_iter().filter_map(number).collect();
+    let told = statuses_in(&stillpoint(&["--help"]));
     assert_eq!(told, Page::read("stillpoint.1").statuses());
     assert!(told.contains(&75) && told.contains(&124));
     // Verbs that judge have the few numbers below: yes and no, or those of monitoring plug-ins.
@@ -147,19 +155,22 @@ fn help_and_manual_name_the_same_exit_statuses() {
 
 #[test]
 fn completions_know_every_flag_of_every_verb() {
-    let scripts = [
-        ("bash", "", stillpoint(&["completions", "bash"])),
-        ("zsh", "", stillpoint(&["completions", "zsh"])),
-        ("elvish", "", stillpoint(&["completions", "elvish"])),
-        ("powershell", "", stillpoint(&["completions", "powershell"])),
-        ("fish", "-l ", stillpoint(&["completions", "fish"])),
-    ];
-    for verb in verbs() {
+    complete_every_flag(stillpoint, verbs().iter().map(|verb| (verb.clone(), flags_in_help(verb))));
+}
+
+/// The scripts for all shells have these verbs and flags.
+fn complete_every_flag(
+    program: fn(&[&str]) -> String,
+    verbs: impl Iterator<Item = (String, BTreeSet<String>)>,
+) {
+    let scripts = [("bash", ""), ("zsh", ""), ("elvish", ""), ("powershell", ""), ("fish", "-l ")];
+    let scripts = scripts.map(|(shell, prefix)| (shell, prefix, program(&["completions", shell])));
+    for (verb, flags) in verbs {
         for (shell, prefix, script) in &scripts {
             for word in verb.split(' ') {
                 assert!(script.lines().any(|line| line.contains(word)), "{shell}: no {verb}");
             }
-            for flag in flags_in_help(&verb).iter().filter(|flag| flag.starts_with("--")) {
+            for flag in flags.iter().filter(|flag| flag.starts_with("--")) {
                 let written = match *prefix {
                     "" => flag.clone(),
                     prefix => flag.replacen("--", prefix, 1),

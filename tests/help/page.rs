@@ -59,9 +59,13 @@ impl Page {
 
     /// The flags that its description describes, each once.
     pub fn flags(&self) -> BTreeSet<String> {
+        self.flags_among(&self.section("DESCRIPTION"))
+    }
+
+    /// The flags that these lines describe, each once.
+    pub fn flags_among(&self, lines: &[&str]) -> BTreeSet<String> {
         let mut flags = BTreeSet::new();
-        let described = self.section("DESCRIPTION").into_iter();
-        for names in described.filter_map(|line| line.strip_prefix(".It Fl ")) {
+        for names in lines.iter().filter_map(|line| line.strip_prefix(".It Fl ")) {
             let names =
                 names.split_whitespace().take_while(|word| !["Ar", "Cm", "Op"].contains(word));
             for name in names.filter(|word| *word != "," && *word != "-") {

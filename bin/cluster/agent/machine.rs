@@ -214,6 +214,11 @@ impl Agent {
         match self.part.take() {
             None => Vec::new(),
             Some(part) if part.is_certified() => vec![Action::Ask(part.begun)],
+            // It may have its certificate by now, of which nobody has heard: what that is worth, the verdict says.
+            Some(part) if part.is_opening() => {
+                self.waiting.push(part.begun.clone());
+                vec![Action::Ask(part.begun)]
+            }
             Some(part) => vec![Action::Drop(part.begun.id, why.to_owned())],
         }
     }

@@ -56,6 +56,11 @@ impl Part {
         self.stage == Stage::Certified
     }
 
+    /// Whether the session has been told to open its gate, and has not said yet that it has.
+    pub fn is_opening(&self) -> bool {
+        self.stage == Stage::Opening
+    }
+
     /// The store shows the epoch in this phase.
     pub fn sees(&mut self, phase: Phase) -> Result<Vec<Action>, Failed> {
         if phase <= self.phase {

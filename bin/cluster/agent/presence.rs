@@ -37,7 +37,9 @@ impl<S: Store, H: Host> Presence<S, H> {
         let (mut inner, mut outer) = (stop.clone(), stop.clone());
         loop {
             let present = async {
-                match self.present(&mut inner).await {
+                let present = self.present(&mut inner).await;
+                self.settings.totals.change(|counted| counted.member = false);
+                match present {
                     Ok(()) => {}
                     Err(error) => {
                         self.settings.log.say(&format!("the host is not present: {error}"));
@@ -76,7 +78,8 @@ impl<S: Store, H: Host> Presence<S, H> {
                 barriers: self.counted().await,
                 rival: None,
             },
-            has_said: None,
+            // Nothing: that all is well is said once, too.
+            has_said: Some(String::new()),
         };
         let mut has_told = None;
         let view = self.store.range(&seat).await?;

@@ -201,10 +201,12 @@ impl<S: Store, H: Host, N: Notebook> Work<S, H, N> {
 
     /// Opens every gate, then says good-bye.
     async fn end(
-        self,
+        mut self,
         stop: &watch::Sender<bool>,
         presence: JoinHandle<()>,
     ) -> std::io::Result<()> {
+        // What may be certified waits for its verdict, which the next agent asks for.
+        let _ = self.agent.take(Input::NoEpoch);
         for running in self.sessions.values() {
             running.stop();
         }

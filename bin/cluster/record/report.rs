@@ -5,6 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use serde::{Deserialize, Serialize};
 
 use super::identity::{EpochId, Incarnation};
+use crate::words::exit::Exit;
+use crate::words::failure::Failure;
 
 /// What a host has done, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +74,12 @@ pub struct Failed {
     pub text: String,
     /// The exit status that the command documents for it.
     pub exit: u8,
+}
+
+impl From<Failed> for Failure {
+    fn from(failed: Failed) -> Failure {
+        Failure::new(Exit::of_host(failed.exit), failed.text)
+    }
 }
 
 /// A host's snapshot.

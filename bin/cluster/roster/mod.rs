@@ -77,6 +77,19 @@ pub async fn join<S: Store>(
     .await
 }
 
+/// Waits until no epoch is under way.
+///
+/// # Errors
+/// One does not end.
+pub async fn until_idle<S: Store>(store: &S, request: &Request) -> Result<(), Failure> {
+    let keys = &request.keys;
+    let epoch = store.range(&keys.epoch()).await?;
+    match epoch.get(&keys.epoch()) {
+        None => Ok(()),
+        Some(_) => wait(store, keys, &epoch, Instant::now() + request.wait).await,
+    }
+}
+
 /// Takes the host out, at its own wish. The uuid is that of the host that asks.
 ///
 /// # Errors

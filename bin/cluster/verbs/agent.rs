@@ -2,12 +2,9 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::sleep;
-
-use super::context::{Context, signalled};
-use super::metrics;
+use super::context::Context;
+use super::{metrics, signals};
 use crate::agent::settings::{Log, Settings};
 use crate::agent::{self, Totals};
 use crate::host::child::Child;
@@ -17,10 +14,8 @@ use crate::words::failure::Failure;
 use crate::words::lines::say;
 use crate::words::random;
 
-/// How soon a change is in the metrics.
-const METRICS: Duration = Duration::from_secs(1);
-/// How often they are written though nothing has changed: a file's age tells whether the agent lives.
-const UNCHANGED: u32 = 15;
+/// Tells this boot of the machine from all others.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {}
@@ -35,8 +30,9 @@ pub async fn run(context: &Context, _: &Arguments) -> Result<Exit, Failure> {
     };
     let store = context.store()?;
     let (notebook, remembered) = context.notebook()?;
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    let boot = boot.map_err(|error| Failure::new(Exit::SYSTEM, format!("the boot id: {error}")))?;
+    let boot = fs::read_to_string(BOOT).map_err(|error| {
+        Failure::new(Exit::SYSTEM, format!("{BOOT}: {error}; an agent needs /proc to be mounted"))
+    })?;
     let limits = &configuration.limits;
     let totals = Totals::default();
     let settings = Settings {
@@ -56,24 +52,12 @@ pub async fn run(context: &Context, _: &Arguments) -> Result<Exit, Failure> {
     let host = Child::new(configuration.group.clone(), work);
     let writing = configuration.metrics.textfile.clone().map(|file| {
         let (group, host) = (configuration.group.clone(), context.host.clone());
-        tokio::spawn(async move {
-            let (mut written, mut unchanged) = (String::new(), 0);
-            loop {
-                let text = metrics::text(&group, &host, &totals.read());
-                unchanged += 1;
-                if text != written || unchanged >= UNCHANGED {
-                    if let Err(error) = metrics::write(&file, &text) {
-                        say(format!("{}: cannot write the metrics: {error}", file.display()));
-                    }
-                    (written, unchanged) = (text, 0);
-                }
-                sleep(METRICS).await;
-            }
-        })
+        tokio::spawn(async move { metrics::keep(&file, &group, &host, &totals).await })
     });
+    let ended = signals::ended();
     say(format!("agent of {} in the group {}", context.host, configuration.group));
     let stopped = async {
-        let why = signalled().await;
+        let why = ended.await;
         say(format!("{why}: good-bye"));
     };
     let ended = agent::run(store, host, notebook, remembered, settings, stopped).await;

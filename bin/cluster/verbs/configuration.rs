@@ -2,11 +2,13 @@
 //!
 //! What stands in it and is not known is an error with its line: a limit that was misspelt would be no limit.
 
+use std::fmt::{self, Formatter};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use crate::host::child::Work;
@@ -14,6 +16,8 @@ use crate::record::identity::Name;
 use crate::store::etcd::{Settings, Tls, User};
 use crate::words::exit::Exit;
 use crate::words::failure::Failure;
+use crate::words::likeness::nearest;
+use crate::words::seconds;
 
 /// Where it is, unless another one is named.
 pub const DEFAULT: &str = "/etc/stillpoint/cluster.toml";
@@ -78,21 +82,63 @@ pub struct Metrics {
     pub textfile: Option<PathBuf>,
 }
 
-/// A number of seconds, more than 0 and not more than a day.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
-#[serde(try_from = "f64")]
+/// A time, more than 0 and not more than a day: a number of seconds, or a text with units.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seconds(pub Duration);
 
-impl TryFrom<f64> for Seconds {
-    type Error = String;
+/// The longest.
+const DAY: Duration = Duration::from_secs(86_400);
 
-    fn try_from(seconds: f64) -> Result<Seconds, String> {
-        match seconds > 0.0 && seconds <= 86_400.0 {
-            true => Ok(Seconds(Duration::from_secs_f64(seconds))),
-            false => {
-                Err(format!("{seconds}: expected seconds, more than 0 and not more than 86400"))
-            }
+impl Seconds {
+    /// As it is typed.
+    pub fn parse(text: &str) -> Result<Seconds, String> {
+        match seconds::parse(text)? {
+            time if time > Duration::ZERO && time <= DAY => Ok(Seconds(time)),
+            _ => Err("expected seconds, more than 0 and not more than 86400".to_owned()),
         }
+    }
+
+    /// The same, or 0, as is what a record of milliseconds cannot say.
+    pub fn or_none(text: &str) -> Result<Seconds, String> {
+        match seconds::parse(text) {
+            Ok(time) if time < Duration::from_millis(1) => Ok(Seconds(Duration::ZERO)),
+            _ => Seconds::parse(text),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Seconds, D::Error> {
+        deserializer.deserialize_any(Typed)
+    }
+}
+
+/// What stands there is read as if it had been typed.
+struct Typed;
+
+impl Typed {
+    fn read<E: de::Error>(text: &str) -> Result<Seconds, E> {
+        Seconds::parse(text).map_err(|wrong| E::custom(format!("{text}: {wrong}")))
+    }
+}
+
+impl Visitor<'_> for Typed {
+    type Value = Seconds;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("seconds, as 2 or 0.25, or a text with units, as \"1m30s\"")
+    }
+
+    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Seconds, E> {
+        Typed::read(&seconds.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Seconds, E> {
+        Typed::read(&seconds.to_string())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Seconds, E> {
+        Typed::read(text)
     }
 }
 
@@ -201,13 +247,8 @@ fn said(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match quoted.as_slice() {
         [name, known @ ..] if message.starts_with("unknown field") => {
-            let near = known
-                .iter()
-                .map(|known| (strsim::jaro_winkler(name, known), known))
-                .filter(|(likeness, _)| *likeness > 0.8)
-                .max_by(|one, other| one.0.total_cmp(&other.0));
-            match near {
-                Some((_, near)) => format!("{name}: there is no such key; did you mean {near}?"),
+            match nearest(name, known.iter().copied()) {
+                Some(near) => format!("{name}: there is no such key; did you mean {near}?"),
                 None => {
                     format!("{name}: there is no such key here; there are {}", known.join(", "))
                 }
@@ -241,7 +282,7 @@ mod tests {
             "{BRIEF}host = 'a'\nstate = '/s'\njob = 'mail'\n\
              [tls]\nca = '/ca'\ncertificate = '/c'\nkey = '/k'\nserver-name = 'x'\n\
              [user]\nname = 'u'\npassword-file = '/p'\n\
-             [limits]\nprepare = 1\ndrain = 0.5\nhold = 8\ncertificates = 3\nmin-open = 1\nagent-lease = 2\ncoordinator-lease = 2\ncounts = 5\n\
+             [limits]\nprepare = 1\ndrain = '500ms'\nhold = 8\ncertificates = 3\nmin-open = 1\nagent-lease = 2\ncoordinator-lease = 2\ncounts = 5\n\
              [metrics]\ntextfile = '/m'\n"
         );
         let configuration = Configuration::parse(&text).unwrap();
@@ -267,6 +308,19 @@ mod tests {
             (
                 "[limits]\nhold = 0\n",
                 ":4: 0: expected seconds, more than 0 and not more than 86400",
+            ),
+            (
+                "[limits]\nhold = '2 days'\n",
+                ":4: 2 days: expected seconds, more than 0 and not more than 86400",
+            ),
+            ("[limits]\nhold = -1\n", ":4: -1: must not be negative"),
+            (
+                "[limits]\nhold = 'soon'\n",
+                ":4: soon: expected seconds, as 2 or 0.25, or a time with units, as 1m30s",
+            ),
+            (
+                "[limits]\nhold = true\n",
+                ":4: invalid type: boolean true, expected seconds, as 2 or 0.25, or a text with units, as \"1m30s\"",
             ),
             (
                 "host = 'a/b'\n",

@@ -64,11 +64,6 @@ impl Context {
         format!("{} (pid {})", self.machine, std::process::id())
     }
 
-    /// The time, for people.
-    pub fn when(&self) -> String {
-        jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-    }
-
     /// This host's notes, for who only looks.
     pub fn peek(&self) -> Result<Option<Remembered>, Failure> {
         let folder = &self.configuration.state;
@@ -132,26 +127,7 @@ impl Context {
     }
 }
 
-/// Why this process is told to end, when it is.
-pub async fn signalled() -> String {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut signals = Vec::new();
-    for (kind, name) in [
-        (SignalKind::interrupt(), "SIGINT"),
-        (SignalKind::terminate(), "SIGTERM"),
-        (SignalKind::hangup(), "SIGHUP"),
-    ] {
-        if let Ok(signal) = signal(kind) {
-            signals.push((signal, name));
-        }
-    }
-    std::future::poll_fn(move |context| {
-        for (signal, name) in &mut signals {
-            if signal.poll_recv(context).is_ready() {
-                return std::task::Poll::Ready(format!("interrupted by {name}"));
-            }
-        }
-        std::task::Poll::Pending
-    })
-    .await
+/// The time, for people.
+pub fn when() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,13 +1,12 @@
 //! `list` and `latest`: the epochs that were. From the store, or, when that does not answer, from what this host's own
 //! catalogue was told of them.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::context::Context;
 use super::shown;
 use crate::coordinator::recover::recent;
+use crate::host::child::{Child, Work};
 use crate::host::snapshot_name;
 use crate::record::identity::EpochId;
 use crate::record::value::decode;
@@ -73,7 +72,7 @@ pub async fn list(context: &Context, arguments: &List) -> Result<Exit, Failure> 
             shown::table(&rows)
         }
     };
-    print(&text).map_err(|error| Failure::new(Exit::SYSTEM, error.to_string()))?;
+    print(&text)?;
     Ok(Exit::SUCCESS)
 }
 
@@ -88,18 +87,18 @@ pub async fn latest(context: &Context, arguments: &Latest) -> Result<Exit, Failu
         true => serde_json::to_string_pretty(&complete.json).unwrap_or_default() + "\n",
         false => snapshot_name(&context.configuration.group, complete.epoch) + "\n",
     };
-    print(&text).map_err(|error| Failure::new(Exit::SYSTEM, error.to_string()))?;
+    print(&text)?;
     Ok(Exit::SUCCESS)
 }
 
 async fn past(context: &Context, source: &Source) -> Result<Vec<Past>, Failure> {
     if source.local {
-        return local(context);
+        return local(context).await;
     }
     match of_store(context).await {
         Err(failure) if failure.exit == Exit::UNAVAILABLE => {
             say(format!("{failure}; this is what this host's own catalogue knows"));
-            local(context)
+            local(context).await
         }
         past => past,
     }
@@ -131,18 +130,12 @@ async fn of_store(context: &Context) -> Result<Vec<Past>, Failure> {
     Ok(past)
 }
 
-/// What `stillpoint list` says of parts of this group.
-fn local(context: &Context) -> Result<Vec<Past>, Failure> {
-    let output = Command::new("stillpoint").args(["list", "--json"]).output();
-    let output = output.map_err(|error| {
-        Failure::new(Exit::NOT_FOUND, format!("stillpoint list --json cannot be run: {error}"))
-    })?;
-    let manifests: Vec<Value> = serde_json::from_slice(&output.stdout).map_err(|error| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().next().unwrap_or_default();
-        Failure::new(Exit::UNAVAILABLE, format!("stillpoint list --json: {error} {said}"))
-    })?;
-    Ok(parts(context.configuration.group.as_str(), manifests))
+/// What `stillpoint list` says of parts of this group. Who has no work here has what is in the usual place.
+async fn local(context: &Context) -> Result<Vec<Past>, Failure> {
+    let configuration = &context.configuration;
+    let work = configuration.work().unwrap_or(Work::Snapshot(Vec::new()));
+    let manifests = Child::new(configuration.group.clone(), work).manifests().await?;
+    Ok(parts(configuration.group.as_str(), manifests))
 }
 
 fn parts(group: &str, manifests: Vec<Value>) -> Vec<Past> {

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::context::Context;
-use crate::host::Host;
+use stillpoint::{ErrorKind, Status, WriterStatus};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+
+use super::context::{Context, when};
 use crate::host::child::Child;
 use crate::record::identity::Name;
 use crate::roster::{self, Changed, Request};
@@ -11,6 +14,10 @@ use crate::store::Store;
 use crate::words::exit::Exit;
 use crate::words::failure::Failure;
 use crate::words::lines::say;
+
+/// For what has just taken a snapshot to be gone.
+const ENDING: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 pub struct Waiting {
@@ -60,7 +67,7 @@ fn request(context: &Context, host: Name, waiting: &Waiting) -> Request {
         host,
         wait: Duration::from_secs(waiting.wait),
         by: context.by(),
-        when: context.when(),
+        when: when(),
     }
 }
 
@@ -97,27 +104,59 @@ pub async fn join(context: &Context, arguments: &Join) -> Result<Exit, Failure> 
 }
 
 pub async fn leave(context: &Context, arguments: &Leave) -> Result<Exit, Failure> {
-    let configuration = &context.configuration;
-    let barriers = match configuration.work() {
-        Some(work) => Child::new(configuration.group.clone(), work).counts().await,
-        None => Vec::new(),
-    };
-    if let Some(counts) = barriers.iter().find(|counts| counts.writers > 0) {
-        let barrier = &counts.barrier;
-        return Err(Failure::new(
-            Exit::CONFLICT,
-            format!(
-                "{barrier}: {} writers have it open, and the group's snapshots would go on without them; stop them, `stillpoint retire {barrier}`, and leave then",
-                counts.writers
-            ),
-        ));
-    }
     let store = context.store()?;
     let uuid = context.peek()?.map(|remembered| remembered.uuid);
     let request = request(context, context.host.clone(), &arguments.waiting);
+    // What takes the snapshot of an epoch has the barrier open, too.
+    roster::until_idle(&store, &request).await?;
+    has_no_writer(context).await?;
     let changed = roster::leave(&store, &request, uuid.as_deref()).await?;
     told(changed, &context.host, "has left", "is no member");
     Ok(Exit::SUCCESS)
+}
+
+/// Nobody writes on this host, as far as its barriers know. Who cannot look at one does not know.
+async fn has_no_writer(context: &Context) -> Result<(), Failure> {
+    let configuration = &context.configuration;
+    let Some(work) = configuration.work() else { return Ok(()) };
+    for barrier in Child::new(configuration.group.clone(), work).barriers().await? {
+        let since = Instant::now();
+        loop {
+            match users(&barrier).await? {
+                users if users.is_empty() => break,
+                _ if since.elapsed() < ENDING => sleep(LOOK).await,
+                users => {
+                    return Err(Failure::new(
+                        Exit::CONFLICT,
+                        format!(
+                            "{barrier} is open in {}, and the group's snapshots would go on without what is written there; end that, `stillpoint retire {barrier}`, and leave then",
+                            users.join(", ")
+                        ),
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who has the barrier open. One that is not there is open nowhere.
+async fn users(barrier: &str) -> Result<Vec<String>, Failure> {
+    let name = barrier.to_owned();
+    let looked = spawn_blocking(move || Status::read(&name)).await;
+    match looked.map_err(|error| Failure::new(Exit::INTERNAL, error.to_string()))? {
+        Ok(status) => {
+            let shown = |one: &WriterStatus| format!("{} (pid {})", one.label, one.pid);
+            let mut users: Vec<String> = status.writers.iter().map(shown).collect();
+            users.dedup();
+            Ok(users)
+        }
+        Err(error) if error.kind() == ErrorKind::Missing => Ok(Vec::new()),
+        Err(error) => {
+            let text = format!("{error}; whether there are writers cannot be told");
+            Err(Failure::new(Exit::CONFLICT, text))
+        }
+    }
 }
 
 pub async fn evict(context: &Context, arguments: &Evict) -> Result<Exit, Failure> {

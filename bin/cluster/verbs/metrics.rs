@@ -5,78 +5,124 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use crate::agent::Counted;
+use tokio::time::{Instant, sleep};
+
+use crate::agent::{Counted, Totals};
 use crate::record::identity::Name;
+use crate::words::lines::say;
+
+/// How soon a change is in the file.
+const PACE: Duration = Duration::from_secs(1);
+/// It is written so often though nothing has changed: an alert counts how old its time is.
+const UNCHANGED: Duration = Duration::from_secs(15);
+
+/// Keeps the file as it should be, until it is dropped.
+pub async fn keep(file: &Path, group: &Name, host: &Name, totals: &Totals) {
+    let (mut written, mut at) = (String::new(), Instant::now());
+    let mut has_failed = false;
+    loop {
+        let samples = samples(group, host, &totals.read());
+        if samples != written || at.elapsed() >= UNCHANGED {
+            let result = write(file, &format!("{}{samples}", age(group, host, SystemTime::now())));
+            if let (Err(error), false) = (&result, has_failed) {
+                say(format!("{}: cannot write the metrics: {error}", file.display()));
+            }
+            has_failed = result.is_err();
+            (written, at) = (samples, Instant::now());
+        }
+        sleep(PACE).await;
+    }
+}
+
+/// A metric: its name, its kind, and what it means. stillpoint-metrics(7) has the same list.
+struct Metric(&'static str, &'static str, &'static str);
+
+const REPORT: Metric = Metric(
+    "stillpoint_cluster_report_timestamp_seconds",
+    "gauge",
+    "When the agent wrote this: it lives.",
+);
+const MEMBER: Metric = Metric(
+    "stillpoint_cluster_member",
+    "gauge",
+    "1 if the host takes part: it is in the roster, the store answers, and nobody else is this host.",
+);
+const BEGUN: Metric = Metric(
+    "stillpoint_cluster_epochs_begun_total",
+    "counter",
+    "Epochs that were obeyed since the agent started.",
+);
+const FAILED: Metric = Metric(
+    "stillpoint_cluster_epochs_failed_total",
+    "counter",
+    "Epochs in which this host could not do its part.",
+);
+const VERDICTS: Metric =
+    Metric("stillpoint_cluster_verdicts_total", "counter", "Verdicts that were heard.");
+const AWAITED: Metric = Metric(
+    "stillpoint_cluster_verdicts_awaited",
+    "gauge",
+    "Certificates of this host without a verdict yet.",
+);
+const LAST: Metric =
+    Metric("stillpoint_cluster_last_epoch", "gauge", "The last epoch that was obeyed.");
+const LAST_COMPLETE: Metric = Metric(
+    "stillpoint_cluster_last_complete_epoch",
+    "gauge",
+    "The last epoch of this agent whose verdict was complete; 0: none.",
+);
+const PAUSE: Metric = Metric(
+    "stillpoint_cluster_pause_seconds",
+    "gauge",
+    "How long this host's gate was closed in the last epoch that it has a certificate of.",
+);
+
+impl Metric {
+    /// A line for each sample, whose labels are those of the host and these.
+    fn text(&self, group: &Name, host: &Name, samples: &[(&str, f64)]) -> String {
+        let Metric(name, kind, help) = self;
+        let mut text = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        for (more, value) in samples {
+            let labels = format!("group=\"{group}\",host=\"{host}\"{more}");
+            let _ = writeln!(text, "{name}{{{labels}}} {value}");
+        }
+        text
+    }
+}
+
+/// The sample that is another one each time.
+fn age(group: &Name, host: &Name, now: SystemTime) -> String {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    REPORT.text(group, host, &[("", since.as_secs_f64())])
+}
 
 /// The samples of an agent.
-pub fn text(group: &Name, host: &Name, counted: &Counted) -> String {
-    let mut text = String::new();
-    let mut add = |name: &str, kind: &str, help: &str, samples: &[(&str, f64)]| {
-        let _ = writeln!(text, "# HELP stillpoint_cluster_{name} {help}");
-        let _ = writeln!(text, "# TYPE stillpoint_cluster_{name} {kind}");
-        for (more, value) in samples {
-            let _ = writeln!(
-                text,
-                "stillpoint_cluster_{name}{{group=\"{group}\",host=\"{host}\"{more}}} {value}"
-            );
-        }
-    };
-    let number = |count: u64| count as f64;
-    add(
-        "member",
-        "gauge",
-        "Whether the host takes part: it is in the roster, and nobody else is this host.",
-        &[("", f64::from(u8::from(counted.member)))],
-    );
-    add(
-        "epochs_begun_total",
-        "counter",
-        "Epochs that were obeyed since the agent started.",
-        &[("", number(counted.begun))],
-    );
-    add(
-        "epochs_failed_total",
-        "counter",
-        "Epochs in which this host could not do its part.",
-        &[("", number(counted.failed))],
-    );
-    add(
-        "verdicts_total",
-        "counter",
-        "Verdicts that were heard.",
-        &[
-            (",verdict=\"complete\"", number(counted.complete)),
-            (",verdict=\"partial\"", number(counted.partial)),
-            (",verdict=\"aborted\"", number(counted.aborted)),
-        ],
-    );
-    add(
-        "verdicts_awaited",
-        "gauge",
-        "Certificates of this host without a verdict yet.",
-        &[("", number(counted.waiting))],
-    );
-    add("last_epoch", "gauge", "The last epoch that was obeyed.", &[("", number(counted.last.0))]);
-    add(
-        "last_complete_epoch",
-        "gauge",
-        "The last epoch of this agent whose verdict was complete; 0: none.",
-        &[("", number(counted.last_complete.0))],
-    );
-    if let Some(pause) = counted.pause_ms {
-        add(
-            "pause_seconds",
-            "gauge",
-            "How long this host's gate was closed in the last epoch that it has a certificate of.",
-            &[("", pause as f64 / 1000.0)],
-        );
-    }
-    text
+fn samples(group: &Name, host: &Name, counted: &Counted) -> String {
+    let of = |metric: Metric, samples: &[(&str, f64)]| metric.text(group, host, samples);
+    let number = |metric: Metric, count: u64| of(metric, &[("", count as f64)]);
+    let verdicts = [
+        (",verdict=\"complete\"", counted.complete as f64),
+        (",verdict=\"partial\"", counted.partial as f64),
+        (",verdict=\"aborted\"", counted.aborted as f64),
+    ];
+    let pause = counted.pause_ms.map(|pause| of(PAUSE, &[("", pause as f64 / 1000.0)]));
+    [
+        number(MEMBER, counted.member.into()),
+        number(BEGUN, counted.begun),
+        number(FAILED, counted.failed),
+        of(VERDICTS, &verdicts),
+        number(AWAITED, counted.waiting),
+        number(LAST, counted.last.0),
+        number(LAST_COMPLETE, counted.last_complete.0),
+        pause.unwrap_or_default(),
+    ]
+    .concat()
 }
 
 /// Writes the file aside, under a name that the collector does not read, and renames it.
-pub fn write(file: &Path, text: &str) -> io::Result<()> {
+fn write(file: &Path, text: &str) -> io::Result<()> {
     let mut aside = file.as_os_str().to_owned();
     aside.push(".new");
     let mut new = OpenOptions::new().create(true).truncate(true).write(true).open(&aside)?;
@@ -96,7 +142,9 @@ mod tests {
         let (group, host) = ("mail".parse().unwrap(), "a".parse().unwrap());
         let counted =
             Counted { member: true, complete: 3, pause_ms: Some(250), ..Counted::default() };
-        let text = text(&group, &host, &counted);
+        let text = age(&group, &host, SystemTime::UNIX_EPOCH + Duration::from_millis(1_500));
+        assert!(text.ends_with("seconds{group=\"mail\",host=\"a\"} 1.5\n"), "{text}");
+        let text = samples(&group, &host, &counted);
         assert!(text.contains("\nstillpoint_cluster_member{group=\"mail\",host=\"a\"} 1\n"));
         assert!(text.contains("{group=\"mail\",host=\"a\",verdict=\"complete\"} 3\n"));
         assert!(text.contains("pause_seconds{group=\"mail\",host=\"a\"} 0.25\n"));

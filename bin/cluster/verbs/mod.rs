@@ -3,21 +3,25 @@
 //! Uses all rooms below. Right about each verb ending with a documented exit status and one line that says why.
 
 mod agent;
+mod completions;
 mod configuration;
 mod context;
 mod history;
+#[path = "../../stillpoint/process/ignored.rs"]
+mod ignored;
 mod members;
 mod metrics;
 mod recover;
 mod shown;
+mod signals;
 mod snapshot;
 mod status;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::words::exit::{Exit, STATUSES};
 use crate::words::failure::Failure;
-use crate::words::lines::complain;
+use crate::words::lines::{PROGRAM, complain};
 use context::{Common, Context};
 
 /// One consistent pause across the hosts of a group.
@@ -28,7 +32,6 @@ use context::{Common, Context};
 #[command(
     name = "stillpoint-cluster",
     version,
-    after_help = STATUSES,
     max_term_width = 100,
     propagate_version = false,
     disable_help_subcommand = true,
@@ -85,10 +88,32 @@ enum Verb {
 
     /// Print the name of the newest complete one
     Latest(history::Latest),
+
+    /// Print a completion script for a shell
+    ///
+    /// Names of hosts are asked for when they are to be completed. `stillpoint completions` has the script for
+    /// `stillpoint cluster`.
+    Completions(completions::Arguments),
+}
+
+/// What was asked for, of the command line.
+///
+/// # Errors
+/// It makes no sense, or asks for help.
+pub fn parse() -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command().try_get_matches()?)
+}
+
+/// Each verb says how it ends, and where more is said.
+fn command() -> clap::Command {
+    let help = format!("{STATUSES}\n\nManual: {PROGRAM}(8)");
+    let of_verbs = help.clone();
+    Cli::command().after_help(help).mut_subcommands(move |verb| verb.after_help(of_verbs.clone()))
 }
 
 /// Does what was asked for.
 pub fn perform(cli: Cli) -> Exit {
+    signals::settle();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -102,32 +127,33 @@ pub fn perform(cli: Cli) -> Exit {
     });
     // A thread that still waits for a server that does not answer is no reason to.
     runtime.shutdown_background();
+    signals::die_of_it(exit);
     exit
 }
 
 async fn verb(cli: Cli) -> Result<Exit, Failure> {
-    let context = Context::new(&cli.common)?;
+    let common = &cli.common;
+    let context = || Context::new(common);
     match &cli.verb {
-        Verb::Agent(arguments) => agent::run(&context, arguments).await,
-        Verb::Join(arguments) => members::join(&context, arguments).await,
-        Verb::Leave(arguments) => members::leave(&context, arguments).await,
-        Verb::Evict(arguments) => members::evict(&context, arguments).await,
-        Verb::Snapshot(arguments) => snapshot::run(&context, arguments).await,
-        Verb::Status(arguments) => status::run(&context, arguments).await,
-        Verb::Recover(arguments) => recover::run(&context, arguments).await,
-        Verb::List(arguments) => history::list(&context, arguments).await,
-        Verb::Latest(arguments) => history::latest(&context, arguments).await,
+        Verb::Agent(arguments) => agent::run(&context()?, arguments).await,
+        Verb::Join(arguments) => members::join(&context()?, arguments).await,
+        Verb::Leave(arguments) => members::leave(&context()?, arguments).await,
+        Verb::Evict(arguments) => members::evict(&context()?, arguments).await,
+        Verb::Snapshot(arguments) => snapshot::run(&context()?, arguments).await,
+        Verb::Status(arguments) => status::run(&context()?, arguments).await,
+        Verb::Recover(arguments) => recover::run(&context()?, arguments).await,
+        Verb::List(arguments) => history::list(&context()?, arguments).await,
+        Verb::Latest(arguments) => history::latest(&context()?, arguments).await,
+        Verb::Completions(arguments) => completions::run(common, arguments).await,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn what_is_said_of_options_fits_together() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -1,6 +1,6 @@
 //! `recover`: an epoch whose coordinator died gets its verdict.
 
-use super::context::Context;
+use super::context::{Context, when};
 use super::shown;
 use crate::coordinator::recover::{Found, recover};
 use crate::record::identity::EpochId;
@@ -22,8 +22,7 @@ pub struct Arguments {
 
 pub async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let found =
-        recover(&store, &context.keys, arguments.give_up, &context.by(), &context.when()).await?;
+    let found = recover(&store, &context.keys, arguments.give_up, &context.by(), &when()).await?;
     let show = |what: &str, epoch: EpochId, verdict: &Verdict| {
         if !arguments.json {
             say(format!("epoch {epoch} {what} {}", verdict.outcome.word()));
@@ -31,7 +30,7 @@ pub async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failu
         }
         let json = shown::verdict(&context.configuration.group, epoch, verdict);
         let text = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
-        print(&text).map_err(|error| Failure::new(Exit::SYSTEM, error.to_string()))
+        print(&text).map(drop)
     };
     match found {
         Found::Nothing => say("no epoch has ever begun"),

@@ -21,6 +21,13 @@ impl Failure {
     }
 }
 
+impl From<std::io::Error> for Failure {
+    /// Of standard output, the only thing that is written without a name.
+    fn from(error: std::io::Error) -> Failure {
+        Failure::new(Exit::SYSTEM, format!("standard output: {error}"))
+    }
+}
+
 impl Display for Failure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

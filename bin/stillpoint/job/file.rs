@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User, geteuid};
 
-use super::keys::nearest;
 use crate::files::aside::Aside;
 use crate::files::names::folder_of;
 use crate::files::open;
 use crate::words::exit::{Exit, Failure, reason};
+use crate::words::likeness::nearest;
 
 const FOLDER: &str = "/etc/stillpoint/jobs.d";
 const ENDING: &str = ".toml";

@@ -3,6 +3,8 @@
 //! A key that says something of the snapshot is the long option of that name, and its value is what stands behind
 //! the option: nobody learns them twice, and none is read in two ways. The others are of the job alone.
 
+use crate::words::likeness::nearest;
+
 /// What a key's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -157,11 +159,4 @@ impl Key {
             None => format!("there are {}", SECTIONS.map(|name| format!("[{name}]")).join(", ")),
         }
     }
-}
-
-/// What somebody may have meant who wrote this.
-pub fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let distance = |name: &&str| strsim::damerau_levenshtein(&written.to_lowercase(), name);
-    let near = names.min_by_key(distance)?;
-    (distance(&near) <= 1 + near.len() / 4).then_some(near)
 }

@@ -55,7 +55,7 @@ pub fn arguments(
             // Said already, in the words of the file, if something is missing.
             if before && mistakes.is_empty() {
                 let at = wrong.map_or(0, |wrong| options[wrong].line);
-                mistakes.add(at, usage::line(&error));
+                mistakes.add(at, usage::line("stillpoint", &error));
             }
             return None;
         };
@@ -208,6 +208,6 @@ fn reason(error: &clap::Error, value: &Value) -> String {
     match (std::error::Error::source(error), valid) {
         (Some(source), _) => format!("{given}{source}"),
         (None, Some(valid)) => format!("{given}expected one of {valid}"),
-        (None, None) => usage::line(error),
+        (None, None) => usage::line("stillpoint", error),
     }
 }

@@ -24,6 +24,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signa
 use nix::unistd::setsid;
 
 use super::apart;
+use super::ignored::is_ignored;
 
 /// The signals that we watch or send to ourselves.
 const OURS: [Signal; 6] = [
@@ -163,15 +164,6 @@ pub fn arm(command: &mut Command, signal: Signal) {
     };
     // SAFETY: as above.
     unsafe { command.pre_exec(free) };
-}
-
-/// Whether the parent had it ignored, and nobody has changed that.
-pub fn is_ignored(signal: Signal) -> bool {
-    let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: a null new action only asks, and `action` is as large as the kernel's answer.
-    let asked = unsafe { libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: filled in by the call, which succeeded.
-    asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
 /// The action that was set before.

@@ -6,9 +6,11 @@
 
 pub mod apart;
 pub mod child;
+pub mod cluster;
 pub mod descriptors;
 pub mod dialogue;
 pub mod ending;
+pub mod ignored;
 pub mod inherited;
 pub mod leash;
 pub mod lifetime;

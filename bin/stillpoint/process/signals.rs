@@ -24,7 +24,8 @@ use signal_hook::consts::{SIGCHLD, SIGTSTP};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 
-use super::inherited::{is_ignored, set_action, set_default};
+use super::ignored::is_ignored;
+use super::inherited::{set_action, set_default};
 use super::leash;
 use crate::words::exit::Failure;
 

@@ -1,57 +1,9 @@
-//! Exit statuses.
-//!
-//! The numbers are those of sysexits(3) and of the shell's habits: 126 and 127 for a command that
-//! cannot be run or found, 124 for a limit that was reached, as timeout(1) does, 128 + n for a
-//! death by signal n. An error of ours carries its status by being a [`Failure`].
+//! Exit statuses, and errors that have one: an error of ours carries its status by being a [`Failure`].
 
 use std::fmt;
 use std::io;
-use std::process::ExitCode;
 
-/// The exit status of the command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exit(u8);
-
-impl Exit {
-    pub const SUCCESS: Exit = Exit(0);
-    /// The arguments make no sense, or an exclusive was asked for inside a share.
-    pub const USAGE: Exit = Exit(64);
-    /// The input is damaged, or the barrier is dirty.
-    pub const DATA: Exit = Exit(65);
-    /// There is no such barrier.
-    pub const MISSING: Exit = Exit(66);
-    /// File system, provider or privilege are not available here.
-    pub const UNAVAILABLE: Exit = Exit(69);
-    pub const INTERNAL: Exit = Exit(70);
-    pub const SYSTEM: Exit = Exit(71);
-    pub const CANNOT_CREATE: Exit = Exit(73);
-    /// Not quiet, or the gate closed, within the limit.
-    pub const CONFLICT: Exit = Exit(75);
-    pub const DENIED: Exit = Exit(77);
-    /// The hold limit was reached or the pause revoked.
-    pub const LIMIT: Exit = Exit(124);
-    pub const CANNOT_EXECUTE: Exit = Exit(126);
-    pub const NOT_FOUND: Exit = Exit(127);
-
-    pub const fn new(status: u8) -> Exit {
-        Exit(status)
-    }
-
-    /// What a shell reports for a process that signal number `signal` ended.
-    pub fn killed_by(signal: i32) -> Exit {
-        Exit(128_u8.wrapping_add(signal as u8))
-    }
-
-    pub fn code(self) -> u8 {
-        self.0
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit.0)
-    }
-}
+pub use super::status::Exit;
 
 /// The same numbers, as each verb shows them behind its options.
 pub const STATUSES: &str = "\

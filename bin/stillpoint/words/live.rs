@@ -14,6 +14,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{getpgrp, tcgetpgrp};
 
+use super::output::is_dumb;
+
 /// What takes less time is nobody's business.
 const QUIET: Duration = Duration::from_millis(300);
 /// Between two versions of the line.
@@ -87,11 +89,6 @@ impl Drop for Live {
     fn drop(&mut self) {
         self.clear();
     }
-}
-
-/// One that can only write on.
-pub fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|name| name == "dumb")
 }
 
 /// A terminal that is not ours to be in the background of asks nobody to be in front.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{BinaryBytes, HumanCount};
 
-use super::lines::escaped;
 use super::live::Live;
+use super::output::escaped;
 use super::seconds;
 
 /// What has been done so far; `None` where that cannot be told.

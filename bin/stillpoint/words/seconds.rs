@@ -30,11 +30,14 @@ fn with_units(text: &str) -> Option<f64> {
 /// A limit that can be lifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
+    /// There is none.
     None,
+    /// It is over then.
     After(Duration),
 }
 
 impl Limit {
+    /// How long it is, if there is one.
     pub fn duration(self) -> Option<Duration> {
         match self {
             Limit::None => None,

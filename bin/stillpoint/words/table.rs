@@ -4,7 +4,7 @@
 //! be cut until nobody can read them, or the first, by which a row is known, would be, some are left out as a whole: those that
 //! can best be spared. So a row is one line on the narrowest terminal. Without a terminal nothing is cut or coloured.
 
-use super::lines::escaped;
+use super::output::escaped;
 use super::terminal::{Colour, Terminal, columns, cut};
 
 /// What stands in one place.
@@ -25,6 +25,7 @@ impl Cell {
         Cell { to_the_right: true, ..Cell::new(number.to_string()) }
     }
 
+    /// In this colour, where there are colours.
     pub fn coloured(self, colour: Colour) -> Cell {
         Cell { colour: Some(colour), ..self }
     }

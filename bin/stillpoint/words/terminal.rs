@@ -9,7 +9,7 @@ use std::io::{IsTerminal, stdout};
 use terminal_size::{Height, Width, terminal_size_of};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::live::is_dumb;
+use super::output::is_dumb;
 
 /// Where a terminal does not say how large it is.
 const USUAL: (usize, usize) = (80, 24);
@@ -17,12 +17,16 @@ const USUAL: (usize, usize) = (80, 24);
 /// Standard output, if it is a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terminal {
+    /// In columns.
     pub width: usize,
+    /// In lines.
     pub height: usize,
+    /// Whether it shows colours, and is asked to.
     pub coloured: bool,
 }
 
 impl Terminal {
+    /// Nothing, if it is none.
     pub fn of_output() -> Option<Terminal> {
         if !stdout().is_terminal() {
             return None;
@@ -43,8 +47,11 @@ fn is_without_colour() -> bool {
 /// How a state is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
+    /// As it should be.
     Good,
+    /// Perhaps.
     Doubtful,
+    /// As it should not be.
     Bad,
 }
 

@@ -5,10 +5,10 @@
 
 use clap::error::ErrorKind;
 
-/// What is wrong, and the hint, if there is one.
-pub fn line(error: &clap::Error) -> String {
+/// What is wrong, and the hint, if there is one, of this program.
+pub fn line(program: &str, error: &clap::Error) -> String {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "a verb is missing; `stillpoint --help` lists them".to_string();
+        return format!("a verb is missing; `{program} --help` lists them");
     }
     let text = error.to_string();
     let is_help = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more");

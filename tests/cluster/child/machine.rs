@@ -58,15 +58,15 @@ impl Machine {
         machine
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn barrier(&self) -> String {
+    pub fn barrier(&self) -> String {
         self.path("barriers/mail.barrier").display().to_string()
     }
 
-    fn environment(&self) -> Vec<(String, String)> {
+    pub fn environment(&self) -> Vec<(String, String)> {
         let variable =
             |name: &str, folder: &str| (name.to_owned(), self.path(folder).display().to_string());
         vec![
@@ -124,7 +124,7 @@ impl Machine {
         command
     }
 
-    fn verb(&self, words: &[&str]) -> String {
+    pub fn verb(&self, words: &[&str]) -> String {
         let done = self.command(words).output().unwrap();
         assert!(done.status.success(), "{done:?}");
         String::from_utf8(done.stdout).unwrap()
@@ -158,13 +158,15 @@ impl Machine {
 
     /// No run of this snapshot is there any more, and its manifest says how it ended.
     pub async fn until_ended(&self, snapshot: &str) {
+        self.until(snapshot, || self.is_settled(snapshot)).await;
+    }
+
+    /// Whether its manifest says how it ended.
+    pub fn is_settled(&self, snapshot: &str) -> bool {
         let file = self.path("catalog").join(format!("{snapshot}.json"));
-        let ended = || {
-            let text = fs::read(&file).unwrap_or_default();
-            let manifest: Value = serde_json::from_slice(&text).unwrap_or_default();
-            matches!(manifest["status"].as_str(), Some("complete" | "failed" | "revoked"))
-        };
-        self.until(snapshot, ended).await;
+        let text = fs::read(&file).unwrap_or_default();
+        let manifest: Value = serde_json::from_slice(&text).unwrap_or_default();
+        matches!(manifest["status"].as_str(), Some("complete" | "failed" | "revoked"))
     }
 
     async fn until(&self, what: &str, is_so: impl Fn() -> bool) {

@@ -106,7 +106,11 @@ impl Host for Child {
 
     async fn counts(&self) -> Vec<Counts> {
         let mut counted = Vec::new();
-        for barrier in self.barriers().await {
+        let barriers = match self.barriers().await {
+            Ok(barriers) => barriers,
+            Err(failed) => return vec![Counts { error: Some(failed.text), ..Counts::default() }],
+        };
+        for barrier in barriers {
             // It reads a file that is mapped, which may have to be fetched.
             let read = tokio::task::spawn_blocking(move || counts(&barrier));
             counted.extend(read.await);

@@ -1,13 +1,18 @@
 //! What a host's part is made by, and which barriers it closes.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{Child, MOMENT};
+use super::{Child, failed};
+use crate::record::report::Failed;
+use crate::words::exit::Exit;
 
 const PROGRAM: &str = "stillpoint";
+/// To read a folder of manifests, on a disk that is busy.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// What the command is told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,23 +51,73 @@ impl Work {
 }
 
 impl Child {
-    /// The names of its barriers, as far as they can be told.
-    pub(super) async fn barriers(&self) -> Vec<String> {
-        let job = match &self.0.work {
+    /// The names of its barriers.
+    ///
+    /// # Errors
+    /// Its job is not there, or cannot be read.
+    pub async fn barriers(&self) -> Result<Vec<String>, Failed> {
+        match &self.0.work {
             Work::Snapshot(words) => {
                 let named = words.iter().take_while(|word| !word.starts_with('-'));
-                return named.cloned().collect();
+                Ok(named.cloned().collect())
             }
-            Work::Job(job) => job,
+            Work::Job(job) => {
+                let known = self.job(job).await?;
+                let names = known["barriers"].as_array().into_iter().flatten();
+                Ok(names.filter_map(Value::as_str).map(str::to_owned).collect())
+            }
+        }
+    }
+
+    /// The manifests in its catalogue.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub async fn manifests(&self) -> Result<Vec<Value>, Failed> {
+        let catalogue = match &self.0.work {
+            Work::Snapshot(_) => self.0.work.catalogue(),
+            Work::Job(job) => {
+                let known = self.job(job).await?;
+                known["catalog"]
+                    .as_str()
+                    .map(|folder| format!("--catalog={folder}"))
+                    .into_iter()
+                    .collect()
+            }
         };
-        let mut program = self.program(["job", "list", "--json"]);
-        program.stderr(std::process::Stdio::null()).kill_on_drop(true);
-        let Ok(Ok(said)) = timeout(MOMENT, program.output()).await else { return Vec::new() };
-        let jobs: Vec<Value> = serde_json::from_slice(&said.stdout).unwrap_or_default();
-        let found = jobs.iter().find(|one| one["job"] == **job);
-        let barriers = found.and_then(|one| one["barriers"].as_array());
-        let names = barriers.into_iter().flatten().filter_map(Value::as_str);
-        names.map(str::to_owned).collect()
+        let words = ["list", "--json"].into_iter().chain(catalogue.iter().map(String::as_str));
+        self.read(words).await
+    }
+
+    /// What is known of a job.
+    async fn job(&self, job: &str) -> Result<Value, Failed> {
+        let jobs = self.read(["job", "list", "--json"]).await?;
+        let found = jobs.into_iter().find(|one| one["job"] == *job);
+        let known =
+            found.ok_or_else(|| failed(Exit::MISSING, format!("there is no job {job} here")))?;
+        match known["wrong"].as_str() {
+            // Without any, its file was not understood.
+            Some(wrong) if known["barriers"].as_array().is_none_or(Vec::is_empty) => {
+                Err(failed(Exit::USAGE, format!("the job {job}: {wrong}")))
+            }
+            _ => Ok(known),
+        }
+    }
+
+    /// The array that it prints.
+    async fn read<'a>(
+        &self,
+        words: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<Value>, Failed> {
+        let mut program = self.program(words);
+        let said = timeout(ANSWER, program.kill_on_drop(true).output()).await;
+        let said = said.map_err(|_| failed(Exit::SYSTEM, format!("{PROGRAM} does not answer")))?;
+        let said = said.map_err(|error| self.cannot_run(&error))?;
+        serde_json::from_slice(&said.stdout).map_err(|error| {
+            let complaint = String::from_utf8_lossy(&said.stderr);
+            let why = complaint.lines().last().map_or_else(|| error.to_string(), str::to_owned);
+            failed(Exit::SYSTEM, why)
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::finding::{Finding, Findings, Level, Measure};
-use crate::words::lines::escaped;
+use crate::words::output::escaped;
 
 pub fn text(findings: &Findings) -> anyhow::Result<()> {
     let sorted = findings.sorted();

@@ -4,6 +4,8 @@
 //! word is to be completed, by `completions --names`: see [`names`].
 
 mod names;
+mod place;
+mod script;
 
 use std::ffi::OsString;
 use std::io::{Write, stdout};
@@ -32,27 +34,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     cli.build();
     let text = match arguments {
         Arguments { names: Some(words), .. } => names::of(&cli, &words),
-        Arguments { shell: Some(shell), .. } => script(shell, &mut cli)?,
+        Arguments { shell: Some(shell), .. } => script::script(shell, "stillpoint", &mut cli)?,
         Arguments { .. } => String::new(),
     };
     stdout().write_all(text.as_bytes()).context("standard output")?;
     Ok(Exit::SUCCESS)
-}
-
-fn script(shell: Shell, cli: &mut clap::Command) -> anyhow::Result<String> {
-    // Into memory first: the generators panic when the reader has gone.
-    let mut script = Vec::new();
-    clap_complete::generate(shell, cli, "stillpoint", &mut script);
-    let script = String::from_utf8(script)?;
-    Ok(match shell {
-        Shell::Bash => script + include_str!("names.bash"),
-        // What it ends with calls the function, which is to ask for names first.
-        Shell::Zsh => {
-            let (functions, ending) = script.split_at(script.rfind("\nif ").unwrap_or(0));
-            let functions = functions.replace("\n_stillpoint() {", "\n_stillpoint_words() {");
-            functions + "\n" + include_str!("names.zsh") + ending
-        }
-        Shell::Fish => script + include_str!("names.fish") + &names::of_options(cli),
-        _ => script,
-    })
 }

@@ -1,6 +1,6 @@
 
-# Barriers, snapshots, jobs and units by name; else what is above.
-_stillpoint_names() {
+# Names, and else what is above.
+_@PROGRAM@_names() {
     local line=${COMP_LINE:0:COMP_POINT} words=() word name broken
     word=${line##*[[:space:]]}
     read -ra words <<<"${line%"$word"}"
@@ -9,14 +9,14 @@ _stillpoint_names() {
         COMPREPLY+=("$(printf %q "$name")")
     done < <("${words[0]}" completions --names "${words[@]:1}" "$word" 2>/dev/null)
     if ((${#COMPREPLY[@]} == 0)); then
-        _stillpoint "$@"
+        _@PROGRAM@ "$@"
         return
     fi
     # Where bash takes a word apart, it wants what comes after that.
     broken=${word%"${word##*[$COMP_WORDBREAKS]}"}
     COMPREPLY=("${COMPREPLY[@]#"$broken"}")
 }
-complete -F _stillpoint_names -o bashdefault -o default stillpoint
+complete -F _@PROGRAM@_names -o bashdefault -o default @PROGRAM@
 if ((BASH_VERSINFO[0] > 4 || BASH_VERSINFO[0] == 4 && BASH_VERSINFO[1] >= 4)); then
-    complete -F _stillpoint_names -o nosort -o bashdefault -o default stillpoint
+    complete -F _@PROGRAM@_names -o nosort -o bashdefault -o default @PROGRAM@
 fi

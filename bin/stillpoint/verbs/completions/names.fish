@@ -1,7 +1,7 @@
 
-# Barriers, snapshots, jobs and units by name.
-function __stillpoint_names
+# Names.
+function __@PROGRAM@_names
     set -l words (commandline -opc)
     $words[1] completions --names $words[2..-1] (commandline -ct) 2>/dev/null
 end
-complete -c stillpoint -k -a '(__stillpoint_names)'
+complete -c @PROGRAM@ -k -a '(__@PROGRAM@_names)'

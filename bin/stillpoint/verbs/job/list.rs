@@ -1,7 +1,7 @@
 //! `stillpoint job list`: how the jobs are doing. Reads only.
 
 use std::io::{Write, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -12,7 +12,8 @@ use crate::job::record::{Record, is_running};
 use crate::job::{Job, file};
 use crate::process::tool;
 use crate::words::exit::{Exit, STATUSES};
-use crate::words::lines::{escaped, say};
+use crate::words::lines::say;
+use crate::words::output::escaped;
 
 #[derive(clap::Args)]
 #[command(after_help = STATUSES)]
@@ -34,6 +35,8 @@ struct Known {
     /// It takes no snapshots.
     freezes: bool,
     barriers: Vec<String>,
+    /// The folder of its manifests, if it says one.
+    catalog: Option<PathBuf>,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -82,7 +85,8 @@ impl Known {
         let barriers = job.iter().flat_map(|job| &job.snapshot.barriers);
         let barriers = barriers.map(|one| one.to_string_lossy().into_owned()).collect();
         let next = if freezes { None } else { next(&name) };
-        Known { next, clean, running, record, wrong, freezes, barriers, name }
+        let catalog = job.and_then(|job| job.snapshot.catalog);
+        Known { next, clean, running, record, wrong, freezes, barriers, catalog, name }
     }
 
     fn result(&self) -> String {
@@ -103,6 +107,7 @@ impl Known {
             "job": self.name,
             "only_freezes": self.freezes,
             "barriers": self.barriers,
+            "catalog": self.catalog.as_deref().map(Path::to_string_lossy),
             "running": self.running,
             "last": self.record,
             "next": self.next,

@@ -1,6 +1,6 @@
 //! Text as it stands in a page.
 
-use crate::words::lines::escaped;
+use crate::words::output::escaped;
 
 /// A text as text: nothing in it is an element, an attribute or the end of one.
 pub fn escape(text: &str) -> String {

@@ -11,7 +11,8 @@ use crate::process::ending::from_error;
 use crate::selection::shown;
 use crate::snapshot::arguments::Arguments;
 use crate::words::exit::Exit;
-use crate::words::lines::{is_journal, say};
+use crate::words::lines::say;
+use crate::words::output::is_journal;
 
 pub fn print(
     arguments: &Arguments,

@@ -14,7 +14,7 @@ use crate::process::ending;
 use crate::selection::filter::Filter;
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines;
-use crate::words::live::is_dumb;
+use crate::words::output::is_dumb;
 use crate::words::terminal::Terminal;
 
 mod durable;

@@ -8,7 +8,7 @@ use std::path::Path;
 use stillpoint::{Status, WriterStatus};
 
 use super::uncounted;
-use crate::words::lines::escaped;
+use crate::words::output::escaped;
 use crate::words::seconds::{display, moment};
 use crate::words::table::{self, Cell};
 use crate::words::terminal::{Colour, Terminal};

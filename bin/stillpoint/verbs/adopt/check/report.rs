@@ -9,7 +9,7 @@ use super::Findings;
 use crate::catalogue::cover::CoverRecord;
 use crate::catalogue::manifest::SCHEMA;
 use crate::stilling::locks::Lasting;
-use crate::words::lines::escaped;
+use crate::words::output::escaped;
 use crate::words::table::{Cell, table};
 
 pub fn json(findings: &Findings) -> anyhow::Result<()> {

@@ -1,12 +1,8 @@
-//! `status`: the hosts, what their barriers look like, the epoch under way and the last ones.
-
-use std::time::Duration;
+//! What there is of a group, read at one moment, and how people are shown it.
 
 use serde::Serialize;
-use tokio::select;
+use serde::de::DeserializeOwned;
 
-use super::context::{Context, signalled};
-use super::shown::table;
 use crate::coordinator::recover::recent;
 use crate::record::epoch::Epoch;
 use crate::record::identity::{EpochId, Name};
@@ -18,32 +14,20 @@ use crate::record::value::decode;
 use crate::record::verdict::Verdict;
 use crate::store::etcd::Etcd;
 use crate::store::{Store, Txn, View};
+use crate::verbs::context::Context;
+use crate::verbs::shown::table;
 use crate::words::exit::Exit;
 use crate::words::failure::Failure;
-use crate::words::lines::print;
 
 /// How many epochs are shown.
 const SHOWN: usize = 5;
-/// So much is not looked at more often.
-const PACE: Duration = Duration::from_millis(500);
-
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// Show it again whenever something changes, until interrupted
-    #[arg(long)]
-    watch: bool,
-
-    /// Print JSON; with --watch one object a line
-    #[arg(long)]
-    json: bool,
-}
 
 /// All that is shown.
 #[derive(Debug, Serialize)]
-struct Status {
+pub struct Status {
     schema: u32,
     group: Name,
-    revision: i64,
+    pub revision: i64,
     epoch: Option<Under>,
     hosts: Vec<HostStatus>,
     epochs: Vec<Past>,
@@ -72,34 +56,8 @@ struct Past {
     verdict: Option<Verdict>,
 }
 
-pub async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failure> {
-    let store = context.store()?;
-    if !arguments.watch {
-        show(arguments, &status(context, &store).await?)?;
-        return Ok(Exit::SUCCESS);
-    }
-    let mut ended = std::pin::pin!(signalled());
-    let mut watch = None;
-    loop {
-        let now = status(context, &store).await?;
-        show(arguments, &now)?;
-        let watch = watch.get_or_insert_with(|| store.watch(context.keys.all(), now.revision));
-        select! {
-            _ = &mut ended => return Ok(Exit::SUCCESS),
-            event = watch.next() => drop(event?),
-        }
-        // What comes together is shown together.
-        select! {
-            _ = &mut ended => return Ok(Exit::SUCCESS),
-            () = tokio::time::sleep(PACE) => {}
-        }
-        while let Ok(event) = tokio::time::timeout(Duration::ZERO, watch.next()).await {
-            event?;
-        }
-    }
-}
-
-async fn status(context: &Context, store: &Etcd) -> Result<Status, Failure> {
+/// What there is now.
+pub async fn status(context: &Context, store: &Etcd) -> Result<Status, Failure> {
     let keys = &context.keys;
     let txn = Txn::new().read(keys.epoch()).read(keys.rosters()).read(keys.hosts());
     let outcome = store.commit(txn).await?;
@@ -141,35 +99,22 @@ fn hosts_of(context: &Context, roster: &View, hosts: &View) -> Vec<HostStatus> {
     names.dedup();
     let of = |host: Name| {
         let mut error = None;
-        let mut value = |view: &View, key: String| {
-            let entry = view.get(&key)?;
-            Some(entry.value.clone()).filter(|value| match decode::<serde::de::IgnoredAny>(value) {
-                Ok(_) => true,
-                Err(unreadable) => {
-                    error = Some(format!("{key}: {unreadable}"));
-                    false
-                }
-            })
-        };
-        let member = value(roster, keys.roster(&host)).and_then(|value| decode(&value).ok());
-        let live = value(hosts, keys.live(&host)).and_then(|value| decode(&value).ok());
-        let report = value(hosts, keys.report(&host)).and_then(|value| decode(&value).ok());
+        let member = read(roster, keys.roster(&host), &mut error);
+        let live = read(hosts, keys.live(&host), &mut error);
+        let report = read(hosts, keys.report(&host), &mut error);
         HostStatus { host, member, live, report, error }
     };
     names.into_iter().map(of).collect()
 }
 
-fn show(arguments: &Arguments, status: &Status) -> Result<(), Failure> {
-    let text = match (arguments.json, arguments.watch) {
-        (true, false) => serde_json::to_string_pretty(status).unwrap_or_default() + "\n",
-        (true, true) => serde_json::to_string(status).unwrap_or_default() + "\n",
-        (false, false) => text(status),
-        (false, true) => text(status) + "\n",
-    };
-    print(&text).map_err(|error| Failure::new(Exit::SYSTEM, error.to_string()))
+/// The value of a key, if it is there and this version understands it.
+fn read<T: DeserializeOwned>(view: &View, key: String, error: &mut Option<String>) -> Option<T> {
+    let decoded = decode(&view.get(&key)?.value);
+    decoded.map_err(|unreadable| *error = Some(format!("{key}: {unreadable}"))).ok()
 }
 
-fn text(status: &Status) -> String {
+/// For people.
+pub fn text(status: &Status) -> String {
     let mut text = match &status.epoch {
         None => format!("{}: no epoch is under way\n", status.group),
         Some(under) => match (&under.epoch, &under.error) {
@@ -194,7 +139,9 @@ fn text(status: &Status) -> String {
     text += &table(&rows);
     for host in &status.hosts {
         let rival = host.live.as_ref().and_then(|live| Some(live.rivalry(live.rival.as_ref()?)));
-        for what in rival.iter().chain(&host.error) {
+        let barriers = host.live.iter().flat_map(|live| &live.barriers);
+        let uncounted = barriers.filter_map(|one| one.error.clone());
+        for what in rival.into_iter().chain(host.error.clone()).chain(uncounted) {
             text += &format!("{}: {what}\n", host.host);
         }
     }
