@@ -320,7 +320,7 @@ mod tests {
             ),
             (
                 "[limits]\nhold = true\n",
-                ":4: invalid type: boolean true, expected seconds, as 2 or 0.25, or a text with units, as \"1m30s\"",
+                ":4: invalid type: boolean `true`, expected seconds, as 2 or 0.25, or a text with units, as \"1m30s\"",
             ),
             (
                 "host = 'a/b'\n",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::site::{Host, engine, populate, until_complete, until_settled, until_there};
+use super::site::{Host, engine, populate, until_complete, until_idle, until_settled, until_there};
 use crate::common::process::{Done, must, start};
 use crate::common::time::until;
 use crate::servers::Servers;
@@ -101,19 +101,15 @@ fn a_full_disk_on_one_host_ends_it_everywhere_and_is_named() {
     let Some(servers) = engine() else { return };
     let mut hosts = [Host::new(&servers, "a", ""), Host::new(&servers, "b", "")];
     // Of what is taken, of the catalogue, and of what the agent must not forget.
-    for place in ["snapshots", "catalog", "agent"] {
-        let Some(small) = Small::mount(hosts[1].machine.path(place)) else { return };
-        if place == "snapshots" {
-            populate(&mut hosts);
-        } else if place == "agent" {
-            // The notes stay with the host.
-            hosts[1].kill_agent();
-            hosts[1].run(&["evict", "--fenced", "b"]);
-            until("b is put out", || hosts[0].run(&["evict", "--fenced", "b"]).code() == 0);
-            hosts[1].must(&["join"]);
-            hosts[1].start_agent();
-        }
+    let places = ["snapshots", "catalog", "agent"];
+    let small = places.map(|place| Small::mount(hosts[1].machine.path(place)));
+    if small.iter().any(Option::is_none) {
+        return;
+    }
+    populate(&mut hosts);
+    for (place, small) in places.iter().zip(small.iter().flatten()) {
         until_complete(&hosts[0]);
+        until_idle(&hosts);
         small.fill();
         let begun = Instant::now();
         let done = hosts[0].run(&["snapshot"]);
@@ -125,11 +121,8 @@ fn a_full_disk_on_one_host_ends_it_everywhere_and_is_named() {
         assert!(is_named, "{place}: {done:?}");
         small.empty();
         until_complete(&hosts[0]);
-        if place == "agent" {
-            hosts[1].kill_agent();
-        }
-        drop(small);
     }
+    hosts[1].kill_agent();
 }
 
 /// Waits inside its part of a snapshot.
@@ -152,7 +145,7 @@ fn a_coordinator_that_is_killed_leaves_open_gates_and_recover_says_so() {
     let mut hosts = vec![slow(&servers, "a"), Host::new(&servers, "b", "")];
     populate(&mut hosts);
     let mut coordinator = start(hosts[1].command(&["snapshot"]).stderr(Stdio::piped()));
-    until_there(&inside(&hosts[0]));
+    until_there(&inside(&hosts[0]), &mut coordinator);
     assert!(hosts[0].machine.is_closed());
     let busy = hosts[0].run(&["recover"]);
     busy.assert_refused(75, "is under way");
@@ -181,16 +174,16 @@ fn a_coordinator_that_is_killed_leaves_open_gates_and_recover_says_so() {
     let _ = fs::remove_file(inside(&hosts[0]));
     until_settled(&hosts, verdict["name"].as_str().unwrap());
     // One that is alive is given up, if that is what is asked for.
-    let coordinator =
+    let mut coordinator =
         start(hosts[1].command(&["snapshot"]).stdout(Stdio::piped()).stderr(Stdio::piped()));
-    until_there(&inside(&hosts[0]));
+    until_there(&inside(&hosts[0]), &mut coordinator);
     hosts[0].run(&["recover", "--give-up"]).assert_code(0);
     let done = coordinator.wait();
     assert_eq!(done.code(), 75, "{done:?}");
     assert!(done.stderr.contains("was given up"), "{done:?}");
     let _ = fs::remove_file(inside(&hosts[0]));
-    let next = start(hosts[1].command(&["snapshot"]).stdout(Stdio::piped()));
-    until_there(&inside(&hosts[0]));
+    let mut next = start(hosts[1].command(&["snapshot"]).stdout(Stdio::piped()));
+    until_there(&inside(&hosts[0]), &mut next);
     fs::remove_file(inside(&hosts[0])).unwrap();
     next.wait().assert_code(0);
 }
@@ -202,9 +195,9 @@ fn a_coordinator_that_is_interrupted_ends_what_it_began() {
     let mut hosts = vec![slow(&servers, "a"), Host::new(&servers, "b", "")];
     populate(&mut hosts);
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let coordinator =
+        let mut coordinator =
             start(hosts[1].command(&["snapshot"]).stdout(Stdio::piped()).stderr(Stdio::piped()));
-        until_there(&inside(&hosts[0]));
+        until_there(&inside(&hosts[0]), &mut coordinator);
         let since = Instant::now();
         coordinator.signal(signal);
         let done = coordinator.wait();
@@ -231,9 +224,9 @@ fn an_agent_or_a_coordinator_that_hangs_holds_nobody_beyond_the_limit() {
     let mut hosts = vec![slow(&servers, "a"), Host::new(&servers, "b", "")];
     populate(&mut hosts);
     for stops_agent in [true, false] {
-        let coordinator =
+        let mut coordinator =
             start(hosts[1].command(&["snapshot"]).stdout(Stdio::piped()).stderr(Stdio::piped()));
-        until_there(&inside(&hosts[0]));
+        until_there(&inside(&hosts[0]), &mut coordinator);
         let agent = hosts[1].agent().pid;
         let stopped = if stops_agent { agent } else { coordinator.pid };
         nix::sys::signal::kill(stopped, Signal::SIGSTOP).unwrap();
@@ -250,11 +243,10 @@ fn an_agent_or_a_coordinator_that_hangs_holds_nobody_beyond_the_limit() {
                 && hosts.iter().all(|host| !host.machine.is_closed())
         });
         let next = loop {
-            let next = start(
+            let mut next = start(
                 hosts[1].command(&["snapshot"]).stdout(Stdio::piped()).stderr(Stdio::piped()),
             );
             let path = inside(&hosts[0]);
-            let mut next = next;
             until("it is inside, or refused", || path.exists() || !next.is_running());
             if path.exists() {
                 fs::remove_file(&path).unwrap();
@@ -335,8 +327,8 @@ fn clocks_that_are_wrong_and_jump_decide_nothing() {
     third.until_it_takes_part();
     let command = by_a_clock(hosts[1].command(&["snapshot"]), &library, &clock);
     let mut command = command;
-    let taken = start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
-    until_there(&inside(&third));
+    let mut taken = start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    until_there(&inside(&third), &mut taken);
     fs::write(&clock, "-3650d").unwrap();
     fs::remove_file(inside(&third)).unwrap();
     let done = taken.wait();
@@ -355,8 +347,8 @@ fn an_agent_that_is_killed_is_followed_by_one_that_goes_on() {
     let Some(servers) = engine() else { return };
     let mut hosts = vec![slow(&servers, "a"), Host::new(&servers, "b", "")];
     populate(&mut hosts);
-    let coordinator = start(hosts[1].command(&["snapshot"]).stderr(Stdio::piped()));
-    until_there(&inside(&hosts[0]));
+    let mut coordinator = start(hosts[1].command(&["snapshot"]).stderr(Stdio::piped()));
+    until_there(&inside(&hosts[0]), &mut coordinator);
     hosts[1].kill_agent();
     let since = Instant::now();
     hosts[1].machine.write();

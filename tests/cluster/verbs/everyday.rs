@@ -1,6 +1,6 @@
 //! A group from its first host to its last.
 
-use super::site::{Host, engine, group, populate, until_settled};
+use super::site::{Host, engine, group, populate, until_idle, until_settled};
 use crate::common::time::until;
 
 #[test]
@@ -109,6 +109,7 @@ fn what_is_complete_is_known_to_each_host_when_the_store_is_gone() {
             .is_ok_and(|text| text.contains("\"verdict\": \"complete\""))
     });
     until_settled(&hosts[..1], name.trim_end());
+    until_idle(&hosts);
     // One that came to nothing, as one of them has no folder for it.
     let folder = hosts[1].machine.path("snapshots");
     std::fs::rename(&folder, hosts[1].machine.path("away")).unwrap();

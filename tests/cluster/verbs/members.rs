@@ -4,7 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use super::site::{Host, engine, group, populate, until_there};
+use super::site::{Host, engine, group, populate, until_complete, until_idle, until_there};
 use crate::common::process::start;
 use crate::common::time::until;
 
@@ -27,8 +27,8 @@ fn who_joins_or_leaves_in_an_epoch_waits_for_its_end_and_it_is_complete() {
     let mut hosts = vec![waits(&servers, "a"), Host::new(&servers, "b", "")];
     populate(&mut hosts);
     let late = Host::new(&servers, "c", "");
-    let taken = start(hosts[0].command(&["snapshot"]).stdout(std::process::Stdio::piped()));
-    until_there(&hosts[0].machine.path("state/inside"));
+    let mut taken = start(hosts[0].command(&["snapshot"]).stdout(std::process::Stdio::piped()));
+    until_there(&hosts[0].machine.path("state/inside"), &mut taken);
     // Who does not want to wait is told what keeps him.
     for (host, words) in [(&late, ["join", "--wait", "0"]), (&hosts[1], ["leave", "--wait", "1"])] {
         let done = host.run(&words);
@@ -92,7 +92,8 @@ fn only_a_host_whose_agent_is_gone_is_put_out() {
     until("b is put out", || hosts[0].run(&["evict", "--fenced", "b"]).code() == 0);
     let again = hosts[0].run(&["evict", "--fenced", "b"]);
     assert!(again.code() == 0 && again.stderr.contains("b is no member"), "{again:?}");
-    assert!(hosts[0].must(&["snapshot"]).starts_with("mail-"));
+    until_complete(&hosts[0]);
+    until_idle(&hosts);
     // It may come back, and then counts again.
     let [a, b] = &mut hosts[..] else { panic!() };
     b.start_agent();
@@ -101,6 +102,7 @@ fn only_a_host_whose_agent_is_gone_is_put_out() {
     b.until_it_takes_part();
     let json = a.json(&["snapshot", "--json"]);
     assert_eq!(json["members"].as_object().unwrap().len(), 2);
+    until("nothing is under way", || a.is_idle() && b.is_idle());
     // Good-bye is said at once.
     b.agent().signal(Signal::SIGTERM);
     assert_eq!(b.agent().end(), 0);
@@ -112,6 +114,7 @@ fn only_a_host_whose_agent_is_gone_is_put_out() {
         "partial"
     );
     a.run(&["evict", "--fenced", "b"]).assert_code(0);
+    until("nothing is under way", || a.is_idle());
     let complete = a.must(&["snapshot", "--allow-missing"]);
     assert_eq!(a.must(&["latest"]), complete);
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
@@ -10,14 +11,17 @@ use serde_json::Value;
 
 use crate::child::machine::{Machine, stillpoint};
 use crate::common::process::{Done, Running, run, start, without_our_variables};
-use crate::common::time::until;
+use crate::common::time::{ms, until};
 use crate::servers::Servers;
 
 /// One member that is its own leader soon.
 const HASTY: [&str; 2] = ["--heartbeat-interval=20", "--election-timeout=200"];
 
 /// Limits that a test can wait for.
-const LIMITS: &str = "prepare = 20\ndrain = 2\nhold = 6\nmin-open = 0.05\nagent-lease = 2\ncoordinator-lease = 2\ncounts = 0.2";
+const LIMITS: &str = "prepare = 20\ndrain = 2\nhold = 6\nmin-open = 0.05\nagent-lease = 5\ncoordinator-lease = 3\ncounts = 0.2";
+
+/// Nothing takes anywhere near as long on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The store of a group. Its hosts end before it does.
 pub fn engine() -> Option<Servers> {
@@ -159,8 +163,9 @@ impl Host {
             let status: Value = serde_json::from_str(&status).unwrap_or_default();
             let hosts = status["hosts"].as_array().cloned().unwrap_or_default();
             hosts.iter().any(|host| {
-                let is_own = host["live"]["incarnation"] == notes["incarnation"];
-                host["host"] == name && !host["member"].is_null() && is_own && !notes.is_null()
+                let life = &host["live"]["incarnation"];
+                let is_own = life.is_object() && *life == notes["incarnation"];
+                host["host"] == name && !host["member"].is_null() && is_own
             })
         };
         until(&format!("{name} takes part"), is_there);
@@ -169,7 +174,16 @@ impl Host {
     /// Until its agent has said this.
     #[track_caller]
     pub fn until_said(&self, text: &str) {
-        until(&format!("{}: {text:?} in its log", self.machine.name), || self.log().contains(text));
+        let since = Instant::now();
+        while !self.log().contains(text) {
+            assert!(since.elapsed() < PATIENCE, "no {text:?} in its log:\n{}", self.log());
+            sleep(ms(10));
+        }
+    }
+
+    /// Whether no run of its job is under way.
+    pub fn is_idle(&self) -> bool {
+        !self.machine.verb(&["job", "list", "--json"]).contains("\"running\": true")
     }
 
     /// The newest complete snapshot in its own catalogue.
@@ -201,6 +215,11 @@ pub fn until_all_take_part(hosts: &[Host]) {
     hosts.iter().for_each(Host::until_it_takes_part);
 }
 
+/// Until nothing of a snapshot is under way on any of them: nothing is done twice at a time.
+pub fn until_idle(hosts: &[Host]) {
+    until("nothing is under way", || hosts.iter().all(Host::is_idle));
+}
+
 /// Takes snapshots until one is complete, which it is as soon as all agents are there again; its name.
 #[track_caller]
 pub fn until_complete(host: &Host) -> String {
@@ -210,7 +229,7 @@ pub fn until_complete(host: &Host) -> String {
         if done.code() == 0 {
             return done.stdout.trim_end().to_owned();
         }
-        assert!(since.elapsed() < Duration::from_secs(30), "never complete: {done:#?}");
+        assert!(since.elapsed() < PATIENCE, "never complete: {done:#?}");
     }
 }
 
@@ -219,11 +238,17 @@ pub fn until_complete(host: &Host) -> String {
 pub fn until_settled(hosts: &[Host], name: &str) {
     for host in hosts {
         let what = format!("{name} is settled on {}", host.machine.name);
-        until(&what, || host.machine.is_settled(name));
+        until(&what, || host.machine.is_settled(name) && host.is_idle());
     }
 }
 
-/// A file that a script makes, and one that it waits for.
-pub fn until_there(path: &Path) {
-    until(&path.display().to_string(), || path.exists());
+/// Until what was told by a host's script that it is inside, while this goes on.
+#[track_caller]
+pub fn until_there(path: &Path, meanwhile: &mut Running) {
+    let since = Instant::now();
+    while !path.exists() {
+        assert!(since.elapsed() < PATIENCE, "no {}", path.display());
+        assert!(meanwhile.is_running(), "it has ended before: {}", meanwhile.end());
+        sleep(ms(5));
+    }
 }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use super::site::{Host, engine, group, populate, until_complete, until_settled};
+use super::site::{Host, engine, group, populate, until_complete, until_idle, until_settled};
 use crate::common::process::{start, state};
 use crate::common::time::until;
 use crate::servers::Servers;
@@ -36,10 +36,12 @@ fn what_another_version_adds_is_passed_over_and_what_it_changes_is_named() {
     // One that knows more, in all that stands there.
     let more = |value: &mut Value| value["from-the-future"] = json!({ "more": [1, 2] });
     hosts[0].must(&["snapshot"]);
+    until_idle(&hosts);
     for key in ["roster/b", "rosterver", "h/b/rep", "begun"] {
         rewrite(&servers, key, more);
     }
     a.must(&["snapshot"]);
+    until_idle(&hosts);
     let status = a.json(&["status", "--json"]);
     assert!(
         status["hosts"].as_array().unwrap().iter().all(|host| host["error"].is_null()),
@@ -52,6 +54,7 @@ fn what_another_version_adds_is_passed_over_and_what_it_changes_is_named() {
     let status = a.must(&["status"]);
     assert!(status.contains("b: ") && status.contains("speaks protocol 99"), "{status}");
     a.must(&["snapshot"]);
+    until_idle(&hosts);
 
     // An epoch of a newer coordinator: agents have no part in it, and go on.
     write(&servers, "epoch", &json!({ "protocol": 99, "phase": "upside-down" }));
@@ -166,7 +169,8 @@ fn of_several_who_begin_at_once_one_does_and_the_others_are_told() {
         let begun: Vec<_> = begun.collect();
         let done: Vec<_> = begun.into_iter().map(|one| one.wait()).collect();
         let complete = done.iter().filter(|one| one.code() == 0).count();
-        assert!(complete >= 1, "{done:?}");
+        assert!(complete >= 1, "{done:#?}");
+        until_idle(&hosts);
         for one in done.iter().filter(|one| one.code() != 0) {
             assert_eq!(one.code(), 75, "{one:?}");
             assert!(one.stderr.contains("epoch") && one.stdout.is_empty(), "{one:?}");
@@ -183,6 +187,8 @@ fn one_agent_is_enough_for_a_host() {
     let Some(servers) = engine() else { return };
     let mut hosts = vec![Host::new(&servers, "a", "")];
     populate(&mut hosts);
+    let log = hosts[0].log();
+    assert!(hosts[0].agent().is_running(), "{log}");
     let second = hosts[0].run(&["agent"]);
     second.assert_refused(75, "an agent of this host runs already");
     let first = hosts[0].agent().pid;

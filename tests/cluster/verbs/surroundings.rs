@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::site::{Host, engine, group, until_complete, until_settled};
+use super::site::{Host, engine, group, until_complete, until_idle, until_settled};
 use super::usage::lonely;
 use crate::common::comma;
 use crate::common::process::{run, start};
@@ -15,7 +15,7 @@ use crate::common::time::until;
 use crate::skip::{has, is_root};
 
 /// What is done first, by a shell or by a program.
-const SURROUNDINGS: [&[&str]; 11] = [
+const SURROUNDINGS: [&[&str]; 10] = [
     &["sh", "-c", "trap '' CHLD PIPE TERM HUP INT USR1; exec \"$@\"", "sh"],
     &["env", "--block-signal", "--"],
     &["sh", "-c", "exec <&-; exec \"$@\"", "sh"],
@@ -25,7 +25,6 @@ const SURROUNDINGS: [&[&str]; 11] = [
     &["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"],
     &["unshare", "--time", "--fork", "--boottime", "1000000", "--monotonic", "1000000"],
     &["faketime", "-f", "+20y"],
-    &["setsid", "--wait"],
     &["env", "-u", "HOME", "-u", "PATH", "-u", "TERM"],
 ];
 
@@ -65,7 +64,7 @@ fn snapshots_are_taken_whatever_surrounds_who_takes_them() {
         assert_eq!(hosts[0].must(&["latest"]).trim_end(), name, "{surroundings:?}");
         until(&name, || hosts[1].latest().as_deref() == Some(&name));
         // Told to end, it does; unless its parent has that ignored.
-        let is_it = !["unshare", "faketime", "setsid"].contains(&surroundings[0]);
+        let is_it = !["unshare", "faketime"].contains(&surroundings[0]);
         if !surroundings.join(" ").contains("trap") && is_it {
             hosts[1].agent().signal(Signal::SIGTERM);
             assert_eq!(hosts[1].agent().end(), 0, "{surroundings:?}");
@@ -93,6 +92,7 @@ fn output_that_goes_nowhere_is_said_and_loses_nothing() {
         &["snapshot", "--json"],
     ];
     for verb in verbs {
+        until_idle(&hosts);
         let mut full = hosts[0].command(verb);
         full.stdout(OpenOptions::new().write(true).open("/dev/full").unwrap());
         let done = start(full.stderr(Stdio::piped())).wait();
@@ -106,12 +106,14 @@ fn output_that_goes_nowhere_is_said_and_loses_nothing() {
                 "{verb:?}: {done:?}"
             );
         }
+        until_idle(&hosts);
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut unread = hosts[0].command(verb);
         let done = start(unread.stdout(writer).stderr(Stdio::piped())).wait();
         done.assert_code(0);
         assert!(!done.stderr.contains("roken pipe"), "{verb:?}: {done:?}");
+        until_idle(&hosts);
         let mut closed = Command::new("sh");
         let inner = hosts[0].command(verb);
         closed
@@ -207,6 +209,7 @@ fn metrics_are_written_for_others_to_read() {
     assert_eq!(notes.permissions().mode() & 0o777, 0o600);
     host.must(&["snapshot"]);
     until("it is counted", || read().contains("verdict=\"complete\"} 1"));
+    until_idle(std::slice::from_ref(&host));
     // The place is gone, and comes back.
     fs::remove_file(file(&host)).unwrap();
     fs::create_dir(file(&host)).unwrap();

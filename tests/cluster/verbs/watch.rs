@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::site::{Host, engine, group, until_complete};
 use crate::common::process::{Running, run, start};
-use crate::common::time::until;
 use crate::skip::has;
 
 fn watching(host: &Host, words: &[&str]) -> Running {

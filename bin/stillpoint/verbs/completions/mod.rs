@@ -4,6 +4,7 @@
 //! word is to be completed, by `completions --names`: see [`names`].
 
 mod names;
+#[allow(dead_code, reason = "stillpoint-cluster uses the rest of it")]
 mod place;
 mod script;
 
