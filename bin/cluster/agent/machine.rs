@@ -2,7 +2,7 @@
 //!
 //! An epoch is obeyed from its beginning or not at all, and only if its number is greater than that of every epoch
 //! obeyed before: an engine that was restored from an old backup gives numbers out again. From then on it is the
-//! [`Part`] that goes on. The end of the epoch's key, another epoch in its place, a step that fails and a phase that comes
+//! `Part` that goes on. The end of the epoch's key, another epoch in its place, a step that fails and a phase that comes
 //! too early all mean the same: the session is dropped, and its gate is open. Silence means nothing: the session's own
 //! limits end it.
 //!
