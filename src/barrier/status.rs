@@ -253,13 +253,30 @@ impl Display for Holder {
     }
 }
 
+/// How often a slot is looked at whose word does not stand still.
+const LOOKS: u32 = 8;
+
+/// The word of a slot, and whether its owner lives: dead inside is only whose word stood still over the question, as who
+/// was inside may have left in good order and ended before it was asked.
+fn of_one_moment(index: u32, slot: &Slot, file: &File) -> (u32, bool) {
+    let mut word = slot.word.load(Ordering::Acquire);
+    for _ in 0..LOOKS {
+        let alive = !is_byte_free(file, LockByte::Life(index));
+        let before = std::mem::replace(&mut word, slot.word.load(Ordering::Acquire));
+        if alive || word == before {
+            return (before, alive);
+        }
+    }
+    // Somebody is at work there.
+    (word, true)
+}
+
 fn writer(index: u32, slot: &Slot, file: &File) -> Option<WriterStatus> {
-    let word = slot.word.load(Ordering::Acquire);
     let kind = slot.kind.load(Ordering::Relaxed);
-    if kind == KIND_FREE && !is_inside(word) {
+    if kind == KIND_FREE && !is_inside(slot.word.load(Ordering::Acquire)) {
         return None;
     }
-    let alive = !is_byte_free(file, LockByte::Life(index));
+    let (word, alive) = of_one_moment(index, slot, file);
     if !alive && !is_inside(word) {
         return None;
     }

@@ -250,7 +250,9 @@ impl Error {
     ) -> Error {
         let needs = match source.kind() {
             io::ErrorKind::PermissionDenied => needs,
-            io::ErrorKind::ReadOnlyFilesystem => "a barrier is written to by all who use it",
+            io::ErrorKind::ReadOnlyFilesystem => {
+                "a barrier is written to by all who use it; a unit that is shut in needs ReadWritePaths= for its folder"
+            }
             _ => return Error::system(call, path, source),
         };
         Error::Denied { path: path.to_path_buf(), source, needs }

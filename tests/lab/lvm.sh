@@ -1,10 +1,6 @@
 # Snapshots of logical volumes, thick and thin, of xfs and ext4: taken, restored, mounted, run full, merged, removed.
 . /lab/machine.sh
 install -m 755 /lab/stillpoint /usr/bin/stillpoint
-PS4='+ line $LINENO: '
-
-take() { stillpoint snapshot mail --hold 60 --name "$@"; }
-state() { stillpoint list --json | tr -d ' \n' | grep -o "\"name\":\"$1\".*" | grep -o '"status":"[a-z]*"' | sed -n 1p; }
 
 case $1 in
 1)
@@ -19,9 +15,8 @@ case $1 in
     mkdir -p /srv/{mail,db,thin} /at
     for name in mail db thin; do
         mount /dev/vg/$name /srv/$name
-        mkdir /srv/$name/eve
-        echo old >/srv/$name/eve/letter
     done
+    write old /srv/{mail,db,thin}
     stillpoint create mail
 
     heading taken
@@ -29,7 +24,7 @@ case $1 in
     take b --lvm vg/mail vg/db --size 40M
     take t --lvm vg/thin
     stillpoint list
-    for name in mail db thin; do echo new >/srv/$name/eve/letter; done
+    write new /srv/{mail,db,thin}
     sync
 
     heading restored
@@ -55,18 +50,7 @@ case $1 in
     mount /dev/vg/mail /srv/mail
 
     heading mounted
-    stillpoint mount a /at
-    is old "$(cat /at/eve/letter)"
-    refused 1 "Read-only file system" touch /at/new
-    findmnt /at
-    for process in /proc/[0-9]*; do
-        if [[ $(cat "$process/comm" 2>/dev/null) == stillpoint-pin ]]; then kill -9 "${process#/proc/}"; fi
-    done
-    take a2 --lvm vg/mail --size 80M
-    refused 0 "/dev/vg/mail-a is in use; left alone" stillpoint prune --keep 1 mail
-    is old "$(cat /at/eve/letter)"
-    stillpoint unmount /at
-    refused 0 "removed /dev/vg/mail-a" stillpoint prune --keep 1 mail
+    stays a /dev/vg/mail-a a2 --lvm vg/mail --size 80M
     stillpoint mount b /at
     findmnt -R /at
     is "old old" "$(cat /at/{db,mail}/eve/letter | xargs)"
@@ -109,12 +93,43 @@ case $1 in
     ;;
 2)
     heading after a reboot
-    happens "the volumes" test -e /dev/vg/mail
-    mount /dev/vg/mail /srv/mail
+    happens "the volumes" test -e /dev/vg/mail -a -e /dev/vg/db -a -e /dev/vg/thin
     stillpoint list
-    stillpoint restore t --to /root/after
-    is old "$(cat /root/after/eve/letter)"
+    is "" "$(findmnt -no TARGET /at || :)"
+    # No volume that was one's source is mounted yet, and there is no barrier.
+    for name in a2 b t; do stillpoint restore $name --to /root/after-$name; done
+    is "old old old old" "$(cat /root/after-a2/eve/letter /root/after-b/{mail,db}/eve/letter /root/after-t/eve/letter | xargs)"
+    for name in mail db thin; do mount /dev/vg/$name /srv/$name; done
+    is "old old new" "$(cat /srv/{mail,db,thin}/eve/letter | xargs)"
+    stillpoint restore b /srv/db/eve/letter --to /root/after-one
+    is old "$(cat /root/after-one/db/eve/letter)"
+    for name in a2 t; do
+        stillpoint mount $name /at
+        is old "$(cat /at/eve/letter)"
+        refused 1 "Read-only file system" touch /at/new
+        stillpoint unmount /at
+    done
+    stillpoint mount b /at
+    is "old old" "$(cat /at/{db,mail}/eve/letter | xargs)"
+    stillpoint unmount /at
+    is old "$(stillpoint use --at /srv/thin t -- cat /srv/thin/eve/letter)"
+    is /dev/vg/mail-a2 "$(stillpoint latest --source vg/mail mail)"
+    refused 66 "its data is gone" stillpoint restore m --to /root/after-m
+    refused 66 "no barrier at" stillpoint restore --replace t eve
+
+    heading "taken again"
+    # Nobody had retired it: whether a writer was inside is not known.
     stillpoint create mail
+    stillpoint status mail | grep 'dirty *yes'
+    take y --lvm vg/mail --size 20M
+    is /dev/vg/mail-a2 "$(stillpoint latest --source vg/mail mail)"
+    stillpoint recover --acknowledge mail
     take z --lvm vg/mail --size 20M
+    is /dev/vg/mail-z "$(stillpoint latest --source vg/mail mail)"
+    stillpoint restore --replace t eve
+    is "old new" "$(cat /srv/thin/eve/letter /srv/thin/eve.before-*/letter | xargs)"
+    stillpoint prune --keep 1 mail
+    stillpoint list
+    lvs -o lv_name,lv_attr,data_percent
     ;;
 esac

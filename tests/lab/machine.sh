@@ -1,5 +1,6 @@
 # What the scripts that run in a whole machine share: sourced by them.
 set -euo pipefail
+PS4='+ line $LINENO: '
 export DEBIAN_FRONTEND=noninteractive SYSTEMD_PAGER= SYSTEMD_COLORS=0 LC_ALL=C.UTF-8
 trap 'printf "FAILED: line %s: %s\n" "$LINENO" "$BASH_COMMAND"; journalctl --no-pager --lines=60 2>/dev/null' ERR
 
@@ -77,4 +78,38 @@ END
 deliver() {
     printf '%s\r\n' 'LHLO lab' 'MAIL FROM:<lab@lab>' "RCPT TO:<$1@lab>" DATA "Subject: $2" '' "$2" . QUIT |
         nc -N -U /run/dovecot/lmtp | grep -q '^250 2.0.0 .* Saved'
+}
+
+# --- Snapshots of volumes and datasets, of the barrier mail ---------------------------------------
+
+# take NAME OPTION...
+take() { stillpoint snapshot mail --hold 600 --name "$@"; }
+
+# write TEXT FOLDER...: the letter of eve in each.
+write() {
+    local text=$1 folder
+    shift
+    for folder; do
+        mkdir -p "$folder/eve"
+        echo "$text" >"$folder/eve/letter"
+    done
+}
+
+# stays NAME DATA NEWER OPTION...: while the snapshot is mounted at /at it can be read, not written, and not removed, even
+# if who kept it for that is killed and there is a newer one, taken with these options; afterwards it is removed.
+stays() {
+    local name=$1 data=$2 process
+    shift 2
+    stillpoint mount "$name" /at
+    is old "$(cat /at/eve/letter)"
+    refused 1 "Read-only file system" touch /at/new
+    findmnt /at
+    for process in /proc/[0-9]*; do
+        if [[ $(cat "$process/comm" 2>/dev/null) == stillpoint-pin ]]; then kill -9 "${process#/proc/}"; fi
+    done
+    take "$@"
+    refused 0 "$data is in use; left alone" stillpoint prune --keep 1 mail
+    is old "$(cat /at/eve/letter)"
+    stillpoint unmount /at
+    refused 0 "removed $data" stillpoint prune --keep 1 mail
 }

@@ -6,8 +6,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use tempfile::TempDir;
 
 use crate::common::{must, programs, root, run};
 
@@ -31,10 +33,44 @@ fn play(options: &[&str], name: &str, files: &[PathBuf]) {
 }
 
 /// Without what only a debugger reads, which the machine would be slow to load.
-fn stillpoint(folder: &tempfile::TempDir) -> PathBuf {
-    let place = folder.path().join("stillpoint");
-    must(Command::new("strip").arg("-o").arg(&place).arg(programs().join("stillpoint")));
+fn stripped(folder: &Path, name: &str) -> PathBuf {
+    let place = folder.join(name);
+    must(
+        Command::new("strip")
+            .arg("--strip-unneeded")
+            .arg("-o")
+            .arg(&place)
+            .arg(programs().join(name)),
+    );
     place
+}
+
+fn package(folder: &TempDir) -> PathBuf {
+    let mut package = Command::new(root().join("scripts/package"));
+    package.arg("--to").arg(folder.path()).arg("--built").arg(programs());
+    let made = must(package.current_dir(root())).stdout;
+    String::from_utf8(made).unwrap().trim().into()
+}
+
+/// What scripts/install needs, and what it would build.
+fn checkout(folder: &TempDir) -> PathBuf {
+    let built = folder.path().join("built");
+    std::fs::create_dir(&built).unwrap();
+    for name in [
+        "stillpoint",
+        "stillpoint-cluster",
+        "libstillpoint.so",
+        "libstillpoint.a",
+        "libstillpoint_adopt.so",
+    ] {
+        stripped(&built, name);
+    }
+    let archive = folder.path().join("checkout.tar");
+    let mut tar = Command::new("tar");
+    tar.arg("-cf").arg(&archive).args(["scripts", "man", "bin/libstillpoint", "Cargo.toml"]);
+    tar.args(["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"]);
+    must(tar.arg("-C").arg(folder.path()).arg("built").current_dir(root()));
+    archive
 }
 
 #[test]
@@ -71,17 +107,38 @@ fn each_script_can_be_read_by_its_shell_and_has_its_test() {
 #[ignore = "takes a whole machine"]
 fn first_steps_and_what_comes_after_under_systemd() {
     let folder = tempfile::tempdir().unwrap();
-    let mut package = Command::new(root().join("scripts/package"));
-    package.arg("--to").arg(folder.path()).arg("--built").arg(programs());
-    let package = String::from_utf8(must(package.current_dir(root())).stdout).unwrap();
-    play(&[], "systemd.sh", &[package.trim().into(), root().join("README.md")]);
+    play(&[], "systemd.sh", &[package(&folder), root().join("README.md")]);
+}
+
+#[test]
+#[ignore = "takes a whole machine"]
+fn what_is_installed_goes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    play(&[], "install.sh", &[checkout(&folder)]);
+}
+
+#[test]
+#[ignore = "takes a whole machine"]
+fn units_of_every_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    play(&[], "units.sh", &[package(&folder)]);
+}
+
+#[test]
+#[ignore = "takes a whole machine"]
+fn a_group_of_hosts() {
+    let folder = tempfile::tempdir().unwrap();
+    let unpacked = root().join("target/unpacked");
+    let server = unpacked.join("etcd-server/usr/bin/etcd");
+    let client = unpacked.join("etcd-client/usr/bin/etcdctl");
+    play(&["--limit", "3600"], "cluster.sh", &[checkout(&folder), server, client]);
 }
 
 #[test]
 #[ignore = "takes a whole machine"]
 fn snapshots_of_logical_volumes() {
     let folder = tempfile::tempdir().unwrap();
-    play(&[], "lvm.sh", &[stillpoint(&folder)]);
+    play(&[], "lvm.sh", &[stripped(folder.path(), "stillpoint")]);
 }
 
 #[test]
@@ -89,5 +146,5 @@ fn snapshots_of_logical_volumes() {
 fn snapshots_of_zfs() {
     let folder = tempfile::tempdir().unwrap();
     let page = root().join("man/stillpoint-restore.7");
-    play(&["--zfs"], "zfs.sh", &[stillpoint(&folder), page]);
+    play(&["--zfs"], "zfs.sh", &[stripped(folder.path(), "stillpoint"), page]);
 }

@@ -140,7 +140,7 @@ END
     mkdir /tmp/newer
     dpkg-deb -R target/package/*.deb /tmp/newer
     sed -i 's/^Version: .*/Version: 9/' /tmp/newer/DEBIAN/control
-    dpkg-deb -Zgzip -b /tmp/newer /tmp/newer.deb
+    dpkg-deb -Znone -b /tmp/newer /tmp/newer.deb
     rm -r /tmp/newer
     apt-get -qq install -y /tmp/newer.deb
     stillpoint status mail | grep 'writers .* 1 inside'
@@ -156,10 +156,13 @@ END
     systemctl restart dovecot
     systemctl disable --now stillpoint-job@mail.timer stillpoint-metrics.timer stillpoint@mail
     is "" "$(systemctl --failed --no-legend)"
-    apt-get -qq purge -y stillpoint
+    apt-get -qq purge -y stillpoint | tee /tmp/said
+    grep -q '^/var/lib/stillpoint stays' /tmp/said
     rm -r /etc/systemd/system/stillpoint-job@.service.d
-    is "/etc/stillpoint /var/lib/stillpoint" \
-        "$(find / -xdev -name '*stillpoint*' -not -path '/lab/*' -not -path '/var/lib/systemd/timers/*' | sort | xargs)"
+    is "/etc/stillpoint /var/lib/stillpoint" "$(find / -xdev -name '*stillpoint*' -not -path '/lab/*' | sort | xargs)"
+    is "" "$(find / -xdev -lname '*stillpoint*')"
+    is "" "$(grep stillpoint /etc/passwd /etc/group || :)"
+    is "" "$(systemctl list-unit-files --no-legend 'stillpoint*')"
     deliver eve after
     is "" "$(journalctl -b -u dovecot --since '-20s' | grep 'cannot be preloaded' || :)"
     ;;

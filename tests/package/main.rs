@@ -73,17 +73,26 @@ test -e /var/lib/stillpoint/catalog -a -e "$path/1"
 wants=/etc/systemd/system/timers.target.wants
 exporter=/var/lib/prometheus/node-exporter
 mkdir -p $wants /etc/qemu /etc/systemd/system/dovecot.service.d $exporter
+# What its units have left.
+mkdir -p /run/stillpoint-metrics /var/lib/systemd/timers
+touch /run/stillpoint-metrics/stillpoint.prom /var/lib/systemd/timers/stamp-stillpoint-job@mail.timer
+id stillpoint-metrics || useradd --system --no-create-home stillpoint-metrics
 ln -s /run/stillpoint-metrics/stillpoint.prom $exporter/stillpoint.prom
 ln -s /usr/lib/systemd/system/stillpoint-job@.timer $wants/stillpoint-job@mail.timer
 ln -s /usr/share/stillpoint/hooks/qemu-ga /etc/qemu/fsfreeze-hook
 ln -s /nowhere /etc/qemu/other
 echo '# Written by `stillpoint adopt enable`; it is' >/etc/systemd/system/dovecot.service.d/stillpoint-adopt.conf
-dpkg -P stillpoint
+dpkg -P stillpoint >/said
+cat /said >&2
+grep -q '^dovecot\.service preloads the library no longer' /said
+grep -q '^/var/lib/stillpoint stays$' /said
+test "$(id -u stillpoint-metrics 2>/dev/null)" = ''
 test ! -L $wants/stillpoint-job@mail.timer -a ! -L /etc/qemu/fsfreeze-hook -a -L /etc/qemu/other
 test ! -e /etc/systemd/system/dovecot.service.d -a ! -L $exporter/stillpoint.prom
 rm -r $wants /etc/qemu /var/lib/prometheus
 test -e /var/lib/stillpoint/mail.state
 rm -r /var/lib/stillpoint
+rm -f /said
 
 # One that nobody has used.
 dpkg -i /stillpoint.deb
