@@ -177,6 +177,13 @@ impl Status {
             let now = BarrierMap::copied(&file, &status.barrier)?;
             status.abandoned = now.parts().gate().now() == status.generation;
         }
+        // Who was inside in the copy may have left in good order, and ended before the kernel was asked: dead inside
+        // is whose word stands still over that.
+        if status.writers.iter().any(|writer| writer.inside && !writer.alive) {
+            let now = BarrierMap::copied(&file, &status.barrier)?;
+            let word = |slot: u32| now.parts().slots()[slot as usize].word.load(Ordering::Acquire);
+            status.writers.retain(|writer| writer.alive || word(writer.slot) == writer.word);
+        }
         Ok(status)
     }
 }
@@ -253,30 +260,13 @@ impl Display for Holder {
     }
 }
 
-/// How often a slot is looked at whose word does not stand still.
-const LOOKS: u32 = 8;
-
-/// The word of a slot, and whether its owner lives: dead inside is only whose word stood still over the question, as who
-/// was inside may have left in good order and ended before it was asked.
-fn of_one_moment(index: u32, slot: &Slot, file: &File) -> (u32, bool) {
-    let mut word = slot.word.load(Ordering::Acquire);
-    for _ in 0..LOOKS {
-        let alive = !is_byte_free(file, LockByte::Life(index));
-        let before = std::mem::replace(&mut word, slot.word.load(Ordering::Acquire));
-        if alive || word == before {
-            return (before, alive);
-        }
-    }
-    // Somebody is at work there.
-    (word, true)
-}
-
 fn writer(index: u32, slot: &Slot, file: &File) -> Option<WriterStatus> {
+    let word = slot.word.load(Ordering::Acquire);
     let kind = slot.kind.load(Ordering::Relaxed);
-    if kind == KIND_FREE && !is_inside(slot.word.load(Ordering::Acquire)) {
+    if kind == KIND_FREE && !is_inside(word) {
         return None;
     }
-    let (word, alive) = of_one_moment(index, slot, file);
+    let alive = !is_byte_free(file, LockByte::Life(index));
     if !alive && !is_inside(word) {
         return None;
     }

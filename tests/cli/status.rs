@@ -380,3 +380,31 @@ fn on_a_terminal_all_fits_and_a_command_stands_for_itself() {
         "{piped}"
     );
 }
+
+/// Whoever is inside at the first look may be gone at the next: that is no writer that was lost.
+#[test]
+fn who_leaves_while_somebody_looks_is_not_lost() {
+    let place = Place::with_barrier();
+    let script = r#"while [ -e "$1" ]; do "$2" run -s "$3" true; done"#;
+    let running = place.path("running");
+    std::fs::write(&running, "").unwrap();
+    let mut writers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script, "sh"]).arg(&running).arg(STILLPOINT).arg(place.barrier());
+            shell.spawn().unwrap()
+        })
+        .collect();
+    let mut seen = 0;
+    let mut lost = Vec::new();
+    for _ in 0..500 {
+        let status = stillpoint::Status::read(place.barrier()).unwrap();
+        seen += status.writers.iter().filter(|writer| writer.inside).count();
+        lost.extend(status.writers.into_iter().filter(|writer| writer.inside && !writer.alive));
+    }
+    std::fs::remove_file(&running).unwrap();
+    for writer in &mut writers {
+        writer.wait().unwrap();
+    }
+    assert!(seen > 0 && lost.is_empty(), "{seen} seen, {} lost, {lost:?}", lost.len());
+}
