@@ -121,7 +121,15 @@ fn everything_has_its_place() {
             let names = names.filter(|name| has_cluster || name != "stillpoint-cluster.service");
             wanted.extend(names.map(|name| format!("usr/{to}/{name}")));
         }
-        wanted.extend(has_cluster.then(|| "usr/bin/stillpoint-cluster".to_owned()));
+        let of_cluster = [
+            "bin/stillpoint-cluster",
+            "share/bash-completion/completions/stillpoint-cluster",
+            "share/fish/vendor_completions.d/stillpoint-cluster.fish",
+            "share/zsh/site-functions/_stillpoint-cluster",
+        ];
+        if has_cluster {
+            wanted.extend(of_cluster.map(|file| format!("usr/{file}")));
+        }
         wanted.extend(pages().iter().map(|page| format!("usr/share/man/{page}")));
         wanted.sort();
         wanted.dedup();

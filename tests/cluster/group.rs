@@ -48,6 +48,8 @@ pub struct Machine {
     pub host: Simulated,
     pub notebook: MemoryNotebook,
     pub min_open: Duration,
+    /// How often what is counted is looked at.
+    pub counts: Option<Duration>,
     agent: Option<Agent>,
     lives: u32,
 }
@@ -68,6 +70,7 @@ impl Machine {
             host: Simulated::new(Pace::default()),
             notebook: MemoryNotebook::default(),
             min_open: Duration::ZERO,
+            counts: None,
             agent: None,
             lives: 0,
         }
@@ -94,7 +97,7 @@ impl Machine {
             drain: Duration::from_secs(60),
             hold: Duration::from_secs(60),
             min_open: self.min_open,
-            counts: None,
+            counts: self.counts,
             totals: Totals::default(),
             log: log(&self.machine),
         };

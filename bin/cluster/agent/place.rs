@@ -49,12 +49,13 @@ impl Place {
             Event::Delete { key, .. } if key == rival => self.answer(store, None).await?,
             Event::Put(_) | Event::Delete { .. } => {}
             Event::Resynced(view) => {
-                let value = |key: &str| view.get(key).map(|entry| entry.value.as_slice());
-                let is_there = |sign: &[u8]| self.of_another(sign).is_none();
-                if self.put.is_none() || !value(&live).is_some_and(is_there) {
+                // A store that went back may show an older sign of ours: with it one could never renew ours again.
+                let sign = view.get(&live).filter(|sign| self.of_another(&sign.value).is_none());
+                let put = sign.map(|sign| sign.modified);
+                if put.is_none() || put != self.put {
                     self.take(store).await?;
                 } else {
-                    let other = value(&rival).and_then(|value| self.of_another(value));
+                    let other = view.get(&rival).and_then(|entry| self.of_another(&entry.value));
                     self.answer(store, other).await?;
                 }
             }
@@ -147,7 +148,7 @@ impl Place {
         other.incarnation == self.settings.incarnation || is_before
     }
 
-    /// Puts the sign of life again, as it is now.
+    /// Puts the sign of life again, as it is now; the place is lost if it was not as we had left it.
     pub async fn renew<S: Store>(&mut self, store: &S) -> Result<(), StoreError> {
         let Some(put) = self.put else {
             return Ok(());

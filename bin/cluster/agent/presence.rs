@@ -116,7 +116,12 @@ impl<S: Store, H: Host> Presence<S, H> {
                     let barriers = self.counted().await;
                     if barriers != place.live.barriers {
                         place.live.barriers = barriers;
+                        let had = place.put.is_some();
                         place.renew(&self.store).await?;
+                        // Nobody need tell us why: the store may have gone back unseen.
+                        if had && place.put.is_none() {
+                            place.take(&self.store).await?;
+                        }
                     }
                 }
             }

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::select;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::abort::{abort, read};
 use super::begin::Begun;
@@ -23,6 +23,8 @@ use crate::words::failure::Failure;
 
 /// How long a verdict is tried for: the facts are durable, and an engine without quorum comes back.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long who was interrupted tries for it: the epoch's key goes with its lease, and all gates open.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
 /// Long enough for the election of a leader. Members keep their own limits meanwhile.
 const PHASE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -98,17 +100,31 @@ pub async fn conduct<S: Store>(
         }
     };
     drop(write);
-    let keys = &request.keys;
-    let verdict = match outcome {
-        Ok(()) => complete(store, request, &begun, &round, written).await?,
-        Err(reason) => {
-            let store = store.patient(PATIENCE);
-            let why = reason.text.clone();
-            let verdict =
-                abort(&store, keys, &of(&begun), reason, &request.by, &request.when).await;
-            verdict.map_err(|failure| {
-                Failure::new(failure.exit, format!("{why}; and no verdict could be written, which `stillpoint-cluster recover` does later: {failure}"))
-            })?
+    let ending = async {
+        match outcome {
+            Ok(()) => complete(store, request, &begun, &round, written).await,
+            Err(reason) => {
+                let store = store.patient(PATIENCE);
+                let (of, why) = (of(&begun), reason.text.clone());
+                let verdict =
+                    abort(&store, &request.keys, &of, reason, &request.by, &request.when).await;
+                verdict.map_err(|failure| {
+                    Failure::new(failure.exit, format!("{why}; and no verdict could be written, which `stillpoint-cluster recover` does later: {failure}"))
+                })
+            }
+        }
+    };
+    let given_up = async {
+        if !is_interrupted {
+            interrupted.await;
+        }
+        sleep(LAST_PATIENCE).await;
+    };
+    let verdict = select! {
+        biased;
+        verdict = ending => verdict?,
+        () = given_up => {
+            return Err(Failure::new(Exit::UNAVAILABLE, format!("interrupted, and the store does not answer: epoch {} has no verdict known here, and if it has none `stillpoint-cluster recover` writes it", begun.id)));
         }
     };
     let Begun { id, lease, .. } = begun;

@@ -76,7 +76,10 @@ pub async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failu
     };
     // Before there is an epoch nothing has to be ended, and a signal does what it always does.
     let interrupted = async { signals::ended().await };
-    let ended = coordinator::run(&store, &request, interrupted, told).await?;
+    let ended = coordinator::run(&store, &request, interrupted, told).await;
+    let ended = ended.map_err(|failure| {
+        Failure::new(signals::received().unwrap_or(failure.exit), failure.text)
+    })?;
     let Ended { epoch, verdict } = ended;
     let group = &context.configuration.group;
     let name = snapshot_name(group, epoch);

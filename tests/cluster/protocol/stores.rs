@@ -38,6 +38,38 @@ async fn a_store_that_went_back_cannot_have_an_epoch_obeyed_twice() {
     }
 }
 
+/// Leases are in a backup too, and with them each host's sign of life, as it was then.
+#[tokio::test(start_paused = true)]
+async fn who_lives_on_in_a_store_that_went_back_takes_part_in_it() {
+    let mut group = Group::of(2).await;
+    let store = group.store.clone();
+    for name in ["a", "b"] {
+        group.host(name).counts = Some(seconds(0.5));
+        group.host(name).restart(&store).await;
+    }
+    sleep(seconds(30.0)).await;
+    let backup = store.backup();
+    // Its agent counts a gate that is closed, and then one that is open.
+    group.host("b").host.set_pace(slow(2.0));
+    let last = group.snapshot().await.unwrap();
+    assert_eq!(last.verdict.outcome, Outcome::Complete);
+    group.settled().await;
+    sleep(seconds(5.0)).await;
+    store.restore_whole(&backup);
+    sleep(seconds(5.0)).await;
+    for count in 0..60 {
+        let txn = Txn::new().put("elsewhere", count.to_string());
+        let revision = store.commit(txn).await.unwrap().revision;
+        if revision > last.epoch.0 as i64 {
+            break;
+        }
+    }
+    for _ in 0..2 {
+        let ended = group.snapshot().await.unwrap();
+        assert_eq!(ended.verdict.outcome, Outcome::Complete, "{:?}", ended.verdict.reason);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn changes_that_were_forgotten_are_made_up_for() {
     for at in [0.5, 1.5, 2.5] {

@@ -217,6 +217,30 @@ fn a_coordinator_that_is_interrupted_ends_what_it_began() {
     }
 }
 
+/// Ctrl-C while the store is silent: nobody is told, and nobody waits for long.
+#[test]
+fn an_interruption_that_the_store_does_not_hear_ends_the_coordinator_all_the_same() {
+    let Some(servers) = engine() else { return };
+    let mut hosts = vec![slow(&servers, "a"), Host::new(&servers, "b", "")];
+    populate(&mut hosts);
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut coordinator =
+            start(hosts[1].command(&["snapshot"]).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        until_there(&inside(&hosts[0]), &mut coordinator);
+        servers.signal(0, Signal::SIGSTOP);
+        let since = Instant::now();
+        coordinator.signal(signal);
+        let done = coordinator.wait();
+        servers.signal(0, Signal::SIGCONT);
+        assert_eq!(done.signal(), Some(signal as i32), "{done:?}");
+        assert!(done.stderr.contains("interrupted") && done.stderr.contains("recover"), "{done:?}");
+        assert!(since.elapsed() < Duration::from_secs(12), "{:?}", since.elapsed());
+        until("all gates are open", || hosts.iter().all(|host| !host.machine.is_closed()));
+        let _ = fs::remove_file(inside(&hosts[0]));
+        until("it has its verdict", || hosts[0].run(&["recover"]).code() == 0);
+    }
+}
+
 /// One that is stopped is not waited for longer than the limit, and does no harm when it goes on.
 #[test]
 fn an_agent_or_a_coordinator_that_hangs_holds_nobody_beyond_the_limit() {

@@ -31,11 +31,12 @@ struct Granted {
     until: Duration,
 }
 
-/// What there was, without its leases.
+/// What there was.
 #[derive(Clone, Debug)]
 pub struct Backup {
     revision: Revision,
     entries: BTreeMap<String, (Entry, Option<LeaseId>)>,
+    leases: BTreeMap<LeaseId, Duration>,
 }
 
 /// What a watch is to be told.
@@ -155,15 +156,25 @@ impl Data {
     }
 
     pub fn backup(&self) -> Backup {
-        Backup { revision: self.revision, entries: self.entries.clone() }
+        let leases = self.leases.iter().map(|(id, granted)| (*id, granted.ttl));
+        Backup { revision: self.revision, entries: self.entries.clone(), leases: leases.collect() }
     }
 
-    pub fn restore(&mut self, backup: &Backup) {
+    /// With its leases, whose time begins anew.
+    pub fn restore_whole(&mut self, backup: &Backup, now: Duration) {
         self.revision = backup.revision;
         self.entries = backup.entries.clone();
         self.history.clear();
         self.compacted = 0;
         self.restored += 1;
+        let leases = backup.leases.iter();
+        let begun = |ttl: Duration| Granted { ttl, until: now + ttl };
+        self.leases = leases.map(|(id, ttl)| (*id, begun(*ttl))).collect();
+    }
+
+    /// So late that its leases are over.
+    pub fn restore(&mut self, backup: &Backup) {
+        self.restore_whole(backup, Duration::ZERO);
         self.leases.clear();
         let leased = self.entries.iter().filter(|(_, (_, lease))| lease.is_some());
         let leased = leased.map(|(key, _)| Write::Delete { key: key.clone() }).collect();

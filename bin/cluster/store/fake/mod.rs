@@ -141,7 +141,14 @@ impl Fake {
         self.engine.data().backup()
     }
 
-    /// Goes back to what there was: revisions too, as with a backup restored without care. Leases are gone.
+    /// Goes back to what there was: revisions too, as with a backup restored without care. Leases are there again.
+    pub fn restore_whole(&self, backup: &Backup) {
+        let now = (self.engine.clock)();
+        self.engine.data().restore_whole(backup, now);
+        self.engine.has_changed();
+    }
+
+    /// The same after so long that all leases are over.
     pub fn restore(&self, backup: &Backup) {
         self.engine.data().restore(backup);
         self.engine.has_changed();
