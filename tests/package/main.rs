@@ -48,7 +48,7 @@ stillpoint run -s mail -- sh -c 'echo two >/store/2'
 path=$(stillpoint snapshot mail --copy /store --to /snapshots --hold 10)
 test "$(cat "$path/1")" = letter
 test "$(stillpoint latest)" = "$path"
-stillpoint job init --freeze-only --barrier mail vm
+job=$(stillpoint job init --freeze-only --barrier mail vm)
 echo JOB=vm >/etc/stillpoint/hooks.conf
 /usr/share/stillpoint/hooks/azure pre
 stillpoint status mail | grep -q closed
@@ -86,12 +86,13 @@ dpkg -P stillpoint >/said
 cat /said >&2
 grep -q '^dovecot\.service preloads the library no longer' /said
 grep -q '^/var/lib/stillpoint stays$' /said
+grep -q '^/etc/stillpoint stays$' /said
 test "$(id -u stillpoint-metrics 2>/dev/null)" = ''
 test ! -L $wants/stillpoint-job@mail.timer -a ! -L /etc/qemu/fsfreeze-hook -a -L /etc/qemu/other
 test ! -e /etc/systemd/system/dovecot.service.d -a ! -L $exporter/stillpoint.prom
 rm -r $wants /etc/qemu /var/lib/prometheus
-test -e /var/lib/stillpoint/mail.state
-rm -r /var/lib/stillpoint
+test -e /var/lib/stillpoint/mail.state -a -e "$job"
+rm -r /var/lib/stillpoint /etc/stillpoint
 rm -f /said
 
 # One that nobody has used.
