@@ -2,7 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::configuration::{Configuration, DEFAULT};
 use crate::agent::notebook::{FileNotebook, Remembered};
@@ -14,6 +15,8 @@ use crate::words::exit::Exit;
 use crate::words::failure::Failure;
 use crate::words::random;
 
+/// For who has the notebook to give it back, unless he is an agent.
+const MOMENT: Duration = Duration::from_secs(1);
 /// For who waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -72,11 +75,18 @@ impl Context {
         remembered.map(|remembered| self.checked(remembered)).transpose()
     }
 
-    /// This host's notebook, for this process alone; one that is not there is begun.
+    /// This host's notebook, for this process alone; one that is not there is begun. Verbs have it for moments, and are
+    /// waited for.
     pub fn notebook(&self) -> Result<(FileNotebook, Remembered), Failure> {
         let Configuration { state, group, .. } = &self.configuration;
-        let (notebook, remembered) =
-            FileNotebook::open(state, group).map_err(|error| self.of_notes(&error))?;
+        let since = Instant::now();
+        let opened = loop {
+            match FileNotebook::open(state, group) {
+                Err(error) if is_taken(&error) && since.elapsed() < MOMENT => sleep(MOMENT / 20),
+                opened => break opened,
+            }
+        };
+        let (notebook, remembered) = opened.map_err(|error| self.of_notes(&error))?;
         let remembered = match remembered {
             Some(remembered) => self.checked(remembered)?,
             None => {
@@ -110,7 +120,7 @@ impl Context {
         let place = self.configuration.state.join(format!("{}.json", self.configuration.group));
         let place = place.display();
         match error.kind() {
-            io::ErrorKind::WouldBlock => {
+            _ if is_taken(error) => {
                 Failure::new(Exit::CONFLICT, format!("{place}: an agent of this host runs already"))
             }
             io::ErrorKind::PermissionDenied => {
@@ -125,6 +135,10 @@ impl Context {
             _ => Failure::new(Exit::SYSTEM, format!("{place}: {error}")),
         }
     }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// The time, for people.

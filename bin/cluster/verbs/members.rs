@@ -7,6 +7,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::context::{Context, when};
+use crate::agent::notebook::Remembered;
 use crate::host::child::Child;
 use crate::record::identity::Name;
 use crate::roster::{self, Changed, Request};
@@ -72,18 +73,9 @@ fn request(context: &Context, host: Name, waiting: &Waiting) -> Request {
 }
 
 pub async fn join(context: &Context, arguments: &Join) -> Result<Exit, Failure> {
-    let remembered = match context.peek()? {
-        Some(remembered) if !arguments.forget => remembered,
-        _ => {
-            let (notebook, mut remembered) = context.notebook()?;
-            if arguments.forget {
-                remembered.last = Default::default();
-                remembered.waiting = Vec::new();
-                let kept = notebook.write(&remembered);
-                kept.map_err(|error| Failure::new(Exit::SYSTEM, error.to_string()))?;
-            }
-            remembered
-        }
+    let remembered = match arguments.forget {
+        true => forgotten(context)?,
+        false => remembered(context)?,
     };
     let store = context.store()?;
     // One that is older than what this host has obeyed would have all its epochs refused.
@@ -101,6 +93,28 @@ pub async fn join(context: &Context, arguments: &Join) -> Result<Exit, Failure> 
     let changed = roster::join(&store, &request, &remembered.uuid, &context.machine).await?;
     told(changed, &context.host, "is a member now", "is a member already");
     Ok(Exit::SUCCESS)
+}
+
+/// What this host remembers, which begins here if nothing ever ran on it. An agent that is started meanwhile begins it
+/// as well.
+fn remembered(context: &Context) -> Result<Remembered, Failure> {
+    if let Some(remembered) = context.peek()? {
+        return Ok(remembered);
+    }
+    match context.notebook() {
+        Ok((_, remembered)) => Ok(remembered),
+        Err(failure) => context.peek()?.ok_or(failure),
+    }
+}
+
+/// The same without the epochs that were obeyed.
+fn forgotten(context: &Context) -> Result<Remembered, Failure> {
+    let (notebook, mut remembered) = context.notebook()?;
+    remembered.last = Default::default();
+    remembered.waiting = Vec::new();
+    let kept = notebook.write(&remembered);
+    kept.map_err(|error| Failure::new(Exit::SYSTEM, error.to_string()))?;
+    Ok(remembered)
 }
 
 pub async fn leave(context: &Context, arguments: &Leave) -> Result<Exit, Failure> {
