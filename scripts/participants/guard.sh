@@ -5,7 +5,8 @@
 # seconds says that the store is being frozen for so long at most, and an empty one that it is about to be
 # thawed. When the time is over, or the input ends in between, COMMAND thaws it.
 
-# The shell that waits for those that it has ended says so, to nobody.
+# The shell that waits for those that it has ended says so, to nobody. They are ended by KILL: mksh forgets a TERM that comes
+# while a child of it begins.
 exec 3<&0 4>&2 2>/dev/null
 while read -r seconds <&3; do
     # busybox's timeout(1) counts whole seconds.
@@ -14,13 +15,13 @@ while read -r seconds <&3; do
     {
         read -r _
         heard=$?
-        kill "$clock"
+        kill -KILL "$clock"
         exit "$heard"
     } <&3 3<&- 4>&- &
     reader=$!
     wait "$clock"
     if [ $? -le 128 ]; then
-        kill "$reader"
+        kill -KILL "$reader"
         # Before it is so: what was said last counts.
         echo expired
         echo 'its limit has passed, so it goes on' >&4

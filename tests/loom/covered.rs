@@ -19,9 +19,10 @@ const INNERMOST: usize = 0;
 const MIDDLE: usize = 1;
 const OUTERMOST: usize = 2;
 
+/// A third preemption takes minutes, since the tool looks again by itself: `LOOM_MAX_PREEMPTIONS=3` has it.
 #[test]
 fn a_command_under_a_share() {
-    check(3, || {
+    check(2, || {
         let scene = Scene::new(2);
         scene.enter(WRAPPER, || false);
         let held = scene.words[WRAPPER].load(Ordering::Relaxed);
