@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::{has, must};
+use crate::common::{has, must, run};
 use crate::scene::Scene;
 
 /// As many manifests as that, of one series, made from a real one.
@@ -51,7 +51,7 @@ fn whatever_manifests_say_is_text_and_the_page_needs_nothing_else() {
     scene.edit("failed", |manifest| manifest["reason"] = json!(format!("</style>{evil}\u{1b}[2J")));
     let page = page(&scene);
     for never in ["<script", "<img", "<b>", "\u{1b}", "url(", "@import", "<link", "href="] {
-        assert!(!page.contains(never) || never == "{never}");
+        assert!(!page.contains(never), "{never}");
     }
     assert_eq!(page.matches("</style>").count(), 1);
     assert!(page.contains("default-src 'none'"), "{page}");
@@ -87,9 +87,62 @@ fn the_page_is_exchanged_whole_and_whatever_is_no_file_stays() {
     scene.verb(["report"]).assert_refused(64, "--html");
     fs::write(scene.path("catalog/cut.json"), "{").unwrap();
     scene.verb(["report", "--html", file.to_str().unwrap()]).assert_code(65);
-    assert!(
-        fs::read_to_string(&file).unwrap().contains("1 files in the catalogue are no manifests")
+    assert!(fs::read_to_string(&file).unwrap().contains("no manifests, and not shown: 1;"));
+}
+
+#[test]
+fn it_shows_every_catalogue_that_is_asked_for_or_a_jobs() {
+    let scene = Scene::new();
+    let (first, second) = (scene.path("catalog"), scene.path("second"));
+    let (first, second) = (first.to_str().unwrap(), second.to_str().unwrap());
+    let take = |label: &str, options: &[&str]| {
+        let words = ["mail", "--label", label, "--min-open", "0"];
+        scene.snapshot([&words, options, &["--", "true"]].concat()).assert_code(0);
+    };
+    let file = scene.path("page.html");
+    let jobs = scene.path("jobs");
+    fs::create_dir(&jobs).unwrap();
+    let report = |options: &[&str]| {
+        let mut command = scene.stillpoint();
+        command.env("STILLPOINT_JOBS", &jobs).args(["report", "--html"]).arg(&file);
+        run(command.args(options))
+    };
+    let shown = || {
+        let page = fs::read_to_string(&file).unwrap();
+        ["a", "b"].map(|label| page.contains(&format!("<h2>{label}</h2>")))
+    };
+    take("a", &[]);
+    take("b", &["--catalog", second]);
+    report(&[]).assert_code(0);
+    assert_eq!(shown(), [true, false]);
+    report(&["--catalog", first, "--catalog", second]).assert_code(0);
+    assert_eq!(shown(), [true, true]);
+    report(&["--catalog", first, "--catalog", second, "--label", "b", "mail"]).assert_code(0);
+    assert_eq!(shown(), [false, true]);
+    let job = format!(
+        "barriers = 'mail'\ncatalog = {second:?}\n[snapshot]\ncopy = {:?}\nto = {:?}\n\
+         [limits]\nhold = 9\n",
+        scene.path("store"),
+        scene.path("snapshots")
     );
+    fs::write(jobs.join("b.toml"), job).unwrap();
+    report(&[]).assert_code(0);
+    assert_eq!(shown(), [true, true]);
+
+    fs::write(jobs.join("broken.toml"), "barrier = 1").unwrap();
+    let done = report(&[]);
+    done.assert_code(65);
+    assert!(done.stderr.contains("broken.toml"), "{done:?}");
+    assert_eq!(shown(), [true, true]);
+    report(&["--catalog", first]).assert_code(0);
+    fs::remove_file(jobs.join("broken.toml")).unwrap();
+
+    // A job that has never run has no catalogue yet; one that was named must be there.
+    fs::remove_dir_all(second).unwrap();
+    report(&[]).assert_code(0);
+    assert_eq!(shown(), [true, false]);
+    report(&["--catalog", first, "--catalog", second]).assert_refused(66, second);
+    report(&["other"]).assert_refused(66, "no snapshot was ever taken under");
 }
 
 /// Ten times as many take about ten times as long, and not a hundred.

@@ -35,7 +35,7 @@ pub struct Place {
 
     /// Look for the barrier's name in $XDG_RUNTIME_DIR/stillpoint
     #[arg(long)]
-    user: bool,
+    pub user: bool,
 }
 
 impl Selection {
@@ -79,12 +79,16 @@ impl Place {
     }
 
     pub fn describe(&self, barrier: Option<&OsStr>, filter: &Filter) -> String {
-        let folder = self.catalogue().folder().display().to_string();
-        let barrier = barrier.map(|barrier| format!(" of {}", barrier.to_string_lossy()));
-        match barrier.unwrap_or_default() + &filter.describe() {
-            what if what.is_empty() => folder,
-            what => format!("{folder}:{what}"),
-        }
+        described(&self.catalogue().folder().display().to_string(), barrier, filter)
+    }
+}
+
+/// For messages: where was looked, and for what.
+pub fn described(place: &str, barrier: Option<&OsStr>, filter: &Filter) -> String {
+    let barrier = barrier.map(|barrier| format!(" of {}", barrier.to_string_lossy()));
+    match barrier.unwrap_or_default() + &filter.describe() {
+        what if what.is_empty() => place.to_owned(),
+        what => format!("{place}:{what}"),
     }
 }
 

@@ -131,7 +131,7 @@ enum Verb {
     /// command asks for the name of such a one.
     Latest(Deferred<latest::Arguments>),
 
-    /// Write a page about the snapshots of a catalogue, for a browser
+    /// Write a page about the snapshots of this machine, for a browser
     ///
     /// One file that needs nothing else: neither a server nor the network nor scripts. For each series
     /// it shows when which snapshots were taken and what they are good for, how long writers were kept

@@ -1,8 +1,9 @@
-//! `stillpoint report`: a page about the snapshots of a catalogue, for a browser.
+//! `stillpoint report`: a page about the snapshots of this machine, for a browser.
 //!
 //! One file that needs nothing else, neither a server nor the network nor scripts. What manifests say of themselves is
-//! text there and nothing more, whatever it contains: everything goes through [`html::escape`]. Reads the catalogue only.
+//! text there and nothing more, whatever it contains: everything goes through [`html::escape`]. Reads catalogues only.
 
+mod asked;
 mod chart;
 mod html;
 mod page;
@@ -12,10 +13,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use self::asked::Asked;
+use self::series::Series;
 use crate::catalogue::series::series as series_of;
 use crate::files::aside::Aside;
 use crate::files::names::folder_of;
-use crate::selection::options::Selection;
 use crate::words::exit::{Exit, Failure, STATUSES, reason};
 
 #[derive(clap::Args)]
@@ -26,17 +28,17 @@ pub struct Arguments {
     html: PathBuf,
 
     #[command(flatten)]
-    selection: Selection,
+    asked: Asked,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    let contents = arguments.selection.read()?;
-    let all: Vec<_> =
-        series_of(&contents.manifests).iter().map(|one| series::Series::of(one)).collect();
-    let place = arguments.selection.describe();
-    let text = page::page(&place, &all, contents.damaged.len(), Timestamp::now());
-    write(&arguments.html, &text)?;
-    Ok(match contents.damaged.is_empty() {
+    let found = arguments.asked.read()?;
+    // What two catalogues call the same replaces each other in neither.
+    let each = found.catalogues.iter().flat_map(|contents| series_of(&contents.manifests));
+    let all: Vec<_> = each.map(|one| Series::of(&one)).collect();
+    let damaged = found.catalogues.iter().map(|contents| contents.damaged.len()).sum();
+    write(&arguments.html, &page::page(&found.place, &all, damaged, Timestamp::now()))?;
+    Ok(match damaged == 0 && found.is_all {
         true => Exit::SUCCESS,
         false => Exit::DATA,
     })

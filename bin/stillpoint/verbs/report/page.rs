@@ -35,7 +35,7 @@ pub fn page(place: &str, all: &[Series<'_>], damaged: usize, now: Timestamp) -> 
     if damaged > 0 {
         let _ = write!(
             out,
-            r#"<p class="bad">{damaged} files in the catalogue are no manifests and are not shown; <code>stillpoint list</code> names them.</p>"#
+            r#"<p class="bad">Files that are no manifests, and not shown: {damaged}; <code>stillpoint list</code> names them.</p>"#
         );
     }
     if all.is_empty() {

@@ -16,8 +16,7 @@ use crate::barrier::folder;
 use crate::catalogue::Catalogue;
 use crate::catalogue::reading::Contents;
 use crate::files::names::without_links;
-use crate::job::catalogues::catalogues;
-use crate::job::{Job, file};
+use crate::job::catalogues::of_machine;
 use crate::metrics::series;
 use crate::words::exit::{Exit, Failure};
 use crate::words::exposition::Exposition;
@@ -30,7 +29,8 @@ pub fn report(arguments: &Arguments) -> anyhow::Result<Report> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     exposition.add(&metric::REPORT_TIME, &[], now.as_secs_f64());
     let mut snapshots = Contents::default();
-    for catalogue in places(arguments) {
+    // The jobs have samples of their own, which say what is wrong with one.
+    for catalogue in of_machine(&arguments.catalog, arguments.user, |_| {}) {
         match read(&catalogue, !arguments.catalog.is_empty()) {
             Ok(found) => {
                 snapshots.manifests.extend(found.manifests);
@@ -151,13 +151,6 @@ fn add_barrier(exposition: &mut Exposition, status: &Status) {
         exposition.add(&metric::STRAGGLERS, &labels, stragglers.len() as f64);
     }
     exposition.histogram(&metric::PAUSE, &labels, &stats.lengths, stats.total_pause);
-}
-
-/// Those that are named; else the usual one, and those that jobs name.
-fn places(arguments: &Arguments) -> BTreeSet<Catalogue> {
-    let names = if arguments.user { Vec::new() } else { file::names().unwrap_or_default() };
-    let jobs: Vec<Job> = names.iter().filter_map(|name| Job::read(name).ok()).collect();
-    catalogues(&arguments.catalog, &jobs)
 }
 
 /// What a catalogue has. That there is none says that there are no snapshots, if nobody has named it.
