@@ -134,10 +134,11 @@ fn torture(arena: &Arena, seconds: u64) -> Vec<Deed> {
         while !interrupt::has_come() && arena.violations() == 0 {
             if Instant::now() >= end {
                 tally(arena);
-                if Instant::now() >= latest || figures::missing(arena, seconds, &absent).is_empty()
-                {
+                let missing = figures::missing(arena, seconds, &absent);
+                if Instant::now() >= latest || missing.is_empty() {
                     break;
                 }
+                println!("torture: it goes on, as there is too little yet: {}", missing.join(", "));
                 end += MORE;
             }
             std::thread::sleep(company.chance.up_to_ms(10));

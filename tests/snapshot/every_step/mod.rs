@@ -11,6 +11,8 @@
 //! * nothing that is not whole stands under the name of a snapshot, and `use` reads nothing else;
 //! * the next run cleans up: no data under a temporary name, no text written aside, every manifest
 //!   complete with whole data, or failed without.
+//!
+//! By itself it strikes every third of them: `STILLPOINT_EVERY_STEP=full` all, in three times the time.
 
 mod blows;
 mod durable;
@@ -82,6 +84,10 @@ pub fn strike_all(what: &str, act: &dyn Play) {
     act.judge(&scene, 0, &done).expect("without any fault");
     let mut cases = cases(&calls, &act.begins_at(&scene).display().to_string());
     cases.retain(|case| act.can_be_struck(case));
+    let all = cases.len();
+    if !std::env::var("STILLPOINT_EVERY_STEP").is_ok_and(|size| size == "full") {
+        cases.retain(|case| case.number % 3 == 1);
+    }
     assert!(!cases.is_empty(), "{what}: nothing is tried");
     let struck = AtomicUsize::new(0);
     let strike = |case: &Case| {
@@ -108,7 +114,7 @@ pub fn strike_all(what: &str, act: &dyn Play) {
     let violations = check(&cases, Case::name, strike);
     let struck = struck.into_inner();
     report(
-        &format!("{what}: {struck} of {} deaths and full disks struck", cases.len()),
+        &format!("{what}: {struck} of {} deaths and full disks struck, of {all}", cases.len()),
         &violations,
     );
     assert!(struck * 10 >= cases.len() * 9, "only {struck} of {} struck", cases.len());
