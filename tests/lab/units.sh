@@ -9,7 +9,7 @@ systemctl enable --now stillpoint@mail
 write old /srv/mail
 
 heading "a job, asked for on a terminal"
-{ sleep 3; printf 'mail\n'; sleep 2; printf '/nowhere\n'; sleep 2; printf '/srv/mail\n'; sleep 2; printf '/srv/snapshots\n'; sleep 2; } |
+{ sleep 3; printf 'mail\n'; sleep 2; printf 'job\n'; sleep 2; printf '/nowhere\n'; sleep 2; printf '/srv/mail\n'; sleep 2; printf '/srv/snapshots\n'; sleep 2; } |
     script -qec 'stillpoint job init mail' /dev/null
 cat /etc/stillpoint/jobs.d/mail.toml
 stillpoint job check mail
