@@ -8,19 +8,19 @@
 
 use crate::failure::{Failure, answer};
 use crate::optional::Wish;
-use barrier::{Barrier, ExclusiveGuard};
+use barrier::{Barrier, ExclusiveGuard, HandleCell};
 use nix::errno::Errno;
 use nix::libc::{c_void, pthread_key_create, pthread_key_t, pthread_setspecific};
 use std::cell::UnsafeCell;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// What a `stillpoint *` leads to.
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Handle {
-    /// The open barrier's number, for the fast path; else [`CLOSED`].
-    number: AtomicU64,
+    /// For the fast path, which knows the handle by this: the first field.
+    cell: HandleCell,
     state: AtomicU32,
     /// The thread that has the exclusive side by this handle; 0: none.
     owner: AtomicU32,
@@ -29,9 +29,6 @@ pub struct Handle {
     wish: UnsafeCell<Option<Box<Wish>>>,
     pause: UnsafeCell<Option<Box<ExclusiveGuard>>>,
 }
-
-/// No barrier's number.
-const CLOSED: u64 = u64::MAX;
 
 /// Nobody's.
 const FREE: u32 = 0;
@@ -51,7 +48,7 @@ const HANDLES: usize = 1024;
 
 static TABLE: [Handle; HANDLES] = [const {
     Handle {
-        number: AtomicU64::new(CLOSED),
+        cell: HandleCell::closed(),
         state: AtomicU32::new(FREE),
         owner: AtomicU32::new(0),
         barrier: AtomicPtr::new(ptr::null_mut()),
@@ -62,7 +59,6 @@ static TABLE: [Handle; HANDLES] = [const {
 
 impl Handle {
     /// The handle that C gave, if it is one.
-    #[inline(always)]
     fn find(handle: *const Handle) -> Option<&'static Handle> {
         let offset = handle.addr().wrapping_sub(TABLE.as_ptr().addr());
         // What is beyond the table or between two places becomes a large number.
@@ -74,10 +70,15 @@ impl Handle {
         Handle::find(handle).ok_or(Failure::from(wrong))
     }
 
-    /// The number of the barrier behind a handle, for the fast path; else no barrier's.
+    /// What the fast path is given, whatever the handle may be.
     #[inline(always)]
-    pub fn number(handle: *const Handle) -> u64 {
-        Handle::find(handle).map_or(CLOSED, |handle| handle.number.load(Ordering::Relaxed))
+    pub fn unchecked(handle: *const Handle) -> *const HandleCell {
+        handle.cast()
+    }
+
+    /// The same of one that was checked.
+    pub fn cell(handle: *const Handle) -> Option<&'static HandleCell> {
+        Handle::find(handle).map(|handle| &handle.cell)
     }
 
     fn opened(handle: *const Handle) -> Result<&'static Handle, Failure> {
@@ -120,7 +121,7 @@ impl Handle {
             Ok(_) => {
                 // SAFETY: boxed above, and nobody frees it before he closes the handle.
                 let barrier = unsafe { &*new };
-                self.number.store(barrier.number(), Ordering::Relaxed);
+                barrier.give(&self.cell);
                 barrier
             }
             Err(first) => {
@@ -152,7 +153,7 @@ impl Handle {
     pub fn close(handle: *const Handle) {
         let Some(handle) = Handle::find(handle) else { return };
         if handle.change(OPEN, CHANGING) {
-            handle.number.store(CLOSED, Ordering::Relaxed);
+            handle.cell.close();
             // SAFETY: this thread alone has made it CHANGING.
             drop(unsafe { (*handle.pause.get()).take() });
             handle.owner.store(0, Ordering::Relaxed);

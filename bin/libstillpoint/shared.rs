@@ -22,26 +22,31 @@ unsafe fn enter(
     line: c_uint,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    match unsafe { Barrier::enter_shared_express(Handle::number(b), file, line) } {
+    match unsafe { Barrier::enter_shared_express(Handle::unchecked(b), file, line) } {
         AtOnce::Inside => 0,
         // SAFETY: the caller's promise.
-        came => unsafe { enter_slow(b, came, limit, file, line) },
+        came => unsafe { enter_slow(b, file, line, came, limit) },
     }
 }
 
+/// What both are given stands where it stood, in the same registers.
+///
 /// # Safety
 /// As `Barrier::enter_shared`.
 #[cold]
 #[inline(never)]
 unsafe fn enter_slow(
     b: *const Handle,
-    came: AtOnce,
-    limit: Option<Duration>,
     file: *const c_char,
     line: c_uint,
+    came: AtOnce,
+    limit: Option<Duration>,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    if unsafe { Barrier::enter_shared_otherwise(Handle::number(b), came, file, line) } {
+    let at_once = |handle| {
+        // SAFETY: the caller's promise.
+        unsafe { Barrier::enter_shared_otherwise(handle, came, file, line) }
+    };
+    if Handle::cell(b).is_some_and(at_once) {
         return 0;
     }
     answer(|| {
@@ -125,7 +130,7 @@ pub extern "C-unwind" fn stillpoint_timedlock_shared(b: *const Handle, timeout_m
 /// Leaves one share of this thread.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn stillpoint_unlock_shared(b: *const Handle) -> c_int {
-    if Barrier::leave_shared_at_once(Handle::number(b)) { 0 } else { leave_slow(b) }
+    if Barrier::leave_shared_express(Handle::unchecked(b)) { 0 } else { leave_slow(b) }
 }
 
 #[cold]

@@ -10,9 +10,8 @@
 //! Who stops between two steps has left the copy as a signal handler would find it who strikes there; whatever
 //! strikes now treats it so, and `try_enter_otherwise` takes back what is left.
 //!
-//! Whether the line is the last one's is asked before anything has happened, and once more behind the copy: who has
-//! struck between the two may have taken a share at another one. Who strikes later and does so takes the number
-//! back, and then the copy is not the same at the end.
+//! Whether the line is the last one's is asked behind the copy: who strikes before it may take a share at another one,
+//! and who strikes later and does so takes the number back, and then the copy is not the same at the end.
 
 use crate::gate::protocol::{is_closed, is_inside};
 use crate::gate::sync::{Ordering, compiler_fence, step};
@@ -42,8 +41,9 @@ impl Seat {
             return AtOnce::Inside;
         }
         let copy = self.copy.load(Ordering::Relaxed);
+        let gate = self.gate();
         // The gate is asked before as well: see `Gate::try_enter`.
-        if is_inside(copy) || is_closed(self.gate().now()) || !self.place.is(place) {
+        if is_inside(copy) || is_closed(gate.now()) {
             return AtOnce::Outside;
         }
         let odd = copy.wrapping_add(1);
@@ -59,7 +59,7 @@ impl Seat {
             return AtOnce::Halfway;
         }
         compiler_fence(Ordering::SeqCst);
-        if is_closed(self.gate().publish(&own.word, odd)) {
+        if is_closed(gate.publish(&own.word, odd)) {
             return AtOnce::Halfway;
         }
         compiler_fence(Ordering::SeqCst);
@@ -99,7 +99,17 @@ impl Seat {
     /// Takes back what stopped halfway, unless a handler has done so.
     fn give_up(&self) {
         let copy = self.copy.load(Ordering::Relaxed);
-        if is_inside(copy) { self.retract(copy) } else { self.start_over() }
+        if !is_inside(copy) {
+            return self.start_over();
+        }
+        if self.word().load(Ordering::Relaxed) == copy {
+            return self.retract(copy);
+        }
+        // Nobody has seen the number and nobody is to be told; but a handler may come first and take it back.
+        let even = copy.wrapping_add(1);
+        if self.copy.compare_exchange(copy, even, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            self.start_over();
+        }
     }
 }
 
@@ -125,8 +135,9 @@ mod tests {
         let (gate, slot): (&Gate, &Slot) = (Box::leak(Box::new(gate)), Box::leak(Box::new(slot)));
         seat.register(1, gate, Some((0, slot)), true);
         let here = Location::caller().into();
-        assert_eq!(seat.try_enter_express(here), AtOnce::Outside, "at a line for the first time");
-        assert!(seat.try_enter_otherwise(AtOnce::Outside, here) && !seat.leave());
+        assert_eq!(seat.try_enter_express(here), AtOnce::Halfway, "at a line for the first time");
+        assert!(seat.try_enter_otherwise(AtOnce::Halfway, here) && !seat.leave());
+        assert_eq!(gate.drain.word().load(Ordering::Relaxed), 0, "nobody has seen anything");
         assert_eq!(seat.try_enter_express(here), AtOnce::Inside);
         assert!(!seat.leave());
         CLOSING.set(Some(gate));

@@ -22,6 +22,7 @@ pub(crate) mod brought;
 mod crossing;
 pub(crate) mod current;
 pub(crate) mod express;
+pub(crate) mod handle_cell;
 
 use crate::file::layout::Slot;
 use crate::gate::protocol::Gate;

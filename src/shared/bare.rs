@@ -8,7 +8,8 @@ use crate::barrier::handle::Barrier;
 use crate::error::Error;
 use crate::seat::current;
 use crate::seat::express::AtOnce;
-use crate::seat::{COUNTED, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING};
+use crate::seat::handle_cell::HandleCell;
+use crate::seat::{COUNTED, Seat, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING};
 use crate::shared::guard::{after_leaving, leave_slow};
 use crate::shared::wait::Wait;
 use crate::system::signals::Handlers;
@@ -36,34 +37,48 @@ impl Barrier {
         seat.serves(number) && seat.enter_at_once(unsafe { SourceLine::new(file, line) })
     }
 
-    /// The common case of that alone, for a function that needs no stack for it. If not inside,
-    /// [`Barrier::enter_shared_otherwise`] is to be asked.
+    /// Lets a handle stand for this barrier, until it is closed.
+    pub fn give(&self, handle: &HandleCell) {
+        handle.set(self.id);
+    }
+
+    /// The next share of this thread by this handle may be the common case.
+    pub fn remember(handle: &'static HandleCell) {
+        current::remember(handle);
+    }
+
+    /// The common case of [`Barrier::enter_shared_at_once`] alone, by a handle that may be anything, for a function that
+    /// needs no stack for it. If not inside, [`Barrier::enter_shared_otherwise`] is to be asked.
     ///
     /// # Safety
     /// As [`Barrier::enter_shared_at_once`].
     #[inline(always)]
-    pub unsafe fn enter_shared_express(number: u64, file: *const c_char, line: u32) -> AtOnce {
-        let seat = current::get();
-        if !seat.serves(number) {
-            return AtOnce::Outside;
+    pub unsafe fn enter_shared_express(
+        handle: *const HandleCell,
+        file: *const c_char,
+        line: u32,
+    ) -> AtOnce {
+        match current::get_by(handle) {
+            // SAFETY: the caller's promise.
+            Some(seat) => seat.try_enter_express(unsafe { SourceLine::new(file, line) }),
+            None => AtOnce::Outside,
         }
-        // SAFETY: the caller's promise.
-        seat.try_enter_express(unsafe { SourceLine::new(file, line) })
     }
 
-    /// The rest of [`Barrier::enter_shared_at_once`], with the same number, file and line.
+    /// The rest of [`Barrier::enter_shared_at_once`], by a handle that is one, and is remembered.
     ///
     /// # Safety
     /// As [`Barrier::enter_shared_at_once`].
     pub unsafe fn enter_shared_otherwise(
-        number: u64,
+        handle: &'static HandleCell,
         came: AtOnce,
         file: *const c_char,
         line: u32,
     ) -> bool {
+        Barrier::remember(handle);
         let seat = current::get();
-        // SAFETY: the caller's promise.
-        seat.serves(number)
+        seat.serves(handle.number())
+            // SAFETY: the caller's promise.
             && seat.try_enter_otherwise(came, unsafe { SourceLine::new(file, line) })
     }
 
@@ -122,17 +137,13 @@ impl Barrier {
     #[inline(always)]
     pub fn leave_shared_at_once(number: u64) -> bool {
         let seat = current::get();
-        if !seat.serves(number) {
-            return false;
-        }
-        let depth = seat.depth();
-        if depth == 0 {
-            return false;
-        }
-        if seat.leave_from(depth) {
-            after_leaving(seat);
-        }
-        true
+        seat.serves(number) && leave_one(seat)
+    }
+
+    /// The same by a handle, which may be anything.
+    #[inline(always)]
+    pub fn leave_shared_express(handle: *const HandleCell) -> bool {
+        current::get_by(handle).is_some_and(leave_one)
     }
 
     /// Leaves the innermost share of this thread that has no guard. It must not be used to end a
@@ -165,4 +176,17 @@ impl Barrier {
             let _ = self.leave_shared();
         }
     }
+}
+
+/// Leaves one share of a seat's own slot. False: it has none.
+#[inline(always)]
+pub(crate) fn leave_one(seat: &Seat) -> bool {
+    let depth = seat.depth();
+    if depth == 0 {
+        return false;
+    }
+    if seat.leave_from(depth) {
+        after_leaving(seat);
+    }
+    true
 }

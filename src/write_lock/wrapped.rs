@@ -23,6 +23,8 @@ use crate::member::process;
 use crate::member::threads;
 use crate::seat::Seat;
 use crate::seat::current;
+use crate::seat::handle_cell::HandleCell;
+use crate::shared::bare::leave_one;
 use crate::shared::wait::Wait;
 use crate::system::file_lock::{self, FileLock, LockKind};
 use crate::system::source_line::SourceLine;
@@ -60,8 +62,10 @@ impl LockRequest {
 
 impl Barrier {
     /// [`Barrier::lock_file`] in the common case: a write lock where there was none, at an open gate,
-    /// and unlocking it in the same thread. `None`: nothing has happened, and [`Barrier::lock_file`]
-    /// is to be asked.
+    /// and unlocking it in the same thread, by the handle that it used last. `None`: nothing has happened, and
+    /// [`Barrier::lock_file`] is to be asked.
+    ///
+    /// A signal handler may use another barrier meanwhile: the share is given back by the seat that it was taken in.
     ///
     /// # Errors
     /// The system call's errno: a cancelled thread leaves nothing to drop.
@@ -70,17 +74,14 @@ impl Barrier {
     /// As [`Barrier::lock_file`].
     #[inline(always)]
     pub unsafe fn lock_file_at_once(
-        number: u64,
+        handle: *const HandleCell,
         lock: FileLock,
         request: LockRequest,
         wait: bool,
         file: *const c_char,
         line: u32,
     ) -> Option<Result<(), i32>> {
-        let seat = current::get();
-        if !seat.serves(number) {
-            return None;
-        }
+        let seat = current::get_by(handle)?;
         match request {
             LockRequest::Write if seat.brought().has_room(lock) => {
                 // SAFETY: the caller's promise.
@@ -94,7 +95,7 @@ impl Barrier {
                 if locked.is_ok() {
                     seat.brought().add(lock);
                 } else {
-                    Barrier::leave_shared_at_once(number);
+                    leave_one(seat);
                 }
                 Some(locked.map_err(|errno| errno as i32))
             }
@@ -103,7 +104,7 @@ impl Barrier {
                 // What a failure means for the share is asked of `unlock`.
                 lock.unlock().ok()?;
                 seat.brought().remove(lock);
-                Barrier::leave_shared_at_once(number);
+                leave_one(seat);
                 Some(Ok(()))
             }
             _ => None,

@@ -66,6 +66,48 @@ static void a_closed_handle_is_none(stillpoint *b)
     stillpoint_close(NULL);
 }
 
+/* Always at one line, which is the fast way. */
+static void share(stillpoint *b)
+{
+    EXPECT(enter(b), 0);
+    EXPECT(seen_inside(), 1);
+    EXPECT(stillpoint_depth(b), 1);
+    EXPECT(stillpoint_unlock_shared(b), 0);
+    EXPECT(seen_inside(), 0);
+}
+
+/* The barrier goes on by another handle, and the place of the closed one is used again. */
+static void nor_is_the_one_that_was_used_last(stillpoint *b)
+{
+    char elsewhere[600];
+    stillpoint *last, *again;
+    snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere.barrier", folder);
+    share(b);
+    EXPECT(stillpoint_open(path, 0, NULL, &last), 0);
+    share(last);
+    stillpoint_close(last);
+    EXPECT(enter(last), -EBADF);
+    EXPECT(enter(b), 0);
+    EXPECT(stillpoint_unlock_shared(last), -EBADF);
+    EXPECT(stillpoint_unlock_shared(b), 0);
+    refused(last, -EBADF);
+    share(b);
+    EXPECT(stillpoint_open(path, 0, NULL, &last), 0);
+    share(last);
+    EXPECT(stillpoint_lock_shared(b), 0);
+    EXPECT(stillpoint_unlock_shared(last), 0);
+    stillpoint_close(last);
+    EXPECT(stillpoint_open(elsewhere, STILLPOINT_CREATE, NULL, &again), 0);
+    HOLDS(again == last);
+    EXPECT(stillpoint_lock_shared(again), 0);
+    EXPECT(seen_inside(), 0);
+    EXPECT(stillpoint_depth(b), 0);
+    EXPECT(stillpoint_unlock_shared(b), -EPERM);
+    EXPECT(stillpoint_unlock_shared(again), 0);
+    stillpoint_close(again);
+    share(b);
+}
+
 #define HANDLES 1024
 
 static void handles_are_many_but_not_endless(stillpoint *b)
@@ -180,6 +222,7 @@ int main(int argc, char **argv)
     RUN(null_is_no_handle);
     RUN(a_made_up_handle_is_not_followed);
     RUN(a_closed_handle_is_none);
+    RUN(nor_is_the_one_that_was_used_last);
     RUN(handles_are_many_but_not_endless);
     RUN(opening_says_what_is_wrong);
     RUN(flags_that_nobody_knows_are_refused);

@@ -69,11 +69,14 @@ static int wait_for_the_lock(stillpoint *b)
     return wrapped(b, waiting_kind, waiting_file, WRITE, true);
 }
 
-static void an_interrupted_wait_for_a_lock_leaves_nothing(stillpoint *b)
+/* Each wait is that of a thread's later locks, too, which take the fast way. */
+static void interrupt_waits(stillpoint *b, void (*handler)(int))
 {
     struct worker writer;
-    handle(SIGUSR1, only_note, 0);
+    handle(SIGUSR1, handler, 0);
     hire(&writer);
+    EXPECT(ask(&writer, enter, b), 0);
+    EXPECT(ask(&writer, leave, b), 0);
     EACH_KIND(kind) {
         /* valgrind does not know that F_OFD_SETLKW may wait: no other thread runs meanwhile. */
         if (*kind == DESCRIPTION && getenv("UNDER_VALGRIND") != NULL)
@@ -86,13 +89,10 @@ static void an_interrupted_wait_for_a_lock_leaves_nothing(stillpoint *b)
         tell(&writer, wait_for_the_lock, b);
         UNTIL(begun && seen_inside() == 1);
         /* The signal may come before the wait: until it has been seen to end it. */
-        struct worker *ended = NULL;
-        for (int tries = 0; ended == NULL && tries < 1000; tries++) {
+        int tries = 0;
+        do
             pthread_kill(waiting_thread, SIGUSR1);
-            nap(5);
-            if (seen_inside() == 0)
-                ended = &writer;
-        }
+        while (!readable(writer.results[0], 5) && ++tries < 1000);
         EXPECT(hear(&writer), -EINTR);
         EXPECT(ask(&writer, depth, b), 0);
         EXPECT(bare(*kind, rival, UNLOCK), 0);
@@ -101,6 +101,23 @@ static void an_interrupted_wait_for_a_lock_leaves_nothing(stillpoint *b)
         close(rival);
     }
     dismiss(&writer);
+}
+
+static void an_interrupted_wait_for_a_lock_leaves_nothing(stillpoint *b)
+{
+    interrupt_waits(b, only_note);
+}
+
+/* The share is given back whatever the thread has used last. */
+static void nor_does_one_whose_handler_shares_in_another_barrier(stillpoint *b)
+{
+    char place[600];
+    snprintf(place, sizeof place, "%s/handled.barrier", folder);
+    EXPECT(stillpoint_open(place, STILLPOINT_CREATE, NULL, &handled), 0);
+    failures = 0;
+    interrupt_waits(b, take_shares);
+    EXPECT(failures, 0);
+    stillpoint_close(handled);
 }
 
 static int enter_when_open(stillpoint *b)
@@ -142,5 +159,6 @@ int main(int argc, char **argv)
     begin(argc, argv);
     RUN(a_handler_shares_wherever_it_strikes);
     RUN(an_interrupted_wait_for_a_lock_leaves_nothing);
+    RUN(nor_does_one_whose_handler_shares_in_another_barrier);
     RUN(an_interrupted_wait_at_the_gate_goes_on);
 }

@@ -2,8 +2,9 @@
 
 use crate::common::{Place, at_once, ms};
 use std::ffi::c_char;
+use std::ptr;
 use std::time::Duration;
-use stillpoint::{Barrier, Error, ErrorKind};
+use stillpoint::{AtOnce, Barrier, Error, ErrorKind, HandleCell};
 
 const FILE: *const c_char = c"append.c".as_ptr();
 
@@ -98,6 +99,41 @@ fn the_fast_way_is_for_this_threads_barrier_at_an_open_gate() {
     assert!(!enter_at_once(number), "the gate is closed");
     assert_eq!(barrier.depth(), 0);
     pause.release().unwrap();
+}
+
+/// A pointer that leads nowhere is not followed, nor one to what this thread has not used last.
+#[test]
+fn a_handle_may_be_anything() {
+    static HANDLE: HandleCell = HandleCell::closed();
+    static OTHER: HandleCell = HandleCell::closed();
+    // SAFETY: as above.
+    let express = |handle| unsafe { Barrier::enter_shared_express(handle, FILE, 7) };
+    // SAFETY: as above.
+    let otherwise =
+        |handle| unsafe { Barrier::enter_shared_otherwise(handle, AtOnce::Outside, FILE, 7) };
+    let place = Place::new();
+    let barrier = place.barrier();
+    enter(&barrier, None).unwrap();
+    barrier.leave_shared().unwrap();
+    assert!(!otherwise(&HANDLE), "it is none yet");
+    assert_eq!(express(&HANDLE), AtOnce::Outside);
+    barrier.give(&HANDLE);
+    barrier.give(&OTHER);
+    assert!(otherwise(&HANDLE));
+    assert_eq!(express(&HANDLE), AtOnce::Inside);
+    for wrong in [ptr::null(), &OTHER, ptr::dangling(), (&raw const HANDLE).wrapping_byte_add(1)] {
+        assert_eq!(express(wrong), AtOnce::Outside);
+        assert!(!Barrier::leave_shared_express(wrong));
+    }
+    HANDLE.close();
+    assert_eq!(express(&HANDLE), AtOnce::Outside);
+    assert!(!Barrier::leave_shared_express(&HANDLE));
+    assert!(otherwise(&OTHER));
+    assert_eq!(barrier.depth(), 3);
+    for _ in 0..3 {
+        assert!(Barrier::leave_shared_express(&OTHER));
+    }
+    assert!(!Barrier::leave_shared_express(&OTHER), "nothing is held");
 }
 
 #[test]
