@@ -97,6 +97,7 @@ pub use {
     file::losses::{Dirty, Lost},
     member::cover::{Cover, HELD},
     member::cut::survive_bus_error,
+    member::fences::keep_fences,
     member::process::prepare,
     report::foreign::{FlockUser, lock_holders},
     report::held_lock::{HeldLock, LockedFileSystems},

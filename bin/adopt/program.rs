@@ -172,6 +172,8 @@ impl Program {
         if looked != 0 && std::fs::metadata(&self.path).is_err() {
             return None;
         }
+        // A hook may be called by any thread, and a lock costs a system call anyway.
+        barrier::keep_fences();
         let opened = Barrier::options().create(false).watched(false).open(&self.path);
         let barrier = match opened {
             Ok(barrier) if self.is_in_its_own_way(&barrier) => {

@@ -52,6 +52,7 @@ impl From<Error> for Failure {
             ErrorKind::NotABarrier => Errno::EBADMSG,
             ErrorKind::Version => Errno::EPROTO,
             ErrorKind::Unsupported => Errno::ENODEV,
+            ErrorKind::Unavailable => Errno::ENOSYS,
             ErrorKind::Insecure | ErrorKind::Denied => Errno::EACCES,
             ErrorKind::Exists => Errno::EEXIST,
             ErrorKind::InUse | ErrorKind::Stragglers => Errno::EBUSY,

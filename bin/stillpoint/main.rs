@@ -72,6 +72,8 @@ fn main() -> ExitCode {
             };
         }
     };
+    // Few shares, and a start that is to be quick.
+    stillpoint::keep_fences();
     let exit = verbs::perform(cli).unwrap_or_else(|error| {
         lines::complain(&error);
         ending::from_error(&error, Exit::CONFLICT)

@@ -10,6 +10,7 @@
 use crate::error::Error;
 use crate::file::boot;
 use crate::file::byte_lock::{Mode, is_unlocked, try_lock_byte};
+use crate::file::features::Features;
 use crate::file::layout::{
     DIRTY_OFFSET, FILE_SIZE, GATE_OFFSET, LockByte, MAGIC, MAJOR, MINOR, SLOT_SIZE, SLOTS,
     SLOTS_OFFSET,
@@ -37,6 +38,7 @@ pub(crate) struct Birth {
     pub(crate) mode: u32,
     pub(crate) group: Option<u32>,
     pub(crate) readmit: u32,
+    pub(crate) fences: bool,
     pub(crate) uuid: Option<[u32; 4]>,
     pub(crate) epoch: u32,
     pub(crate) acknowledged: u32,
@@ -105,7 +107,8 @@ fn fill(empty: &File, path: &Path, birth: &Birth) -> Result<(), Error> {
     // Not fs2's, which takes errno for the error that this call returns.
     posix_fallocate(empty, 0, FILE_SIZE.into()).map_err(|error| failed(error.into()))?;
     step("create: allocated");
-    let mut words = vec![MAJOR, MINOR, 0, 0, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
+    let Features { incompat, compat } = Features::of_new(birth.fences);
+    let mut words = vec![MAJOR, MINOR, incompat, compat, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
     words.extend(birth.uuid(path)?);
     let boot = boot::known(path)?;
     words.extend(boot.words);

@@ -7,6 +7,7 @@ use crate::barrier::handle::Barrier;
 use crate::error::Error;
 use crate::error::who::Writer;
 use crate::file::boot;
+use crate::file::features::Features;
 use crate::file::layout::{FILE_SIZE, LOST, MAGIC, MAJOR, MINOR, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
 use crate::file::losses::{Dirty, Loss, Lost};
 use crate::file::open::{Identity, check_header};
@@ -44,7 +45,8 @@ pub(crate) fn from_garbage(path: &Path, identity: Identity, birth: &Birth) -> Re
         dirty.acknowledged.store(birth.acknowledged, Ordering::Relaxed);
         dirty.raise(&Loss::of_nobody("overwritten"));
         step("anew: loss recorded");
-        let numbers = [MAJOR, MINOR, 0, 0, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
+        let Features { incompat, compat } = Features::of_new(birth.fences);
+        let numbers = [MAJOR, MINOR, incompat, compat, SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE];
         let fields = [
             &header.major,
             &header.minor,

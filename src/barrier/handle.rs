@@ -94,6 +94,12 @@ impl Barrier {
         self.here().map_or(0, |(_, attachment)| attachment.readmit)
     }
 
+    /// Whether writers may enter without a fence: see [`Options::fences`]. False too in a child that cannot reach
+    /// the barrier.
+    pub fn is_unfenced(&self) -> bool {
+        self.here().is_ok_and(|(_, attachment)| attachment.fences.may_be_left_out())
+    }
+
     /// The device that the barrier file lies on, as stat(2) numbers it.
     pub fn device(&self) -> u64 {
         self.latest().place.identity.device

@@ -58,6 +58,7 @@ pub struct Options {
     mode: u32,
     group: Option<u32>,
     readmit: u32,
+    fences: bool,
     watched: bool,
     founding: Founding,
 }
@@ -71,6 +72,7 @@ impl Default for Options {
             mode: 0o660,
             group: None,
             readmit: 100,
+            fences: false,
             watched: true,
             founding: Founding::default(),
         }
@@ -109,6 +111,13 @@ impl Options {
     /// 0: all. 100 by default. Set when a barrier is made.
     pub fn readmit(self, writers: u32) -> Self {
         Options { readmit: writers, ..self }
+    }
+
+    /// Whether every writer of a new barrier passes a full fence when it enters. False by default: then writers that
+    /// can leave it out do, and a tool has to be able to have them pass one, by membarrier(2). True for tools that
+    /// cannot, under a filter of system calls for example.
+    pub fn fences(self, fences: bool) -> Self {
+        Options { fences, ..self }
     }
 
     /// Whether a share that this process dies in is a loss, and dirties the barrier; true by default. Not for
@@ -186,6 +195,7 @@ impl Options {
             mode: self.mode,
             group: self.group,
             readmit: self.readmit,
+            fences: self.fences,
             uuid: self.founding.uuid,
             epoch: self.founding.epoch,
             acknowledged: self.founding.acknowledged,

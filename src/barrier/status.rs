@@ -6,7 +6,8 @@ use crate::error::name::barrier_path;
 use crate::error::who::{Name, Straggler, Writer};
 use crate::file::byte_lock::is_byte_free;
 use crate::file::layout::{
-    FLAG_UNWATCHED, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts, Slot,
+    FLAG_UNFENCED, FLAG_UNWATCHED, KIND_COMMAND, KIND_COUNTED, KIND_FREE, LOST, LockByte, Parts,
+    Slot,
 };
 use crate::file::losses::{Dirty, Loss, Lost};
 use crate::file::open::{
@@ -124,6 +125,8 @@ pub struct WriterStatus {
     pub alive: bool,
     /// Whether it is lost if it ends inside, as all are but commands that said otherwise.
     pub is_watched: bool,
+    /// Whether it enters without a fence, so that tools have it pass one.
+    pub is_unfenced: bool,
     /// Where it took the share that it is inside of, as `FILE:LINE`, the path cut in front where it is
     /// long. Empty: it is not inside, or that is not known, as it is of a process, whose shares are
     /// counted together, and of a command.
@@ -293,6 +296,7 @@ fn writer(index: u32, slot: &Slot, file: &File) -> Option<WriterStatus> {
         },
         alive,
         is_watched: slot.flags.load(Ordering::Relaxed) & FLAG_UNWATCHED == 0,
+        is_unfenced: slot.flags.load(Ordering::Relaxed) & FLAG_UNFENCED != 0,
         place: if is_inside(word) { slot.taken_at(word) } else { String::new() },
         word,
     })

@@ -45,6 +45,13 @@ pub enum Error {
         /// Which file system, or what it lacks.
         reason: String,
     },
+    /// Writers may be inside without a fence of their own, and this tool cannot have them pass one. The gate is open.
+    Unavailable {
+        /// Which barrier.
+        path: PathBuf,
+        /// What the kernel said of membarrier(2).
+        source: io::Error,
+    },
     /// Somebody who should not could replace the barrier.
     Insecure {
         /// Where.
@@ -185,6 +192,7 @@ pub enum ErrorKind {
     NotABarrier,
     Version,
     Unsupported,
+    Unavailable,
     Insecure,
     Denied,
     Exists,
@@ -214,6 +222,7 @@ impl Error {
             Error::NotABarrier { .. } => ErrorKind::NotABarrier,
             Error::Version { .. } => ErrorKind::Version,
             Error::Unsupported { .. } => ErrorKind::Unsupported,
+            Error::Unavailable { .. } => ErrorKind::Unavailable,
             Error::Insecure { .. } => ErrorKind::Insecure,
             Error::Denied { .. } => ErrorKind::Denied,
             Error::Exists { .. } => ErrorKind::Exists,

@@ -50,6 +50,13 @@ impl Display for Error {
                     "{path} cannot be a barrier: {reason}; mount a tmpfs there, or give a path on one"
                 )
             }
+            Error::Unavailable { path, source } => {
+                write!(
+                    f,
+                    "{}: membarrier(2), by which a tool sees writers that enter without a fence, cannot be called here ({source}): let it through, or make the barrier with `stillpoint create --fences`",
+                    path.display()
+                )
+            }
             Error::Insecure { path, reason } => {
                 let path = path.display();
                 write!(f, "{path} is not safe to use: {reason}")
@@ -164,6 +171,7 @@ impl std::error::Error for Error {
         match self {
             Error::Denied { source, .. }
             | Error::Create { source, .. }
+            | Error::Unavailable { source, .. }
             | Error::System { source, .. } => Some(source),
             Error::Unreachable { source, .. } => Some(source),
             _ => None,

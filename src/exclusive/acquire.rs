@@ -1,6 +1,6 @@
 //! How a pause is reached.
 //!
-//! 1. Refuse what would wait for itself. Take X of every barrier, in the order of device and inode.
+//! 1. Refuse what would wait for itself, and who cannot see all writers (see `fences`). Take X of every barrier, in the order of device and inode.
 //!    A gate that is closed now was left so by a holder that died: open it, before anything else.
 //! 2. Let the gate be open as long as pacing asks. Take flock(2), still with the gate open: taken
 //!    after closing, readers of flock starve it while writers stand still.
@@ -43,7 +43,8 @@ impl Barrier {
     ///
     /// # Errors
     /// [`Error::NotQuiet`] or [`Error::Busy`] when a limit has passed, with the gate open again;
-    /// [`Error::Deadlock`] inside a share; [`Error::Cancelled`]; [`Error::System`].
+    /// [`Error::Deadlock`] inside a share; [`Error::Unavailable`] without membarrier(2) where writers have no fence;
+    /// [`Error::Cancelled`]; [`Error::System`].
     pub fn exclusive(&self, options: &mut ExclusiveOptions<'_>) -> Result<ExclusiveGuard, Error> {
         exclusive_all(&[self], options)
     }
@@ -147,6 +148,9 @@ fn take(
         Some(Cover::Exclusive) => return Ok(Held::under_cover(barrier, position, generation)),
         None => {}
     }
+    // That the kernel offers it proves nothing where a filter refuses it.
+    attachment.fence_writers(path)?;
+    step("exclusive: can fence");
     let attempt = || Held::try_take(barrier, position, keep_descriptor);
     let held = poll(attempt, POLL.1, limit, watch, Phase::OtherTool, barrier, Vec::new)?;
     let held =

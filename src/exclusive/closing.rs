@@ -6,7 +6,7 @@ use crate::exclusive::guard::{PauseReport, in_callers_order};
 use crate::exclusive::held::Held;
 use crate::exclusive::options::{ExclusiveOptions, GateChange};
 use crate::file::layout::{KIND_FREE, Slot};
-use crate::gate::protocol::Gate;
+use crate::gate::protocol::{Fenced, Gate};
 use crate::gate::sync::{Ordering, step};
 use crate::member::reclaim::reclaim;
 use crate::report::watch::{Phase, Watch};
@@ -43,6 +43,8 @@ pub(super) struct Closing {
     before: Moment,
     /// Who was inside, per barrier, up to the first that did not become quiet.
     pub(super) insiders: Vec<Vec<Insider>>,
+    /// That the writers of each barrier have passed a fence since; `None`: it is an ancestor that has closed it.
+    pub(super) fenced: Vec<Option<Fenced>>,
     pub(super) quiet: bool,
 }
 
@@ -112,22 +114,24 @@ impl Announced {
         let before = Moment::now();
         let at = Instant::now();
         let deadline = at + limit.min(FOREVER);
-        let mut insiders = Vec::new();
+        let (mut insiders, mut fenced) = (Vec::new(), Vec::new());
         for held in &mut self.held {
             if held.is_covered() {
                 insiders.push(Vec::new());
+                fenced.push(None);
                 continue;
             }
-            held.close()?;
+            let closed = held.close()?;
             step("exclusive: closed");
             then(held.attachment()?.gate(), held.generation);
-            let drained = drain(held, deadline, watch)?;
+            let drained = drain(held, &closed, deadline, watch)?;
             insiders.push(drained.insiders);
+            fenced.push(Some(closed));
             if !drained.quiet {
-                return Ok(Closing { at, before, insiders, quiet: false });
+                return Ok(Closing { at, before, insiders, fenced, quiet: false });
             }
         }
-        Ok(Closing { at, before, insiders, quiet: true })
+        Ok(Closing { at, before, insiders, fenced, quiet: true })
     }
 
     /// Opens every gate that is closed, and records that this closing did not come to a pause.

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::error::who::Writer;
 use crate::exclusive::held::Held;
 use crate::file::layout::Slot;
-use crate::gate::protocol::is_inside;
+use crate::gate::protocol::{Fenced, is_inside};
 use crate::gate::sync::Ordering;
 use crate::member::reclaim::reclaim;
 use crate::report::watch::{Phase, Watch};
@@ -63,6 +63,7 @@ pub(crate) struct Drained {
 /// Waits until nobody is inside, at most until `deadline`.
 pub(crate) fn drain(
     held: &Held,
+    closed: &Fenced,
     deadline: Instant,
     watch: &mut Watch<'_>,
 ) -> Result<Drained, Error> {
@@ -74,6 +75,7 @@ pub(crate) fn drain(
     let mut cancelled = Ok(());
     let mut ticks = FIRST_TICKS.into_iter().chain(std::iter::repeat(TICK));
     let quiet = attachment.gate().wait_until_quiet(
+        closed,
         || {
             attachment.is_cut();
             parts.words()
@@ -187,7 +189,7 @@ mod tests {
             let attachment = barrier.inner.attached().unwrap();
             let slot = attachment.slot(barrier.seat().unwrap().slot());
             let odd = slot.word.load(Ordering::Relaxed);
-            held.close().unwrap();
+            let closed = held.close().unwrap();
             let began = Instant::now();
             std::thread::scope(|scope| {
                 scope.spawn(|| {
@@ -197,7 +199,9 @@ mod tests {
                     slot.word.store(odd + 1, Ordering::Release);
                 });
                 let deadline = began + Duration::from_secs(10);
-                assert!(drain(&held, deadline, &mut Watch::new(None, None)).unwrap().quiet);
+                assert!(
+                    drain(&held, &closed, deadline, &mut Watch::new(None, None)).unwrap().quiet
+                );
             });
             let took = began.elapsed();
             held.reopen();

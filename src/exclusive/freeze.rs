@@ -375,7 +375,7 @@ mod tests {
         let attachment = barrier.inner.attached().unwrap();
         let record = attachment.parts.freeze();
         let _x = Held::try_take(&barrier, 0, false).unwrap().unwrap();
-        let closed = attachment.gate().close().unwrap();
+        let closed = attachment.gate().close().unwrap().generation();
         record.frozen.store(closed, Ordering::Release);
         std::thread::scope(|scope| {
             let keeper = scope.spawn(|| record.asked.wait(0, None));

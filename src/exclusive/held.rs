@@ -13,7 +13,7 @@ use crate::error::who::Writer;
 use crate::exclusive::pacing;
 use crate::file::layout::{FLAG_MAY_BE_COVERED, LockByte, Slot};
 use crate::file::losses::Dirty;
-use crate::gate::protocol::is_inside;
+use crate::gate::protocol::{Fenced, is_inside};
 use crate::gate::sync::{Ordering, step};
 use crate::member::attachment::Attachment;
 use crate::member::healing::open_for_all;
@@ -154,8 +154,9 @@ impl Held {
         Ok(())
     }
 
-    /// Closes the gate.
-    pub(crate) fn close(&mut self) -> Result<(), Error> {
+    /// Closes the gate, and has every writer pass a fence that has left its own out. If that cannot be done, the gate
+    /// is opened by whoever drops this.
+    pub(crate) fn close(&mut self) -> Result<Fenced, Error> {
         self.closed = Instant::now();
         let gate = self.attachment()?.gate();
         // Only garbage makes it odd while this process holds X; opening it is what heals that.
@@ -163,12 +164,13 @@ impl Held {
             gate.open(gate.now());
             gate.close()
         });
-        let path = self.barrier.path();
-        self.generation = closed.ok_or_else(|| {
+        let closed = closed.ok_or_else(|| {
             let reason = "somebody who does not hold the exclusive lock closes the gate".into();
-            Error::Revoked { path: path.into(), reason }
+            Error::Revoked { path: self.barrier.path().into(), reason }
         })?;
-        Ok(())
+        // Before anything that may fail: it is what this is opened by.
+        self.generation = closed.generation();
+        closed.fence(|| self.attachment()?.fence_writers(self.barrier.path()))
     }
 
     /// Opens the gate without a grant, if it is closed, and records a closing that failed.

@@ -89,11 +89,10 @@ impl Announced {
             for held in self.own() {
                 admissions.push(held.attachment()?.gate().admissions());
             }
-            for (held, insiders) in self.held.iter().zip(&mut closing.insiders) {
-                if held.is_covered() {
-                    continue;
-                }
-                let drained = drain(held, deadline, watch)?;
+            let each = self.held.iter().zip(&closing.fenced).zip(&mut closing.insiders);
+            for ((held, closed), insiders) in each {
+                let Some(closed) = closed else { continue };
+                let drained = drain(held, closed, deadline, watch)?;
                 let known = |index| insiders.iter().any(|insider| insider.index == index);
                 let new: Vec<_> =
                     drained.insiders.into_iter().filter(|insider| !known(insider.index)).collect();

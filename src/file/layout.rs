@@ -32,7 +32,13 @@ pub(crate) const CUT_OFF: [u8; 8] = *b"STILLCUT";
 /// A reader of another major layout must not touch the file.
 pub(crate) const MAJOR: u32 = 1;
 /// Minor layouts only add what older readers may ignore.
-pub(crate) const MINOR: u32 = 2;
+pub(crate) const MINOR: u32 = 3;
+/// The first minor layout that has [`COMPAT_FENCES`].
+pub(crate) const MINOR_WITH_FENCES: u32 = 3;
+/// A feature that one must know: writers may enter without a fence, and who closes the gate has them pass one.
+pub(crate) const INCOMPAT_UNFENCED: u32 = 1;
+/// A feature that one may ignore: whoever made the barrier wanted it without the one above, in every boot.
+pub(crate) const COMPAT_FENCES: u32 = 1;
 /// Slots of a barrier.
 pub(crate) const SLOTS: u32 = 4096;
 /// Slots that a thread may claim. The rest is kept for the one slot that each process needs, so that
@@ -273,6 +279,8 @@ pub(crate) const FLAG_UNWATCHED: u32 = 1;
 /// The owner was started under somebody's share or pause and may be inside while the gate is closed.
 /// Nobody else can be, so that at the release only such a slot's odd word needs an explanation.
 pub(crate) const FLAG_MAY_BE_COVERED: u32 = 2;
+/// The owner enters without a fence. Diagnostic: a flag may be seen later than what it speaks of.
+pub(crate) const FLAG_UNFENCED: u32 = 4;
 
 /// The record of one writer.
 #[repr(C)]

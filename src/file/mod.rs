@@ -5,6 +5,7 @@
 
 pub(crate) mod boot;
 pub(crate) mod byte_lock;
+pub(crate) mod features;
 pub(crate) mod layout;
 pub(crate) mod losses;
 pub(crate) mod open;

@@ -6,7 +6,9 @@
 
 use crate::error::Error;
 use crate::error::name::{barrier_folder, named};
-use crate::file::layout::{FILE_SIZE, MAGIC, MAJOR, SLOT_SIZE, SLOTS, SLOTS_OFFSET};
+use crate::file::layout::{
+    FILE_SIZE, INCOMPAT_UNFENCED, MAGIC, MAJOR, SLOT_SIZE, SLOTS, SLOTS_OFFSET,
+};
 use crate::system::standard;
 use nix::libc;
 use nix::sys::statfs::{Statfs, fstatfs, statfs};
@@ -180,6 +182,8 @@ pub(crate) struct HeaderCopy {
     pub(crate) uuid: [u32; 4],
     pub(crate) boot_id: [u32; 4],
     pub(crate) readmit: u32,
+    /// Writers may enter without a fence.
+    pub(crate) unfenced: bool,
 }
 
 const HEADER_WORDS: usize = 19;
@@ -231,8 +235,9 @@ pub(crate) fn check_header(file: &File, path: &Path) -> Result<HeaderCopy, Error
         let found = format!("layout {}.{}", words[2], words[3]);
         return Err(Error::Version { path: path.into(), found });
     }
-    if words[4] != 0 {
-        let found = format!("features {:#x}", words[4]);
+    let unknown = words[4] & !INCOMPAT_UNFENCED;
+    if unknown != 0 {
+        let found = format!("features {unknown:#x}");
         return Err(Error::Version { path: path.into(), found });
     }
     if words[6..10] != [SLOTS, SLOT_SIZE, SLOTS_OFFSET, FILE_SIZE] {
@@ -249,7 +254,8 @@ pub(crate) fn check_header(file: &File, path: &Path) -> Result<HeaderCopy, Error
         return Err(Error::not_a_barrier(path, reason));
     }
     let four = |at: usize| [words[at], words[at + 1], words[at + 2], words[at + 3]];
-    Ok(HeaderCopy { uuid: four(10), boot_id: four(14), readmit: words[18] })
+    let unfenced = words[4] & INCOMPAT_UNFENCED != 0;
+    Ok(HeaderCopy { uuid: four(10), boot_id: four(14), readmit: words[18], unfenced })
 }
 
 /// Whether an empty file is there, a regular one.

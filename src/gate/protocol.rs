@@ -29,6 +29,13 @@
 //! others. That fence would be half of what a share costs; exclusion does not need it, because the closer
 //! believes nothing but an even word.
 //!
+//! Entering can do without its fence too, where the closer has every writer pass one between closing and
+//! looking ([`Closed::fence`]): `membarrier` in the product. A writer that asked for the gate before it was made to pass that
+//! fence has published before it, and the looks come after; one that asks behind it sees the gate closed. So only
+//! the order in the writer's own program is needed, which the compiler shall keep ([`Gate::publish_unfenced`]). A
+//! covered writer keeps its fence: its cover may end between two looks, when no such call is made. Nobody looks before that
+//! call, by type: only [`Fenced`], which it makes of [`Closed`], lets a closer wait until it is quiet.
+//!
 //! A gate can be closed *for good*, by a generation that nobody opens: when another file has taken the
 //! place of the one that it lies in, every writer is to go there. It is a closing like any other, so a
 //! writer that is inside is seen, and one that comes sees that it is in the wrong place.
@@ -36,7 +43,7 @@
 //! Nothing here depends on time, on a process or on the map: the model checker runs this very code.
 
 use crate::gate::fence::Fence;
-use crate::gate::sync::{AtomicU32, Futex, Ordering, full_fence, step};
+use crate::gate::sync::{AtomicU32, Futex, Ordering, compiler_fence, full_fence, step};
 use std::time::Duration;
 
 /// Everybody who waits.
@@ -87,6 +94,31 @@ pub struct Gate {
     reserved: [AtomicU32; 25],
 }
 
+/// A gate that was closed just now, as this generation. Writers that enter without a fence may have missed that, and
+/// may not be seen.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Closed {
+    generation: u32,
+}
+
+/// One whose every writer has passed a fence since.
+#[derive(Debug)]
+pub struct Fenced(());
+
+impl Closed {
+    /// The odd generation.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// `call` has every writer that enters without a fence pass one. If it fails, the gate is the caller's to open.
+    pub fn fence<E>(self, call: impl FnOnce() -> Result<(), E>) -> Result<Fenced, E> {
+        call()?;
+        step("close: writers fenced");
+        Ok(Fenced(()))
+    }
+}
+
 /// What a look at all words found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
@@ -107,9 +139,20 @@ impl Gate {
         self.after_publishing()
     }
 
+    /// [`Gate::publish`] without the fence, of a writer that passes one when the closer wants it. Not for one that
+    /// goes in at a closed gate, under a cover.
+    #[inline(always)]
+    pub fn publish_unfenced(&self, word: &AtomicU32, odd: u32) -> u32 {
+        word.store(odd, Ordering::Relaxed);
+        step("enter: published");
+        compiler_fence(Ordering::SeqCst);
+        self.generation.word().load(Ordering::Acquire)
+    }
+
     #[inline(always)]
     fn after_publishing(&self) -> u32 {
         full_fence(Fence::Enter);
+        step("enter: fenced");
         self.generation.word().load(Ordering::Acquire)
     }
 
@@ -286,10 +329,10 @@ impl Gate {
         self.generation.word().load(Ordering::Acquire)
     }
 
-    /// Closes an open gate and returns the odd generation; `None` if it is closed already. The
+    /// Closes an open gate; `None` if it is closed already. The
     /// caller holds X, so nobody else closes; swapping rather than storing keeps that true even if
     /// he errs.
-    pub fn close(&self) -> Option<u32> {
+    pub fn close(&self) -> Option<Closed> {
         let open = self.generation.word().load(Ordering::Relaxed);
         if is_closed(open) {
             return None;
@@ -304,16 +347,17 @@ impl Gate {
             .ok()?;
         step("close: closed");
         full_fence(Fence::Close);
-        Some(closed)
+        Some(Closed { generation: closed })
     }
 
     /// Closes the gate for good, whether it was open or closed, and wakes who waits for its opening. A
     /// pause that stood is over: its holder's own opening fails. Nobody sleeps until it is quiet, so
     /// the fence between two looks is all that is needed to see who is inside.
-    pub fn supersede(&self) {
+    pub fn supersede(&self) -> Closed {
         self.generation.word().swap(SUPERSEDED, Ordering::AcqRel);
         step("supersede: closed");
         self.generation.wake(ALL);
+        Closed { generation: SUPERSEDED }
     }
 
     /// Opens a gate that was closed for good, for who knows that its file is where it should be. Nobody
@@ -372,6 +416,7 @@ impl Gate {
     /// (nothing to sleep for: zero), or `None` to give up, and then the result is false.
     pub fn wait_until_quiet<'w, W: Iterator<Item = &'w AtomicU32>>(
         &self,
+        _fenced: &Fenced,
         words: impl Fn() -> W,
         mut busy: impl FnMut(&[u32]) -> Option<Duration>,
     ) -> bool {

@@ -6,7 +6,7 @@
 //! behave as the kernel's wait queue does.
 
 pub use std::sync::atomic::{
-    AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, fence,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence, fence,
 };
 
 use crate::gate::fence::Fence;

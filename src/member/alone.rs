@@ -44,6 +44,7 @@ pub(crate) fn after_restart(
         step("restart: loss recorded");
         clear(parts);
         step("restart: cleared");
+        parts.header().decide_features();
         parts.set_boot(boot);
         step("restart: of this boot");
         Ok(())
@@ -120,7 +121,11 @@ pub(crate) fn with_file_alone<T>(
 mod tests {
     use super::*;
     use crate::barrier::handle::Barrier;
+    use crate::error::ErrorKind;
+    use crate::file::layout::{COMPAT_FENCES, MINOR};
     use crate::member::process;
+    use crate::system::membarrier;
+    use std::os::unix::fs::FileExt;
 
     /// Two that are shown different ids meet at what another boot left.
     #[test]
@@ -138,5 +143,52 @@ mod tests {
             after_restart(&process, &path, identity, &seen, Some(&boot)).unwrap();
         }
         assert_eq!(Barrier::open(&path).unwrap().dirty().epoch, 1);
+    }
+
+    /// Whether writers may be unfenced is decided anew in each boot, for another kernel may run; but whoever made the
+    /// barrier may have said that they may not, or not have known of it.
+    #[test]
+    fn fences_are_decided_anew_in_each_boot() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.barrier");
+        let barrier = Barrier::create(&path).unwrap();
+        let identity = barrier.inner.place.identity;
+        let header = barrier.inner.attached().unwrap().parts.header();
+        let (made, asked) = (barrier.is_unfenced(), COMPAT_FENCES);
+        assert_eq!(made, membarrier::is_offered());
+        // Incompat bit, compat bit, minor layout; and whether a new kernel is made use of.
+        let cases =
+            [(0, 0, MINOR, made), (0, asked, MINOR, false), (0, 0, 2, false), (1, asked, 2, false)];
+        for (incompat, compat, minor, expected) in cases {
+            header.incompat.store(incompat, Ordering::Relaxed);
+            header.compat.store(compat, Ordering::Relaxed);
+            header.minor.store(minor, Ordering::Relaxed);
+            header.decide_features();
+            let (file, _) = open_fresh(&path, true, Some(identity)).unwrap();
+            assert_eq!(check_header(&file, &path).unwrap().unfenced, expected, "{cases:?}");
+        }
+        header.incompat.store(2, Ordering::Relaxed);
+        assert_eq!(Barrier::open(&path).unwrap_err().kind(), ErrorKind::Version);
+        for field in [&header.incompat, &header.compat] {
+            field.store(0, Ordering::Relaxed);
+        }
+        drop(barrier);
+        let (file, _) = open_fresh(&path, true, Some(identity)).unwrap();
+        let seen = check_header(&file, &path).unwrap();
+        drop(file);
+        let boot = BootId { words: [7; 4], is_kernels: false };
+        let header = |path: &Path| check_header(&open_fresh(path, true, None).unwrap().0, path);
+        // As a restart finds it.
+        for minor in [2_u32, MINOR] {
+            let file = File::options().write(true).open(&path).unwrap();
+            file.write_all_at(&minor.to_ne_bytes(), 12).unwrap();
+            file.write_all_at(&[0; 4], 16).unwrap();
+            let seen = HeaderCopy { boot_id: header(&path).unwrap().boot_id, ..seen };
+            let boot = BootId { words: boot.words.map(|word| word + minor), ..boot };
+            let process = process::lock();
+            after_restart(&process, &path, identity, &seen, Some(&boot)).unwrap();
+            drop(process);
+            assert_eq!(header(&path).unwrap().unfenced, made && minor == MINOR, "minor {minor}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use crate::file::open::{HeaderCopy, check_header};
 use crate::gate::protocol::{Gate, is_closed, is_inside};
 use crate::gate::sync::{AtomicU32, Ordering, step};
 use crate::member::cookies::Cookies;
+use crate::member::fences::Fences;
 use crate::member::healing::Met;
 use crate::member::inner::Inner;
 use crate::member::join::{claim, introduce};
@@ -27,6 +28,8 @@ pub(crate) struct Attachment {
     pub(crate) parts: Parts,
     /// How many waiters a release wakes at once, as the header said at joining.
     pub(crate) readmit: u32,
+    /// Whether its threads enter without one.
+    pub(crate) fences: Fences,
     /// The counted slot.
     pub(crate) counted: u32,
     /// Since when this process has met the gate closed.
@@ -81,6 +84,7 @@ impl Attachment {
             incarnation,
             parts,
             readmit: header.readmit,
+            fences: Fences::new(header.unfenced),
             counted,
             met: Met::default(),
             exclusive_thread: AtomicU32::new(0),

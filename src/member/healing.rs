@@ -129,7 +129,7 @@ mod tests {
         let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
         let attachment = barrier.inner.attached().unwrap();
         let gate = attachment.gate();
-        let closed = gate.close().unwrap();
+        let closed = gate.close().unwrap().generation();
         let woken = std::thread::scope(|scope| {
             let sleeper = scope.spawn(|| gate.generation.wait(closed, None));
             // Should it not sleep yet, it will not, and nothing is shown.

@@ -97,10 +97,14 @@ impl Inner {
             // SAFETY: it was just made from a box, and is kept as said above.
             Ok(unsafe { &*attachment })
         };
-        join::while_made_anew(attach).map_err(|error| match Vantage::now() == self.place.vantage {
-            true => error,
-            false => self.unreachable(error),
-        })
+        let attachment = join::while_made_anew(attach).map_err(|error| {
+            match Vantage::now() == self.place.vantage {
+                true => error,
+                false => self.unreachable(error),
+            }
+        })?;
+        attachment.fences.leave_out();
+        Ok(attachment)
     }
 
     pub(crate) fn unreachable(&self, source: Error) -> Error {

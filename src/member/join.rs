@@ -11,8 +11,8 @@
 use crate::error::Error;
 use crate::file::byte_lock::{Mode, try_lock_byte};
 use crate::file::layout::{
-    FLAG_UNWATCHED, KIND_COMMAND, KIND_COUNTED, KIND_FREE, KIND_THREAD, LockByte, Parts, SLOTS,
-    Slot, THREAD_SLOTS,
+    FLAG_UNFENCED, FLAG_UNWATCHED, KIND_COMMAND, KIND_COUNTED, KIND_FREE, KIND_THREAD, LockByte,
+    Parts, SLOTS, Slot, THREAD_SLOTS,
 };
 use crate::file::open::open_fresh;
 use crate::gate::sync::{Ordering, fence, step};
@@ -23,7 +23,7 @@ use crate::member::lifeline::{Lifeline, Place};
 use crate::member::process::{self, Locked};
 use crate::member::threads;
 use crate::report::foreign;
-use crate::seat::Seat;
+use crate::seat::{FastPath, Seat};
 use crate::system::calls::{comm, thread_id};
 use std::fs::File;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -165,13 +165,16 @@ pub(crate) fn seat_of_this_thread(
     };
     let life = claimed.map(|(index, life)| {
         let slot = &parts.slots()[index as usize];
-        introduce(slot, KIND_THREAD, 0, inner);
-        seat.register(inner.id, attachment.gate(), Some((index, slot)), process::wipes_seats());
+        // The slot says so before the seat does so, for who looks at a word and asks what it is.
+        let fast_path = attachment.fences.of_seat();
+        let flags = if fast_path == FastPath::Unfenced { FLAG_UNFENCED } else { 0 };
+        introduce(slot, KIND_THREAD, flags, inner);
+        seat.register(inner.id, attachment.gate(), Some((index, slot)), fast_path);
         step("join: registered");
         life
     });
     if life.is_none() {
-        seat.register(inner.id, attachment.gate(), None, process::wipes_seats());
+        seat.register(inner.id, attachment.gate(), None, FastPath::None);
     }
     let (serial, slot) = (seat.serial(), seat.slot());
     attachment.registrations().push(Registration { seat, serial, slot, life });

@@ -213,7 +213,7 @@ mod tests {
         let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
         let gate = barrier.inner.attached().unwrap().gate();
         let _x = crate::exclusive::held::Held::try_take(&barrier, 0, false).unwrap().unwrap();
-        let closed = gate.close().unwrap();
+        let closed = gate.close().unwrap().generation();
         let _descriptor = barrier.gate_descriptor().unwrap();
         // Should it not sleep yet, it finds the gate open by itself, and does the same.
         std::thread::sleep(Duration::from_millis(20));

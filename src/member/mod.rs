@@ -8,6 +8,7 @@ pub(crate) mod attachment;
 pub(crate) mod cookies;
 pub(crate) mod cover;
 pub(crate) mod cut;
+pub(crate) mod fences;
 pub(crate) mod healing;
 pub(crate) mod inner;
 pub(crate) mod join;

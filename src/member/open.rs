@@ -39,7 +39,7 @@ pub(crate) fn open_at(
 ) -> Result<Arc<Inner>, Error> {
     let _ = process::incarnation();
     let boot = boot::this(path)?;
-    join::while_made_anew(|| {
+    let inner = join::while_made_anew(|| {
         let mut process = process::lock();
         let (file, header, identity, _alone) = open_checked(&process, path, boot.as_ref())?;
         let known =
@@ -65,7 +65,9 @@ pub(crate) fn open_at(
         inner.attachment.store(Box::into_raw(attachment), Ordering::Release);
         process.add(&inner);
         Ok(inner)
-    })
+    })?;
+    inner.attached()?.fences.leave_out();
+    Ok(inner)
 }
 
 /// Opens the file, refuses what cannot be a barrier, and makes one of another boot ready for this. The

@@ -197,6 +197,7 @@ mod tests {
     use super::*;
     use crate::file::layout::Slot;
     use crate::gate::protocol::Gate;
+    use crate::seat::FastPath;
     use std::mem::zeroed;
     use std::panic::Location;
 
@@ -210,7 +211,7 @@ mod tests {
         // SAFETY: it consists of atomics only.
         let (seat, gate, slot) = (Seat::new(), Gate::default(), unsafe { zeroed() });
         let scene: &'static Scene = Box::leak(Box::new(Scene { seat, gate, slot }));
-        scene.seat.register(1, &scene.gate, Some((0, &scene.slot)), true);
+        scene.seat.register(1, &scene.gate, Some((0, &scene.slot)), FastPath::Fenced);
         scene
     }
 
@@ -257,7 +258,12 @@ mod tests {
         scene.seat.wipe();
         // SAFETY: it consists of atomics only.
         let other: Slot = unsafe { zeroed() };
-        scene.seat.register(2, &scene.gate, Some((1, Box::leak(Box::new(other)))), true);
+        scene.seat.register(
+            2,
+            &scene.gate,
+            Some((1, Box::leak(Box::new(other)))),
+            FastPath::Fenced,
+        );
         let odd = scene.seat.next_odd();
         scene.seat.publish(odd, here());
         assert!(!scene.seat.interrupt(), "the gate has not been asked");

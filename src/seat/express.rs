@@ -1,11 +1,13 @@
 //! Entering in the common case, which is all that is inline: where the last share was taken, too, at an open gate, and
 //! with no signal handler in the middle.
 //!
-//! The steps are those of `crossing`, in the same order. What is left out is every call of what comes back. A
-//! function that calls such a one in its middle keeps on the stack what it needs afterwards, from its beginning on
-//! and however seldom it calls: seven registers in the C library. Those are stores, and the fence waits for each
-//! of them. So where something is in the way, the steps stop as they stand, and it is the caller who goes on by the
-//! way that sees to everything: as the last thing that he does, which needs no stack.
+//! The steps are those of `crossing`, in the same order. Left out is the fence, where the seat may do without: nobody
+//! is covered here, for who is goes in at a closed gate (see `Gate::publish_unfenced`).
+//!
+//! And left out is every call of what comes back. A function that calls such a one in its middle keeps on the stack
+//! what it needs afterwards, from its beginning on and however seldom it calls: seven registers in the C library. Those
+//! are stores, and a fence waits for each of them. So where something is in the way, the steps stop as they stand, and
+//! it is the caller who goes on by the way that sees to everything: as the last thing that he does, which needs no stack.
 //!
 //! Who stops between two steps has left the copy as a signal handler would find it who strikes there; whatever
 //! strikes now treats it so, and `try_enter_otherwise` takes back what is left.
@@ -59,7 +61,11 @@ impl Seat {
             return AtOnce::Halfway;
         }
         compiler_fence(Ordering::SeqCst);
-        if is_closed(gate.publish(&own.word, odd)) {
+        let generation = match self.unfenced.load(Ordering::Relaxed) {
+            0 => gate.publish(&own.word, odd),
+            _ => gate.publish_unfenced(&own.word, odd),
+        };
+        if is_closed(generation) {
             return AtOnce::Halfway;
         }
         compiler_fence(Ordering::SeqCst);
@@ -119,6 +125,7 @@ mod tests {
     use crate::file::layout::Slot;
     use crate::gate::protocol::Gate;
     use crate::gate::steps::STRIKE;
+    use crate::seat::FastPath;
     use std::cell::Cell;
     use std::mem::zeroed;
     use std::panic::Location;
@@ -127,13 +134,51 @@ mod tests {
         static CLOSING: Cell<Option<&'static Gate>> = const { Cell::new(None) };
     }
 
+    thread_local! {
+        static FENCES: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// Only the common case of a seat that may goes without, so whoever goes in at a closed gate has one.
+    #[test]
+    fn who_passes_a_fence() {
+        let fences = |enter: &dyn Fn() -> bool| {
+            FENCES.set(0);
+            STRIKE.set(Some(|step| FENCES.set(FENCES.get() + u32::from(step == "enter: fenced"))));
+            assert!(enter());
+            STRIKE.set(None);
+            FENCES.get()
+        };
+        for (fast_path, expected) in [(FastPath::Fenced, 1), (FastPath::Unfenced, 0)] {
+            // SAFETY: it consists of atomics only.
+            let (seat, gate, slot): (_, _, Slot) =
+                (Seat::new(), Gate::default(), unsafe { zeroed() });
+            let (gate, slot): (&Gate, &Slot) =
+                (Box::leak(Box::new(gate)), Box::leak(Box::new(slot)));
+            seat.register(1, gate, Some((0, slot)), fast_path);
+            let here = Location::caller().into();
+            assert_eq!(fences(&|| seat.try_enter_otherwise(AtOnce::Outside, here)), 1);
+            seat.leave();
+            assert_eq!(fences(&|| seat.try_enter_express(here) == AtOnce::Inside), expected);
+            seat.leave();
+            // As `enter_slow` does.
+            let slowly = || {
+                let odd = seat.next_odd();
+                seat.publish(odd, here);
+                seat.settle(odd, here)
+            };
+            assert_eq!(fences(&slowly), 1);
+            seat.wipe();
+            assert_eq!(seat.unfenced.load(Ordering::Relaxed), 0);
+        }
+    }
+
     /// The way that comes next may fail before it finds out.
     #[test]
     fn who_stops_halfway_leaves_nothing() {
         // SAFETY: it consists of atomics only.
         let (seat, gate, slot): (_, _, Slot) = (Seat::new(), Gate::default(), unsafe { zeroed() });
         let (gate, slot): (&Gate, &Slot) = (Box::leak(Box::new(gate)), Box::leak(Box::new(slot)));
-        seat.register(1, gate, Some((0, slot)), true);
+        seat.register(1, gate, Some((0, slot)), FastPath::Fenced);
         let here = Location::caller().into();
         assert_eq!(seat.try_enter_express(here), AtOnce::Halfway, "at a line for the first time");
         assert!(seat.try_enter_otherwise(AtOnce::Halfway, here) && !seat.leave());

@@ -5,7 +5,7 @@
 //!
 //! A seat is the private side of a slot: nesting depth, a copy of the slot's word, and where slot and
 //! gate are mapped. It answers everything that the fast path asks, so that entering and leaving are
-//! a few loads, a few stores and one fence for both, and the shared map is not touched before the seat has
+//! a few loads, a few stores and at most one fence for both, and the shared map is not touched before the seat has
 //! been found valid. Seats lie in pages that the kernel wipes in a forked child: there the seat
 //! serves no barrier, the guards of the parent no longer match it, and nothing leads to memory that
 //! the child does not have.
@@ -53,6 +53,8 @@ pub(crate) struct Seat {
     settled: AtomicU32,
     /// 1: the thread was let in by a wake-up and passes one on when it leaves.
     readmitted: AtomicU32,
+    /// 1: the common case of entering needs no fence.
+    unfenced: AtomicU32,
     /// Where the outermost share was taken, and what the slot says, if there is one.
     place: KeptLine,
     /// 1: in the middle of saying so, or a handler has jumped away there.
@@ -66,6 +68,17 @@ pub(crate) struct Seat {
     brought: Brought,
     /// The next seat of the same thread.
     next: AtomicPtr<Seat>,
+}
+
+/// How the fast path may use a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FastPath {
+    /// Not at all: the kernel does not wipe it in a child.
+    None,
+    /// With a fence of its own.
+    Fenced,
+    /// Without one: who closes the gate has it pass one then.
+    Unfenced,
 }
 
 /// Serial numbers end in a tag that says what a guard has to do when it leaves.
@@ -95,6 +108,7 @@ impl Seat {
             copy: AtomicU32::new(0),
             settled: AtomicU32::new(0),
             readmitted: AtomicU32::new(0),
+            unfenced: AtomicU32::new(0),
             place: KeptLine::new(),
             telling: AtomicU32::new(0),
             barrier: AtomicU64::new(0),
@@ -105,13 +119,13 @@ impl Seat {
         }
     }
 
-    /// Registers it with a barrier: with a slot of its own, or counted. `wiped`: the kernel wipes it in a child.
+    /// Registers it with a barrier: with a slot of its own, or counted.
     pub(crate) fn register(
         &self,
         barrier: u64,
         gate: &Gate,
         own: Option<(u32, &Slot)>,
-        wiped: bool,
+        fast_path: FastPath,
     ) {
         self.depth.store(0, Ordering::Relaxed);
         self.readmitted.store(0, Ordering::Relaxed);
@@ -129,13 +143,15 @@ impl Seat {
         self.settled.store(copy & !1, Ordering::Relaxed);
         self.serial.store(NEXT_SERIAL.fetch_add(TAG + 1, Ordering::Relaxed), Ordering::Relaxed);
         self.barrier.store(barrier, Ordering::Relaxed);
-        let express = if index != COUNTED && wiped { barrier } else { 0 };
+        self.unfenced.store((fast_path == FastPath::Unfenced).into(), Ordering::Relaxed);
+        let express = if index != COUNTED && fast_path != FastPath::None { barrier } else { 0 };
         self.express.store(express, Ordering::Relaxed);
     }
 
     /// Makes it serve nothing: what the kernel does to it in a child.
     pub(crate) fn wipe(&self) {
         self.express.store(0, Ordering::Relaxed);
+        self.unfenced.store(0, Ordering::Relaxed);
         self.barrier.store(0, Ordering::Relaxed);
         self.serial.store(0, Ordering::Relaxed);
         self.depth.store(0, Ordering::Relaxed);

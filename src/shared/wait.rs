@@ -146,7 +146,7 @@ mod tests {
         let barrier = Barrier::create(folder.path().join("test.barrier")).unwrap();
         let attachment = barrier.inner.attached().unwrap();
         let _x = crate::exclusive::held::Held::try_take(&barrier, 0, false).unwrap().unwrap();
-        let closed = attachment.gate().close().unwrap();
+        let closed = attachment.gate().close().unwrap().generation();
         std::thread::scope(|scope| {
             let waiter =
                 scope.spawn(|| barrier.shared_timeout(Duration::from_secs(10)).map(drop).is_ok());

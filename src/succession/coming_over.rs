@@ -28,6 +28,7 @@ use crate::member::cut;
 use crate::member::inner::Inner;
 use crate::member::open::open_at;
 use crate::member::process;
+use crate::system::membarrier;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -110,6 +111,10 @@ pub(crate) fn sign_off_if_left(attachment: &Attachment) -> bool {
     }
     // As for who closes the gate: a thread that enters now sees that it is closed, or is seen.
     full_fence(Fence::Close);
+    if attachment.fences.are_left_out() && membarrier::fence_all().is_err() {
+        // It may be inside, and goes on saying so.
+        return false;
+    }
     let process = process::lock();
     let is_left = attachment.inside(&process).is_none();
     if is_left {

@@ -6,7 +6,7 @@ use crate::file::byte_lock::{Mode, is_byte_free, try_lock_byte};
 use crate::file::layout::{LEFT, LockByte, Parts};
 use crate::file::losses::Loss;
 use crate::file::open::{Identity, check_header, folder_of};
-use crate::gate::protocol::is_inside;
+use crate::gate::protocol::{Fenced, is_inside};
 use crate::gate::sync::{Ordering, step};
 use crate::member::inner::Inner;
 use crate::member::mapping::BarrierMap;
@@ -14,6 +14,7 @@ use crate::member::process;
 use crate::member::signature::elsewhere;
 use crate::succession::coming_over::come_over;
 use crate::succession::users::{Known, User, known, named, users};
+use crate::system::membarrier;
 use crate::system::standard;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -26,6 +27,8 @@ use std::time::{Duration, SystemTime};
 pub(crate) struct Removed {
     file: File,
     map: BarrierMap,
+    /// Writers there may enter without a fence.
+    unfenced: bool,
 }
 
 impl Removed {
@@ -38,11 +41,11 @@ impl Removed {
                 return None;
             }
             let file = opened_again(&seen)?;
-            check_header(&file, path).ok()?;
+            let unfenced = check_header(&file, path).ok()?.unfenced;
             let _ = process::incarnation();
             let _process = process::lock();
             let map = BarrierMap::new(&file, path).ok()?;
-            Some(Removed { file, map })
+            Some(Removed { file, map, unfenced })
         })
     }
 
@@ -57,15 +60,21 @@ impl Removed {
         if self.is_held() {
             return false;
         }
-        self.map.parts().gate().supersede();
+        let closed = self.map.parts().gate().supersede();
         step("stragglers: closed for good");
-        self.is_quiet()
+        // Who cannot do that cannot tell whether anybody is left.
+        let fenced = closed.fence(|| match membarrier::fence_all() {
+            Err(error) if self.unfenced => Err(error),
+            _ => Ok(()),
+        });
+        fenced.is_ok_and(|fenced| self.is_quiet(&fenced))
     }
 
     /// Whether nobody is inside, those who died there settled. The gate is closed for good.
-    fn is_quiet(&self) -> bool {
+    fn is_quiet(&self, closed: &Fenced) -> bool {
         let parts = self.map.parts();
         parts.gate().wait_until_quiet(
+            closed,
             || parts.words(),
             |words| {
                 let inside = words.iter().enumerate().filter(|(_, word)| is_inside(**word));

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! `futex(2)`, `pthread_atfork(3)`, `statx(2)`, `sigpending(2)`, `getrandom(2)` and `ioctl_iflags(2)` have no wrapper in nix; each is called
-//! here with pointers to live memory only. Everything else goes through nix, std or fs2.
+//! `futex(2)`, `membarrier(2)`, `pthread_atfork(3)`, `statx(2)`, `sigpending(2)`, `getrandom(2)` and `ioctl_iflags(2)` have no wrapper in
+//! nix; each is called here with pointers to live memory only. Everything else goes through nix, std or fs2.
 
 use nix::libc;
 use std::fs::File;
@@ -30,6 +30,15 @@ pub(crate) fn futex_wait(word: *const AtomicU32, expected: u32, limit: Option<Du
 pub(crate) fn futex_wake(word: &AtomicU32, count: u32) {
     // SAFETY: the kernel takes the address as a key and does not write.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+}
+
+/// `membarrier(2)`: what the kernel answers to a command. See `membarrier`.
+pub(crate) fn membarrier(command: i32) -> io::Result<i32> {
+    // SAFETY: it takes numbers, and touches no memory of this process.
+    match unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        answer => Ok(i32::try_from(answer).unwrap_or(0)),
+    }
 }
 
 /// The mount that the root folder of this process stands on, by a number that no other mount has, in whatever

@@ -6,6 +6,7 @@
 pub(crate) mod calls;
 pub(crate) mod environment;
 pub(crate) mod file_lock;
+pub(crate) mod membarrier;
 pub(crate) mod proc;
 pub(crate) mod signals;
 pub(crate) mod source_line;

@@ -59,6 +59,20 @@ fn gives_the_permissions_asked_for() {
     }
 }
 
+/// Which any other call for it finds there, and one that asks for nothing.
+#[test]
+fn has_fences_if_asked_for() {
+    let place = Place::new();
+    assert_eq!(place.run(["create", "mail", "--fences"]).code(), 0);
+    for again in [&["create", "mail"][..], &["create", "mail", "--fences"]] {
+        assert_eq!(place.run(again).code(), 0);
+    }
+    let barrier = stillpoint::Barrier::open(place.barrier()).unwrap();
+    assert!(!barrier.is_unfenced());
+    drop(barrier.shared().unwrap());
+    assert_eq!(place.status()["writers"][0]["unfenced"], false);
+}
+
 #[test]
 fn refuses_wrong_permissions() {
     let place = Place::new();
@@ -87,6 +101,7 @@ fn a_barrier_that_is_there_stays() {
     assert_eq!(place.status()["uuid"], uuid);
     assert_eq!(place.saved()["epoch"], 0);
     place.run(["create", "mail", "--mode", "0600"]).assert_complaint(73, &["mode", "retire"]);
+    place.run(["create", "mail", "--fences"]).assert_complaint(73, &["without fences", "retire"]);
 }
 
 #[test]

@@ -4,11 +4,8 @@
 //! Not here: what the loader, or Rust's start of a program, cannot do without (openat, mmap, poll,
 //! rt_sigaction), nor the C library's locks (futex), and write(2), without which nobody can say anything.
 
-use std::io;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
-
 use crate::common::command::Place;
+use crate::common::filter::{Answer, Filter};
 use crate::common::{Done, run};
 use nix::libc;
 use serde_json::Value;
@@ -28,7 +25,6 @@ const DISPENSABLE: &[(&str, i64)] = &[
     ("copy_file_range", libc::SYS_copy_file_range),
     ("faccessat2", libc::SYS_faccessat2),
     ("io_uring_setup", libc::SYS_io_uring_setup),
-    ("membarrier", libc::SYS_membarrier),
     ("memfd_create", libc::SYS_memfd_create),
     ("openat2", libc::SYS_openat2),
     ("pidfd_open", libc::SYS_pidfd_open),
@@ -58,6 +54,7 @@ const NEEDED: &[(&str, i64)] = &[
     ("getxattr", libc::SYS_getxattr),
     ("kill", libc::SYS_kill),
     ("madvise", libc::SYS_madvise),
+    ("membarrier", libc::SYS_membarrier),
     ("pipe2", libc::SYS_pipe2),
     ("prctl", libc::SYS_prctl),
     ("recvfrom", libc::SYS_recvfrom),
@@ -72,32 +69,6 @@ const NEEDED: &[(&str, i64)] = &[
     ("wait4", libc::SYS_wait4),
     ("waitid", libc::SYS_waitid),
 ];
-
-/// Refuses the call to the command, and to whatever it starts.
-fn forbid(command: &mut Command, call: i64, error: i32) {
-    let statement =
-        |code: u32, value: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k: value };
-    // The number is what seccomp_data begins with.
-    let load = statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0);
-    let is_it = libc::sock_filter {
-        jf: 1,
-        ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call as u32)
-    };
-    let refuse = statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | error as u32);
-    let allow = statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW);
-    let mut filter = [load, is_it, refuse, allow];
-    let install = move || {
-        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-        // SAFETY: the program is live while the kernel copies it; prctl(2) is a system call and no more.
-        let installed = unsafe {
-            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0
-        };
-        if installed { Ok(()) } else { Err(io::Error::last_os_error()) }
-    };
-    // SAFETY: allocates nothing and calls nothing but prctl(2).
-    unsafe { command.pre_exec(install) };
-}
 
 /// A place with a barrier, a folder to copy, and a lock of another program.
 fn place() -> Place {
@@ -114,7 +85,7 @@ fn place() -> Place {
 fn refused(place: &Place, words: &[&str], call: i64, error: i32) -> Done {
     let mut command = place.command(words);
     command.env("STILLPOINT_CATALOG", place.path("catalog"));
-    forbid(&mut command, call, error);
+    Filter { call, first: None, answer: Answer::Error(error) }.of(&mut command);
     run(command)
 }
 
@@ -197,6 +168,51 @@ fn to_a_snapshot() {
 #[test]
 fn to_the_other_verbs() {
     each_is_told(&[STATUS, FREEZE, THAW, CREATE, PRUNE]);
+}
+
+/// A barrier whose writers all have fences is of use where the call is refused.
+#[test]
+fn what_fences_are_for() {
+    let place = Place::new();
+    assert_eq!(place.run(["create", "mail", "--fences"]).code(), 0);
+    let barrier = Barrier::open(place.barrier()).unwrap();
+    drop(barrier.shared().unwrap());
+    assert_eq!(place.status()["writers"][0]["unfenced"], false);
+    for words in [RUN_SHARED, RUN, COMMAND, FREEZE, RECOVER] {
+        for (error, text) in ERRORS {
+            let outcome = refused(&place, words, libc::SYS_membarrier, error);
+            assert_eq!(outcome.code(), 0, "{words:?} ({text}): {outcome:?}");
+        }
+    }
+    // One that ends the process for the question is not asked.
+    let mut command = place.command(RUN);
+    Filter { call: libc::SYS_membarrier, first: None, answer: Answer::Kills }.of(&mut command);
+    command.env("STILLPOINT_FENCES", "1");
+    assert_eq!(run(command).code(), 0);
+}
+
+/// Else a tool says so before it closes anything, and a writer goes on with a fence.
+#[test]
+fn a_tool_that_cannot_see_all_writers() {
+    let place = place();
+    let barrier = Barrier::open(place.barrier()).unwrap();
+    drop(barrier.shared().unwrap());
+    assert_eq!(place.status()["writers"][0]["unfenced"], true);
+    for words in [RUN, COMMAND, LOCKED, FREEZE, RECOVER] {
+        for (error, text) in ERRORS {
+            let outcome = refused(&place, words, libc::SYS_membarrier, error);
+            outcome
+                .assert_complaint(69, &["mail.barrier", "membarrier(2)", text, "create --fences"]);
+        }
+    }
+    assert_eq!(place.status()["generation"], 0);
+    for words in [RUN_SHARED, STATUS, CREATE, THAW] {
+        let outcome = refused(&place, words, libc::SYS_membarrier, libc::EPERM);
+        assert_eq!(outcome.code(), 0, "{words:?}: {outcome:?}");
+    }
+    let mut command = place.command(RUN);
+    command.env("STILLPOINT_FENCES", "1");
+    run(command).assert_complaint(69, &["STILLPOINT_FENCES is set"]);
 }
 
 /// With a writer inside nobody gets in, whatever cannot be asked.

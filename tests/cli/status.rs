@@ -55,6 +55,7 @@ fn json_has_the_documented_fields() {
         "inside_at_least_ms",
         "waiting_ms",
         "shares",
+        "unfenced",
         "place",
     ];
     let inside = status["writers"].as_array().unwrap();

@@ -9,6 +9,7 @@
 //! | `process` | processes that are run to their end, or that stay until the test ends |
 //! | `dovecot` | a Dovecot that runs, and what is spoken with it |
 //! | `image` | file systems in image files, subvolumes, mounts |
+//! | `filter` | system calls that are refused |
 //! | `group` | control groups with processes in them |
 //! | `strace` | the system calls that a process makes, and one of them failing or killing it |
 //! | `many` | many runs side by side, and the figures of all |
@@ -24,6 +25,7 @@ pub mod comma;
 pub mod command;
 mod container;
 pub mod dovecot;
+pub mod filter;
 pub mod group;
 mod image;
 pub mod many;

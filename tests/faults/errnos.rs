@@ -114,6 +114,7 @@ pub fn of(call: &Call) -> &'static [&'static str] {
         "fsync" | "fdatasync" => SYNC,
         "getrandom" => &["EAGAIN", "EINTR", "ENOSYS", "EPERM"],
         "clock_nanosleep" | "nanosleep" => &["EINTR"],
+        "membarrier" => &["EINVAL", "ENOMEM", "ENOSYS", "EPERM"],
         "prctl" => REFUSED,
         _ => &[],
     }

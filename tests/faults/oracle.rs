@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use stillpoint::{Barrier, ErrorKind, Kind, WriterStatus};
 
 /// Errors that a fault of the system may lead to.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "Busy",
     "Create",
     "Denied",
@@ -22,6 +22,7 @@ const KINDS: [&str; 14] = [
     "NotABarrier",
     "Revoked",
     "System",
+    "Unavailable",
     "Unreachable",
     "Unsupported",
     "Version",

@@ -43,11 +43,11 @@ fn a_command_under_a_share() {
             let scene = Arc::clone(&scene);
             thread::spawn(move || scene.leave(WRAPPER))
         };
-        let generation = scene.gate.close().expect("nobody else closes the gate");
+        let (generation, closed) = scene.close();
         if broken("two looks") {
             until_one_look_is_even(&scene);
         } else {
-            scene.quiesce();
+            scene.quiesce(&closed);
         }
         scene.touch();
         assert!(scene.gate.open(generation));
@@ -65,7 +65,7 @@ fn a_counted_command_under_a_share() {
         let scene = Scene::new(2);
         scene.enter(WRAPPER, || false);
         let held = scene.words[WRAPPER].load(Ordering::Relaxed);
-        let generation = scene.gate.close().expect("nobody else closes the gate");
+        let (generation, closed) = scene.close();
         let command = {
             let scene = Arc::clone(&scene);
             thread::spawn(move || {
@@ -87,7 +87,7 @@ fn a_counted_command_under_a_share() {
             let scene = Arc::clone(&scene);
             thread::spawn(move || scene.leave(WRAPPER))
         };
-        scene.quiesce();
+        scene.quiesce(&closed);
         scene.touch();
         assert!(scene.gate.open(generation));
         command.join().unwrap();
@@ -104,7 +104,7 @@ fn a_command_under_a_command() {
     check(3, || {
         let scene = Scene::new(3);
         scene.enter(OUTERMOST, || false);
-        let generation = scene.gate.close().expect("nobody else closes the gate");
+        let (generation, closed) = scene.close();
         let commands = {
             let scene = Arc::clone(&scene);
             thread::spawn(move || {
@@ -123,7 +123,7 @@ fn a_command_under_a_command() {
         if broken("identical words") {
             until_two_looks_are_even(&scene);
         } else {
-            scene.quiesce();
+            scene.quiesce(&closed);
         }
         scene.touch();
         assert!(scene.gate.open(generation));

@@ -50,8 +50,8 @@ fn two_counted_shares_and_a_pause() {
         let writers = [0, 1].map(|index: usize| {
             thread::spawn(share(Arc::clone(&stores[index]), Arc::clone(&scene)))
         });
-        let generation = scene.gate.close().expect("nobody else closes the gate");
-        scene.quiesce();
+        let (generation, closed) = scene.close();
+        scene.quiesce(&closed);
         stores.iter().for_each(|store| store.touch());
         assert!(scene.gate.open(generation));
         scene.gate.generation.wake(crate::gate::protocol::ALL);
@@ -65,7 +65,7 @@ fn a_gate_that_stays_closed() {
     check(1, || {
         let scene = Scene::new(1);
         let (gate, word) = (&scene.gate, &scene.words[0]);
-        let generation = gate.close().expect("it is open at first");
+        let generation = gate.close().expect("it is open at first").generation();
         assert_eq!(gate.close(), None);
         assert_eq!(gate.now(), generation);
         let publish = || gate.publish(word, 1);

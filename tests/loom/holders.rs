@@ -32,10 +32,10 @@ fn one_that_goes_from_lock_to_lock() {
                 locks[last].store(false, Ordering::Release);
             })
         };
-        let generation = scene.gate.close().expect("nobody else closes the gate");
+        let (generation, closed) = scene.close();
         scene.gate.admit(generation);
         let admissions = scene.gate.admissions();
-        scene.quiesce();
+        scene.quiesce(&closed);
         let free = |index: usize| !locks[index].load(Ordering::Acquire);
         let predicate = free(1) && free(0);
         if predicate && (scene.gate.shut(admissions) || broken("counting")) {
@@ -68,10 +68,10 @@ fn one_whose_lock_is_given_back_meanwhile() {
                 }
             })
         };
-        let generation = scene.gate.close().expect("nobody else closes the gate");
+        let (generation, closed) = scene.close();
         scene.gate.admit(generation);
         let admissions = scene.gate.admissions();
-        scene.quiesce();
+        scene.quiesce(&closed);
         if !lock.load(Ordering::Acquire) && scene.gate.shut(admissions) {
             scene.touch();
         }

@@ -7,6 +7,9 @@
 //! to fail: `needed` takes away one fence or one step at a time and insists on the failure that the
 //! documentation of that fence or step predicts.
 //!
+//! All writers here have fences of their own. One that leaves its fence out differs by that alone, and what takes its place, a call of
+//! the tool's that has other threads pass one, cannot be told to the checker: `tests/model/buffers` has that.
+//!
 //! ```sh
 //! cargo test --profile quick --test loom
 //! ```

@@ -28,16 +28,16 @@ fn share(scene: &Scene, writer: usize) {
 fn two_writers(preemptions: usize, pauses: usize) {
     check(preemptions, move || {
         let scene = Scene::new(2);
-        let first = scene.gate.close();
+        let first = Some(scene.close());
         let writers = [0, 1].map(|writer| {
             let scene = Arc::clone(&scene);
             thread::spawn(move || share(&scene, writer))
         });
         let mut closed = first;
         for _ in 0..pauses {
-            let generation = closed.take().or_else(|| scene.gate.close());
-            scene.quiesce();
-            assert!(scene.gate.open(generation.expect("nobody else closes the gate")));
+            let (generation, fenced) = closed.take().unwrap_or_else(|| scene.close());
+            scene.quiesce(&fenced);
+            assert!(scene.gate.open(generation));
             scene.gate.readmit(1);
         }
         writers.into_iter().for_each(|writer| writer.join().unwrap());

@@ -44,9 +44,9 @@ impl Files {
     /// A pause that looks twice, and insists on what it saw if it is certified.
     fn pause(&self) {
         let gate = &self.scene.gate;
-        let generation = gate.close().expect("nobody else closes the gate");
+        let (generation, closed) = self.scene.close();
         // Who leaves after the gate was opened wakes nobody: the tick finds out.
-        self.scene.quiesce();
+        self.scene.quiesce(&closed);
         let granted = gate.now() == generation;
         let at_grant = self.look();
         let at_release = self.look();
@@ -78,7 +78,7 @@ fn a_waiter_that_revokes() {
 fn a_healer_and_the_next_tool() {
     check(3, || {
         let files = Files::new();
-        let dead = files.scene.gate.close().expect("it is open at first");
+        let (dead, _) = files.scene.close();
         let writer = {
             let files = Arc::clone(&files);
             thread::spawn(move || {
@@ -95,8 +95,8 @@ fn a_healer_and_the_next_tool() {
         let gate = &files.scene.gate;
         gate.open(gate.now());
         assert!(!is_closed(gate.now()), "an odd gate is healed before it is closed again");
-        let generation = gate.close().expect("nobody else closes the gate");
-        files.scene.quiesce();
+        let (generation, closed) = files.scene.close();
+        files.scene.quiesce(&closed);
         assert!(gate.open(generation), "a healer opened a gate that it had not seen closed");
         gate.generation.wake(crate::gate::protocol::ALL);
         writer.join().unwrap();

@@ -2,7 +2,7 @@
 //! them.
 
 use crate::gate::fence::Fence;
-use crate::gate::protocol::{ALL, Gate, is_closed};
+use crate::gate::protocol::{ALL, Closed, Fenced, Gate, is_closed};
 use crate::gate::sync::{begin, remove};
 use loom::cell::UnsafeCell;
 use loom::model::Builder;
@@ -43,6 +43,12 @@ pub fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
         begin();
         model();
     });
+}
+
+/// Whoever enters here has a fence of its own, so no call is needed. What the call stands for is in `tests/model/buffers`.
+pub fn fenced(closed: Closed) -> Fenced {
+    let Ok(fenced) = closed.fence(|| Ok::<(), Infallible>(()));
+    fenced
 }
 
 /// A barrier in memory: its gate, the words of its writers, and a store that must never be touched
@@ -106,29 +112,35 @@ impl Scene {
         self.leave(writer);
     }
 
+    /// Closes the gate.
+    pub fn close(&self) -> (u32, Fenced) {
+        let closed = self.gate.close().expect("nobody else closes the gate");
+        (closed.generation(), fenced(closed))
+    }
+
     /// Waits until nobody is inside, and sleeps no longer than a tick, here a yield: who leaves while the gate
     /// closes need not know of it, and wakes nobody then.
-    pub fn quiesce(&self) {
+    pub fn quiesce(&self, closed: &Fenced) {
         if broken("ticks") {
-            return self.quiesce_without_ticks();
+            return self.quiesce_without_ticks(closed);
         }
         let tick = |_: &[u32]| {
             thread::yield_now();
             Some(Duration::ZERO)
         };
-        assert!(self.gate.wait_until_quiet(|| self.words.iter(), tick));
+        assert!(self.gate.wait_until_quiet(closed, || self.words.iter(), tick));
     }
 
     /// The same where no time passes: a wake-up that gets lost is a deadlock.
-    pub fn quiesce_without_ticks(&self) {
+    pub fn quiesce_without_ticks(&self, closed: &Fenced) {
         let forever = Some(Duration::from_secs(1));
-        assert!(self.gate.wait_until_quiet(|| self.words.iter(), |_| forever));
+        assert!(self.gate.wait_until_quiet(closed, || self.words.iter(), |_| forever));
     }
 
     /// One pause that changes the store, certified.
     pub fn pause(&self) {
-        let generation = self.gate.close().expect("nobody else closes the gate");
-        self.quiesce();
+        let (generation, closed) = self.close();
+        self.quiesce(&closed);
         self.touch();
         assert!(self.gate.open(generation), "nobody else opens the gate");
         self.gate.generation.wake(ALL);

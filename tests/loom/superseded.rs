@@ -1,7 +1,7 @@
 //! A gate that is closed for good: whoever is inside is seen, and whoever comes goes elsewhere.
 
 use crate::gate::protocol::{SUPERSEDED, is_superseded};
-use crate::scene::{Scene, check};
+use crate::scene::{Scene, check, fenced};
 use loom::sync::Arc;
 use loom::sync::atomic::Ordering;
 use loom::thread;
@@ -43,8 +43,8 @@ fn a_writer_and_a_gate_closed_for_good() {
                 assert_ne!(shares, [false, true], "for good");
             })
         };
-        scene.gate.supersede();
-        scene.quiesce();
+        let closed = fenced(scene.gate.supersede());
+        scene.quiesce(&closed);
         scene.touch();
         assert!(!scene.gate.open(SUPERSEDED), "for good");
         writer.join().unwrap();
@@ -56,7 +56,7 @@ fn a_writer_and_a_gate_closed_for_good() {
 fn a_pause_and_a_gate_closed_for_good() {
     check(2, || {
         let scene = Scene::new(1);
-        let generation = scene.gate.close().expect("nobody else closes the gate");
+        let (generation, _) = scene.close();
         let writer = {
             let scene = Arc::clone(&scene);
             thread::spawn(move || assert!(!scene.share_or_go_elsewhere(0)))

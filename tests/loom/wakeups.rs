@@ -56,7 +56,7 @@ fn shares_that_end_at_a_closed_gate() {
             [scene.gate.publish_counted(counted), scene.gate.publish_counted(counted)],
             [0, 0]
         );
-        let generation = scene.gate.close().expect("nobody else closes the gate");
+        let (generation, closed) = scene.close();
         let own = {
             let scene = Arc::clone(&scene);
             thread::spawn(move || {
@@ -73,7 +73,7 @@ fn shares_that_end_at_a_closed_gate() {
                 }
             })
         };
-        scene.quiesce_without_ticks();
+        scene.quiesce_without_ticks(&closed);
         scene.touch();
         assert!(scene.gate.open(generation));
         [own, others].into_iter().for_each(|writer| writer.join().unwrap());
@@ -98,8 +98,8 @@ fn comes_while_it_is_closed(
                 }
             })
         };
-        let generation = scene.gate.close().expect("nobody else closes the gate");
-        scene.quiesce_without_ticks();
+        let (generation, closed) = scene.close();
+        scene.quiesce_without_ticks(&closed);
         scene.touch();
         assert!(scene.gate.open(generation));
         scene.gate.generation.wake(ALL);

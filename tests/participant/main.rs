@@ -12,6 +12,9 @@
 //! ```
 
 mod actor;
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../common/filter.rs"]
+mod filter;
 mod processes;
 mod signals;
 mod storm;

@@ -1,6 +1,7 @@
 //! What a process may do to itself: fork in several ways, exec, close descriptors, be confined.
 
 use crate::actor::{Actor, Answer, Relay};
+use crate::filter;
 use crate::serve;
 use nix::libc;
 use nix::sched::{CloneFlags, clone};
@@ -21,6 +22,11 @@ pub fn act(actor: &mut Actor, words: &[&str]) -> Answer {
         ["vfork-true"] => vforked(),
         ["spawn-true"] => Ok(format!("spawned {}", Command::new("true").status()?)),
         ["exec"] => exec(),
+        ["forbid-membarrier"] => {
+            let answer = filter::Answer::Error(nix::libc::EPERM);
+            filter::Filter { call: nix::libc::SYS_membarrier, first: None, answer }.install()?;
+            Ok("forbidden".into())
+        }
         ["covered", name] => covered(actor, name),
         ["close-from", first] => {
             // SAFETY: closes descriptors that others in this process may use: the point of it.

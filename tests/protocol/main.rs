@@ -10,6 +10,7 @@ mod courtesy;
 mod cover;
 mod entering;
 mod exclusion;
+mod fences;
 mod foreign;
 mod freeze;
 mod holders;

@@ -46,7 +46,7 @@ pub fn with_conflict(error: anyhow::Error, conflict: Exit) -> anyhow::Error {
 fn from_kind(kind: ErrorKind, conflict: Exit) -> Exit {
     match kind {
         ErrorKind::Missing | ErrorKind::NotABarrier => Exit::MISSING,
-        ErrorKind::Version | ErrorKind::Unsupported => Exit::UNAVAILABLE,
+        ErrorKind::Version | ErrorKind::Unsupported | ErrorKind::Unavailable => Exit::UNAVAILABLE,
         ErrorKind::Insecure | ErrorKind::Denied => Exit::DENIED,
         ErrorKind::Exists | ErrorKind::Create => Exit::CANNOT_CREATE,
         ErrorKind::Full | ErrorKind::System => Exit::SYSTEM,

@@ -44,6 +44,10 @@ pub struct Arguments {
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     readmit: Option<u32>,
 
+    /// Have every writer pass a full fence, for tools that cannot call membarrier(2)
+    #[arg(long)]
+    fences: bool,
+
     /// Keep the durable state in this file, or none [default: /var/lib/stillpoint/NAME.state]
     #[arg(long, value_name = "PATH|none")]
     state: Option<PathBuf>,
@@ -166,7 +170,7 @@ fn found(
 }
 
 fn options(arguments: &Arguments) -> Options {
-    let mut options = Barrier::options().user(arguments.user);
+    let mut options = Barrier::options().user(arguments.user).fences(arguments.fences);
     if let Some(mode) = arguments.mode {
         options = options.mode(mode);
     }
@@ -208,9 +212,9 @@ fn keep(
         State::note(path, &barrier)?;
     }
     let shown = barrier.path().display();
-    if let Some(what) = differs(arguments, &barrier)? {
+    if let Some((what, flag)) = differs(arguments, &barrier)? {
         let message = format!(
-            "{shown} exists with another {what}: {} first, or leave out --{what}",
+            "{shown} exists with {what}: {} first, or leave out --{flag}",
             arguments.named().command("retire")
         );
         return Err(Failure::new(Exit::CANNOT_CREATE, message).into());
@@ -219,14 +223,21 @@ fn keep(
     Ok(Exit::SUCCESS)
 }
 
-/// What a barrier that is there has otherwise than asked for.
-fn differs(arguments: &Arguments, barrier: &Barrier) -> anyhow::Result<Option<&'static str>> {
+/// What a barrier that is there has otherwise than asked for, and by which flag.
+fn differs(
+    arguments: &Arguments,
+    barrier: &Barrier,
+) -> anyhow::Result<Option<(&'static str, &'static str)>> {
     let file = fs::metadata(barrier.path())
         .map_err(|error| Failure::system(barrier.path().display(), error))?;
     let has_other = [
-        ("group", arguments.group.is_some_and(|group| group != file.gid())),
-        ("mode", arguments.mode.is_some_and(|mode| mode != file.mode() & 0o7777)),
-        ("readmit", arguments.readmit.is_some_and(|writers| writers != barrier.readmit())),
+        (("another group", "group"), arguments.group.is_some_and(|group| group != file.gid())),
+        (("another mode", "mode"), arguments.mode.is_some_and(|mode| mode != file.mode() & 0o7777)),
+        (
+            ("another readmit", "readmit"),
+            arguments.readmit.is_some_and(|writers| writers != barrier.readmit()),
+        ),
+        (("writers without fences", "fences"), arguments.fences && barrier.is_unfenced()),
     ];
     Ok(has_other.iter().find(|(_, other)| *other).map(|(what, _)| *what))
 }

@@ -4,6 +4,8 @@
 //! lost wake-up shows.
 
 pub use loom::sync::atomic::{AtomicU32, Ordering};
+/// What it forbids to a compiler the checker does not do either.
+pub use std::sync::atomic::compiler_fence;
 
 use crate::gate::fence::Fence;
 use std::sync::atomic::AtomicU32 as PlainU32;

@@ -48,6 +48,8 @@ struct Writer<'a> {
     inside_at_least_ms: f64,
     waiting_ms: Option<f64>,
     shares: u32,
+    /// It enters without a fence.
+    unfenced: bool,
     /// Where it took the share; empty: it is not inside, or that is not known.
     place: &'a str,
 }
@@ -175,6 +177,7 @@ fn writer(writer: &WriterStatus) -> Writer<'_> {
         inside_at_least_ms: milliseconds(writer.inside_at_least),
         waiting_ms: writer.waiting.map(milliseconds),
         shares: writer.shares,
+        unfenced: writer.is_unfenced,
         place: &writer.place,
     }
 }

@@ -127,12 +127,12 @@ fn table(writers: &[WriterStatus], terminal: Option<Terminal>) -> String {
     }
 }
 
-const HEAD: [&str; 7] = ["SLOT", "PID", "TID", "COMMAND", "LABEL", "SHARES", "STATE"];
+const HEAD: [&str; 8] = ["SLOT", "PID", "TID", "COMMAND", "LABEL", "SHARES", "FENCE", "STATE"];
 const SHORT_HEAD: [&str; 4] = ["PID", "COMMAND", "LABEL", "STATE"];
 /// The label, then the command: the process tells both.
 const SPARE: [usize; 2] = [2, 1];
 
-fn row(writer: &WriterStatus) -> [Cell; 7] {
+fn row(writer: &WriterStatus) -> [Cell; 8] {
     [
         Cell::number(writer.slot),
         Cell::number(writer.pid),
@@ -140,6 +140,7 @@ fn row(writer: &WriterStatus) -> [Cell; 7] {
         Cell::new(&writer.comm),
         Cell::new(&writer.label),
         Cell::number(writer.shares),
+        Cell::new(if writer.is_unfenced { "no" } else { "yes" }),
         state(writer),
     ]
 }
