@@ -5,7 +5,7 @@
 //! every load, store, swap, lock and sleep of the whole protocol is a step of a model, in the order of
 //! the code and by the name of its function, so that one can be held against the other: the kernel's
 //! locks, dead processes, several tools, covered commands and forks are part of it. Memory is
-//! sequentially consistent.
+//! sequentially consistent, but in `buffers`.
 //!
 //! | file | |
 //! |---|---|
@@ -17,6 +17,8 @@
 //! | `explore`, `graph` | how a scene is explored to its end, and the way home from each of its states |
 //! | `scene`, `scenes` | who takes part, and the tests that all of it holds |
 //! | `variants` | the protocol with one thing left out, and the tests that this is caught |
+//! | `buffers` | shares without a fence, where stores are on their way |
+//! | `litmus`, `gate` | the same with the gate's own code on this machine's memory |
 //! | `cluster` | the same for a group of hosts |
 //!
 //! # Bounds
@@ -55,12 +57,15 @@
 //! `STILLPOINT_MODEL_PATHS=1` prints the steps that lead to each counterexample of a variant.
 
 mod acquire;
+mod buffers;
 mod cluster;
 mod cover;
 mod drain;
 mod explore;
+mod gate;
 mod graph;
 mod join;
+mod litmus;
 mod model;
 mod numbers;
 mod properties;
