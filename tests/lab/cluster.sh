@@ -43,7 +43,11 @@ begin() {
     cluster a snapshot >/tmp/under-way 2>&1 &
     epoch=$!
     begun() { (($(parts b) > before)) && ! open b; }
-    happens "that b is quiet" begun
+    if ! happens "that b is quiet" begun; then
+        cat /tmp/under-way
+        cluster a status
+        return 1
+    fi
 }
 
 case $1 in
