@@ -29,13 +29,13 @@
 //!
 //! The head of each room's `mod.rs` says what it is, what it uses, and what it is right about.
 
-use std::ffi::OsString;
-use std::process::ExitCode;
+// std's own beginning reads the table of this process's maps, to know a stack overflow by its name, and takes a stack for
+// the signal: a tenth of what `run -s true` costs. What else it does is done in `inherited`.
+#![cfg_attr(not(test), no_main)]
 
-use clap::Parser;
+use std::ffi::OsString;
 
 use process::{ending, inherited, tool};
-use verbs::Cli;
 use words::exit::Exit;
 use words::{lines, output, usage};
 
@@ -52,12 +52,24 @@ mod stilling;
 mod verbs;
 mod words;
 
-fn main() -> ExitCode {
-    inherited::settle();
+/// Called by the C library. It ends by std's exit, which writes what is still to be written.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+extern "C" fn main() -> std::ffi::c_int {
+    let exit = std::panic::catch_unwind(begin).unwrap_or(Exit::INTERNAL);
+    std::process::exit(exit.code().into())
+}
+
+#[cfg_attr(test, allow(dead_code))]
+fn begin() -> Exit {
+    if let Err(failure) = inherited::settle() {
+        lines::complain(&failure.into());
+        return Exit::SYSTEM;
+    }
     if stillpoint::is_untrusted() {
         forget_environment();
     }
-    let cli = match Cli::try_parse() {
+    let cli = match verbs::read() {
         Ok(cli) => cli,
         Err(mut error) => {
             verbs::advise(&mut error);
@@ -67,8 +79,8 @@ fn main() -> ExitCode {
                 false => drop(error.print()),
             }
             return match error.use_stderr() {
-                true => verbs::usage_exit(std::env::args_os().nth(1).as_deref()).into(),
-                false => Exit::SUCCESS.into(),
+                true => verbs::usage_exit(std::env::args_os().nth(1).as_deref()),
+                false => Exit::SUCCESS,
             };
         }
     };
@@ -79,7 +91,7 @@ fn main() -> ExitCode {
         ending::from_error(&error, Exit::CONFLICT)
     });
     ending::die_of_it(exit.code());
-    exit.into()
+    exit
 }
 
 /// Started by somebody who may less than this process may: no variable says where barriers, tools and a

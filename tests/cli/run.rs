@@ -21,6 +21,18 @@ fn passes_on_status_and_output() {
     }
 }
 
+/// Each further library is a twentieth of what it costs to start, and scripts start it at each step.
+#[test]
+fn waits_for_no_library_but_that_of_c() {
+    let place = Place::new();
+    let mut command = place.command(["--version"]);
+    // ld.so(8): says what it would load, and runs nothing.
+    let loaded = run(command.env("LD_TRACE_LOADED_OBJECTS", "1")).stdout;
+    let known = ["linux-vdso.", "libc.so.", "ld-linux"];
+    let others = loaded.lines().filter(|line| !known.iter().any(|name| line.contains(name)));
+    assert!(loaded.contains("libc.so.") && others.count() == 0, "{loaded}");
+}
+
 #[test]
 fn is_exclusive_unless_told_otherwise() {
     let place = Place::with_barrier();

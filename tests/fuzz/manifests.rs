@@ -34,6 +34,7 @@ mod words {
     pub mod output;
     pub mod seconds;
     pub mod status;
+    pub mod terminal;
 }
 
 use arbitrary::Arbitrary;

@@ -6,25 +6,26 @@
 //! [`settle`] frees the signals we live by, and [`hand_on`] gives the command what we were given: it
 //! runs as it would have without us.
 //!
-//! Two things std changes before `main`, so a function of ours looks at them before std does: it
-//! ignores PIPE, and it opens /dev/null for a standard descriptor that is closed. The latter is
-//! welcome, as no file of ours can come to stand there; marked close-on-exec, it is closed again in
+//! Two things are as std would have them, which `main` does without: PIPE is ignored, and a standard descriptor that is
+//! closed leads to /dev/null, so that no file of ours can come to stand there; with close-on-exec it is closed again in
 //! the command.
 
-use std::os::fd::BorrowedFd;
+use std::fs::File;
+use std::io;
+use std::os::fd::IntoRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 use nix::unistd::setsid;
 
 use super::apart;
 use super::ignored::is_ignored;
+use crate::words::exit::Failure;
 
 /// The signals that we watch or send to ourselves.
 const OURS: [Signal; 6] = [
@@ -36,29 +37,8 @@ const OURS: [Signal; 6] = [
     Signal::SIGTSTP,
 ];
 
-/// What [`look`] saw: a bit for each standard descriptor that is closed, and [`PIPE_IGNORED`].
-static SEEN: AtomicU8 = AtomicU8::new(0);
-const PIPE_IGNORED: u8 = 1 << 3;
-
-/// Called by the C library before `main`.
-#[used]
-#[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = look;
-
-extern "C" fn look() {
-    let mut seen = 0;
-    for descriptor in 0..=2 {
-        // SAFETY: only asks; a closed descriptor is an error.
-        let asked = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
-        if asked == -1 && Errno::last() == Errno::EBADF {
-            seen |= 1 << descriptor;
-        }
-    }
-    if is_ignored(Signal::SIGPIPE) {
-        seen |= PIPE_IGNORED;
-    }
-    SEEN.store(seen, Ordering::Relaxed);
-}
+/// A bit for each standard descriptor that was closed.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
 
 /// The signals as the command shall find them, where that is not as they are here.
 static FOR_THE_COMMAND: OnceLock<Signals> = OnceLock::new();
@@ -70,15 +50,15 @@ struct Signals {
 }
 
 /// Frees us of what we cannot work with. To be called before anything else.
-pub fn settle() {
-    for descriptor in (0..=2).filter(|descriptor| is_closed(*descriptor)) {
-        // SAFETY: std has opened it before `main`, and nothing closes it.
-        let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
-        let _ = fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
-    }
+pub fn settle() -> Result<(), Failure> {
+    (0..=2)
+        .try_for_each(fill_if_closed)
+        .map_err(|error| Failure::system("cannot open /dev/null", error))?;
     let mut ignored = SigSet::empty();
-    if SEEN.load(Ordering::Relaxed) & PIPE_IGNORED != 0 {
+    if is_ignored(Signal::SIGPIPE) {
         ignored.add(Signal::SIGPIPE);
+    } else {
+        let _ = set_action(Signal::SIGPIPE, &action(SigHandler::SigIgn));
     }
     if is_ignored(Signal::SIGCHLD) {
         ignored.add(Signal::SIGCHLD);
@@ -99,6 +79,18 @@ pub fn settle() {
     let handler = SigHandler::SigAction(survive_bus_error);
     let action = SigAction::new(handler, SaFlags::SA_SIGINFO, SigSet::empty());
     let _ = set_action(Signal::SIGBUS, &action);
+    Ok(())
+}
+
+fn fill_if_closed(descriptor: i32) -> io::Result<()> {
+    // SAFETY: only asks; a closed descriptor is an error.
+    let asked = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
+    if asked == -1 && Errno::last() == Errno::EBADF {
+        CLOSED.fetch_or(1 << descriptor, Ordering::Relaxed);
+        // The lowest number that is free is this one.
+        let _ = File::options().read(true).write(true).open("/dev/null")?.into_raw_fd();
+    }
+    Ok(())
 }
 
 extern "C" fn survive_bus_error(
@@ -153,7 +145,7 @@ pub fn begin_anew(command: &mut Command) {
 
 /// Whether this standard descriptor was closed when we were started: what is written there is lost.
 pub fn is_closed(descriptor: i32) -> bool {
-    SEEN.load(Ordering::Relaxed) & (1 << descriptor) != 0
+    CLOSED.load(Ordering::Relaxed) & (1 << descriptor) != 0
 }
 
 /// Lets `signal` end the command, however we found it.

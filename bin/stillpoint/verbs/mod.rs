@@ -31,7 +31,7 @@ mod r#use;
 use std::ffi::OsStr;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Parser, Subcommand};
+use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 
 use self::deferred::Deferred;
 use crate::process::reaper;
@@ -209,6 +209,21 @@ impl Verb {
             _ => false,
         }
     }
+}
+
+/// What is asked for. `run` stands around each step of a script: its words are read without a look at what the other
+/// verbs could be. Where that fails, be it for help, all of them say why.
+pub fn read() -> Result<Cli, clap::Error> {
+    let mut words = std::env::args_os().skip(1).peekable();
+    if words.peek().is_some_and(|verb| verb == "run") {
+        let alone = run::Arguments::augment_args(Command::new("run"));
+        let arguments = alone.try_get_matches_from(words);
+        let arguments = arguments.and_then(|found| run::Arguments::from_arg_matches(&found));
+        if let Ok(arguments) = arguments {
+            return Ok(Cli { verb: Verb::Run(Deferred(arguments)) });
+        }
+    }
+    Cli::try_parse()
 }
 
 /// The exit status for wrong usage: whoever calls a plug-in knows four.

@@ -5,16 +5,16 @@
 //! from its foreground, and while it takes what is written to it. A terminal that was stopped by Ctrl-S would
 //! otherwise stop us, and with us whoever waits for us.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::output::is_dumb;
+use super::terminal::{cut, width_of};
 
 /// What takes less time is nobody's business.
 const QUIET: Duration = Duration::from_millis(300);
@@ -22,18 +22,28 @@ const QUIET: Duration = Duration::from_millis(300);
 pub const REFRESH: Duration = Duration::from_millis(200);
 
 /// What stands there now.
-static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+static SHOWN: Mutex<Option<String>> = Mutex::new(None);
 
-fn shown() -> MutexGuard<'static, Option<ProgressBar>> {
+fn shown() -> MutexGuard<'static, Option<String>> {
     SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Writes something to the terminal, or to wherever it goes, that is not the line.
 pub fn beside<R>(write: impl FnOnce() -> R) -> R {
-    match &*shown() {
-        Some(line) => line.suspend(write),
-        None => write(),
+    let shown = shown();
+    if shown.is_some() {
+        draw("");
     }
+    let written = write();
+    if let Some(line) = &*shown {
+        draw(line);
+    }
+    written
+}
+
+/// Over what stands there, in one piece.
+fn draw(line: &str) {
+    let _ = stderr().write_all(format!("\r\x1b[2K{line}").as_bytes());
 }
 
 /// The right to write the line.
@@ -66,21 +76,18 @@ impl Live {
         if !self.possible {
             return;
         }
-        let mut shown = shown();
-        let line = shown.get_or_insert_with(|| {
-            let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("stillpoint: {wide_msg}");
-            line.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
-        });
-        line.set_message(text.to_owned());
+        let line = format!("stillpoint: {text}");
+        let line = cut(&line, width_of(stderr())).into_owned();
+        draw(&line);
+        *shown() = Some(line);
         self.drawn = Some(Instant::now());
     }
 
     /// Takes it away.
     fn clear(&mut self) {
         let ours = self.drawn.take().and_then(|_| shown().take());
-        if let Some(line) = ours {
-            line.finish_and_clear();
+        if ours.is_some() {
+            draw("");
         }
     }
 }

@@ -1,10 +1,11 @@
-//! What standard output can show: how wide it is, and whether in colours.
+//! What a terminal can show: how wide it is, and whether in colours.
 //!
 //! A terminal has a width, and what is written there is cut to it; anything else has none, and gets everything, in
 //! the same form wherever it goes. Colours only on a terminal, and not where `NO_COLOR` is set or the terminal is dumb.
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, stdout};
+use std::os::fd::AsFd;
 
 use terminal_size::{Height, Width, terminal_size_of};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -31,12 +32,20 @@ impl Terminal {
         if !stdout().is_terminal() {
             return None;
         }
-        let size = terminal_size_of(stdout());
-        let size = size.map(|(Width(width), Height(height))| (width.into(), height.into()));
-        let (width, height) =
-            size.filter(|(width, height)| *width > 0 && *height > 0).unwrap_or(USUAL);
+        let (width, height) = size_of(stdout());
         Some(Terminal { width, height, coloured: !is_dumb() && !is_without_colour() })
     }
+}
+
+/// The columns of a terminal.
+pub fn width_of(terminal: impl AsFd) -> usize {
+    size_of(terminal).0
+}
+
+fn size_of(terminal: impl AsFd) -> (usize, usize) {
+    let size = terminal_size_of(terminal);
+    let size = size.map(|(Width(width), Height(height))| (width.into(), height.into()));
+    size.filter(|(width, height)| *width > 0 && *height > 0).unwrap_or(USUAL)
 }
 
 /// <https://no-color.org>: set, and not empty.

@@ -22,7 +22,6 @@ mod wanted;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -177,7 +176,7 @@ fn keep(freezing: &Freezing, count: usize, parent: Pid, word: OwnedFd) -> anyhow
         return Ok(Exit::killed_by(Signal::SIGTERM as i32));
     }
     // What is forked from here on watches for itself, and gives the descriptor of this up.
-    let mut signals = ManuallyDrop::new(Signals::watch()?);
+    let mut signals = Signals::watch()?;
     match freezing.around.as_ref().filter(|_| is_last) {
         None => hold(freezing, count, word, &mut signals).and_then(Over::exit),
         Some(around) => around

@@ -59,7 +59,8 @@ pub const LEAST_MS: f64 = 0.01;
 pub const DECADES: u32 = 8;
 
 fn height(ms: f64) -> f64 {
-    let share = (ms.max(LEAST_MS) / LEAST_MS).log10() / f64::from(DECADES);
+    // Not std's: that of the C library is a library of its own, which each start of the command would wait for.
+    let share = libm::log10(ms.max(LEAST_MS) / LEAST_MS) / f64::from(DECADES);
     HEIGHT * (1.0 - share.min(1.0))
 }
 
