@@ -5,6 +5,7 @@
 mod common {
     pub mod chance;
     pub mod comma;
+    pub mod faketime;
     pub mod process;
     pub mod skip;
     pub mod time;

@@ -25,6 +25,7 @@ pub mod comma;
 pub mod command;
 mod container;
 pub mod dovecot;
+pub mod faketime;
 pub mod filter;
 pub mod group;
 mod image;

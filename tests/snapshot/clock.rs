@@ -2,35 +2,18 @@
 //! Every limit is counted on a clock that cannot, and nothing is old because of it.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
-use crate::common::{Done, run, skip};
+use crate::common::faketime::{by_a_clock, library};
+use crate::common::{Done, run};
 use crate::scene::Scene;
-
-pub fn library() -> Option<PathBuf> {
-    let folders = fs::read_dir("/usr/lib").ok()?;
-    let mut found =
-        folders.filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketime.so.1")));
-    let found = found.find(|path| path.exists());
-    if found.is_none() {
-        skip("libfaketime is missing");
-    }
-    found
-}
 
 /// `snapshot` with a clock that is off by what the file `clock` says, as it says it.
 fn snapshot(scene: &Scene, words: &[&str]) -> Option<Command> {
     fs::write(scene.path("clock"), "+0").unwrap();
     let mut command = scene.stillpoint();
-    command
-        .args(["snapshot", "mail", "--min-open", "0"])
-        .args(words)
-        .env("LD_PRELOAD", library()?)
-        .env("FAKETIME_TIMESTAMP_FILE", scene.path("clock"))
-        .env("FAKETIME_NO_CACHE", "1")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    Some(command)
+    command.args(["snapshot", "mail", "--min-open", "0"]).args(words);
+    Some(by_a_clock(command, &library()?, &scene.path("clock")))
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::clock::library;
+use crate::common::faketime::library;
 use crate::common::{Done, Running, names, start, until};
 use crate::scene::Scene;
 use crate::subvolumes::Subvolumes;

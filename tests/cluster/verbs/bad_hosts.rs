@@ -1,13 +1,14 @@
 //! One host has a bad day: a full disk, a command that fails, a clock that jumps, a death in the middle.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
 use super::site::{Host, engine, populate, until_complete, until_idle, until_settled, until_there};
+use crate::common::faketime::{by_a_clock, library};
 use crate::common::process::{Done, must, start};
 use crate::common::time::until;
 use crate::servers::Servers;
@@ -283,27 +284,6 @@ fn an_agent_or_a_coordinator_that_hangs_holds_nobody_beyond_the_limit() {
         };
         assert!(next.stdout.starts_with("mail-"));
     }
-}
-
-fn library() -> Option<PathBuf> {
-    let folders = fs::read_dir("/usr/lib").ok()?;
-    let mut found =
-        folders.filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketime.so.1")));
-    let found = found.find(|path| path.exists());
-    if found.is_none() {
-        skip("libfaketime is missing");
-    }
-    found
-}
-
-/// With a clock that is off by what a file says.
-fn by_a_clock(mut command: Command, library: &Path, clock: &Path) -> Command {
-    command
-        .env("LD_PRELOAD", library)
-        .env("FAKETIME_TIMESTAMP_FILE", clock)
-        .env("FAKETIME_NO_CACHE", "1")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    command
 }
 
 #[test]
