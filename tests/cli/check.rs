@@ -513,6 +513,11 @@ fn a_job_is_held_to_what_it_names_and_to_its_last_run() {
     assert_eq!(done.code(), 69, "{done:?}");
     assert!(!done.stdout.contains("could be run"), "{done:?}");
     assert_says(&look(&[]), "CRITICAL", &["nightly: --adopted: ", "adopt.conf"]);
+    // Nobody is adopted, which a job that counts on it would say every night.
+    fs::remove_file(&settings).unwrap();
+    let done = look(&[]);
+    assert_says(&done, "WARNING", &["nightly: --adopted: ", "do not wait"]);
+    assert_eq!(done.stderr, "", "{done:?}");
     job("");
 
     assert_eq!(words(&["job", "run", "nightly"]).code(), 0);

@@ -1,5 +1,5 @@
 # What the scripts that run in a whole machine share: sourced by them.
-set -euo pipefail
+set -Eeuo pipefail
 PS4='+ line $LINENO: '
 export DEBIAN_FRONTEND=noninteractive SYSTEMD_PAGER= SYSTEMD_COLORS=0 LC_ALL=C.UTF-8
 trap 'printf "FAILED: line %s: %s\n" "$LINENO" "$BASH_COMMAND"; journalctl --no-pager --lines=60 2>/dev/null' ERR

@@ -46,7 +46,7 @@ LockPersonality=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service'
 inside() { stillpoint status --json mail | tr -d ' \n' | grep -o '"inside":true' | wc -l; }
-# While NAME's unit is inside, a snapshot waits; then it is clean, and the unit goes on.
+# waited_for NAME [AS_WHOM]: while the unit is inside, a snapshot waits; then it is clean, and the unit goes on.
 waited_for() {
     happens "$1 inside" eval '(($(inside) == 1))'
     stillpoint status mail
@@ -55,7 +55,9 @@ waited_for() {
     stillpoint snapshot mail --btrfs /srv/mail --to /srv/snapshots --name "$1"
     stillpoint list --clean mail | grep "^$1 "
     touch /srv/mail/end
-    happens "the end of $1" sh -c "stillpoint status mail | grep -q 'writers *0,'"
+    # Between two shares nobody is inside either.
+    happens "the end of $1" eval "! ${2-} systemctl ${2:+--user} is-active --quiet $1"
+    stillpoint status mail | grep 'writers *0,'
     stillpoint status mail | grep 'dirty *no'
     rm /srv/mail/end
     touch /srv/mail/stay
@@ -97,7 +99,7 @@ as_eve mkdir -p /home/eve/.config/systemd/user
 printf '[Service]\nExecStart=%s\n' "$loop" >/home/eve/.config/systemd/user/own.service
 as_eve systemctl --user daemon-reload
 as_eve systemctl --user start own
-waited_for own
+waited_for own as_eve
 as_eve systemctl --user start own
 happens "own inside" eval '(($(inside) == 1))'
 refused 66 "has no control group" stillpoint snapshot mail --btrfs /srv/mail --to /srv/snapshots --freeze-unit own

@@ -51,7 +51,9 @@ use crate::catalogue::clock::ClockRecord;
 use crate::catalogue::identity::Identity;
 use crate::catalogue::manifest::Manifest;
 use crate::process::signals::Signals;
+use crate::stilling::Wanted;
 use crate::words::exit::{Exit, Failure};
+use crate::words::lines::warn;
 
 /// Takes a snapshot, or a part of one whose steps are told: that waits for the verdict. The record of it is left with the
 /// caller, however it ends.
@@ -82,7 +84,7 @@ pub fn take(
     target::compare(manifest, &earlier, arguments.source_changed)?;
     if arguments.dry_run {
         let closed: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-        arguments.wanted.try_barriers(&closed)?;
+        doubt(&arguments.wanted, &closed)?;
         return Ok(None);
     }
     plan.catalogue.create().map_err(|error| plan.catalogue_failure(&error))?;
@@ -117,7 +119,15 @@ pub fn try_freezing(arguments: &Arguments, hold: Option<Duration>) -> anyhow::Re
     let members = members::open(arguments)?;
     ForeignLocks::find(arguments.cyrus.as_deref(), arguments.cyrus_unchecked, &arguments.also)?;
     let closed: Vec<&Path> = members.iter().map(|member| member.barrier.path()).collect();
-    Ok(arguments.wanted.try_barriers(&closed)?)
+    Ok(doubt(&arguments.wanted, &closed)?)
+}
+
+/// Says what is doubtful of who shall be still, if nothing is wrong.
+fn doubt(wanted: &Wanted, closed: &[&Path]) -> Result<(), Failure> {
+    if let Some(doubt) = wanted.try_barriers(closed)? {
+        warn(&doubt);
+    }
+    Ok(())
 }
 
 /// Waits for the verdict on a part that was taken, and does what it says. An error if it is no part of anything.

@@ -87,10 +87,10 @@ impl Wanted {
     }
 
     /// Refuses what would not be still while these barriers are closed, as [`Stilling::prepare`] and
-    /// [`Stilling::check_barriers`] will, and starts nothing.
-    pub fn try_barriers(&self, closed: &[&Path]) -> Result<(), Failure> {
+    /// [`Stilling::check_barriers`] will, and starts nothing. What is doubtful is returned.
+    pub fn try_barriers(&self, closed: &[&Path]) -> Result<Option<String>, Failure> {
         match self.adopted.as_slice() {
-            [] => Ok(()),
+            [] => Ok(None),
             adopted => Locks::try_adopted(adopted, closed),
         }
     }

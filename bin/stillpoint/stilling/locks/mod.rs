@@ -32,6 +32,7 @@ use crate::catalogue::record::WriterRecord;
 use crate::process::proc::Process;
 use crate::stilling::cover::process::Ourselves;
 use crate::words::exit::{Exit, Failure};
+use crate::words::lines::warn;
 use crate::words::waiting::who;
 
 /// Named in a message.
@@ -96,7 +97,7 @@ impl Named {
 impl Locks {
     /// Of those where programs are adopted, with what their settings ignore.
     pub fn adopted(paths: &[PathBuf], ignored: &[PathBuf]) -> Result<Locks, Failure> {
-        let settings = Settings::read();
+        let settings = Settings::read().map_err(|doubt| warn(&doubt)).ok();
         let mut ignored = ignored.to_owned();
         if let Some(settings) = &settings {
             ignored.extend_from_slice(settings.ignored());
@@ -108,14 +109,17 @@ impl Locks {
         Ok(Locks { settings, ..locks })
     }
 
-    /// Refuses what [`Locks::adopted`] and [`Locks::check_barriers`] would, and asks for no lock.
-    pub fn try_adopted(paths: &[PathBuf], closed: &[&Path]) -> Result<(), Failure> {
+    /// Refuses what [`Locks::adopted`] and [`Locks::check_barriers`] would, and asks for no lock. What it does not
+    /// refuse may be doubtful all the same.
+    pub fn try_adopted(paths: &[PathBuf], closed: &[&Path]) -> Result<Option<String>, Failure> {
         are_there(paths)?;
-        let Some(settings) = Settings::read() else {
-            return Ok(());
+        let settings = match Settings::read() {
+            Ok(settings) => settings,
+            Err(doubt) => return Ok(Some(doubt)),
         };
         settings.check(paths)?;
-        settings.check_barriers(closed)
+        settings.check_barriers(closed)?;
+        Ok(None)
     }
 
     /// Refuses to ask for locks at other barriers than the programs'.

@@ -10,7 +10,6 @@ use stillpoint::LockedFileSystems;
 
 use crate::words::adoption::{Adoption, CONFIG, FILE};
 use crate::words::exit::{Exit, Failure, reason};
-use crate::words::lines::warn;
 
 /// The file, and what it says.
 #[derive(Debug)]
@@ -20,18 +19,17 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// `None`: there are none that could be read, which was said.
-    pub fn read() -> Option<Settings> {
+    /// What follows if there are none that could be read, for whoever says it.
+    pub fn read() -> Result<Settings, String> {
         let file = stillpoint::variable(CONFIG).map_or_else(|| FILE.into(), PathBuf::from);
         match std::fs::read(&file) {
             // What it does not understand the library says, and `adopt check`.
-            Ok(text) => Some(Settings { said: Adoption::parse(&text, |_, _| {}), file }),
+            Ok(text) => Ok(Settings { said: Adoption::parse(&text, |_, _| {}), file }),
             Err(error) => {
                 let (file, why) = (file.display(), reason(&error));
-                warn(&format!(
+                Err(format!(
                     "--adopted: {file}: {why}; programs that are adopted by it do not wait"
-                ));
-                None
+                ))
             }
         }
     }

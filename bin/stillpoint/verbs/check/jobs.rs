@@ -74,10 +74,13 @@ fn surroundings(job: &Job, findings: &mut Findings) {
     let barriers: Vec<PathBuf> = snapshot.barriers.iter().filter_map(path).collect();
     let closed: Vec<&Path> = barriers.iter().map(PathBuf::as_path).collect();
     let wanted = &snapshot.wanted;
-    if let Err(failure) = wanted.check(snapshot.hold()).and_then(|()| wanted.try_barriers(&closed))
-    {
-        let level = if failure.exit == Exit::DENIED { Level::Unseen } else { Level::Critical };
-        findings.add(level, "job", &job.name, failure.to_string());
+    match wanted.check(snapshot.hold()).and_then(|()| wanted.try_barriers(&closed)) {
+        Ok(None) => {}
+        Ok(Some(doubt)) => findings.add(Level::Warning, "job", &job.name, doubt),
+        Err(failure) => {
+            let level = if failure.exit == Exit::DENIED { Level::Unseen } else { Level::Critical };
+            findings.add(level, "job", &job.name, failure.to_string());
+        }
     }
 }
 
