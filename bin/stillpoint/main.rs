@@ -35,7 +35,7 @@
 
 use std::ffi::OsString;
 
-use process::{ending, inherited, tool};
+use process::{ending, faults, inherited, tool};
 use words::exit::Exit;
 use words::{lines, output, usage};
 
@@ -66,6 +66,7 @@ fn begin() -> Exit {
         lines::complain(&failure.into());
         return Exit::SYSTEM;
     }
+    faults::survive();
     if stillpoint::is_untrusted() {
         forget_environment();
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 
 use super::directory::Directory;
-use super::file::{aside_name, manifest_name, manifest_path};
+use super::file::{aside_name, manifest_name, manifest_path, read};
 use super::lock::{mark_live, try_lock};
 use super::manifest::Manifest;
 use crate::files::open::require_regular;
@@ -53,6 +53,11 @@ impl Entry {
 
     pub fn path(&self) -> PathBuf {
         manifest_path(self.folder.path(), &self.name)
+    }
+
+    /// The manifest of another snapshot in the same folder, if there is one.
+    pub fn beside(&self, name: &str) -> Option<Manifest> {
+        read(&manifest_path(self.folder.path(), name), name).ok()?.ok()
     }
 
     /// Is it in the folder that it was begun in, and no copy? Nobody can tell what a run does whose lock is

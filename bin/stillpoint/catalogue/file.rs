@@ -1,4 +1,4 @@
-//! The file of a manifest: what it is called, and how it is opened.
+//! The file of a manifest: what it is called, how it is opened, and what is in it.
 //!
 //! Whoever may write to the folder may put anything there, or a link to elsewhere, or a pipe that keeps a reader
 //! waiting. Only regular files of a bounded size are opened, without waiting and without following links.
@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::manifest::Manifest;
 use crate::files::open;
 
 /// The longest text that is read. Records of all the writers that a barrier has room for fit in.
@@ -55,4 +56,13 @@ pub fn text(file: &File) -> io::Result<String> {
         return Err(io::Error::other("it is too long for a manifest"));
     }
     Ok(text)
+}
+
+/// The manifest of that name, or why what has the name is none.
+pub fn read(path: &Path, name: &str) -> io::Result<Result<Manifest, String>> {
+    let manifest = Manifest::parse(&text(&open_record(path)?)?);
+    Ok(manifest.and_then(|manifest| match manifest.name == name {
+        true => Ok(manifest),
+        false => Err(format!("it is the manifest of another snapshot, {:?}", manifest.name)),
+    }))
 }

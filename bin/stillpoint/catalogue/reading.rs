@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Catalogue;
-use super::file::{open_record, text};
+use super::file::read;
 use super::manifest::{Manifest, Status};
 use super::series::{leads_elsewhere, line};
 
@@ -99,12 +99,4 @@ impl Contents {
     pub fn next_sequence(&self) -> u64 {
         self.manifests.last().map_or(1, |newest| newest.sequence.saturating_add(1))
     }
-}
-
-fn read(path: &Path, name: &str) -> io::Result<Result<Manifest, String>> {
-    let manifest = Manifest::parse(&text(&open_record(path)?)?);
-    Ok(manifest.and_then(|manifest| match manifest.name == name {
-        true => Ok(manifest),
-        false => Err(format!("it is the manifest of another snapshot, {:?}", manifest.name)),
-    }))
 }

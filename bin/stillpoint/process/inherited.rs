@@ -15,8 +15,8 @@ use std::io;
 use std::os::fd::IntoRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -69,16 +69,6 @@ pub fn settle() -> Result<(), Failure> {
     if ignored != SigSet::empty() || OURS.iter().any(|signal| blocked.contains(*signal)) {
         let _ = FOR_THE_COMMAND.set(Signals { blocked, ignored });
     }
-    if !is_ignored(Signal::SIGXFSZ) {
-        // A limit on the size of files (RLIMIT_FSIZE) shall be an error that we can name, and clean
-        // up after, rather than our death. A handler, unlike an ignored signal, ends with exec.
-        let unread = Arc::new(AtomicBool::new(false));
-        let _ = signal_hook::flag::register(Signal::SIGXFSZ as i32, unread);
-    }
-    // That somebody cuts the barrier shall be an error as well.
-    let handler = SigHandler::SigAction(survive_bus_error);
-    let action = SigAction::new(handler, SaFlags::SA_SIGINFO, SigSet::empty());
-    let _ = set_action(Signal::SIGBUS, &action);
     Ok(())
 }
 
@@ -91,18 +81,6 @@ fn fill_if_closed(descriptor: i32) -> io::Result<()> {
         let _ = File::options().read(true).write(true).open("/dev/null")?.into_raw_fd();
     }
     Ok(())
-}
-
-extern "C" fn survive_bus_error(
-    signal: libc::c_int,
-    fault: *mut libc::siginfo_t,
-    _context: *mut libc::c_void,
-) {
-    // SAFETY: the kernel says what the fault was.
-    let address = unsafe { (*fault).si_addr() };
-    if !stillpoint::survive_bus_error(address) {
-        let _ = signal_hook::low_level::emulate_default_handler(signal);
-    }
 }
 
 /// Lets a command of the user's find what we found. Without need nothing runs between fork and exec,

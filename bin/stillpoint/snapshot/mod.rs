@@ -35,7 +35,7 @@ pub mod place;
 pub mod plan;
 pub mod provider;
 
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
 use self::arguments::Arguments;
@@ -134,12 +134,11 @@ fn doubt(wanted: &Wanted, closed: &[&Path]) -> Result<(), Failure> {
 pub fn settle(
     part: Part,
     told: &Coordinated,
-    arguments: &Arguments,
     manifest: &mut Manifest,
     signals: &mut Signals,
 ) -> anyhow::Result<()> {
     let sentence = told.verdict(signals)?;
-    let settled = part.settle(&sentence, arguments, manifest).map_err(anyhow::Error::from);
+    let settled = part.settle(&sentence, manifest).map_err(anyhow::Error::from);
     settled.map_err(coordinated::failed)?;
     told.settled();
     match manifest.is_aborted() {
@@ -158,6 +157,7 @@ fn first_manifest(arguments: &Arguments, plan: &Plan, members: &[Member]) -> Man
         Manifest::begun(plan.name.clone(), plan.provider.name(), plan.provider.sources());
     plan.name(&mut manifest);
     manifest.label = arguments.label.clone();
+    manifest.current = arguments.current.as_ref().and_then(|link| absolute(link).ok());
     if plan.provider.volumes().is_empty() {
         manifest.named = sources::named(arguments.folders(), &manifest.sources);
     }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
+
 use super::{Part, name, prepare, whole};
 use crate::common::{names, until};
 use crate::scene::Scene;
@@ -25,9 +27,16 @@ fn keeping(scene: &Scene, keep: u32) -> Command {
         note("verify $STILLPOINT_SNAPSHOT_NAME"),
     );
     fs::write(folder.join("mail.toml"), text).unwrap();
+    again(scene)
+}
+
+/// The job as it was written.
+fn again(scene: &Scene) -> Command {
     let mut command = scene.stillpoint();
     command.args(["job", "run", "mail", "--coordinated"]);
-    command.env("STILLPOINT_JOBS", folder).env("STILLPOINT_STATE_DIR", scene.path("state"));
+    command
+        .env("STILLPOINT_JOBS", scene.path("jobs"))
+        .env("STILLPOINT_STATE_DIR", scene.path("state"));
     command
 }
 
@@ -81,6 +90,34 @@ fn old_ones_go_only_once_the_verdict_is_there() {
     settle.env("STILLPOINT_JOBS", scene.path("jobs"));
     crate::common::run(&mut settle).assert_code(0);
     assert_eq!(scene.snapshots(), [name(2), name(5)]);
+}
+
+/// The run before may be at its verdict, or look at what it took. Who is not given the time is refused at once, and by a
+/// clear line rather than by a group's limit.
+#[test]
+fn a_part_waits_for_the_run_before() {
+    let scene = Scene::new();
+    let mut first = Part::start(&mut job(&scene)).until(1, 4);
+    let mut second = Part::start(&mut again(&scene));
+    second.tell(&prepare(2, &[("prepare_ms", 120_000.into())]));
+    for time in [0, 300] {
+        let mut hurried = Part::start(&mut again(&scene));
+        hurried.tell(&prepare(3, &[("prepare_ms", time.into())]));
+        assert!(hurried.expect("failed").starts_with("75 job mail: is running since"));
+        hurried.ended().assert_code(75);
+    }
+    // Who waits ends with its line, as ever.
+    let mut given_up = Part::start(&mut again(&scene));
+    given_up.tell(&prepare(4, &[("prepare_ms", 120_000.into())]));
+    given_up.hang_up();
+    assert_eq!(given_up.ended().signal(), Some(Signal::SIGTERM as i32));
+    first.tell(&format!("complete {}", whole(1)));
+    first.expect("settled");
+    second.expect("prepared");
+    first.ended().assert_code(0);
+    second.tell("aborted by the test");
+    second.expect("failed");
+    second.ended().assert_code(75);
 }
 
 #[test]

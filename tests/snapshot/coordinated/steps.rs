@@ -107,7 +107,6 @@ fn the_group_s_limits_are_never_longer_than_the_host_s() {
 fn a_part_without_a_limit_is_refused() {
     let scene = Scene::new();
     let mut part = Part::of(&scene, &["--hold", "none"]);
-    part.tell(&prepare(7, &[]));
     assert!(part.expect("failed").contains("hold"));
     part.ended().assert_code(64);
     let done = run(scene.copy(&["--hold", "1", "--coordinated", "--dry-run"]));

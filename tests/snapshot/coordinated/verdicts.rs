@@ -111,6 +111,51 @@ fn a_verdict_is_settled_later_and_once() {
     scene.settle(1, &["complete", "--members", file.to_str().unwrap()]).assert_code(65);
 }
 
+/// Whoever carries a verdict out, and in whatever order they come.
+#[test]
+fn a_late_verdict_turns_the_link_and_never_back() {
+    let scene = Scene::new();
+    let link = scene.path("current");
+    let leads_to = |epoch| {
+        assert_eq!(fs::read_link(&link).unwrap(), scene.path("snapshots").join(name(epoch)));
+    };
+    for epoch in 1..=5 {
+        waiting(&scene, epoch, &["--current", link.to_str().unwrap()]);
+    }
+    assert!(!link.exists());
+    scene.settle_as(2, "complete").assert_code(0);
+    leads_to(2);
+    // One that was begun before, one that is never clean, one that is none.
+    scene.settle_as(1, "complete").assert_code(0);
+    scene.settle_as(3, "partial").assert_code(0);
+    scene.settle(4, &["aborted"]).assert_code(0);
+    leads_to(2);
+    // By who sweeps.
+    scene.edit(&name(5), |manifest| {
+        manifest["group"]["verdict"] = "complete".into();
+        manifest["group"]["members"] = serde_json::json!({ "a": name(5) });
+        manifest["clean"] = true.into();
+    });
+    scene.verb(["prune", "--keep", "9"]).assert_code(0);
+    leads_to(5);
+    // By the run itself.
+    for epoch in [6, 7] {
+        let mut part = Part::of(&scene, &["--current", link.to_str().unwrap()]).until(epoch, 4);
+        part.tell(&format!("complete {}", whole(epoch)));
+        part.expect("settled");
+        part.ended().assert_code(0);
+        leads_to(epoch);
+    }
+    // What is gone is not stayed with.
+    waiting(&scene, 8, &["--current", link.to_str().unwrap()]);
+    waiting(&scene, 9, &["--current", link.to_str().unwrap()]);
+    scene.settle_as(9, "complete").assert_code(0);
+    leads_to(9);
+    fs::remove_dir_all(scene.path("snapshots").join(name(9))).unwrap();
+    scene.settle_as(8, "complete").assert_code(0);
+    leads_to(8);
+}
+
 #[test]
 fn whose_run_waits_itself_is_told_by_that_run() {
     let scene = Scene::new();

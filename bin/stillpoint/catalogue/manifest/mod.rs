@@ -93,6 +93,9 @@ pub struct Manifest {
     pub partial: Option<PathBuf>,
     /// Where the data of a failed one was kept when that was asked for.
     pub kept: Option<PathBuf>,
+    /// The link that is to lead to it, if it is clean and none was begun after it.
+    #[serde(default)]
+    pub current: Option<PathBuf>,
     /// What the data in a folder is known by: the folder as soon as it was made, before anything is in it;
     /// since it was certified, or kept, all its parts.
     #[serde(default)]
@@ -171,6 +174,7 @@ impl Manifest {
             path: None,
             partial: None,
             kept: None,
+            current: None,
             identity: Vec::new(),
             catalog: None,
             folder: None,

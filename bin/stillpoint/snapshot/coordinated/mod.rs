@@ -9,7 +9,7 @@
 
 pub mod words;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::words::{Order, Word, certificate, judge};
 use super::arguments::Arguments;
@@ -66,6 +66,22 @@ pub fn take_line() -> Result<(), Failure> {
     leash::take(judge)
 }
 
+/// What is asked for can be a part of a whole.
+pub fn check(arguments: &Arguments) -> Result<(), Failure> {
+    match arguments.hold() {
+        Some(_) => Ok(()),
+        None => Err(Failure::usage(
+            "others must know when the gate opens by itself: a part of a group's snapshot needs a hold other than none",
+        )),
+    }
+}
+
+/// The last word of what never could be, whether or not anybody is there to tell it anything.
+pub fn unfit(failure: Failure) -> Failure {
+    say_failed(failure.exit, &failure.to_string());
+    failure
+}
+
 /// Why it ended, if it was because of the line.
 pub fn explain(error: anyhow::Error) -> anyhow::Error {
     leash::cut().map_or(error, Into::into)
@@ -96,13 +112,25 @@ impl Coordinated {
     }
 
     /// The group's limits and name, where they are closer than our own.
-    pub fn restrict(&self, arguments: &mut Arguments) -> Result<(), Failure> {
+    pub fn restrict(&self, arguments: &mut Arguments) {
         self.order.restrict(arguments);
-        match arguments.hold() {
-            Some(_) => Ok(()),
-            None => Err(Failure::usage(
-                "others must know when the gate opens by itself: a part of a group's snapshot needs a hold other than none",
-            )),
+    }
+
+    /// What one run at a time may have: waited for while it is refused because another one has it, be that one at its
+    /// verdict or looking at what it took. Half of the time to prepare in is left for preparing.
+    pub fn in_turn<T>(
+        &self,
+        signals: &mut Signals,
+        mut take: impl FnMut() -> Result<T, Failure>,
+    ) -> anyhow::Result<T> {
+        let until = Instant::now() + self.order.prepare() / 2;
+        loop {
+            match take() {
+                Err(failure) if failure.exit == Exit::CONFLICT && Instant::now() < until => {}
+                taken => return Ok(taken?),
+            }
+            signals.check()?;
+            listen(signals, LOOK)?;
         }
     }
 

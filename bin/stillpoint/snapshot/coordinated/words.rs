@@ -70,6 +70,7 @@ pub struct Order {
     nonce: Option<String>,
     mode: Mode,
     name: Option<String>,
+    prepare_ms: Option<u64>,
     drain_ms: Option<u64>,
     hold_ms: Option<u64>,
 }
@@ -96,6 +97,11 @@ impl Order {
         if let Some(name) = &self.name {
             arguments.name = Some(name.clone());
         }
+    }
+
+    /// How long others wait until this host is prepared; not at all, if they do not say so.
+    pub fn prepare(&self) -> Duration {
+        Duration::from_millis(self.prepare_ms.unwrap_or(0))
     }
 
     /// As the manifest has it.

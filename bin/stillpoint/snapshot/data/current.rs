@@ -3,15 +3,18 @@
 //! It is changed in one step, so whoever follows it finds one snapshot or the next, and always a whole one. Only a link
 //! that leads into the folder of the snapshots is taken for ours; whatever else has the name stays.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use crate::catalogue::entry::Entry;
+use crate::catalogue::manifest::{Manifest, recordable};
 use crate::files::names::{folder_of, rename_to_free};
 use crate::files::sync::sync_folder;
 use crate::words::exit::{Exit, Failure, reason};
+use crate::words::lines::warn;
 
 /// How often two that come at the same time may get into each other's way.
 const ATTEMPTS: u32 = 100;
@@ -22,6 +25,7 @@ pub fn check(link: &Path, folder: &Path) -> Result<(), Failure> {
         let message = format!("--current {}: {why}", link.display());
         Failure::new(Exit::CANNOT_CREATE, message)
     };
+    recordable(link).map_err(Failure::usage)?;
     if link.file_name().is_none() || !folder_of(link).is_dir() {
         return Err(cannot("name a link in a folder that exists"));
     }
@@ -34,8 +38,32 @@ pub fn check(link: &Path, folder: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Has the link of a snapshot that has its name now lead to it. What is not clean is nothing to be led to, and one that
+/// comes late, as a verdict may, does not take the place of one that was begun after it.
+pub fn follow(entry: &Entry, manifest: &Manifest) {
+    let (Some(link), Some(path)) = (&manifest.current, &manifest.path) else {
+        return;
+    };
+    if !manifest.clean || manifest.source_changed || leads_to_later(link, entry, manifest) {
+        return;
+    }
+    turn(link, path).unwrap_or_else(|error| {
+        warn(&format!("{}: leads elsewhere: {}", link.display(), reason(&error)));
+    });
+}
+
+/// To one whose data is there.
+fn leads_to_later(link: &Path, entry: &Entry, manifest: &Manifest) -> bool {
+    let Ok(place) = link.canonicalize() else { return false };
+    let name = place.file_name().and_then(OsStr::to_str);
+    let other = name.and_then(|name| entry.beside(name));
+    other.is_some_and(|other| {
+        other.path.as_ref() == Some(&place) && other.place() > manifest.place()
+    })
+}
+
 /// From now on it leads to this snapshot.
-pub fn turn(link: &Path, snapshot: &Path) -> io::Result<()> {
+fn turn(link: &Path, snapshot: &Path) -> io::Result<()> {
     // Always the same, so that what a killed one has left goes with the next.
     let mut aside = OsString::from(".");
     aside.push(link.file_name().unwrap_or_default());

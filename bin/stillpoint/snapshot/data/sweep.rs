@@ -12,7 +12,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{discarding, removal, volumes};
+use super::{current, discarding, removal, volumes};
 use crate::catalogue::entry::Entry;
 use crate::catalogue::identity::Presence;
 use crate::catalogue::manifest::{Manifest, Status};
@@ -113,6 +113,7 @@ pub fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> 
         }
     };
     entry.write(manifest)?;
+    current::follow(entry, manifest);
     Ok(what)
 }
 

@@ -2,19 +2,15 @@
 
 use crate::catalogue::entry::Entry;
 use crate::catalogue::manifest::Manifest;
-use crate::snapshot::arguments::Arguments;
-use crate::snapshot::data::current;
 use crate::stilling::cover;
-use crate::words::exit::reason;
 use crate::words::lines::warn;
 
-pub fn tell(arguments: &Arguments, entry: &Entry, manifest: &Manifest) {
+pub fn tell(entry: &Entry, manifest: &Manifest) {
     if let Some(reason) = &manifest.reason {
         warn(&format!("{} is not clean: {reason}", manifest.name));
     }
     say_uncovered(manifest);
     say_where(entry, manifest);
-    turn_current(arguments, manifest);
 }
 
 /// A snapshot that somebody wrote into is whole, and may be of no one moment.
@@ -44,16 +40,4 @@ pub fn say_where(entry: &Entry, manifest: &Manifest) {
             format!("{folder}: was removed in the meantime, and with it the record of {name}")
         }
     });
-}
-
-/// What is not clean is nothing to be led to.
-fn turn_current(arguments: &Arguments, manifest: &Manifest) {
-    let (Some(link), Some(path)) = (&arguments.current, &manifest.path) else {
-        return;
-    };
-    if manifest.clean && !manifest.source_changed {
-        current::turn(link, path).unwrap_or_else(|error| {
-            warn(&format!("{}: leads elsewhere: {}", link.display(), reason(&error)));
-        });
-    }
 }

@@ -19,7 +19,7 @@ use stillpoint::{Error, ExclusiveGuard};
 use self::part::Part;
 use super::arguments::{Arguments, OnDirty};
 use super::coordinated::{self, Coordinated, Step};
-use super::data::{discarding, sweep, volumes};
+use super::data::{current, discarding, sweep, volumes};
 use super::members::Member;
 use super::plan::Plan;
 use super::provider::command;
@@ -216,7 +216,8 @@ impl Making<'_> {
     fn complete(&mut self) -> anyhow::Result<()> {
         self.manifest.end(Status::Complete, None);
         self.entry.write(self.manifest).map_err(|error| self.plan.catalogue_failure(&error))?;
-        finished::tell(self.arguments, &self.entry, self.manifest);
+        current::follow(&self.entry, self.manifest);
+        finished::tell(&self.entry, self.manifest);
         Ok(())
     }
 

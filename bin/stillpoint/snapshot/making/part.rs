@@ -6,7 +6,6 @@ use super::finished;
 use crate::catalogue::entry::Entry;
 use crate::catalogue::group::Sentence;
 use crate::catalogue::manifest::Manifest;
-use crate::snapshot::arguments::Arguments;
 use crate::snapshot::data::settling;
 use crate::words::exit::Failure;
 
@@ -19,16 +18,11 @@ pub struct Part {
 
 impl Part {
     /// Does what the verdict says.
-    pub fn settle(
-        mut self,
-        sentence: &Sentence,
-        arguments: &Arguments,
-        manifest: &mut Manifest,
-    ) -> Result<(), Failure> {
+    pub fn settle(mut self, sentence: &Sentence, manifest: &mut Manifest) -> Result<(), Failure> {
         self.data = None;
         settling::settle(&mut self.entry, manifest, sentence)?;
         if !manifest.is_aborted() {
-            finished::tell(arguments, &self.entry, manifest);
+            finished::tell(&self.entry, manifest);
         }
         Ok(())
     }

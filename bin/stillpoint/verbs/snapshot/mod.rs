@@ -49,16 +49,15 @@ fn take(arguments: &mut Arguments, record: &mut Option<Manifest>) -> anyhow::Res
     if !arguments.coordinated {
         return snapshot::take(arguments, record, &mut signals, None).map(drop);
     }
+    coordinated::check(arguments).map_err(coordinated::unfit)?;
     let taken = Coordinated::begin(&mut signals).and_then(|told| {
-        told.restrict(arguments)?;
+        told.restrict(arguments);
         let part = snapshot::take(arguments, record, &mut signals, Some(&told))?;
         Ok((told, part))
     });
     let (told, part) = taken.map_err(coordinated::failed)?;
     match (part, record) {
-        (Some(part), Some(manifest)) => {
-            snapshot::settle(part, &told, arguments, manifest, &mut signals)
-        }
+        (Some(part), Some(manifest)) => snapshot::settle(part, &told, manifest, &mut signals),
         _ => Ok(()),
     }
 }

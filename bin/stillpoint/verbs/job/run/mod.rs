@@ -40,7 +40,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     if arguments.coordinated {
         coordinated::take_line()?;
     }
-    let (job, signals, told, _turn) = begin(arguments).map_err(coordinated::failed)?;
+    let job = read(arguments).map_err(coordinated::unfit)?;
+    let (job, signals, told, _turn) = begin(arguments, job).map_err(coordinated::failed)?;
     let last = Record::load(&job.name).unwrap_or_else(|failure| {
         warn(&failure.to_string());
         None
@@ -67,17 +68,30 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     run.end()
 }
 
-fn begin(arguments: &Arguments) -> anyhow::Result<(Job, Signals, Option<Coordinated>, Turn)> {
-    let mut job = Job::read(&arguments.job)?;
+fn read(arguments: &Arguments) -> Result<Job, Failure> {
+    let job = Job::read(&arguments.job)?;
     if job.only_freezes() {
-        return Err(job.freezing_only().into());
+        return Err(job.freezing_only());
     }
+    if arguments.coordinated {
+        coordinated::check(&job.snapshot)?;
+    }
+    Ok(job)
+}
+
+fn begin(
+    arguments: &Arguments,
+    mut job: Job,
+) -> anyhow::Result<(Job, Signals, Option<Coordinated>, Turn)> {
     let mut signals = Signals::watch()?;
     let told = arguments.coordinated.then(|| Coordinated::begin(&mut signals)).transpose()?;
     if let Some(told) = &told {
-        told.restrict(&mut job.snapshot)?;
+        told.restrict(&mut job.snapshot);
     }
-    let turn = Turn::take(&job.name)?;
+    let turn = match &told {
+        Some(told) => told.in_turn(&mut signals, || Turn::take(&job.name))?,
+        None => Turn::take(&job.name)?,
+    };
     Ok((job, signals, told, turn))
 }
 

@@ -37,7 +37,7 @@ impl Run<'_> {
             return Ok(Exit::SUCCESS);
         };
         let arguments = &self.job.snapshot;
-        let outcome = snapshot::settle(part, told, arguments, &mut manifest, &mut self.signals);
+        let outcome = snapshot::settle(part, told, &mut manifest, &mut self.signals);
         let exit = match &outcome {
             Err(error) => from_error(error, Exit::CONFLICT),
             Ok(()) => arguments.exit_of(Some(&manifest)),
