@@ -1,7 +1,8 @@
 //! What an agent must not forget: on the host's own disk, written before it is acted upon.
 //!
 //! The greatest epoch that was obeyed is the fence against a store that gives numbers out again. When the gate was
-//! opened last is kept by the clock that no one sets, with the boot that it counts from.
+//! opened last is kept by the clock that no one sets, with the boot that it counts from. What was settled last is told to
+//! others, also by the next agent.
 
 use std::fs::{self, File, OpenOptions};
 use std::future::Future;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_blocking;
 
 use crate::record::identity::{Begun, EpochId, Incarnation, Name};
@@ -35,6 +36,9 @@ pub struct Remembered {
     /// Those that were begun here and whose verdict has not been told to the catalogue.
     #[serde(default)]
     pub waiting: Vec<Begun>,
+    /// The last of them whose verdict the catalogue was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Begun>,
     /// When the gate was opened last, by the clock of that boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened: Option<Opened>,
@@ -62,8 +66,17 @@ impl Remembered {
             host,
             last: EpochId(0),
             waiting: Vec::new(),
+            settled: None,
             opened: None,
             incarnation: None,
+        }
+    }
+
+    /// The catalogue has been told of this epoch's verdict.
+    pub fn settle(&mut self, epoch: EpochId) {
+        let told = self.waiting.iter().position(|begun| begun.id == epoch);
+        if let Some(told) = told.map(|place| self.waiting.remove(place)) {
+            self.settled = self.settled.take().max(Some(told));
         }
     }
 
@@ -96,18 +109,30 @@ pub trait Notebook: Send + Sync + 'static {
 pub struct Notes<N> {
     notebook: Arc<N>,
     remembered: Arc<Mutex<Remembered>>,
+    settled: Arc<watch::Sender<Option<Begun>>>,
 }
 
 impl<N> Clone for Notes<N> {
     fn clone(&self) -> Notes<N> {
-        Notes { notebook: self.notebook.clone(), remembered: self.remembered.clone() }
+        Notes {
+            notebook: self.notebook.clone(),
+            remembered: self.remembered.clone(),
+            settled: self.settled.clone(),
+        }
     }
 }
 
 impl<N: Notebook> Notes<N> {
     /// Those in this notebook.
     pub fn new(notebook: N, remembered: Remembered) -> Notes<N> {
-        Notes { notebook: Arc::new(notebook), remembered: Arc::new(Mutex::new(remembered)) }
+        let settled = Arc::new(watch::Sender::new(remembered.settled.clone()));
+        let remembered = Arc::new(Mutex::new(remembered));
+        Notes { notebook: Arc::new(notebook), remembered, settled }
+    }
+
+    /// What was settled last, whenever that is another one.
+    pub fn settled(&self) -> watch::Receiver<Option<Begun>> {
+        self.settled.subscribe()
     }
 
     /// As they are now.
@@ -122,6 +147,11 @@ impl<N: Notebook> Notes<N> {
         change(&mut next, self.notebook.now());
         if *remembered != next {
             self.notebook.keep(&next).await?;
+            self.settled.send_if_modified(|settled| {
+                let is_news = *settled != next.settled;
+                settled.clone_from(&next.settled);
+                is_news
+            });
             *remembered = next;
         }
         Ok(())

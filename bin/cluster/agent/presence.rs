@@ -12,7 +12,7 @@ use super::machine::{Input, Member};
 use super::place::Place;
 use super::settings::Settings;
 use crate::host::Host;
-use crate::record::identity::{EpochId, Incarnation};
+use crate::record::identity::{Begun, EpochId, Incarnation};
 use crate::record::live::{Counts, Live};
 use crate::record::roster;
 use crate::record::value::decode;
@@ -29,6 +29,8 @@ pub struct Presence<S, H> {
     pub uuid: String,
     /// The agent that ran here before.
     pub before: Option<Incarnation>,
+    /// What this host has settled last.
+    pub settled: watch::Receiver<Option<Begun>>,
     pub told: UnboundedSender<Input>,
 }
 
@@ -64,6 +66,7 @@ impl<S: Store, H: Host> Presence<S, H> {
         let settings = &self.settings;
         let keys = &settings.keys;
         let (own, seat) = (keys.host(&settings.host), keys.roster(&settings.host));
+        let mut settled = self.settled.clone();
         let mut place = Place {
             settings: settings.clone(),
             before: self.before.clone(),
@@ -76,6 +79,7 @@ impl<S: Store, H: Host> Presence<S, H> {
                 machine: settings.machine.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 barriers: self.counted().await,
+                settled: settled.borrow_and_update().clone(),
                 rival: None,
             },
             // Nothing: that all is well is said once, too.
@@ -111,11 +115,14 @@ impl<S: Store, H: Host> Presence<S, H> {
                     };
                 }
                 event = hosts.next() => place.hear(&self.store, event?).await?,
+                // Others wait for it: what would be said soon is said now.
+                Ok(()) = settled.changed() => count_at = count_at.map(|_| Instant::now()),
                 () = next_count => {
                     count_at = settings.counts.map(|every| Instant::now() + every);
                     let barriers = self.counted().await;
-                    if barriers != place.live.barriers {
-                        place.live.barriers = barriers;
+                    let settled = settled.borrow_and_update().clone();
+                    if (&barriers, &settled) != (&place.live.barriers, &place.live.settled) {
+                        (place.live.barriers, place.live.settled) = (barriers, settled);
                         let had = place.put.is_some();
                         place.renew(&self.store).await?;
                         // Nobody need tell us why: the store may have gone back unseen.
@@ -144,10 +151,9 @@ impl<S: Store, H: Host> Presence<S, H> {
                 "{host} is not in the roster; `stillpoint-cluster join` makes it a member"
             )),
             (Some(Err(unreadable)), _) => Some(format!("the roster: {unreadable}")),
-            (Some(Ok(member)), _) if member.uuid != self.uuid => Some(format!(
-                "another machine, {}, joined as {host} on {}; evict it, or give this one another name",
-                member.machine, member.joined
-            )),
+            (Some(Ok(member)), _) if member.uuid != self.uuid => {
+                Some(format!("{host}: {}", member.is_another(&self.settings.machine)))
+            }
             (Some(Ok(_)), Some(rival)) => Some(place.live.rivalry(rival)),
             (Some(Ok(_)), None) => None,
         };

@@ -62,6 +62,7 @@ pub async fn run<S: Store, H: Host, N: Notebook>(
         settings: settings.clone(),
         uuid,
         before,
+        settled: notes.settled(),
         told: told.clone(),
     };
     let presence = tokio::spawn(presence.keep(stops));

@@ -51,13 +51,13 @@ impl Running {
             epoch: id,
             nonce: epoch.nonce.clone(),
             mode: epoch.mode,
+            prepare: Duration::from_millis(epoch.prepare_ms),
             drain: settings.drain.min(Duration::from_millis(epoch.drain_ms)),
             hold: settings.hold.min(Duration::from_millis(epoch.hold_ms)),
         };
-        let prepare = Duration::from_millis(epoch.prepare_ms);
         let work =
             Work { host: host.clone(), notes: notes.clone(), settings: settings.clone(), told };
-        let task = tokio::spawn(async move { work.run(order, prepare, received).await });
+        let task = tokio::spawn(async move { work.run(order, received).await });
         Running { commands, task }
     }
 
@@ -96,9 +96,9 @@ struct Work<H, N> {
 }
 
 impl<H: Host, N: Notebook> Work<H, N> {
-    async fn run(self, order: Order, prepare: Duration, mut commands: UnboundedReceiver<Command>) {
+    async fn run(self, mut order: Order, mut commands: UnboundedReceiver<Command>) {
         let id = order.epoch;
-        let mut session = match self.begin(&order, prepare).await {
+        let mut session = match self.begin(&mut order).await {
             Ok(session) => session,
             Err(failed) => return self.say(id, Err(failed)),
         };
@@ -138,7 +138,7 @@ impl<H: Host, N: Notebook> Work<H, N> {
     }
 
     /// Notes the epoch for good, waits until the gate was open for long enough, prepares.
-    async fn begin(&self, order: &Order, prepare: Duration) -> Result<H::Session, Failed> {
+    async fn begin(&self, order: &mut Order) -> Result<H::Session, Failed> {
         let boot = &self.settings.incarnation.boot;
         let noted = self.notes.change(|remembered, _| {
             remembered.last = order.epoch;
@@ -147,7 +147,7 @@ impl<H: Host, N: Notebook> Work<H, N> {
         noted.await.map_err(not_kept)?;
         let remembered = self.notes.read().await;
         let rest = remembered.must_stay_open(boot, self.notes.now(), self.settings.min_open);
-        if rest > prepare / 2 {
+        if rest > order.prepare / 2 {
             return Err(Failed {
                 text: format!(
                     "its gate was closed a short while ago, and stays open for {:.1} s more",
@@ -157,6 +157,7 @@ impl<H: Host, N: Notebook> Work<H, N> {
             });
         }
         sleep(rest).await;
+        order.prepare -= rest;
         let noted = self.notes.change(|remembered, _| {
             remembered.opened = Some(Opened { boot: boot.clone(), at_ms: None });
         });
@@ -206,9 +207,7 @@ pub async fn settled_here<N: Notebook>(
     settled: Result<(), Failed>,
 ) {
     let kept = match settled {
-        Ok(()) => {
-            notes.change(|remembered, _| remembered.waiting.retain(|other| other.id != id)).await
-        }
+        Ok(()) => notes.change(|remembered, _| remembered.settle(id)).await,
         Err(failed) => {
             let line = format!(
                 "epoch {id}: its verdict could not be noted, which is tried again when the agent starts: {}",

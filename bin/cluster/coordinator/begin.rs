@@ -212,8 +212,9 @@ impl Seats {
                 Some(Ok(live)) => match live.rival {
                     Some(ref rival) => Err(live.rivalry(rival)),
                     None if live.uuid != member.uuid => Err(format!(
-                        "{} is not the machine that joined by this name; evict that one, or give this one another name",
-                        live.described()
+                        "{} does not have the number of the machine that joined by this name: {}",
+                        live.described(),
+                        member.is_another(&live.machine)
                     )),
                     None => Ok(live.incarnation),
                 },

@@ -11,6 +11,7 @@ mod begin;
 mod conduct;
 pub mod recover;
 pub mod round;
+pub mod settled;
 
 use std::future::Future;
 use std::time::Duration;

@@ -32,6 +32,8 @@ pub struct Order {
     pub nonce: String,
     /// When the gate is opened: with others, or as soon as this host has its own.
     pub mode: Mode,
+    /// How long others wait until it is prepared.
+    pub prepare: Duration,
     /// How long it may take to become quiet.
     pub drain: Duration,
     /// How long the pause may last then.

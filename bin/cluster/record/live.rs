@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::Incarnation;
+use super::identity::{Begun, Incarnation};
 
 /// The value of a host's `live`, and of `rival`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Live {
     /// What its barriers look like.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub barriers: Vec<Counts>,
+    /// The last epoch whose verdict its catalogue was told: the host's part has its name, or is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Begun>,
     /// Somebody else wants to be this host: neither of the two takes part until one is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rival: Option<Box<Live>>,

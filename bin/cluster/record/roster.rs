@@ -15,6 +15,21 @@ pub struct Member {
     pub joined: String,
 }
 
+impl Member {
+    /// What is said on a machine that has the name of this member, and another number.
+    pub fn is_another(&self, machine: &str) -> String {
+        let Member { machine: own, joined, .. } = self;
+        match own == machine {
+            true => format!(
+                "{own} joined by this name on {joined}, and what it must remember is not here: if that was lost, `join --fenced` takes its place; if this is a copy of that machine, give it another name"
+            ),
+            false => format!(
+                "another machine, {own}, joined by this name on {joined}: give this one another name, or, if that one is dead, take its place by `join --fenced`"
+            ),
+        }
+    }
+}
+
 /// The value of `rosterver`: the last change. What counts is the revision at which it was put.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {

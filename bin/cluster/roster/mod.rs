@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::record::identity::Name;
-use crate::record::keys::Keys;
+use crate::record::keys::{Keys, Place};
 use crate::record::live::Live;
 use crate::record::roster::{Change, Evicted, Member, What};
-use crate::record::value::{decode, encode};
+use crate::record::value::{Unreadable, decode, encode};
 use crate::store::{Event, Guard, Outcome, Store, Txn, View};
 use crate::words::exit::Exit;
 use crate::words::failure::Failure;
@@ -54,25 +54,59 @@ pub async fn join<S: Store>(
     uuid: &str,
     machine: &str,
 ) -> Result<Changed, Failure> {
+    enter(store, request, uuid, machine, false).await
+}
+
+/// The same in the place of another machine of that name. Whoever asks says that it is this very one, whose number was
+/// lost, or that its writers cannot reach the store any more. At no moment is there no member of the name.
+///
+/// # Errors
+/// The agent of that machine is there, or an epoch does not end.
+pub async fn take_over<S: Store>(
+    store: &S,
+    request: &Request,
+    uuid: &str,
+    machine: &str,
+) -> Result<Changed, Failure> {
+    enter(store, request, uuid, machine, true).await
+}
+
+async fn enter<S: Store>(
+    store: &S,
+    request: &Request,
+    uuid: &str,
+    machine: &str,
+    fenced: bool,
+) -> Result<Changed, Failure> {
     let keys = &request.keys;
+    let live = keys.live(&request.host);
     let key = keys.roster(&request.host);
     let member =
         Member { uuid: uuid.to_owned(), machine: machine.to_owned(), joined: request.when.clone() };
     change(store, request, What::Join, |seen| {
-        if let Some(other) = seen.member()? {
-            if other.uuid == uuid {
-                return Ok(None);
+        let txn = match seen.member()? {
+            None => Txn::new().guard(Guard::Absent(key.clone())),
+            Some(other) if other.uuid == uuid => return Ok(None),
+            Some(other) if !fenced => {
+                return Err(Failure::new(
+                    Exit::CANNOT_CREATE,
+                    format!("{}: {}", request.host, other.is_another(machine)),
+                ));
             }
-            return Err(Failure::new(
-                Exit::CANNOT_CREATE,
-                format!(
-                    "{}: {}, another machine, joined by this name on {}; evict that one, or give this one another name",
-                    request.host, other.machine, other.joined
-                ),
-            ));
-        }
-        let txn = Txn::new().guard(Guard::Absent(key.clone())).put(key.clone(), encode(&member));
-        Ok(Some(txn.delete(keys.evicted(&request.host))))
+            Some(_) => {
+                let sign = seen.hosts.get(&live);
+                let agent = sign.map(|sign| decode::<Live>(&sign.value));
+                if let Some(agent) =
+                    agent.filter(|agent| !matches!(agent, Ok(one) if one.uuid == uuid))
+                {
+                    return Err(seen.is_not_fenced(&agent));
+                }
+                // Nobody else's agent comes back in between.
+                let there = sign.map_or(0, |sign| sign.modified);
+                seen.as_it_was().guard(Guard::Modified(live.clone(), there))
+            }
+        };
+        Ok(Some(txn.put(key.clone(), encode(&member)).delete(keys.evicted(&request.host))))
     })
     .await
 }
@@ -120,36 +154,54 @@ pub async fn leave<S: Store>(
 /// Puts a host out. Whoever asks says that its writers cannot reach the store any more.
 ///
 /// # Errors
-/// Its agent is there, so it is not fenced; or an epoch does not end.
+/// Its agent is there, so it is not fenced; nobody has ever heard of it; or an epoch does not end.
 pub async fn evict<S: Store>(store: &S, request: &Request) -> Result<Changed, Failure> {
     let keys = &request.keys;
-    change(store, request, What::Evict, |seen| {
+    let changed = change(store, request, What::Evict, |seen| {
         let Some(member) = seen.member()? else {
             return Ok(None);
         };
         if let Some(entry) = seen.hosts.get(&keys.live(&request.host)) {
-            let who = match decode::<Live>(&entry.value) {
-                Ok(live) => live.described(),
-                Err(unreadable) => unreadable.to_string(),
-            };
-            return Err(Failure::new(
-                Exit::CONFLICT,
-                format!(
-                    "{}: its agent is there, so the host is not fenced: {who}; `leave` there, or fence it and wait until its lease has run out",
-                    request.host
-                ),
-            ));
+            return Err(seen.is_not_fenced(&decode(&entry.value)));
         }
-        let evicted = Evicted {
-            uuid: member.uuid,
-            by: request.by.clone(),
-            when: request.when.clone(),
-        };
+        let evicted =
+            Evicted { uuid: member.uuid, by: request.by.clone(), when: request.when.clone() };
         // An agent that comes back in between is no fenced one.
         let txn = seen.gone().guard(Guard::Absent(keys.live(&request.host)));
         Ok(Some(txn.put(keys.evicted(&request.host), encode(&evicted))))
     })
-    .await
+    .await?;
+    match changed {
+        Changed::WasSo if !was_here(store, request).await? => {
+            Err(unheard_of(store, request).await?)
+        }
+        changed => Ok(changed),
+    }
+}
+
+/// Whether there is a trace of such a host: what it reported, or that it was put out.
+async fn was_here<S: Store>(store: &S, request: &Request) -> Result<bool, Failure> {
+    for trace in [request.keys.host(&request.host), request.keys.evicted(&request.host)] {
+        if !store.range(&trace).await?.entries.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn unheard_of<S: Store>(store: &S, request: &Request) -> Result<Failure, Failure> {
+    let roster = store.range(&request.keys.rosters()).await?;
+    let members = roster.entries.iter().filter_map(|entry| match request.keys.place(&entry.key) {
+        Some(Place::Roster(host)) => Some(host.to_string()),
+        _ => None,
+    });
+    let members: Vec<String> = members.collect();
+    let members = match members.is_empty() {
+        true => "no host has joined".to_owned(),
+        false => format!("members are {}", members.join(", ")),
+    };
+    let text = format!("{}: there is no host of this name in the group; {members}", request.host);
+    Ok(Failure::new(Exit::MISSING, text))
 }
 
 /// What there is before a change.
@@ -166,11 +218,28 @@ impl Seen<'_> {
         self.roster.get(&key).map(|entry| decode(&entry.value).map_err(unreadable)).transpose()
     }
 
-    /// The member that was seen is none any more.
-    fn gone(&self) -> Txn {
+    /// The member is still the one that was seen.
+    fn as_it_was(&self) -> Txn {
         let key = self.request.keys.roster(&self.request.host);
         let put = self.roster.get(&key).map_or(0, |entry| entry.modified);
-        Txn::new().guard(Guard::Modified(key.clone(), put)).delete(key)
+        Txn::new().guard(Guard::Modified(key, put))
+    }
+
+    /// The member that was seen is none any more.
+    fn gone(&self) -> Txn {
+        self.as_it_was().delete(self.request.keys.roster(&self.request.host))
+    }
+
+    fn is_not_fenced(&self, agent: &Result<Live, Unreadable>) -> Failure {
+        let who = match agent {
+            Ok(live) => live.described(),
+            Err(unreadable) => unreadable.to_string(),
+        };
+        let text = format!(
+            "{}: its agent is there, so the host is not fenced: {who}; `leave` there, or fence it and wait until its lease has run out",
+            self.request.host
+        );
+        Failure::new(Exit::CONFLICT, text)
     }
 }
 

@@ -1,4 +1,5 @@
-//! `agent`: the service of a host.
+//! `agent`: the service of a host. One whose part cannot be made by what its configuration says does not start; what may be
+//! so later is told to its log.
 
 use std::fs;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::host::child::Child;
 use crate::record::identity::Incarnation;
 use crate::words::exit::Exit;
 use crate::words::failure::Failure;
-use crate::words::lines::say;
+use crate::words::lines::{say, warn};
 use crate::words::random;
 
 /// Tells this boot of the machine from all others.
@@ -28,6 +29,8 @@ pub async fn run(context: &Context, _: &Arguments) -> Result<Exit, Failure> {
             "the configuration says neither job nor snapshot: what makes this host's snapshots?",
         ));
     };
+    let host = Child::new(configuration.group.clone(), work);
+    host.check().await?;
     let store = context.store()?;
     let (notebook, remembered) = context.notebook()?;
     let boot = fs::read_to_string(BOOT).map_err(|error| {
@@ -49,18 +52,26 @@ pub async fn run(context: &Context, _: &Arguments) -> Result<Exit, Failure> {
         totals: totals.clone(),
         log: Log(Arc::new(|line| say(line))),
     };
-    let host = Child::new(configuration.group.clone(), work);
     let writing = configuration.metrics.textfile.clone().map(|file| {
         let (group, host) = (configuration.group.clone(), context.host.clone());
         tokio::spawn(async move { metrics::keep(&file, &group, &host, &totals).await })
     });
     let ended = signals::ended();
     say(format!("agent of {} in the group {}", context.host, configuration.group));
+    let trying = tokio::spawn({
+        let host = host.clone();
+        async move {
+            for doubt in host.doubts().await {
+                warn(format!("as things are, this host would have no part in a snapshot: {doubt}"));
+            }
+        }
+    });
     let stopped = async {
         let why = ended.await;
         say(format!("{why}: good-bye"));
     };
     let ended = agent::run(store, host, notebook, remembered, settings, stopped).await;
+    trying.abort();
     if let Some(writing) = writing {
         writing.abort();
     }

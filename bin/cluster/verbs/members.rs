@@ -38,6 +38,13 @@ pub struct Join {
     /// twice.
     #[arg(long)]
     forget: bool,
+
+    /// In the place of a machine of this name: it is this one, whose state was lost, or one that is certainly dead
+    ///
+    /// A machine that is only unreachable still has its writers, and what they write is in no snapshot of the group
+    /// from now on. Refused while its agent is there.
+    #[arg(long)]
+    fenced: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -90,7 +97,11 @@ pub async fn join(context: &Context, arguments: &Join) -> Result<Exit, Failure> 
         ));
     }
     let request = request(context, context.host.clone(), &arguments.waiting);
-    let changed = roster::join(&store, &request, &remembered.uuid, &context.machine).await?;
+    let (uuid, machine) = (&remembered.uuid, &context.machine);
+    let changed = match arguments.fenced {
+        true => roster::take_over(&store, &request, uuid, machine).await?,
+        false => roster::join(&store, &request, uuid, machine).await?,
+    };
     told(changed, &context.host, "is a member now", "is a member already");
     Ok(Exit::SUCCESS)
 }
@@ -112,6 +123,7 @@ fn forgotten(context: &Context) -> Result<Remembered, Failure> {
     let (notebook, mut remembered) = context.notebook()?;
     remembered.last = Default::default();
     remembered.waiting = Vec::new();
+    remembered.settled = None;
     let kept = notebook.write(&remembered);
     kept.map_err(|error| Failure::new(Exit::SYSTEM, error.to_string()))?;
     Ok(remembered)

@@ -6,6 +6,8 @@ mod agent;
 mod completions;
 mod configuration;
 mod context;
+#[path = "../../stillpoint/process/faults.rs"]
+mod faults;
 mod history;
 #[path = "../../stillpoint/process/ignored.rs"]
 mod ignored;
@@ -114,6 +116,7 @@ fn command() -> clap::Command {
 /// Does what was asked for.
 pub fn perform(cli: Cli) -> Exit {
     signals::settle();
+    faults::survive();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

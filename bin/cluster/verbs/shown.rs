@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::host::snapshot_name;
 use crate::record::identity::{EpochId, Name};
-use crate::record::verdict::Verdict;
+use crate::record::verdict::{Part, Verdict};
 
 /// A verdict, with the names of what it speaks of.
 pub fn verdict(group: &Name, epoch: EpochId, verdict: &Verdict) -> Value {
@@ -20,6 +20,20 @@ pub fn verdict(group: &Name, epoch: EpochId, verdict: &Verdict) -> Value {
         value.extend(verdict);
     }
     value
+}
+
+/// Members whose pause was whole, and whose part is not to be relied on all the same.
+pub fn unclean(verdict: &Verdict) -> Vec<String> {
+    let is_clean = |part: &Part| part.certificate.as_ref().is_none_or(|proof| proof.clean);
+    let unclean = verdict.members.iter().filter(|(_, part)| !is_clean(part));
+    unclean.map(|(host, part)| format!("{host}: its part is not clean{}", why(part))).collect()
+}
+
+/// What the host has said of it.
+fn why(part: &Part) -> String {
+    let more = part.certificate.as_ref().map(|proof| &proof.more);
+    let reason = more.and_then(|more| more.get("reason")?.as_str());
+    reason.map_or_else(String::new, |reason| format!(": {reason}"))
 }
 
 /// Rows with as much room for each column as its longest cell needs.

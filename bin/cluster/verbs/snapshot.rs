@@ -1,16 +1,27 @@
 //! `snapshot`: one of all hosts.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::select;
+
 use super::configuration::Seconds;
 use super::context::{Context, when};
 use super::{shown, signals};
 use crate::coordinator::round::Limits;
+use crate::coordinator::settled::until_settled;
 use crate::coordinator::{self, Ended, Request, Told};
 use crate::host::snapshot_name;
 use crate::record::epoch::Mode;
+use crate::record::identity::Name;
 use crate::record::verdict::{Outcome, Verdict};
 use crate::words::exit::Exit;
 use crate::words::failure::Failure;
 use crate::words::lines::{Reader, complain, print, say, warn};
+
+/// How long hosts are waited for when there is a verdict.
+const SETTLING: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -43,6 +54,12 @@ pub struct Arguments {
     /// How long the pause of a host may last then [default: that of the configuration, or 8]
     #[arg(long, value_name = "SECS", value_parser = Seconds::parse)]
     hold: Option<Seconds>,
+
+    /// How long to wait then until each host has given its part that name [default: 30]
+    ///
+    /// 0: not at all. It is complete in any case, and a host that has not is named.
+    #[arg(long, value_name = "SECS", value_parser = Seconds::or_none)]
+    wait: Option<Seconds>,
 
     /// Print the verdict as JSON
     #[arg(long)]
@@ -83,12 +100,30 @@ pub async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failu
     let Ended { epoch, verdict } = ended;
     let group = &context.configuration.group;
     let name = snapshot_name(group, epoch);
-    if verdict.outcome != Outcome::Aborted {
+    let mut unsettled: BTreeSet<Name> = verdict.members.keys().cloned().collect();
+    let mut exit = Exit::SUCCESS;
+    if verdict.is_good() {
         doubts(&verdict);
+        let limit = arguments.wait.map_or(SETTLING, |wait| wait.0);
+        select! {
+            biased;
+            behind = until_settled(&store, &context.keys, epoch, unsettled.clone(), limit) => {
+                unsettled = behind;
+                if !limit.is_zero() {
+                    unsettled.iter().for_each(|host| tell_unsettled(host, &name, limit));
+                }
+            }
+            why = signals::ended() => {
+                let what = verdict.outcome.word();
+                say(format!("{why}: {name} is {what}, and hosts are not waited for"));
+                exit = signals::received().unwrap_or(exit);
+            }
+        }
     }
     let printed = match (arguments.json, verdict.outcome) {
         (true, _) => {
-            let json = shown::verdict(group, epoch, &verdict);
+            let mut json = shown::verdict(group, epoch, &verdict);
+            json["unsettled"] = json!(unsettled);
             print(&(serde_json::to_string_pretty(&json).unwrap_or_default() + "\n"))
         }
         (false, Outcome::Aborted) => Ok(Reader::There),
@@ -98,8 +133,8 @@ pub async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failu
     printed.map_err(|failure| {
         Failure::new(failure.exit, format!("{name} is {}: {failure}", verdict.outcome.word()))
     })?;
-    if verdict.outcome != Outcome::Aborted {
-        return Ok(Exit::SUCCESS);
+    if verdict.is_good() {
+        return Ok(exit);
     }
     let (text, exit) = verdict.reason.map_or_else(
         || ("no reason is given".to_owned(), Exit::CONFLICT),
@@ -109,15 +144,16 @@ pub async fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Failu
     Ok(signals::received().unwrap_or(exit))
 }
 
+fn tell_unsettled(host: &Name, name: &str, limit: Duration) {
+    warn(format!(
+        "{host}: has not said within {} s that its part is called {name}; its agent gives it that name, and says in its log what keeps it from that",
+        limit.as_secs_f64()
+    ));
+}
+
 /// What a snapshot that is good is not good for.
 fn doubts(verdict: &Verdict) {
-    for (host, part) in &verdict.members {
-        if part.certificate.as_ref().is_some_and(|certificate| !certificate.clean) {
-            warn(format!(
-                "{host}: its pause was whole, and its snapshot is not clean all the same"
-            ));
-        }
-    }
+    shown::unclean(verdict).iter().for_each(warn);
     if verdict.outcome == Outcome::Partial {
         let missing: Vec<String> = verdict.missing.iter().map(ToString::to_string).collect();
         say(format!("partial: without {}", missing.join(", ")));

@@ -16,7 +16,7 @@ impl Exit {
 pub const STATUSES: &str = "\
 Exit status:
    64  usage: arguments or configuration make no sense
-   66  no such file; no host has joined; no epoch is complete
+   66  no such file, job or host; no host has joined; no epoch is complete
    69  the store does not answer, or stillpoint is not installed
    70  internal error
    71  a system call failed
@@ -24,5 +24,6 @@ Exit status:
    75  a member is not there or not quiet, or another epoch is under way
    77  permission denied, here or by the store
   124  a pause did not last until its release
-  and, of a snapshot that was aborted by a host, the status that its own command gave;
-  of one that was interrupted, 128 + n, ended by signal n itself";
+  and, of a snapshot that was aborted by a host, and of an agent whose host cannot have a part in any,
+  the status that its own command gave;
+  of a snapshot that was interrupted, 128 + n, ended by signal n itself";

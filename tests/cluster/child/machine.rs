@@ -105,6 +105,7 @@ impl Machine {
             epoch: EpochId(epoch),
             nonce: format!("nonce-{epoch}"),
             mode: Mode::HoldAll,
+            prepare: seconds(20.0),
             drain: seconds(1.0),
             hold: seconds(2.0),
         }

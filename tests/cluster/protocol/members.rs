@@ -51,6 +51,45 @@ async fn to_join_and_to_leave_twice_is_to_do_it_once() {
     assert!(group.host("b").host.happened().is_empty());
 }
 
+/// The agent of the new number may be there, the one of the old number may not; and the group is never without the name.
+#[tokio::test(start_paused = true)]
+async fn who_takes_the_place_of_a_machine_has_it_in_one_step() {
+    let mut group = Group::of(2).await;
+    let store = group.store.clone();
+    let take_over = |uuid: &'static str| {
+        let store = store.clone();
+        async move { roster::take_over(&store, &change("b"), uuid, "b.example.org").await }
+    };
+    let alive = take_over("another").await.unwrap_err();
+    assert_eq!(alive.exit, Exit::CONFLICT);
+    assert!(alive.text.contains("its agent is there"), "{alive}");
+    group.host("b").kill().await;
+    // As long as its lease runs, nobody knows that it is dead.
+    assert_eq!(take_over("another").await.unwrap_err().exit, Exit::CONFLICT);
+    group.host("b").uuid = "another".to_owned();
+    group.host("b").notebook = Default::default();
+    group.host("b").restart(&store).await;
+    sleep(seconds(11.0)).await;
+    assert_eq!(group.snapshot().await.unwrap_err().exit, Exit::CONFLICT);
+    assert_eq!(take_over("another").await.unwrap(), Changed::Done);
+    assert_eq!(take_over("another").await.unwrap(), Changed::WasSo);
+    group.settled().await;
+    let ended = group.snapshot().await.unwrap();
+    assert_eq!(ended.verdict.outcome, Outcome::Complete, "{:?}", ended.verdict.reason);
+    assert_eq!(ended.verdict.members.len(), 2);
+    // Of a name that nobody has it is a joining like any other.
+    let new = roster::take_over(&store, &change("new"), "u", "m").await.unwrap();
+    assert_eq!(new, Changed::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_nobody_knows_is_not_put_out() {
+    let group = Group::of(2).await;
+    let unknown = roster::evict(&group.store, &change("typo")).await.unwrap_err();
+    assert_eq!(unknown.exit, Exit::MISSING);
+    assert_eq!(unknown.text, "typo: there is no host of this name in the group; members are a, b");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_name_is_one_machine_s() {
     let mut group = Group::of(2).await;
@@ -61,12 +100,18 @@ async fn a_name_is_one_machine_s() {
     let store = group.store.clone();
     let taken = join(&store, group.host("b")).await.unwrap_err();
     assert_eq!(taken.exit, Exit::CANNOT_CREATE);
-    assert!(taken.text.starts_with("b: b.example.org, another machine, joined by this name"));
+    assert!(
+        taken.text.starts_with("b: b.example.org joined by this name on now, and what it must")
+    );
     sleep(seconds(11.0)).await;
     group.host("b").restart(&store).await;
     group.settled().await;
     let refused = group.snapshot().await.unwrap_err();
-    assert!(refused.text.contains("is not the machine that joined by this name"), "{refused}");
+    assert!(
+        refused.text.contains("does not have the number of the machine that joined"),
+        "{refused}"
+    );
+    assert!(refused.text.contains("`join --fenced` takes its place"), "{refused}");
     // Not while its agent is there, which is no fenced host's.
     let alive = roster::evict(&store, &change("b")).await.unwrap_err();
     assert_eq!(alive.exit, Exit::CONFLICT);

@@ -7,4 +7,5 @@ mod course;
 mod members;
 mod orders;
 mod rivals;
+mod settling;
 mod stores;

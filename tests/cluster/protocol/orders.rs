@@ -219,6 +219,7 @@ fn report(said: Said, change: impl FnOnce(&mut Report)) -> Report {
 
 fn live(agent: &str) -> Live {
     Live {
+        settled: None,
         incarnation: incarnation(agent),
         uuid: String::new(),
         machine: String::new(),

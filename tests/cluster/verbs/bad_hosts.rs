@@ -47,8 +47,21 @@ fn a_command_that_fails_on_one_host_ends_it_everywhere() {
     for mode in ["--hold-all", "--early"] {
         is_aborted(&hosts[0].run(&["snapshot", mode]), &hosts, 9, "b: ");
     }
-    // Also without a command at all.
+    // By a signal, too: that command, or all that makes its part.
     let text = fs::read_to_string(hosts[1].configuration()).unwrap();
+    for script in ["kill -KILL $$", "kill -KILL $PPID"] {
+        hosts[1].kill_agent();
+        fs::write(hosts[1].configuration(), text.replace("echo no tape >&2; exit 9", script))
+            .unwrap();
+        hosts[1].start_agent();
+        hosts[1].until_it_takes_part();
+        until_idle(&hosts[..1]);
+        let done = hosts[0].run(&["snapshot"]);
+        // What is dead opens nothing; whoever comes by does.
+        hosts[1].machine.write();
+        is_aborted(&done, &hosts, 137, "b: ");
+    }
+    // Also without a command at all.
     hosts[1].kill_agent();
     fs::write(hosts[1].configuration(), text.replace("\"sh\"", "\"/no/such/program\"")).unwrap();
     hosts[1].start_agent();
@@ -127,7 +140,7 @@ fn a_full_disk_on_one_host_ends_it_everywhere_and_is_named() {
 }
 
 /// Waits inside its part of a snapshot.
-fn slow(servers: &Servers, name: &str) -> Host {
+pub fn slow(servers: &Servers, name: &str) -> Host {
     let host = Host::scripted(servers, name, "true");
     let inside = host.machine.path("state/inside");
     let script = format!("touch '{0}'; while [ -e '{0}' ]; do sleep 0.02; done", inside.display());
@@ -239,6 +252,55 @@ fn an_interruption_that_the_store_does_not_hear_ends_the_coordinator_all_the_sam
         until("all gates are open", || hosts.iter().all(|host| !host.machine.is_closed()));
         let _ = fs::remove_file(inside(&hosts[0]));
         until("it has its verdict", || hosts[0].run(&["recover"]).code() == 0);
+    }
+}
+
+/// As all of a machine is told at its end, in the middle of an epoch: whoever waits for another one lets go of it, and does not
+/// wait for its limit first.
+#[test]
+fn all_that_is_told_to_end_in_an_epoch_lets_go_at_once() {
+    let Some(servers) = engine() else { return };
+    let limits = "[limits]\nprepare = 20\ndrain = 3000\nhold = 6000\nmin-open = 0.05\nagent-lease = 5\ncoordinator-lease = 3\ncounts = 0.2\n";
+    let mut hosts = vec![slow(&servers, "a"), Host::new(&servers, "b", limits)];
+    let text = fs::read_to_string(hosts[0].configuration()).unwrap();
+    fs::write(hosts[0].configuration(), text.replace("\"--hold\", \"9\"", "\"--hold\", \"6000\""))
+        .unwrap();
+    let job = hosts[1].machine.path("jobs/mail.toml");
+    let text = fs::read_to_string(&job).unwrap();
+    fs::write(&job, text.replace("hold = 9", "hold = 6000\ndrain = 3000")).unwrap();
+    populate(&mut hosts);
+    let begin = |hosts: &[Host]| {
+        let words = ["snapshot", "--drain", "3000", "--hold", "6000"];
+        let mut command = hosts[1].command(&words);
+        let mut begun = start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+        until_there(&inside(&hosts[0]), &mut begun);
+        begun
+    };
+    for (is_inside, is_silent) in [(true, false), (false, false), (true, true), (false, true)] {
+        let writer = is_inside.then(|| hosts[1].machine.writer());
+        let begun = begin(&hosts);
+        until("b is closed", || hosts[1].machine.is_closed());
+        if is_silent {
+            servers.signal(0, Signal::SIGSTOP);
+        }
+        for host in &mut hosts {
+            host.agent().signal(Signal::SIGTERM);
+        }
+        begun.signal(Signal::SIGTERM);
+        for host in &mut hosts {
+            assert_eq!(host.agent().end(), 0);
+        }
+        let done = begun.wait();
+        assert_eq!(done.signal(), Some(Signal::SIGTERM as i32), "{done:?}");
+        until("all gates are open", || hosts.iter().all(|host| !host.machine.is_closed()));
+        until("no part is under way", || hosts.iter().all(Host::is_idle));
+        servers.signal(0, Signal::SIGCONT);
+        drop(writer);
+        let _ = fs::remove_file(inside(&hosts[0]));
+        for host in &mut hosts {
+            host.start_agent();
+        }
+        super::site::until_all_take_part(&hosts);
     }
 }
 

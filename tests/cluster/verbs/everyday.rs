@@ -115,6 +115,7 @@ fn what_is_complete_is_known_to_each_host_when_the_store_is_gone() {
     std::fs::rename(&folder, hosts[1].machine.path("away")).unwrap();
     let failed = hosts[0].run(&["snapshot"]);
     assert!(![0, 70].contains(&failed.code()) && failed.stderr.contains("b: "), "{failed:?}");
+    std::fs::rename(hosts[1].machine.path("away"), &folder).unwrap();
     for host in &hosts {
         assert_eq!(host.must(&["latest", "--local"]), name, "{}", host.machine.name);
     }

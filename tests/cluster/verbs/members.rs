@@ -85,6 +85,7 @@ fn only_a_host_whose_agent_is_gone_is_put_out() {
     let Some(servers) = engine() else { return };
     let mut hosts = group(&servers, &["a", "b"]);
     hosts[0].run(&["evict", "b"]).assert_refused(64, "evict --fenced b");
+    hosts[0].run(&["evict", "--fenced", "typo"]).assert_refused(66, "members are a, b");
     let there = hosts[0].run(&["evict", "--fenced", "b"]);
     there.assert_refused(75, "its agent is there, so the host is not fenced");
     hosts[1].kill_agent();

@@ -4,7 +4,10 @@
 mod bad_hosts;
 mod engine;
 mod everyday;
+mod history;
 mod members;
+mod settling;
+mod shapes;
 mod site;
 mod strangers;
 mod surroundings;

@@ -32,6 +32,8 @@ pub fn engine() -> Option<Servers> {
 pub struct Host {
     pub machine: Machine,
     agent: Option<Running>,
+    /// The agent that ran here before this one.
+    before: Value,
     /// Words before the program, for this host alone.
     pub within: Vec<String>,
 }
@@ -39,7 +41,12 @@ pub struct Host {
 impl Host {
     /// A host of the group, with this in its configuration besides.
     pub fn new(servers: &Servers, name: &str, more: &str) -> Host {
-        let host = Host { machine: Machine::new(name), agent: None, within: Vec::new() };
+        let host = Host {
+            machine: Machine::new(name),
+            agent: None,
+            before: Value::Null,
+            within: Vec::new(),
+        };
         let more = if more.contains("[limits]") {
             more.to_owned()
         } else {
@@ -137,7 +144,15 @@ impl Host {
             };
         }
         ending.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.before = self.incarnation();
         self.agent = Some(start(ending));
+    }
+
+    /// Of the agent that wrote down last that it is there.
+    fn incarnation(&self) -> Value {
+        let notes = fs::read(self.machine.path("agent/mail.json")).unwrap_or_default();
+        let notes: Value = serde_json::from_slice(&notes).unwrap_or_default();
+        notes["incarnation"].clone()
     }
 
     pub fn agent(&mut self) -> &mut Running {
@@ -157,14 +172,13 @@ impl Host {
     pub fn until_it_takes_part(&self) {
         let name = self.machine.name.as_str();
         let is_there = || {
-            let notes = fs::read(self.machine.path("agent/mail.json")).unwrap_or_default();
-            let notes: Value = serde_json::from_slice(&notes).unwrap_or_default();
+            let now = self.incarnation();
             let status = self.run(&["status", "--json"]).stdout;
             let status: Value = serde_json::from_str(&status).unwrap_or_default();
             let hosts = status["hosts"].as_array().cloned().unwrap_or_default();
             hosts.iter().any(|host| {
                 let life = &host["live"]["incarnation"];
-                let is_own = life.is_object() && *life == notes["incarnation"];
+                let is_own = life.is_object() && *life == now && *life != self.before;
                 host["host"] == name && !host["member"].is_null() && is_own
             })
         };

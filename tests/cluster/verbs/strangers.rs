@@ -145,13 +145,35 @@ fn a_cloned_host_takes_no_part_and_neither_does_the_first_until_one_is_gone() {
     assert_eq!(hosts[0].json(&["snapshot", "--json"])["members"].as_object().unwrap().len(), 3);
 }
 
+/// The disk with the agent's folder is another one: the host is told what to do, by whoever it asks.
+#[test]
+fn a_host_whose_state_was_lost_takes_its_place_again() {
+    let Some(servers) = engine() else { return };
+    let mut hosts = group(&servers, &["a", "b"]);
+    hosts[0].must(&["snapshot"]);
+    let [a, b] = &mut hosts[..] else { panic!() };
+    b.kill_agent();
+    fs::remove_dir_all(b.machine.path("agent")).unwrap();
+    b.start_agent();
+    b.until_said("if that was lost, `join --fenced` takes its place");
+    b.run(&["join"]).assert_refused(73, "`join --fenced` takes its place");
+    a.run(&["snapshot"]).assert_refused(75, "`join --fenced` takes its place");
+    a.run(&["evict", "--fenced", "b"]).assert_refused(75, "its agent is there");
+    let joined = b.run(&["join", "--fenced"]);
+    assert!(joined.code() == 0 && joined.stderr.contains("b is a member now"), "{joined:?}");
+    b.until_said("b takes part");
+    b.until_it_takes_part();
+    assert_eq!(a.json(&["snapshot", "--json"])["members"].as_object().unwrap().len(), 2);
+}
+
 /// Of one name, and another machine from the beginning.
 #[test]
 fn a_name_that_is_taken_is_refused() {
     let Some(servers) = engine() else { return };
     let _hosts = group(&servers, &["a"]);
     let mut other = Host::new(&servers, "a", "");
-    other.run(&["join"]).assert_refused(73, "another machine, joined by this name");
+    other.run(&["join"]).assert_refused(73, "joined by this name on ");
+    other.run(&["join", "--fenced"]).assert_refused(75, "its agent is there");
     other.run(&["leave"]).assert_refused(64, "this is not that machine");
     other.start_agent();
     other.until_said("has the name a already");

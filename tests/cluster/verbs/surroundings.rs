@@ -266,3 +266,29 @@ fn nobody_is_kept_waiting_by_a_file_that_is_no_file() {
     done.assert_refused(64, "/dev/null:1: group is missing");
     assert!(since.elapsed() < Duration::from_secs(5));
 }
+
+/// A limit on the size of files, and a barrier that is cut, are errors.
+#[test]
+fn what_a_file_does_is_an_error_and_no_death() {
+    let Some(servers) = engine() else { return };
+    let mut host = Host::new(&servers, "a", "");
+    host.within = ["prlimit", "--fsize=0"].map(str::to_owned).to_vec();
+    let done = host.run(&["join"]);
+    done.assert_refused(71, "mail.json: File too large");
+    host.within.clear();
+    host.must(&["join"]);
+    host.start_agent();
+    host.until_it_takes_part();
+    let agent = host.agent().pid;
+    let status = fs::read_to_string(format!("/proc/{agent}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+    let caught = u64::from_str_radix(caught, 16).unwrap();
+    for signal in [Signal::SIGBUS, Signal::SIGXFSZ] {
+        assert_ne!(caught & 1 << (signal as u32 - 1), 0, "{signal}: {caught:x}");
+    }
+    let whole = fs::read(host.machine.barrier()).unwrap();
+    File::options().write(true).open(host.machine.barrier()).unwrap().set_len(4096).unwrap();
+    until("it is seen", || !host.must(&["status"]).contains("open  "));
+    fs::write(host.machine.barrier(), whole).unwrap();
+    assert!(host.agent().is_running());
+}

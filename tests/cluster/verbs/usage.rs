@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::site::Host;
+use super::site::{Host, engine, until_complete};
 use crate::common::process::{NOBODY, as_user, run};
+use crate::common::time::until;
 use crate::servers::Servers;
 use crate::skip::is_root;
 
@@ -98,6 +99,54 @@ fn an_agent_without_work_is_refused() {
     let text = fs::read_to_string(host.configuration()).unwrap();
     fs::write(host.configuration(), text.replace("job = 'mail'\n", "")).unwrap();
     host.run(&["agent"]).assert_refused(64, "neither job nor snapshot");
+}
+
+/// What could never be a part is refused when the agent starts, and not in the middle of an epoch.
+#[test]
+fn an_agent_whose_part_cannot_be_made_does_not_start() {
+    let Some(host) = lonely() else { return };
+    let right = fs::read_to_string(host.configuration()).unwrap();
+    let barrier = host.machine.barrier();
+    let snapshot = |words: &[&str]| {
+        let all = [&[barrier.as_str()], words].concat();
+        right.replace("job = 'mail'\n", &format!("snapshot = {all:?}\n"))
+    };
+    let job = host.machine.path("jobs/other.toml");
+    fs::write(&job, "barriers = 1").unwrap();
+    for (text, code, said) in [
+        (snapshot(&["--bogus", "--", "true"]), 64, "--bogus"),
+        (snapshot(&["--dry-run", "--", "true"]), 64, "cannot be used with"),
+        (snapshot(&["--json", "--", "true"]), 64, "cannot be used with"),
+        (snapshot(&["--help"]), 64, "makes no part of a snapshot"),
+        (snapshot(&["--hold", "none", "--", "true"]), 64, "hold other than none"),
+        (snapshot(&["--hold", "soon", "--", "true"]), 64, "expected seconds"),
+        (right.replace("job = 'mail'", "snapshot = ['--', 'true']"), 64, "<BARRIER>"),
+        (right.replace("job = 'mail'", "job = 'nothing'"), 66, "nothing"),
+        (right.replace("job = 'mail'", "job = 'other'"), 65, "other.toml"),
+    ] {
+        fs::write(host.configuration(), text).unwrap();
+        let done = host.run(&["agent"]);
+        done.assert_refused(code, said);
+        assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    }
+    assert!(!host.machine.path("agent").exists(), "nothing was begun");
+}
+
+/// What is not there yet may come: it is waited for, in the log and in what others see.
+#[test]
+fn an_agent_tells_what_its_part_wants() {
+    let Some(servers) = engine() else { return };
+    let mut host = Host::new(&servers, "a", "");
+    fs::remove_file(host.machine.barrier()).unwrap();
+    host.must(&["join"]);
+    host.start_agent();
+    host.until_said("as things are, this host would have no part in a snapshot: ");
+    host.until_said("no barrier at");
+    host.until_it_takes_part();
+    until("others see it", || host.must(&["status"]).contains("a: no barrier at"));
+    host.run(&["snapshot"]).assert_refused(66, "a: no barrier at");
+    host.machine.verb(&["create", &host.machine.barrier()]);
+    until_complete(&host);
 }
 
 #[test]

@@ -6,11 +6,13 @@
 
 mod line;
 mod settling;
+mod trying;
 mod work;
 
 use std::future::Future;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,15 +190,18 @@ impl ChildSession {
     async fn epitaph(&mut self, answer: &str) -> Failed {
         let ended = timeout(MOMENT, self.child.wait()).await;
         let (exit, how) = match ended {
-            Ok(Ok(status)) => (status.code(), format!("has ended ({status})")),
+            Ok(Ok(ended)) => (status(ended), format!("has ended ({ended})")),
             _ => (None, "has closed its standard output".to_owned()),
         };
-        let exit = exit.and_then(|exit| u8::try_from(exit).ok()).filter(|exit| *exit != 0);
-        Failed {
-            text: format!("stillpoint {how} where `{answer}` was expected"),
-            exit: exit.unwrap_or(Exit::INTERNAL.code()),
-        }
+        let exit = exit.filter(|exit| *exit != 0).unwrap_or(Exit::INTERNAL.code());
+        Failed { text: format!("stillpoint {how} where `{answer}` was expected"), exit }
     }
+}
+
+/// As a shell tells it: what has ended, and what was killed.
+fn status(ended: ExitStatus) -> Option<u8> {
+    let status = ended.code().or(ended.signal().map(|signal| 128 + signal))?;
+    u8::try_from(status).ok()
 }
 
 fn failed(exit: Exit, text: String) -> Failed {
@@ -219,6 +224,7 @@ fn prepare(order: &Order) -> String {
     let order = json!({
         "group": order.group, "host": order.host, "epoch": order.epoch, "nonce": order.nonce,
         "mode": mode, "name": order.name(),
+        "prepare_ms": milliseconds(order.prepare),
         "drain_ms": milliseconds(order.drain), "hold_ms": milliseconds(order.hold),
     });
     format!("prepare {order}")

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
-use super::{Child, failed};
+use super::{Child, failed, status};
 use crate::record::identity::EpochId;
 use crate::record::report::Failed;
 use crate::record::verdict::{Outcome, Verdict};
@@ -81,8 +81,7 @@ async fn once(host: &Child, epoch: EpochId, verdict: &Verdict) -> Result<(), Fai
     }
     let said = String::from_utf8_lossy(&ended.stderr);
     let said = said.lines().last().unwrap_or("stillpoint settle has failed").to_owned();
-    let exit = ended.status.code().and_then(|code| u8::try_from(code).ok());
-    Err(match exit {
+    Err(match status(ended.status) {
         Some(exit) => Failed { text: said, exit },
         None => failed(Exit::SYSTEM, said),
     })
