@@ -3,6 +3,12 @@ set -euo pipefail
 here=$PWD
 cp -a /etc "$here/etc"
 mount --bind "$here/etc" /etc
+ip link set lo up
+# One etcd is all three that a group has, and gone when the machine is.
+printf '%s\n' '127.0.0.1 localhost one two three' >/etc/hosts
+if [[ -n $ETCD ]]; then
+    "$ETCD" --data-dir "$here/etcd" --log-level error --advertise-client-urls http://one:2379 --listen-client-urls http://127.0.0.1:2379 &
+fi
 for place in /run /var/lib /usr/local; do mount -t tmpfs tmpfs $place; done
 truncate --size 512M image
 mkfs.btrfs --quiet image
@@ -16,6 +22,11 @@ cat >"$here/systemctl" <<'END'
 #!/bin/bash
 set -euo pipefail
 for unit; do
+    if [[ $unit == stillpoint-cluster ]]; then
+        eval "$(sed -n 's/^ExecStart=//p' /usr/local/lib/systemd/system/stillpoint-cluster.service) &"
+        until stillpoint cluster status | grep -q ' yes .*/'; do sleep 0.1; done
+        continue
+    fi
     case $unit in enable | start | stop | restart | daemon-reload | --now | dovecot | *.timer) continue ;; esac
     instance=${unit#*@}
     instance=${instance%.service}
@@ -35,7 +46,7 @@ END
 cat >"$here/apt" <<'END'
 #!/bin/sh
 [ "$1" = install ] || exit 64
-"$REPOSITORY/scripts/install" --built "$BUILT" && ldconfig
+"$REPOSITORY/scripts/install" ${ETCD:+--cluster} --built "$BUILT" && ldconfig
 END
 chmod +x "$here/systemctl" "$here/apt"
 PATH=$here:/usr/local/bin:$PATH

@@ -1,7 +1,7 @@
 //! README.md tells the truth: every command in it is run, in order, in a sandbox.
 //!
 //! The info string of a block says how: `sh` as any user, in a scratch folder; `sh root` as root, on a machine of its
-//! own, as far as namespaces make one: a btrfs on /srv, an /etc to be written, and stand-ins for systemd and apt
+//! own, as far as namespaces make one: a btrfs on /srv, an /etc to be written, an etcd, and stand-ins for systemd and apt
 //! (`machine.sh`); `sh checkout` are scripts of this repository, which are jobs of their own and are only
 //! asked for their help here. `rust` blocks are documentation
 //! tests of the library, `c` blocks are programs that `tests/c` compiles and runs, `text` is output. There is no other kind, so nothing slips through.
@@ -10,10 +10,10 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{is_root, must, programs, root, without_our_variables};
+use crate::common::{is_root, must, programs, root, skip, without_our_variables};
 
 struct Block {
     kind: String,
@@ -95,17 +95,33 @@ fn what_any_user_can_run() {
     run(shell, folder.path());
 }
 
+/// Where there is one, as `scripts/test` unpacks it, and the command that needs it.
+fn etcd() -> Option<PathBuf> {
+    if !programs().join("stillpoint-cluster").exists() {
+        skip("stillpoint-cluster is not built: cargo build --workspace");
+        return None;
+    }
+    let unpacked = programs().join("../unpacked/etcd-server/usr/bin/etcd");
+    let found = [PathBuf::from("/usr/bin/etcd"), unpacked].into_iter().find(|etcd| etcd.exists());
+    if found.is_none() {
+        skip("etcd is missing: scripts/test --prepare unpacks it");
+    }
+    found
+}
+
 #[test]
 fn what_root_can_run() {
-    let blocks = of_kind("sh root");
+    let mut blocks = of_kind("sh root");
     if !is_root() {
         return;
     }
+    let etcd = etcd();
+    blocks.retain(|block| etcd.is_some() || !block.text.contains("stillpoint cluster"));
     let folder = tempfile::tempdir().unwrap();
     let mut shell = Command::new("unshare");
-    shell.args(["--mount", "--pid", "--fork", "--mount-proc", "bash", "-c"]);
+    shell.args(["--mount", "--net", "--pid", "--fork", "--mount-proc", "bash", "-c"]);
     shell.arg(format!("{}\n{}", include_str!("machine.sh"), script(&blocks)));
-    shell.env("REPOSITORY", root()).env("BUILT", programs());
+    shell.env("REPOSITORY", root()).env("BUILT", programs()).env("ETCD", etcd.unwrap_or_default());
     run(shell, folder.path());
 }
 
