@@ -57,6 +57,20 @@ pub fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
         });
     }
 
+    let fenced = Barrier::options().fences(true).found(memory.join("fenced.barrier"))?;
+    let costs = pair_costs(&[&barrier, &fenced], rounds, STRETCH);
+    report.add(Row {
+        what: "enter+leave, no fence of its own".into(),
+        measured: Time::Took(costs[0]),
+        peer: Some(("the same with fences".into(), Time::Took(costs[1]))),
+        // How dear a fence is differs between processors.
+        target: Target::Ratio(if is_intel() { 0.6 } else { 0.8 }),
+        note: match barrier.is_unfenced() {
+            true => "the other barrier was made by create --fences".into(),
+            false => "this kernel offers no call to do without".into(),
+        },
+    });
+
     let nested = Nested(&barrier);
     let costs = pair_costs(&[&nested, &barrier], rounds, STRETCH);
     report.add(Row {
@@ -100,6 +114,10 @@ pub fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
         note: String::new(),
     });
     Ok(())
+}
+
+fn is_intel() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|about| about.contains("GenuineIntel"))
 }
 
 /// Pairs inside a share.

@@ -215,6 +215,28 @@ fn a_tool_that_cannot_see_all_writers() {
     run(command).assert_complaint(69, &["STILLPOINT_FENCES is set"]);
 }
 
+/// Whoever takes few shares, or none, registers for nothing; and a writer asks for nothing once it has joined.
+#[test]
+fn who_does_not_make_the_call_at_all() {
+    let place = place();
+    let killing = |first| Filter { call: libc::SYS_membarrier, first, answer: Answer::Kills };
+    for words in [RUN_SHARED, STATUS] {
+        let mut command = place.command(words);
+        command.env("STILLPOINT_CATALOG", place.path("catalog"));
+        killing(None).of(&mut command);
+        let outcome = run(command);
+        assert_eq!(outcome.code(), 0, "{words:?}: {outcome:?}");
+    }
+    // MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
+    for words in [RUN, COMMAND, FREEZE, RECOVER, CREATE] {
+        let mut command = place.command(words);
+        command.env("STILLPOINT_CATALOG", place.path("catalog"));
+        killing(Some(4)).of(&mut command);
+        let outcome = run(command);
+        assert_eq!(outcome.code(), 0, "{words:?}: {outcome:?}");
+    }
+}
+
 /// With a writer inside nobody gets in, whatever cannot be asked.
 #[test]
 fn a_writer_inside_is_not_overlooked() {

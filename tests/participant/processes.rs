@@ -22,8 +22,11 @@ pub fn act(actor: &mut Actor, words: &[&str]) -> Answer {
         ["vfork-true"] => vforked(),
         ["spawn-true"] => Ok(format!("spawned {}", Command::new("true").status()?)),
         ["exec"] => exec(),
-        ["forbid-membarrier"] => {
-            let answer = filter::Answer::Error(nix::libc::EPERM);
+        ["forbid-membarrier", how] => {
+            let answer = match how {
+                "by-error" => filter::Answer::Error(nix::libc::EPERM),
+                _ => filter::Answer::Kills,
+            };
             filter::Filter { call: nix::libc::SYS_membarrier, first: None, answer }.install()?;
             Ok("forbidden".into())
         }

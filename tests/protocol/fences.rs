@@ -212,6 +212,23 @@ fn threads_children_and_programs() {
     assert_eq!(place.epoch(), 0);
 }
 
+/// Once a process has joined, no share makes the call: neither the first one of a thread nor any other.
+#[test]
+fn no_share_makes_the_call() {
+    let place = Place::new();
+    place.make_barrier();
+    let mut writer = Participant::at(&place.barrier_path());
+    writer.expect("forbid-membarrier by-death", "forbidden");
+    writer.expect_like("thread late", "thread");
+    for who in ["", "@late "] {
+        for _ in 0..2 {
+            writer.expect(&format!("{who}shared"), "inside 1");
+            writer.expect(&format!("{who}leave"), "depth 0");
+        }
+    }
+    assert_eq!(unfenced(&place, writer.pid()), [true, true]);
+}
+
 /// A child that is not allowed what its parent was.
 #[test]
 fn a_child_that_may_not_register() {
@@ -222,7 +239,7 @@ fn a_child_that_may_not_register() {
     writer.expect("shared", "inside 1");
     writer.expect("leave", "depth 0");
     let child = writer.child_by("fork c");
-    writer.expect(">c forbid-membarrier", "forbidden");
+    writer.expect(">c forbid-membarrier by-error", "forbidden");
     writer.expect(">c shared", "inside 1");
     assert_eq!(unfenced(&place, child.as_raw() as u32), [false]);
     assert_eq!(unfenced(&place, writer.pid()), [true]);
