@@ -30,7 +30,8 @@
 //! The head of each room's `mod.rs` says what it is, what it uses, and what it is right about.
 
 // std's own beginning reads the table of this process's maps, to know a stack overflow by its name, and takes a stack for
-// the signal: a tenth of what `run -s true` costs. What else it does is done in `inherited`.
+// the signal: a tenth of what `run -s true` costs. What else it does is done in `inherited`, and the words of the command line
+// come to std from glibc, for which alone the command is.
 #![cfg_attr(not(test), no_main)]
 
 use std::ffi::OsString;
