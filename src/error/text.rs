@@ -19,19 +19,29 @@ fn names<T: Display>(writers: &[T]) -> String {
     names.join("; ")
 }
 
+/// What is given by a path has no durable state unless it is told where.
+fn state_of(f: &mut Formatter<'_>, barrier: &str) -> fmt::Result {
+    match barrier.contains('/') {
+        true => f.write_str(", with `--state FILE` if it had that"),
+        false => Ok(()),
+    }
+}
+
 impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Error::Missing { path, folder: None } => {
                 let (path, name) = (path.display(), named(path));
-                write!(f, "no barrier at {path}: make one with `stillpoint create {name}`")
+                write!(f, "no barrier at {path}: make one with `stillpoint create {name}`")?;
+                state_of(f, &name)
             }
             Error::Missing { path, folder: Some(folder) } => {
                 let (path, folder) = (path.display(), folder.display());
                 write!(
                     f,
                     "no barrier at {path}: there is no folder {folder}; make that, then the barrier with `stillpoint create {path}`"
-                )
+                )?;
+                state_of(f, &path.to_string())
             }
             Error::NotABarrier { path, reason } => {
                 write!(f, "{} is not a barrier: {reason}", path.display())

@@ -65,6 +65,12 @@ fn a_missing_barrier_says_what_to_type() {
         };
         let missing = run();
         missing.assert_complaint(66, &["make one with `stillpoint create "]);
+        // A name has a durable state of its own, a path has the one that it was given.
+        assert_eq!(
+            missing.stderr.contains("`--state FILE`"),
+            barrier[0].contains('/'),
+            "{missing:?}"
+        );
         let commands = missing.stderr.replace("stillpoint create", "$S create");
         let mut shell = place.program("/bin/sh");
         shell.args(["-c", commands.split('`').nth(1).unwrap()]).env("XDG_RUNTIME_DIR", &runtime);
