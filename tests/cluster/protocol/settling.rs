@@ -29,7 +29,7 @@ async fn that_a_part_has_its_name_is_one_sign_of_life_of_each_host() {
     let ended = group.snapshot().await.unwrap();
     assert_eq!(ended.verdict.outcome, Outcome::Complete, "{:?}", ended.verdict.reason);
     let members = || ended.verdict.members.keys().cloned();
-    let behind = until_settled(&group.store, &keys(), ended.epoch, members(), seconds(30.0)).await;
+    let behind = until_settled(&group.store, &keys(), ended.epoch, members(), seconds(1.0)).await;
     assert!(behind.is_empty(), "{behind:?}");
     tokio::time::sleep(seconds(14.0)).await;
     assert_eq!(group.store.transactions() - before, (3 * 3 + 4) + 3);

@@ -1,12 +1,14 @@
 //! Who belongs to the group: joining, leaving and being put out, also while an epoch is under way.
 
 use std::fs;
+use std::thread::sleep;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::site::{Host, engine, group, populate, until_complete, until_idle, until_there};
 use crate::common::process::start;
-use crate::common::time::until;
+use crate::common::time::{ms, until};
 
 /// It says that it is there, and waits until it may go on.
 const WAITS: &str = "touch \"$STATE/inside\"; while [ ! -e \"$STATE/go\" ]; do sleep 0.02; done";
@@ -50,6 +52,45 @@ fn who_joins_or_leaves_in_an_epoch_waits_for_its_end_and_it_is_complete() {
     let last = late.json(&["latest", "--json"]);
     let members: Vec<&String> = last["members"].as_object().unwrap().keys().collect();
     assert_eq!(members, ["a", "b"]);
+}
+
+/// Ctrl-C while one waits, and at any moment: a host is a member or it is none, and says so when it is asked again.
+#[test]
+fn who_is_interrupted_has_joined_or_left_or_has_not() {
+    let Some(servers) = engine() else { return };
+    let mut hosts = vec![waits(&servers, "a"), Host::new(&servers, "b", "")];
+    populate(&mut hosts);
+    let late = Host::new(&servers, "c", "");
+    let mut taken = start(hosts[0].command(&["snapshot"]).stdout(std::process::Stdio::piped()));
+    until_there(&hosts[0].machine.path("state/inside"), &mut taken);
+    let count = |members: &Value| {
+        let hosts = members["hosts"].as_array().unwrap();
+        hosts.iter().filter(|host| !host["member"].is_null()).count()
+    };
+    for (host, verb) in [(&late, "join"), (&hosts[1], "leave")] {
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            let mut waiting = start(host.command(&[verb]));
+            // Long enough to be waiting, and nothing comes about whether it is or not.
+            sleep(ms(200));
+            waiting.signal(signal);
+            assert_eq!(waiting.end(), 128 + signal as i32, "{verb}");
+        }
+    }
+    assert_eq!(count(&late.json(&["status", "--json"])), 2);
+    fs::write(hosts[0].machine.path("state/go"), "").unwrap();
+    taken.wait().assert_code(0);
+    for moment in 0..24 {
+        let verb = ["join", "leave"][moment as usize / 2 % 2];
+        let mut hasty = start(late.command(&[verb]));
+        sleep(ms(3 * moment));
+        hasty.signal(Signal::SIGINT);
+        assert!([0, 130].contains(&hasty.end()), "{verb}");
+    }
+    late.must(&["join"]);
+    assert_eq!(count(&late.json(&["status", "--json"])), 3);
+    late.must(&["leave"]);
+    until("nothing is under way", || hosts.iter().all(Host::is_idle));
+    assert_eq!(hosts[1].json(&["snapshot", "--json"])["members"].as_object().unwrap().len(), 2);
 }
 
 /// What is written on a host that has left is in no snapshot, so nobody may write there then.
