@@ -8,9 +8,8 @@ use std::fs;
 use serde_json::Value;
 
 use crate::common::command::Place;
-use crate::common::{folder_in_memory, root, run, until};
-use crate::servers::Servers;
-use crate::unpacked;
+use crate::common::{root, run, until};
+use crate::servers::{Programs, Servers};
 
 fn dashboard() -> Value {
     let text = fs::read_to_string(root().join("scripts/monitoring/dashboard.json"));
@@ -85,11 +84,9 @@ fn filled_in(expression: &str) -> String {
 
 #[test]
 fn prometheus_has_an_answer_for_each_question() {
-    let Some(prometheus) = unpacked("prometheus", "prometheus") else { return };
-    let package = "prometheus-node-exporter";
-    let Some(exporter) = unpacked(package, package) else { return };
+    let Some(programs) = Programs::find() else { return };
     let place = Place::with_barrier();
-    let (folder, collected) = (folder_in_memory(), place.path("collected"));
+    let collected = place.path("collected");
     fs::create_dir(&collected).unwrap();
     let path = |name: &str| place.path(name).to_str().unwrap().to_owned();
     let (catalog, file) = (path("catalog"), path("collected/run.prom"));
@@ -110,7 +107,7 @@ fn prometheus_has_an_answer_for_each_question() {
     until("its record is written", || fs::exists(format!("{states}/jobs/vm.json")).unwrap());
     let all = path("collected/stillpoint.prom");
     told(&["status", "--catalog", &catalog, "--metrics-textfile", &all]);
-    let servers = Servers::start(&prometheus, &exporter, folder.path(), &collected);
+    let servers = Servers::start(&programs, &collected);
     for expression in asked() {
         let filled = filled_in(&expression);
         // A rate is of two scrapes.

@@ -5,18 +5,15 @@ use std::fs;
 use serde_json::Value;
 
 use crate::common::command::Place;
-use crate::common::{folder_in_memory, until};
-use crate::servers::{STUCK, Servers};
-use crate::unpacked;
+use crate::common::until;
+use crate::servers::{Programs, STUCK, Servers};
 
 /// One thing goes wrong after another, and is mended again.
 #[test]
 fn the_alerts_of_a_real_prometheus() {
-    let Some(prometheus) = unpacked("prometheus", "prometheus") else { return };
-    let package = "prometheus-node-exporter";
-    let Some(exporter) = unpacked(package, package) else { return };
+    let Some(programs) = Programs::find() else { return };
     let place = Place::with_barrier();
-    let (folder, collected) = (folder_in_memory(), place.path("collected"));
+    let collected = place.path("collected");
     fs::create_dir(&collected).unwrap();
     let file = |name: &str| collected.join(name).to_str().unwrap().to_owned();
     let (all, run) = (file("stillpoint.prom"), file("run.prom"));
@@ -36,7 +33,7 @@ fn the_alerts_of_a_real_prometheus() {
     };
     assert_eq!(snapshot("first", "true"), 0);
     let written = report();
-    let servers = Servers::start(&prometheus, &exporter, folder.path(), &collected);
+    let servers = Servers::start(&programs, &collected);
     servers.assert_fire(written, &[]);
 
     assert_eq!(snapshot("second", "false"), 1);

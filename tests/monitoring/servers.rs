@@ -9,17 +9,36 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
-use crate::common::{Running, root, start, until};
+use crate::common::{Running, folder_in_memory, root, start, until};
 use crate::rules::RULES;
+use crate::unpacked;
 
 /// How long a gate must have been closed by one tool, here.
 pub const STUCK: Duration = Duration::from_secs(2);
+
+/// Where both are.
+pub struct Programs {
+    prometheus: PathBuf,
+    exporter: PathBuf,
+}
+
+impl Programs {
+    /// If they are installed; if not, that has been said.
+    #[track_caller]
+    pub fn find() -> Option<Programs> {
+        let (prometheus, exporter) = ("prometheus", "prometheus-node-exporter");
+        let prometheus = unpacked(prometheus, prometheus)?;
+        Some(Programs { prometheus, exporter: unpacked(exporter, exporter)? })
+    }
+}
 
 /// Both, as long as they are kept.
 pub struct Servers {
     port: u16,
     _processes: [Running; 2],
+    _folder: TempDir,
 }
 
 /// It ends with this test, however that ends.
@@ -37,7 +56,9 @@ fn free_port() -> u16 {
 
 impl Servers {
     /// With the alerts as they are shipped, but that nobody waits until they have been true for some minutes.
-    pub fn start(prometheus: &Path, exporter: &Path, folder: &Path, collected: &Path) -> Servers {
+    pub fn start(programs: &Programs, collected: &Path) -> Servers {
+        let own = folder_in_memory();
+        let folder = own.path();
         let rules = fs::read_to_string(root().join(RULES)).unwrap();
         let at_once = rules.lines().filter(|line| !line.trim_start().starts_with("for: "));
         let rules = at_once.collect::<Vec<_>>().join("\n");
@@ -50,15 +71,16 @@ impl Servers {
              scrape_configs:\n  - job_name: node\n    static_configs:\n      - targets: ['127.0.0.1:{told}']\n"
         );
         fs::write(folder.join("prometheus.yml"), settings).unwrap();
-        let mut node = server(exporter, folder.join("node.log"));
+        let mut node = server(&programs.exporter, folder.join("node.log"));
         node.arg(format!("--web.listen-address=127.0.0.1:{told}"));
         node.args(["--collector.disable-defaults", "--collector.textfile"]);
         node.arg(format!("--collector.textfile.directory={}", collected.display()));
-        let mut server = server(prometheus, folder.join("prometheus.log"));
+        let mut server = server(&programs.prometheus, folder.join("prometheus.log"));
         server.arg(format!("--config.file={}", folder.join("prometheus.yml").display()));
         server.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
         server.arg(format!("--web.listen-address=127.0.0.1:{port}"));
-        let servers = Servers { port, _processes: [start(node), start(server)] };
+        let _processes = [start(node), start(server)];
+        let servers = Servers { port, _processes, _folder: own };
         until("Prometheus answers", || servers.ask("/api/v1/rules").is_some());
         servers
     }
