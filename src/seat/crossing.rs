@@ -25,7 +25,7 @@
 
 use crate::gate::protocol::is_inside;
 use crate::gate::sync::{Ordering, compiler_fence, step};
-use crate::seat::Seat;
+use crate::seat::{Seat, seldom};
 use crate::system::source_line::SourceLine;
 
 impl Seat {
@@ -152,6 +152,7 @@ impl Seat {
     #[inline(always)]
     pub(crate) fn leave_from(&self, depth: u32) -> bool {
         if depth != 1 {
+            seldom();
             self.depth.store(depth.wrapping_sub(1), Ordering::Relaxed);
             return false;
         }

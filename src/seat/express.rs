@@ -17,7 +17,7 @@
 
 use crate::gate::protocol::{is_closed, is_inside};
 use crate::gate::sync::{Ordering, compiler_fence, step};
-use crate::seat::Seat;
+use crate::seat::{Seat, seldom};
 use crate::system::source_line::SourceLine;
 
 /// How far entering in the common case has come.
@@ -39,6 +39,7 @@ impl Seat {
     pub(crate) fn try_enter_express(&self, place: SourceLine) -> AtOnce {
         let depth = self.depth();
         if depth > 0 {
+            seldom();
             self.depth.store(depth + 1, Ordering::Relaxed);
             return AtOnce::Inside;
         }
@@ -62,7 +63,10 @@ impl Seat {
         }
         compiler_fence(Ordering::SeqCst);
         let generation = match self.unfenced.load(Ordering::Relaxed) {
-            0 => gate.publish(&own.word, odd),
+            0 => {
+                seldom();
+                gate.publish(&own.word, odd)
+            }
             _ => gate.publish_unfenced(&own.word, odd),
         };
         if is_closed(generation) {

@@ -31,6 +31,11 @@ use crate::seat::brought::Brought;
 use crate::system::source_line::{KeptLine, SourceLine};
 use std::ptr;
 
+/// Marks a way that is not the common one: that one is laid out without a jump, of which a call has enough.
+#[cold]
+#[inline]
+fn seldom() {}
+
 /// The slot number of a seat that has no slot of its own.
 pub(crate) const COUNTED: u32 = u32::MAX;
 
