@@ -60,7 +60,7 @@ done
 is "$(cat /tmp/barrier)" "$(barrier)"
 systemctl list-units --all --no-legend --plain 'stillpoint*' || :
 is "" "$(systemctl list-units --no-legend --plain 'stillpoint*' | grep -v 'stillpoint@' || :)"
-is "" "$(systemctl list-unit-files --no-legend 'stillpoint*')"
+is "" "$(systemctl list-unit-files --no-legend 'stillpoint*' || :)"
 is "" "$(systemctl --failed --no-legend)"
 is "" "$(cat /proc/[0-9]*/comm 2>/dev/null | grep stillpoint-cl || :)"
 is "" "$(find / -xdev -lname '*stillpoint*')"

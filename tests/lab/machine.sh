@@ -2,7 +2,7 @@
 set -Eeuo pipefail
 PS4='+ line $LINENO: '
 export DEBIAN_FRONTEND=noninteractive SYSTEMD_PAGER= SYSTEMD_COLORS=0 LC_ALL=C.UTF-8
-trap 'printf "FAILED: line %s: %s\n" "$LINENO" "$BASH_COMMAND"; journalctl --no-pager --lines=60 2>/dev/null' ERR
+trap '{ printf "FAILED: line %s: %s\n" "$LINENO" "$BASH_COMMAND"; journalctl --no-pager --lines=60 2>/dev/null; } >&2' ERR
 
 heading() { printf '\n=== %s (%s s) ===\n' "$*" "$SECONDS"; }
 
