@@ -88,12 +88,7 @@ fn begin() -> Exit {
     };
     // Few shares, and a start that is to be quick.
     stillpoint::keep_fences();
-    let exit = verbs::perform(cli).unwrap_or_else(|error| {
-        lines::complain(&error);
-        ending::from_error(&error, Exit::CONFLICT)
-    });
-    ending::die_of_it(exit.code());
-    exit
+    ending::of(verbs::perform(cli))
 }
 
 /// Started by somebody who may less than this process may: no variable says where barriers, tools and a

@@ -109,7 +109,7 @@ fn of_another_version() {
     let place = Place::new();
     let path = barrier(&place);
     // The layout's major version follows the eight bytes of the magic; then the minor one, and what must be understood.
-    for (offset, value) in [(8, 2_u32), (8, 0xffff_ffff), (16, 1), (16, 1 << 31)] {
+    for (offset, value) in [(8, 2_u32), (8, 0xffff_ffff), (16, 2), (16, 1 << 31)] {
         let mut bytes = fs::read(&path).unwrap();
         assert_eq!(&bytes[..7], b"STILLPT");
         bytes[offset..offset + 4].copy_from_slice(&value.to_le_bytes());

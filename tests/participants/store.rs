@@ -94,6 +94,8 @@ impl Store<'_> {
         let mut frozen = |limit: &str| {
             let mut driven = self.ready(shells.next().unwrap());
             driven.ask(&format!("freeze {limit}"), "frozen");
+            // Somebody of its group is just removing them.
+            until("its pipes are no files any more", || !self.has_pipes());
             driven
         };
         let driven = frozen("15000");
@@ -135,8 +137,11 @@ impl Store<'_> {
                 !environment.split(|byte| *byte == 0).any(|line| line == mark.as_bytes())
             })
         });
-        let left = names(Path::new(&self.place.path("")));
-        assert!(!left.iter().any(|name| name.starts_with("stillpoint.")), "{left:?}");
+        assert!(!self.has_pipes(), "{:?}", names(&self.place.path("")));
+    }
+
+    fn has_pipes(&self) -> bool {
+        names(&self.place.path("")).iter().any(|name| name.starts_with("stillpoint."))
     }
 
     /// One that cannot begin, or not freeze: it says why in one line, in this time, and the store goes on.

@@ -86,7 +86,7 @@ fn on_a_terminal_a_copy_says_how_far_it_is() {
     let line = said.split(['\r', '\n']).next().unwrap();
     assert!(line.starts_with("1.00 MiB of ~3.0"), "{line:?}");
     assert!(line.contains(" MiB, at most 29.") && line.contains(" s more, "), "{line:?}");
-    assert!(line.len() + "stillpoint: copying: ".len() <= 80, "{line:?}");
+    assert!(line.chars().count() + "stillpoint: copying: ".len() <= 80, "{line:?}");
 
     assert!(!slow_copy("TERM=dumb").contains("copying"));
 }

@@ -23,8 +23,9 @@ async fn deliver(barrier: &Barrier, sets: &AtomicU64) -> Result<(), stillpoint::
     let share = barrier.shared_owned_async().await?;
     sleep(ms(2)).await; // the message
     sleep(ms(2)).await; // the index
-    drop(share);
+    // Inside, as all that is looked for in a pause.
     sets.fetch_add(1, Ordering::Relaxed);
+    drop(share);
     Ok(())
 }
 

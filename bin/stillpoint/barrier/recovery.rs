@@ -66,3 +66,14 @@ impl<'a> Recovery<'a> {
         }
     }
 }
+
+/// What a dirty barrier means, and the way out.
+pub fn dirty_text(name: &Named, barrier: &Barrier, dirty: Dirty) -> String {
+    format!(
+        "{}: dirty (epoch {}, acknowledged {}): a writer was lost inside; {}",
+        barrier.path().display(),
+        dirty.epoch,
+        dirty.acknowledged,
+        name.recovery()
+    )
+}

@@ -7,7 +7,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Uid, User, geteuid};
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, Uid, User, access, geteuid};
 
 use crate::files::aside::Aside;
 use crate::files::names::folder_of;
@@ -113,6 +114,11 @@ pub fn instance(name: &str) -> String {
 
 pub fn path(name: &str) -> PathBuf {
     folder().join(format!("{name}{ENDING}"))
+}
+
+/// Whether it is there for others and not for this user.
+pub fn is_hidden(name: &str) -> bool {
+    access(&path(name), AccessFlags::R_OK) == Err(Errno::EACCES)
 }
 
 /// The text of a job's file, if it may be believed.

@@ -11,7 +11,7 @@ use stillpoint::ErrorKind;
 
 use super::signals::received;
 use crate::words::exit::{Exit, Failure};
-use crate::words::lines::{is_broken_pipe, line};
+use crate::words::lines::{complain, is_broken_pipe, line};
 
 /// The status for an error; `conflict` (75, or what `-E` says) for all that means "not now".
 pub fn from_error(error: &anyhow::Error, conflict: Exit) -> Exit {
@@ -64,10 +64,20 @@ fn from_kind(kind: ErrorKind, conflict: Exit) -> Exit {
     }
 }
 
+/// Says what went wrong, and what to end with; does not return where that is the signal that it received.
+pub fn of(result: anyhow::Result<Exit>) -> Exit {
+    let exit = result.unwrap_or_else(|error| {
+        complain(&error);
+        from_error(&error, Exit::CONFLICT)
+    });
+    die_of_it(exit.code());
+    exit
+}
+
 /// Ends the process by the signal it received, where `status` says that it ended for that reason:
 /// a shell loop or systemd must be able to see that, which 128 + n alone does not tell them. The
 /// first process of a container has no default action to die of, and nobody outside who could tell.
-pub fn die_of_it(status: u8) {
+fn die_of_it(status: u8) {
     let is_meant = |signal: &i32| {
         matches!(*signal, SIGINT | SIGTERM | SIGHUP) && i32::from(status) == 128 + *signal
     };

@@ -10,6 +10,7 @@ use super::place::mounts::Mounts;
 use super::provider::{Freezes, Provider};
 use crate::barrier::freezable;
 use crate::barrier::lost::{LostRecord, not_acknowledged};
+use crate::barrier::recovery::dirty_text;
 use crate::barrier::state::{self, State, place};
 use crate::catalogue::manifest::recordable;
 use crate::catalogue::record::BarrierRecord;
@@ -69,7 +70,7 @@ impl Member {
     /// With `--on-dirty fail` a barrier that is known to be dirty is an error.
     pub fn refuse_dirty(&self, on_dirty: OnDirty, dirty: Dirty) -> Result<(), Failure> {
         match on_dirty == OnDirty::Fail && dirty.epoch != dirty.acknowledged {
-            true => Err(Failure::new(Exit::DATA, self.dirty_text(dirty.epoch, dirty.acknowledged))),
+            true => Err(Failure::new(Exit::DATA, dirty_text(&self.name, &self.barrier, dirty))),
             false => Ok(()),
         }
     }
@@ -91,7 +92,8 @@ impl Member {
             return Some(format!("{path}: its dirty epoch is not known"));
         };
         if grant.epoch != grant.acknowledged {
-            return Some(self.dirty_text(grant.epoch, grant.acknowledged));
+            let dirty = Dirty { epoch: grant.epoch, acknowledged: grant.acknowledged };
+            return Some(dirty_text(&self.name, &self.barrier, dirty));
         }
         if release.epoch != grant.epoch {
             return Some(format!(
@@ -110,15 +112,6 @@ impl Member {
             return Ok(());
         };
         State::keep_dirt(path, &self.barrier)
-    }
-
-    /// What a dirty barrier means, and the way out.
-    fn dirty_text(&self, epoch: u32, acknowledged: u32) -> String {
-        format!(
-            "{}: dirty (epoch {epoch}, acknowledged {acknowledged}): a writer was lost inside; {}",
-            self.barrier.path().display(),
-            self.name.recovery()
-        )
     }
 
     /// A barrier that is snapshotted with the store works, but is one step from waiting forever; on a

@@ -62,6 +62,13 @@ fn who_sees_little_is_told_so() {
     assert_says(&run(&mut nobody), "UNKNOWN", &["mail.barrier", "ermission"]);
     fs::set_permissions(place.barrier(), fs::Permissions::from_mode(0o666)).unwrap();
     assert_says(&run(&mut nobody), "OK", &["UNSEEN", "root may"]);
+    // As `job init` writes it.
+    fs::create_dir(place.path("jobs.d")).unwrap();
+    open(&place.path("jobs.d"));
+    let job = place.path("jobs.d/nightly.toml");
+    fs::write(&job, "barriers = 'mail'\n").unwrap();
+    fs::set_permissions(&job, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_says(&run(nobody.arg("nightly")), "OK", &["UNSEEN: nightly: ", "ermission"]);
     // A container: root of nothing but itself, with its own processes.
     let mut container = place.program("unshare");
     container.args(["--user", "--map-root-user", "--pid", "--mount-proc", "--fork"]).arg(&program);

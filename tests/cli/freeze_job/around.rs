@@ -43,6 +43,20 @@ fn record(place: &Place) -> Option<Value> {
     serde_json::from_slice(&text).unwrap()
 }
 
+/// That of its last pause, when all is over.
+fn ended(place: &Place) -> Value {
+    let is_over = |record: &Value| !record["ended"].is_null();
+    until("it is written down", || record(place).is_some_and(|record| is_over(&record)));
+    record(place).unwrap()
+}
+
+fn kill_keeper(place: &Place, barrier: &str) {
+    let status = place.run(["status", "--json", barrier]).stdout;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let keeper = i32::try_from(status["holder"]["pid"].as_i64().unwrap()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper), Signal::SIGKILL).unwrap();
+}
+
 /// Of a job that takes snapshots, too; but its record is that of its snapshots.
 #[test]
 fn what_a_job_runs_is_run_around_its_pause() {
@@ -59,8 +73,7 @@ fn what_a_job_runs_is_run_around_its_pause() {
             assert!(record(&place).is_none());
             continue;
         }
-        until("it is written down", || record(&place).is_some());
-        let kept = record(&place).unwrap();
+        let kept = ended(&place);
         assert_eq!((&kept["exit"], &kept["failed"]), (&0.into(), &Value::Null), "{kept}");
         assert_eq!(kept["succeeded"], kept["ended"]);
         assert!(told(&place, &["job", "list"]).stdout.contains("  well  "));
@@ -106,8 +119,7 @@ fn a_pause_that_did_not_hold_is_a_failure_of_the_job() {
     frozen(&place, &[]);
     let expected = ["before nightly 0", "after nightly freeze 124", "failed nightly freeze 124"];
     until_noted(&place, &expected);
-    until("it is written down", || record(&place).is_some());
-    let kept = record(&place).unwrap();
+    let kept = ended(&place);
     assert_eq!((&kept["exit"], &kept["failed"]), (&124.into(), &"freeze".into()), "{kept}");
     let list = told(&place, &["job", "list"]).stdout;
     assert!(list.contains("failed (124)") && list.contains("nobody thawed it"), "{list}");
@@ -173,4 +185,62 @@ fn one_that_ends_early_takes_those_before_it_along() {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper), Signal::SIGTERM).unwrap();
     until("both are open", || gates(&place) == ["open", "open"]);
     assert!(tokens.iter().all(|token| thaw(&place, token).code() == 124));
+}
+
+/// It would tell a host that all stand still.
+#[test]
+fn a_gate_that_opens_while_another_is_waited_for_is_no_pause() {
+    let place = place_that_freezes("[limits]\nhold = 0.3\ndrain = 0.1\n");
+    let leave = place.path("leave");
+    let script = format!("echo in; until test -e {}; do sleep 0.02; done", leave.display());
+    let mut writer = place.start(["run", "-s", "news", "sh", "-c", &script]);
+    writer.line();
+    let mut freeze: Running = start(command(&place, &["-w", "30"]));
+    until("the first is closed", || gate(&place, "mail") == "closed");
+    until("its limit has come", || gate(&place, "mail") == "open");
+    fs::write(&leave, "").unwrap();
+    assert_eq!(freeze.end(), 75);
+    until("both are open", || gates(&place) == ["open", "open"]);
+    let record = ended(&place);
+    assert_eq!((&record["exit"], &record["failed"]), (&75.into(), &"freeze".into()), "{record}");
+}
+
+/// Whichever of them it was that did not hold, the pause of the job has not.
+#[test]
+fn what_did_not_hold_of_one_barrier_did_not_of_the_job() {
+    let place = place_that_freezes("");
+    add(&place, &hooks(&place, "true"));
+    let tokens = frozen(&place, &[]);
+    kill_keeper(&place, "mail");
+    // That of the last one closed comes first, and held.
+    assert_eq!([0, 1].map(|index| thaw(&place, &tokens[index]).code()), [0, 124]);
+    let record = ended(&place);
+    assert_eq!((&record["exit"], &record["failed"]), (&124.into(), &"freeze".into()), "{record}");
+    until_noted(
+        &place,
+        &["before nightly 0", "after nightly freeze 124", "failed nightly freeze 124"],
+    );
+}
+
+/// Nobody was left to write down how it ended.
+#[test]
+fn a_pause_that_was_cut_short_is_told() {
+    let place = place_that_freezes("");
+    frozen(&place, &[]);
+    let list = told(&place, &["job", "list"]).stdout;
+    assert!(!list.contains("cut short"), "{list}");
+    kill_keeper(&place, "news");
+    until("both are open", || {
+        place.assert_writers_go_on();
+        gate(&place, "mail") == "open"
+    });
+    let list = told(&place, &["job", "list"]).stdout;
+    assert!(list.contains("cut short"), "{list}");
+    let found = told(&place, &["check", "nightly"]);
+    assert!(found.code() == 1 && found.stdout.contains("was cut short"), "{found:?}");
+    let next = run(command(&place, &[]));
+    assert_eq!(next.code(), 0, "{next:?}");
+    assert!(next.stderr.contains("job nightly: the pause that began at "), "{next:?}");
+    assert_eq!(told(&place, &["thaw", "--job", "nightly"]).code(), 0);
+    assert_eq!(ended(&place)["exit"], 0);
 }

@@ -17,7 +17,8 @@ pub fn check(name: &str, findings: &mut Findings) -> Option<Job> {
             Some(job)
         }
         Err(failure) => {
-            findings.add(Level::Critical, "job", name, failure.to_string());
+            let level = if file::is_hidden(name) { Level::Unseen } else { Level::Critical };
+            findings.add(level, "job", name, failure.to_string());
             None
         }
     };

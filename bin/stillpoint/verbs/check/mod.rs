@@ -121,7 +121,7 @@ fn look(arguments: &Arguments, findings: &mut Findings) -> anyhow::Result<()> {
             None => are_all = false,
         }
     }
-    if paths.is_empty() {
+    if paths.is_empty() && names.is_empty() {
         let folder = stillpoint::barrier_folder(arguments.user)?;
         findings.add(
             Level::Unknown,

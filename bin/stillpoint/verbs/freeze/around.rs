@@ -26,17 +26,15 @@ pub enum Over {
     Lost(anyhow::Error),
     /// It came to none: a barrier before this one, which has said why.
     Refused(Exit),
-    /// This is the process of a barrier before this one, and all is done.
-    Elsewhere(anyhow::Result<Exit>),
 }
 
 impl Over {
-    /// What the keeper ends with: nobody asks for that once the token was sent.
+    /// What the keeper ends with. Once the token was sent only that of a later barrier asks for it.
     pub fn exit(self) -> anyhow::Result<Exit> {
         match self {
-            Over::Held | Over::Lost(_) => Ok(Exit::SUCCESS),
+            Over::Held => Ok(Exit::SUCCESS),
+            Over::Lost(_) => Ok(Exit::LIMIT),
             Over::Refused(exit) => Ok(exit),
-            Over::Elsewhere(ended) => ended,
         }
     }
 }
@@ -70,8 +68,7 @@ impl Around {
         pause: impl FnOnce(&mut Signals) -> anyhow::Result<Over>,
     ) -> anyhow::Result<Exit> {
         let _turn = self.turn(patience, signals)?;
-        let last = self.only_freezes.then(|| Record::load(&self.job).ok().flatten()).flatten();
-        let mut record = Record::begun(&self.job, last.as_ref());
+        let mut record = self.begin();
         let mut wrong = self.before(patience, signals).err();
         let ended = match &wrong {
             Some(wrong) => {
@@ -80,9 +77,6 @@ impl Around {
             }
             None => pause(signals),
         };
-        if let Ok(Over::Elsewhere(ended)) = ended {
-            return ended;
-        }
         if wrong.is_none() {
             wrong = Wrong::of(&ended);
         }
@@ -111,10 +105,27 @@ impl Around {
         ended.and_then(Over::exit)
     }
 
-    /// `None`: it runs nothing, or the lock cannot be had at all.
+    /// What is kept of its pause, which is written down before anything is done: that of a keeper that was killed says
+    /// so from then on.
+    fn begin(&self) -> Record {
+        if !self.only_freezes {
+            return Record::begun(&self.job, None);
+        }
+        let last = Record::load(&self.job).ok().flatten();
+        if let Some(last) = last.as_ref().filter(|last| last.ended.is_none()) {
+            let (job, began) = (&self.job, &last.began);
+            warn(&format!("job {job}: the pause that began at {began} was cut short"));
+        }
+        let record = Record::begun(&self.job, last.as_ref());
+        record.store().unwrap_or_else(|failure| warn(&failure.to_string()));
+        record
+    }
+
+    /// `None`: nothing is run or kept of it, or the lock cannot be had at all.
     fn turn(&self, patience: &Patience, signals: &Signals) -> anyhow::Result<Option<Turn>> {
         let Hooks { before, after, on_failure, .. } = &self.hooks;
-        if [before, after, on_failure].iter().all(|command| command.is_none()) {
+        let runs = [before, after, on_failure].iter().any(|command| command.is_some());
+        if !runs && !self.only_freezes {
             return Ok(None);
         }
         loop {
@@ -171,7 +182,7 @@ impl Around {
 impl Wrong {
     fn of(ended: &anyhow::Result<Over>) -> Option<Wrong> {
         let (exit, reason) = match ended {
-            Ok(Over::Held | Over::Elsewhere(_)) => return None,
+            Ok(Over::Held) => return None,
             Ok(Over::Lost(error)) => (Exit::LIMIT, line(error)),
             Ok(Over::Refused(exit)) => (*exit, format!("ended with status {}", exit.code())),
             Err(error) => (from_error(error, Exit::CONFLICT), line(error)),

@@ -20,9 +20,10 @@ mod around;
 mod standing;
 mod wanted;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
-use stillpoint::{Barrier, Ending, Keeper};
+use stillpoint::{Barrier, Ending, Keeper, Status};
 
 use self::around::Over;
 use self::standing::Standing;
@@ -38,14 +39,16 @@ pub use self::wanted::Arguments;
 use self::wanted::Freezing;
 use crate::barrier::exclusive::{Exclusive, Others};
 use crate::barrier::freezable;
+use crate::barrier::recovery::{Recovery, dirty_text};
 use crate::barrier::state::State;
 use crate::process::signals::Signals;
-use crate::process::{apart, inherited};
+use crate::process::{apart, ending, inherited};
 use crate::snapshot::foreign::ForeignLocks;
 use crate::stilling::cover::{Means, Places};
 use crate::stilling::{Limits, Stilling, Wanted};
 use crate::words::advice::Named;
 use crate::words::exit::{Exit, Failure};
+use crate::words::lines::warn;
 
 /// How often a keeper looks whether those before it have ended.
 const TICK: Duration = Duration::from_millis(20);
@@ -63,18 +66,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
     let freezing = Freezing::new(arguments)?;
     State::require(freezing.state.as_deref())?;
-    match Begun::begin(&freezing, freezing.barriers.len())? {
-        Begun::Here { keeper, word } => wait_for_tokens(keeper, word),
-        Begun::There(over) => over,
-    }
+    let Begun { keeper, word } = Begun::begin(&freezing, freezing.barriers.len())?;
+    wait_for_tokens(keeper, word)
 }
 
-/// A keeper, as it is seen by one of the two sides of a fork.
-enum Begun {
-    /// By who started it: it will send lines with tokens, or end.
-    Here { keeper: Pid, word: OwnedFd },
-    /// By itself: it is over.
-    There(anyhow::Result<Exit>),
+/// A keeper, as it is seen by who started it: it will send lines with tokens, or end.
+struct Begun {
+    keeper: Pid,
+    word: OwnedFd,
 }
 
 impl Begun {
@@ -88,11 +87,13 @@ impl Begun {
             Err(error) => Err(Failure::system("cannot start the keeper", error).into()),
             Ok(ForkResult::Parent { child }) => {
                 drop(write);
-                Ok(Begun::Here { keeper: child, word: read })
+                Ok(Begun { keeper: child, word: read })
             }
+            // It never returns to who called: what is open there it has closed, and would close once more.
             Ok(ForkResult::Child) => {
                 drop(read);
-                Ok(Begun::There(keep(freezing, count, parent, write)))
+                let exit = ending::of(keep(freezing, count, parent, write));
+                std::process::exit(exit.code().into())
             }
         }
     }
@@ -195,20 +196,12 @@ fn hold(
     let is_last = count == freezing.barriers.len();
     let mut before = Before { keeper: None, tokens: Vec::new() };
     if count > 1 {
-        match Begun::begin(freezing, count - 1)? {
-            Begun::There(over) => {
-                // That of the process it came from: here it is closed, as all that was open.
-                let _ = word.into_raw_fd();
-                return Ok(Over::Elsewhere(over));
-            }
-            Begun::Here { keeper, word } => {
-                before.keeper = Some(keeper);
-                before.tokens = tokens(keeper, word, signals)?;
-                if !before.tokens.ends_with(b"\n") {
-                    before.keeper = None;
-                    return ended(keeper).map(Over::Refused);
-                }
-            }
+        let Begun { keeper, word } = Begun::begin(freezing, count - 1)?;
+        before.keeper = Some(keeper);
+        before.tokens = tokens(keeper, word, signals)?;
+        if !before.tokens.ends_with(b"\n") {
+            before.keeper = None;
+            return ended(keeper).map(Over::Refused);
         }
     }
     let signals = &*signals;
@@ -216,6 +209,7 @@ fn hold(
     let (wanted, user) = (&freezing.barriers[count - 1], freezing.user);
     let barrier = Barrier::options().user(user).label(&freezing.label).open(wanted)?;
     freezable::warn(&barrier);
+    look_at_state(&barrier, freezing, wanted)?;
     let side = Exclusive {
         barriers: &[&barrier],
         label: &freezing.label,
@@ -260,6 +254,7 @@ fn hold(
         signals.cancel_with_children()?;
         standing.stilling.check()?;
     }
+    before.stand(freezing)?;
     let keeper = Keeper::new(guard)?;
     if is_last {
         prctl::set_pdeathsig(None).map_err(cannot("cannot tie the keeper to its parent: prctl"))?;
@@ -287,10 +282,32 @@ fn hold(
     let _ = standing.end();
     // The gate is open, and so are the disks.
     State::keep_dirt_of(wanted, user, freezing.state.as_deref(), &barrier);
-    if held.is_ok() {
-        before.outlive(signals);
-    }
+    let held = held.and_then(|()| match before.outlive(signals) {
+        true => Ok(()),
+        false => {
+            let message =
+                format!("the pause of a barrier that was closed before {place} did not hold");
+            Err(Failure::new(Exit::LIMIT, message).into())
+        }
+    });
     Ok(held.map_or_else(Over::Lost, |()| Over::Held))
+}
+
+/// Refuses a durable state that is damaged or another barrier's, as a snapshot does. Says it if a writer was lost: what the
+/// host takes now is no better for the pause. That a state cannot be read is no failure of who may have nothing to write.
+fn look_at_state(barrier: &Barrier, freezing: &Freezing, wanted: &OsStr) -> anyhow::Result<()> {
+    let (user, given) = (freezing.user, freezing.state.as_deref());
+    match Recovery::of(barrier, wanted, user, given) {
+        Err(error) if ending::from_error(&error, Exit::CONFLICT) != Exit::DENIED => {
+            return Err(error);
+        }
+        _ => {}
+    }
+    let dirty = barrier.dirty();
+    if dirty.is_dirty() {
+        warn(&dirty_text(&Named::new(wanted, user, given), barrier, dirty));
+    }
+    Ok(())
 }
 
 /// The keepers of the barriers that were closed before this one, by the one that is our child.
@@ -300,16 +317,37 @@ struct Before {
 }
 
 impl Before {
-    /// They would end with us, and are thawed later.
-    fn outlive(&mut self, signals: &Signals) {
-        let Some(keeper) = self.keeper else { return };
+    /// Refuses if one of them is open by now, as its limit has come while this barrier was waited for.
+    fn stand(&self, freezing: &Freezing) -> anyhow::Result<()> {
+        if self.keeper.is_none() {
+            return Ok(());
+        }
+        let count = self.tokens.iter().filter(|byte| **byte == b'\n').count();
+        for path in freezing.paths()?.iter().take(count) {
+            let status = Status::read(path)?;
+            if !status.closed || status.abandoned {
+                let message = format!(
+                    "{}: open again, as its limit has come while another barrier was waited for",
+                    path.display()
+                );
+                return Err(Failure::new(Exit::CONFLICT, message).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// They would end with us, and are thawed later. Whether all of them have held.
+    fn outlive(&mut self, signals: &Signals) -> bool {
+        let Some(keeper) = self.keeper else { return true };
         while signals.check().is_ok() {
-            if waitpid(keeper, Some(WaitPidFlag::WNOHANG)) != Ok(WaitStatus::StillAlive) {
+            let ended = waitpid(keeper, Some(WaitPidFlag::WNOHANG));
+            if ended != Ok(WaitStatus::StillAlive) {
                 self.keeper = None;
-                return;
+                return ended == Ok(WaitStatus::Exited(keeper, 0));
             }
             std::thread::sleep(TICK);
         }
+        false
     }
 }
 
