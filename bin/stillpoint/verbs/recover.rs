@@ -90,6 +90,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         None => guard.release().map(|_| Ended::Exited(0))?,
     };
     match ended {
+        Ended::Exited(0) if barrier.dirty().epoch != dirty.epoch => {
+            signals.check()?;
+            recovery.acknowledge(dirty.epoch)?;
+            let message = format!(
+                "{}: dirty again (epoch {}, acknowledged {}): another writer was lost meanwhile; recover it once more",
+                barrier.path().display(),
+                barrier.dirty().epoch,
+                dirty.epoch
+            );
+            return Err(Failure::new(Exit::CONFLICT, message).into());
+        }
         _ if !dirty.is_dirty() => {
             say(&barrier, &format!("not dirty (epoch {}), nothing to acknowledge", dirty.epoch));
         }
