@@ -73,6 +73,12 @@ fn a_host_that_takes_the_snapshot_needs_a_job_that_only_freezes() {
     assert_eq!(both.code(), 64, "{both:?}");
     let nobody = job(&["init", "--barrier", "mail", "x"]);
     nobody.assert_refused(64, "--freeze-only");
+    // What is advised can be typed.
+    let made = job(&[&options[..], &["--", "-dash"]].concat());
+    assert!(made.stderr.contains("`stillpoint job check -- '-dash'`"), "{made:?}");
+    assert_eq!(job(&["check", "--", "-dash"]).code(), 0);
+    std::os::unix::fs::symlink("/nowhere", place.path("jobs.d/gone.toml")).unwrap();
+    job(&["check", "gone"]).assert_refused(66, "there is no job gone; gone.toml leads nowhere");
 }
 
 #[test]

@@ -133,3 +133,16 @@ fn json_is_the_manifest_and_the_exit_status() {
     assert_eq!((&missing["status"], &missing["exit"]), (&"failed".into(), &66.into()));
     assert!(missing["reason"].as_str().unwrap().contains("nobody"));
 }
+
+/// What a command makes is nobody else's to remove.
+#[test]
+fn of_a_run_that_was_interrupted_nothing_is_said_to_be_removed() {
+    let scene = Scene::new();
+    let made = scene.path("made");
+    let script = format!("touch {}; kill -KILL $PPID", made.display());
+    scene.snapshot(["mail", "--name", "n", "--", "sh", "-c", &script]);
+    let next = scene.snapshot(["mail", "--min-open", "0", "--", "true"]);
+    next.assert_code(0);
+    let said = "n: was interrupted; what its command made is left";
+    assert!(next.stderr.contains(said) && made.exists(), "{next:?}");
+}

@@ -185,6 +185,7 @@ fn missing(name: &str) -> Failure {
         Err(failure) => return failure,
     };
     let advice = match nearest(name, names.iter().map(String::as_str)) {
+        Some(same) if same == name => format!("{same}{ENDING} leads nowhere"),
         Some(name) => format!("did you mean {name}?"),
         None if names.is_empty() => {
             "there is none at all; `stillpoint job init` writes one".to_owned()

@@ -84,13 +84,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let path = file::write_new(&arguments.job, &text)?;
     writeln!(stdout(), "{}", path.display()).context("standard output")?;
     let name = file::instance(&arguments.job);
+    // No option of the verb.
+    let end = if name.starts_with('-') { "-- " } else { "" };
     say(&match freezes {
         true => format!(
-            "read it, then try `stillpoint job check '{name}'`; a host's hook freezes by it with JOB='{name}' in \
+            "read it, then try `stillpoint job check {end}'{name}'`; a host's hook freezes by it with JOB='{name}' in \
              /etc/stillpoint/hooks.conf, see stillpoint-hooks(7)"
         ),
         false => format!(
-            "read it, then try `stillpoint job check '{name}'` and `stillpoint job run '{name}'`; with systemd, \
+            "read it, then try `stillpoint job check {end}'{name}'` and `stillpoint job run {end}'{name}'`; with systemd, \
              `systemctl daemon-reload` and `systemctl enable --now 'stillpoint-job@{name}.timer'` do it by its schedule"
         ),
     });
