@@ -1,7 +1,6 @@
 //! What every participant must do, whatever it stills.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
