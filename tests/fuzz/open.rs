@@ -162,7 +162,8 @@ impl Scene {
         let mut magic = [0; 8];
         let _ = self.file.read_at(&mut magic, 0);
         let of_a_version = magic[..7] == *b"STILLPT" && self.length >= 76;
-        let known = magic[7] == b'1' && word(8) == 1 && word(16) == 0;
+        // One feature is known: that writers may have no fence of their own.
+        let known = magic[7] == b'1' && word(8) == 1 && word(16) & !1 == 0;
         let geometry = [word(24), word(28), word(32), word(36)];
         let geometry = geometry == [SLOTS, SLOT_SIZE, SLOTS_AT, FILE_SIZE];
         let mut slots = vec![0; (SLOTS * SLOT_SIZE) as usize];
