@@ -15,7 +15,7 @@ case $1 in
     cd /lab
 
     heading "first steps"
-    readme 'First steps' 'When something' >/tmp/steps
+    readme 'First steps' 'Many hosts' >/tmp/steps
     set -x
     . /tmp/steps
     set +x
