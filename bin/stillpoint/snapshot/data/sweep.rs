@@ -98,9 +98,9 @@ pub fn finish(entry: &mut Entry, manifest: &mut Manifest) -> io::Result<String> 
             let said = manifest.reason.clone().filter(|_| manifest.is_aborted());
             let mut reason = said
                 .unwrap_or_else(|| "interrupted: the run ended without finishing it".to_owned());
-            let done = lost.unwrap_or_else(|| match manifest.provider != "command" {
-                true => "its data is removed".to_owned(),
-                false => "what its command made is left".to_owned(),
+            let done = lost.unwrap_or_else(|| match manifest.provider == "command" {
+                true => "what its command made is left".to_owned(),
+                false => "its data is removed".to_owned(),
             });
             let mut what = format!("was {how}; {done}");
             if !strangers.is_empty() {

@@ -17,6 +17,7 @@
 //! job names, before all of it and after.
 
 mod around;
+mod before;
 mod standing;
 mod wanted;
 
@@ -25,15 +26,15 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
-use stillpoint::{Barrier, Ending, Keeper, Status};
+use stillpoint::{Barrier, Ending, Keeper};
 
 use self::around::Over;
+use self::before::Before;
 use self::standing::Standing;
 pub use self::wanted::Arguments;
 use self::wanted::Freezing;
@@ -49,9 +50,6 @@ use crate::stilling::{Limits, Stilling, Wanted};
 use crate::words::advice::Named;
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines::warn;
-
-/// How often a keeper looks whether those before it have ended.
-const TICK: Duration = Duration::from_millis(20);
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     if inherited::is_closed(1) {
@@ -254,7 +252,7 @@ fn hold(
         signals.cancel_with_children()?;
         standing.stilling.check()?;
     }
-    before.stand(freezing)?;
+    Before::stand(&freezing.paths()?[..count - 1])?;
     let keeper = Keeper::new(guard)?;
     if is_last {
         prctl::set_pdeathsig(None).map_err(cannot("cannot tie the keeper to its parent: prctl"))?;
@@ -308,57 +306,6 @@ fn look_at_state(barrier: &Barrier, freezing: &Freezing, wanted: &OsStr) -> anyh
         warn(&dirty_text(&Named::new(wanted, user, given), barrier, dirty));
     }
     Ok(())
-}
-
-/// The keepers of the barriers that were closed before this one, by the one that is our child.
-struct Before {
-    keeper: Option<Pid>,
-    tokens: Vec<u8>,
-}
-
-impl Before {
-    /// Refuses if one of them is open by now, as its limit has come while this barrier was waited for.
-    fn stand(&self, freezing: &Freezing) -> anyhow::Result<()> {
-        if self.keeper.is_none() {
-            return Ok(());
-        }
-        let count = self.tokens.iter().filter(|byte| **byte == b'\n').count();
-        for path in freezing.paths()?.iter().take(count) {
-            let status = Status::read(path)?;
-            if !status.closed || status.abandoned {
-                let message = format!(
-                    "{}: open again, as its limit has come while another barrier was waited for",
-                    path.display()
-                );
-                return Err(Failure::new(Exit::CONFLICT, message).into());
-            }
-        }
-        Ok(())
-    }
-
-    /// They would end with us, and are thawed later. Whether all of them have held.
-    fn outlive(&mut self, signals: &Signals) -> bool {
-        let Some(keeper) = self.keeper else { return true };
-        while signals.check().is_ok() {
-            let ended = waitpid(keeper, Some(WaitPidFlag::WNOHANG));
-            if ended != Ok(WaitStatus::StillAlive) {
-                self.keeper = None;
-                return ended == Ok(WaitStatus::Exited(keeper, 0));
-            }
-            std::thread::sleep(TICK);
-        }
-        false
-    }
-}
-
-impl Drop for Before {
-    /// Those before go when this one does, and all gates are open then.
-    fn drop(&mut self) {
-        if let Some(keeper) = self.keeper {
-            let _ = kill(keeper, Signal::SIGTERM);
-            while waitpid(keeper, None) == Err(nix::Error::EINTR) {}
-        }
-    }
 }
 
 /// Whether others have stood still to its end. Our own writers go on first: others may take long to.
