@@ -98,6 +98,7 @@ pub use {
     member::cover::{Cover, HELD},
     member::cut::survive_bus_error,
     member::fences::keep_fences,
+    member::mapping::leave_maps,
     member::process::prepare,
     report::foreign::{FlockUser, lock_holders},
     report::held_lock::{HeldLock, LockedFileSystems},

@@ -58,7 +58,7 @@ impl Birth {
 /// Makes a barrier aside and links it into place, or makes one of an empty file that is there.
 /// [`Error::Exists`] if something else is there.
 pub(crate) fn found(path: &Path, birth: &Birth) -> Result<(), Error> {
-    check_folder(path, None)?;
+    check_folder(path, || Ok(None))?;
     let _standard = standard::keep();
     let failed = |source| making_failed(path, source);
     let folder = folder_of(path);
@@ -134,7 +134,7 @@ fn take_over(path: &Path, birth: &Birth, aside: &File) -> Result<(), Error> {
     let (file, _) = open_fresh(path, true, None)?;
     let state = |of: &File| of.metadata().map_err(|source| Error::system("fstat", path, source));
     let (before, wanted) = (state(&file)?, state(aside)?);
-    check_folder(path, Some(before.uid()))?;
+    check_folder(path, || Ok(Some(before.uid())))?;
     if before.nlink() > 1 {
         return Err(Error::not_a_barrier(path, "it is empty and has other names"));
     }

@@ -35,6 +35,8 @@ use std::path::Path;
 
 /// Where the kernel says which boot this is: random(4).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// More than an id takes.
+const LONGEST: usize = 64;
 
 /// What this process is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub(crate) struct BootId {
 /// what another boot left.
 pub(crate) fn this(path: &Path) -> Result<Option<BootId>, Error> {
     let _standard = standard::keep();
-    let mut file = match File::open(BOOT_ID) {
+    let file = match File::open(BOOT_ID) {
         Ok(file) => file,
         Err(error) => {
             return match error.kind() {
@@ -59,11 +61,12 @@ pub(crate) fn this(path: &Path) -> Result<Option<BootId>, Error> {
             };
         }
     };
-    let mut text = String::new();
-    file.read_to_string(&mut text)
-        .map_err(|error| Error::system("read of boot_id", path, error))?;
+    let mut text = Vec::with_capacity(LONGEST);
+    let read = (&file).take(LONGEST as u64).read_to_end(&mut text);
+    read.map_err(|error| Error::system("read of boot_id", path, error))?;
     let found = fstatfs(&file).map_err(|error| Error::system("fstatfs of boot_id", path, error))?;
-    let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let digits = text.into_iter().map(char::from);
+    let hex: String = digits.filter(char::is_ascii_hexdigit).collect();
     let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok();
     let words = (|| Some([word(0)?, word(8)?, word(16)?, word(24)?]))();
     let is_kernels = found.filesystem_type() == PROC_SUPER_MAGIC;

@@ -329,8 +329,11 @@ pub(crate) fn is_memory(found: &Statfs) -> bool {
     IN_MEMORY.contains(&magic(found))
 }
 
-/// Refuses a folder in which anybody may replace the barrier.
-pub(crate) fn check_folder(path: &Path, owner: Option<u32>) -> Result<(), Error> {
+/// Refuses a folder in which anybody may replace the barrier, which belongs to `owner`, if it is there.
+pub(crate) fn check_folder(
+    path: &Path,
+    owner: impl FnOnce() -> Result<Option<u32>, Error>,
+) -> Result<(), Error> {
     let folder = folder_of(path);
     let meta = fs::metadata(folder).map_err(|source| opening_failed(path, source, ENTERING))?;
     if meta.mode() & 0o002 == 0 {
@@ -346,7 +349,7 @@ pub(crate) fn check_folder(path: &Path, owner: Option<u32>) -> Result<(), Error>
         );
     }
     let user = nix::unistd::geteuid().as_raw();
-    match owner {
+    match owner()? {
         Some(owner) if owner != user && owner != 0 => insecure(
             "is writable by everybody and the barrier belongs to neither root nor this user; use another folder",
         ),

@@ -43,8 +43,9 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(path: PathBuf, identity: Identity) -> Place {
-        let keys = Keys::of(&path);
-        Place { path, identity, keys, vantage: Vantage::now(), spare: AtomicI32::new(-1) }
+        let vantage = Vantage::now();
+        let keys = Keys::of(&path, vantage.root);
+        Place { path, identity, keys, vantage, spare: AtomicI32::new(-1) }
     }
 
     /// Whether the path leads to this file. One that cannot be followed from here says nothing.

@@ -24,6 +24,17 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether maps are left to the end of the process.
+static LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Has what this process closes from now on stay mapped until it ends, for programs that end next: the kernel takes
+/// maps away all at once sooner than one by one. Shares end, and slots are settled, when they would; the locks of a
+/// closed barrier fall with the process.
+pub fn leave_maps() {
+    LEFT.store(true, Ordering::Relaxed);
+}
 
 /// A shared map of the start of a file, not inherited by children.
 #[derive(Debug)]
@@ -83,7 +94,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        if process::is_current(self.incarnation) {
+        if !LEFT.load(Ordering::Relaxed) && process::is_current(self.incarnation) {
             // SAFETY: this process made the map and nobody else unmaps it.
             let _ = unsafe { munmap(self.start, self.length.get()) };
         }
@@ -182,6 +193,27 @@ pub(crate) fn rejects_unknown_advice() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// In a child, since it counts for all of a process.
+    #[test]
+    fn maps_are_left_to_the_end_if_that_is_asked_for() {
+        use nix::sys::wait::{WaitStatus, waitpid};
+        use nix::unistd::{ForkResult, fork};
+        let file = tempfile::tempfile().unwrap();
+        let page = NonZeroUsize::new(4096).unwrap();
+        // SAFETY: the child takes little memory, which glibc allows, and ends.
+        let ForkResult::Parent { child } = unsafe { fork() }.unwrap() else {
+            let mapping = Mapping::of_file(&file, page, false).unwrap();
+            let (start, length) = (mapping.start, mapping.length.get());
+            leave_maps();
+            drop(mapping);
+            // SAFETY: advice of no consequence; it fails where nothing is mapped.
+            let is_mapped = unsafe { madvise(start, length, MmapAdvise::MADV_NORMAL) }.is_ok();
+            // SAFETY: ends it.
+            unsafe { nix::libc::_exit(i32::from(!is_mapped)) }
+        };
+        assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+    }
 
     /// What lies where its parent had a map is the child's own.
     #[test]

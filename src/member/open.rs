@@ -78,8 +78,10 @@ fn open_checked(
     boot: Option<&BootId>,
 ) -> Result<(File, HeaderCopy, Identity, Option<File>), Error> {
     let (file, identity) = open_fresh(path, true, None)?;
-    let owner = file.metadata().map_err(|source| Error::system("fstat", path, source))?.uid();
-    check_folder(path, Some(owner))?;
+    check_folder(path, || match file.metadata() {
+        Ok(meta) => Ok(Some(meta.uid())),
+        Err(source) => Err(Error::system("fstat", path, source)),
+    })?;
     check_file_system(&file, path)?;
     let header = match check_header(&file, path) {
         // Somebody is making it, where an empty file was, or garbage.

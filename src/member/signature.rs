@@ -4,6 +4,7 @@
 use crate::file::byte_lock::{Mode, try_lock_byte};
 use crate::file::layout::LockByte;
 use crate::file::open::{Identity, folder_of, open_fresh};
+use crate::member::vantage::Vantage;
 use crate::report::foreign;
 use crate::report::lock_table::{self, Lock};
 use std::collections::BTreeMap;
@@ -17,11 +18,10 @@ use std::path::Path;
 pub(crate) struct Keys([u32; 2]);
 
 impl Keys {
-    pub(crate) fn of(path: &Path) -> Keys {
-        let identity = |path| fs::metadata(path).ok().map(|meta| Identity::of(&meta));
-        let folder = identity(folder_of(path));
+    /// Those of a path, seen from this root folder.
+    pub(crate) fn of(path: &Path, root: Option<Identity>) -> Keys {
+        let folder = fs::metadata(folder_of(path)).ok().map(|meta| Identity::of(&meta));
         let name = path.file_name().unwrap_or_default();
-        let root = identity(Path::new("/"));
         Keys([key(folder, name.as_bytes()), key(root, path.as_os_str().as_bytes())])
     }
 
@@ -50,7 +50,7 @@ pub(crate) fn elsewhere(
     path: &Path,
     own: Option<Identity>,
 ) -> io::Result<BTreeMap<Identity, bool>> {
-    let bytes = Keys::of(path).0.map(|key| LockByte::Place(key).offset());
+    let bytes = Keys::of(path, Vantage::now().root).0.map(|key| LockByte::Place(key).offset());
     let mut found = BTreeMap::new();
     for lock in lock_table::of_all()?.into_iter().filter(Lock::is_of_description) {
         let is_locked = |byte| lock.first <= byte && lock.last.is_some_and(|last| byte <= last);
@@ -79,15 +79,15 @@ mod tests {
     #[test]
     fn a_place_is_told_from_others() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = |name: &str| Keys::of(&folder.path().join(name)).0;
+        let keys = |name: &str| Keys::of(&folder.path().join(name), None).0;
         assert_eq!(keys("a"), keys("a"));
         assert!(keys("a")[0] != keys("b")[0] && keys("a")[1] != keys("b")[1]);
         let path = folder.path().join("sub/a");
         fs::create_dir(path.parent().unwrap()).unwrap();
-        let before = Keys::of(&path).0;
+        let before = Keys::of(&path, None).0;
         fs::rename(folder.path().join("sub"), folder.path().join("aside")).unwrap();
         fs::create_dir(path.parent().unwrap()).unwrap();
-        let after = Keys::of(&path).0;
+        let after = Keys::of(&path, None).0;
         assert_ne!(before[0], after[0], "another folder");
         assert_eq!(before[1], after[1], "the same path");
     }
@@ -100,7 +100,7 @@ mod tests {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
-        let keys = || Keys::of(Path::new("/mail.barrier")).0;
+        let keys = || Keys::of(Path::new("/mail.barrier"), Vantage::now().root).0;
         let there = std::thread::scope(|scope| {
             let confined = scope.spawn(|| {
                 unshare(CloneFlags::CLONE_FS).unwrap();

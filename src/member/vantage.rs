@@ -5,7 +5,7 @@
 //! whatever stands there has not replaced it.
 
 use crate::file::open::Identity;
-use crate::system::calls::mount_of_root;
+use crate::system::calls;
 use nix::unistd::{getegid, geteuid};
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::path::Path;
 /// From where this process saw paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Vantage {
-    root: Option<Identity>,
+    pub(crate) root: Option<Identity>,
     mounts: Mounts,
     user: (u32, u32),
 }
@@ -31,9 +31,13 @@ impl Vantage {
     pub(crate) fn now() -> Vantage {
         let identity = |path| fs::metadata(Path::new(path)).ok().map(|meta| Identity::of(&meta));
         let namespace = || Mounts::Namespace(identity("/proc/self/ns/mnt"));
+        let (root, mount) = match calls::root() {
+            Ok(root) => (Some(Identity { device: root.device, inode: root.inode }), root.mount),
+            Err(_) => (identity("/"), None),
+        };
         Vantage {
-            root: identity("/"),
-            mounts: mount_of_root().map_or_else(namespace, Mounts::OfRoot),
+            root,
+            mounts: mount.map_or_else(namespace, Mounts::OfRoot),
             user: (geteuid().as_raw(), getegid().as_raw()),
         }
     }

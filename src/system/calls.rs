@@ -41,20 +41,34 @@ pub(crate) fn membarrier(command: i32) -> io::Result<i32> {
     }
 }
 
-/// The mount that the root folder of this process stands on, by a number that no other mount has, in whatever
-/// namespace; `None` before Linux 5.8. `statx(2)`, of which std does not give that away.
-pub(crate) fn mount_of_root() -> Option<u64> {
+/// The root folder of this process.
+pub(crate) struct Root {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    /// What it stands on, by a number that no other mount has, in whatever namespace; `None` before Linux 5.8.
+    pub(crate) mount: Option<u64>,
+}
+
+/// `statx(2)`, of which std does not give the mount away.
+pub(crate) fn root() -> io::Result<Root> {
     const MOUNT: u32 = 0x1000;
     /// The same, and not to be given again; from Linux 6.8.
     const MOUNT_FOR_EVER: u32 = 0x4000;
     let mut about = MaybeUninit::<libc::statx>::zeroed();
     // SAFETY: a valid string, and a place for the answer, of which zeros are one.
     let about = unsafe {
-        let (asked, root) = (MOUNT | MOUNT_FOR_EVER, c"/".as_ptr());
-        libc::syscall(libc::SYS_statx, libc::AT_FDCWD, root, 0, asked, about.as_mut_ptr());
+        let (asked, root) = (libc::STATX_INO | MOUNT | MOUNT_FOR_EVER, c"/".as_ptr());
+        if libc::syscall(libc::SYS_statx, libc::AT_FDCWD, root, 0, asked, about.as_mut_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
         about.assume_init()
     };
-    (about.stx_mask & (MOUNT | MOUNT_FOR_EVER) != 0).then_some(about.stx_mnt_id)
+    let knows_mount = about.stx_mask & (MOUNT | MOUNT_FOR_EVER) != 0;
+    Ok(Root {
+        device: libc::makedev(about.stx_dev_major, about.stx_dev_minor),
+        inode: about.stx_ino,
+        mount: knows_mount.then_some(about.stx_mnt_id),
+    })
 }
 
 /// Signals that are pending, and would not be but for not being in this set: whether there are any, and whether the
