@@ -37,6 +37,12 @@ const OURS: [Signal; 6] = [
     Signal::SIGTSTP,
 ];
 
+/// Those whose action we change, here, in [`faults`](super::faults) and in [`signals`](super::signals).
+pub const HANDLED: [Signal; 9] = {
+    let [a, b, c, d, e, f] = OURS;
+    [a, b, c, d, e, f, Signal::SIGPIPE, Signal::SIGXFSZ, Signal::SIGBUS]
+};
+
 /// A bit for each standard descriptor that was closed.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 
@@ -81,6 +87,11 @@ fn fill_if_closed(descriptor: i32) -> io::Result<()> {
         let _ = File::options().read(true).write(true).open("/dev/null")?.into_raw_fd();
     }
     Ok(())
+}
+
+/// Whether a command finds the signals as our parent left them if those we handle are at their defaults.
+pub fn is_plain() -> bool {
+    FOR_THE_COMMAND.get().is_none()
 }
 
 /// Lets a command of the user's find what we found. Without need nothing runs between fork and exec,
@@ -143,7 +154,7 @@ pub fn set_default(signal: Signal) -> nix::Result<SigAction> {
 
 /// Sets the default action, none, or one that was set before. The action that was set until now.
 pub fn set_action(signal: Signal, action: &SigAction) -> nix::Result<SigAction> {
-    // SAFETY: handlers of this program, and signal-hook's, stay valid for ever.
+    // SAFETY: handlers of this program stay valid for ever.
     unsafe { sigaction(signal, action) }
 }
 

@@ -4,7 +4,7 @@
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
-use signal_hook::consts::{SIGCHLD, SIGTSTP};
+use nix::libc::{SIGCHLD, SIGTSTP};
 
 use super::{INTERVAL, Report};
 use crate::process::signals::{Signals, Stop};
