@@ -114,6 +114,25 @@ fn finds_commands_as_a_shell_does() {
     assert_eq!(executed.stdout, "by the shell: 3\n");
 }
 
+/// But for the one that says what it is covered by, which is told once.
+#[test]
+fn variables_are_handed_on() {
+    let place = Place::with_barrier();
+    let mut without_us = place.program("env");
+    let mut by_us = place.command(["run", "-s", "mail", "env"]);
+    for command in [&mut without_us, &mut by_us] {
+        command.envs([("EMPTY", ""), ("STILLPOINT_HELD_NOT", "a=b"), ("LINES", "one\ntwo")]);
+    }
+    let expected = run(without_us).stdout;
+    let found = run(by_us).stdout;
+    let (held, others): (Vec<_>, Vec<_>) =
+        found.lines().partition(|line| line.starts_with("STILLPOINT_HELD="));
+    assert_eq!(held.len(), 1, "{found}");
+    assert_eq!(others, expected.lines().collect::<Vec<_>>());
+    let nested = place.shell("$S run -s mail $S run -s mail env | grep -c ^STILLPOINT_HELD=");
+    assert_eq!(nested.stdout, "1\n");
+}
+
 #[test]
 fn a_command_that_cannot_be_run() {
     let place = Place::with_barrier();

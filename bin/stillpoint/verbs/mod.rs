@@ -216,6 +216,9 @@ impl Verb {
 pub fn read() -> Result<Cli, clap::Error> {
     let mut words = std::env::args_os().skip(1).peekable();
     if words.peek().is_some_and(|verb| verb == "run") {
+        if let Some(arguments) = run::Arguments::plain(std::env::args_os().skip(2)) {
+            return Ok(Cli { verb: Verb::Run(Deferred(arguments)) });
+        }
         let alone = run::Arguments::augment_args(Command::new("run"));
         let arguments = alone.try_get_matches_from(words);
         let arguments = arguments.and_then(|found| run::Arguments::from_arg_matches(&found));

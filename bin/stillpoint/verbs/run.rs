@@ -16,8 +16,8 @@ use stillpoint::{Barrier, CommandShareOptions, ExclusiveGuard, HELD, Waiting};
 
 use crate::barrier::exclusive::{DRAIN, Exclusive, HOLD, Patience};
 use crate::barrier::state::State;
+use crate::process::child;
 use crate::process::child::ended::Ended;
-use crate::process::child::{self, Bounds, Terms};
 use crate::process::signals::Signals;
 use crate::process::{ending, inherited};
 use crate::stilling::{Limits, Stilling, Wanted};
@@ -26,7 +26,7 @@ use crate::words::lines;
 use crate::words::seconds::{self, Limit};
 use crate::words::waiting::WaitingLine;
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug)]
 #[command(
     after_help = exit::STATUSES,
     args_override_self = true,
@@ -109,6 +109,44 @@ pub struct Arguments {
     words: Vec<OsString>,
 }
 
+impl Arguments {
+    /// What scripts say at each of their steps: at most which side, and whether to wait, by their letters, then
+    /// BARRIER and the command. Read as they stand, since to build all options first takes a fifth of the instructions
+    /// of `run -s true`; all else is clap's.
+    pub fn plain(words: impl Iterator<Item = OsString>) -> Option<Arguments> {
+        let mut words = words.peekable();
+        let (mut shared, mut exclusive, mut nonblocking) = (false, false, false);
+        loop {
+            match words.peek()?.as_encoded_bytes() {
+                b"-s" => (shared, exclusive) = (true, false),
+                b"-x" => (shared, exclusive) = (false, true),
+                b"-n" => nonblocking = true,
+                [] | [b'-', ..] => return None,
+                _ => break,
+            }
+            words.next();
+        }
+        Some(Arguments {
+            shared,
+            exclusive,
+            nonblocking,
+            timeout: None,
+            conflict: Exit::CONFLICT.code(),
+            string: None,
+            close: false,
+            no_fork: false,
+            verbose: false,
+            create: false,
+            hold: None,
+            label: None,
+            state: None,
+            wanted: Wanted::default(),
+            user: false,
+            words: words.collect(),
+        })
+    }
+}
+
 pub fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let conflict = Exit::new(arguments.conflict);
     run_inside(arguments).map_err(|error| ending::with_conflict(error, conflict))
@@ -178,9 +216,7 @@ impl Run<'_> {
         self.signals.check()?;
         let descriptor = [share.descriptor()];
         let inherited = if self.arguments.close { &[] } else { &descriptor[..] };
-        let terms =
-            Terms { bounds: Bounds::None, inherited, prints_errors_only: false, told: None };
-        let ended = child::run(&mut self.command, terms, &mut self.signals);
+        let ended = child::run_as_ours(&mut self.command, inherited, &mut self.signals);
         let is_loss = match &ended {
             Ok(ended) => matches!(ended, Ended::Killed(_)),
             Err(failure) => failure.is_loss,
@@ -190,6 +226,7 @@ impl Run<'_> {
             self.barrier.raise_dirty(std::process::id(), &self.label);
             State::keep_dirt_of(self.name, self.arguments.user, self.state(), self.barrier);
         }
+        stillpoint::leave_maps();
         share.end();
         Ok(ended?.exit())
     }
@@ -302,4 +339,39 @@ fn base_name(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());
     name.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use clap::{Args, FromArgMatches};
+
+    /// One to three words, of those in which the two could differ.
+    #[test]
+    fn plain_words_are_read_as_clap_reads_them() {
+        const WORDS: [&str; 16] = [
+            "-s", "-x", "-n", "-sn", "-", "--", "-c", "--shared", "-w", "--help", "-h", "", "mail",
+            "true", "run", "1",
+        ];
+        let by_clap = |words: &[&str]| -> Result<Arguments, clap::Error> {
+            let alone = Arguments::augment_args(clap::Command::new("run"));
+            let found = alone.try_get_matches_from([&["run"], words].concat())?;
+            Arguments::from_arg_matches(&found)
+        };
+        let mut plain = 0;
+        for (length, number) in (1..=3)
+            .flat_map(|length| (0..WORDS.len().pow(length)).map(move |number| (length, number)))
+        {
+            let words =
+                (0..length).map(|place| WORDS[number / WORDS.len().pow(place) % WORDS.len()]);
+            let words: Vec<&str> = words.collect();
+            if let Some(read) = Arguments::plain(words.iter().map(OsString::from)) {
+                let expected = by_clap(&words).unwrap();
+                assert_eq!(format!("{read:?}"), format!("{expected:?}"), "{words:?}");
+                plain += 1;
+            }
+        }
+        assert!(plain > 1000, "{plain}");
+    }
 }
