@@ -26,10 +26,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
 use stillpoint::{Barrier, Ending, Keeper};
 
@@ -142,8 +143,18 @@ fn tokens(keeper: Pid, word: OwnedFd, signals: &mut Signals) -> Result<Vec<u8>, 
     }
 }
 
-/// This process cannot follow the keeper, which has most likely complained of the same.
+/// How long a keeper is given that is most likely ending by itself.
+const LEAVING: Duration = Duration::from_millis(500);
+
+/// This process cannot follow the keeper, which most likely complains of the same: one that is ended between its
+/// complaint and its end would have both complain.
 fn not_followed(keeper: Pid, failure: Failure) -> anyhow::Result<Exit> {
+    let asked = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let since = Instant::now();
+    while waitid(Id::Pid(keeper), asked) == Ok(WaitStatus::StillAlive) && since.elapsed() < LEAVING
+    {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let _ = kill(keeper, Signal::SIGTERM);
     match ended(keeper)? {
         exit if exit == failure.exit => Ok(exit),
