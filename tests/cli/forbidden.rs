@@ -42,7 +42,6 @@ const NEEDED: &[(&str, i64)] = &[
     ("chdir", libc::SYS_chdir),
     ("clone", libc::SYS_clone),
     ("dup3", libc::SYS_dup3),
-    ("eventfd2", libc::SYS_eventfd2),
     ("fallocate", libc::SYS_fallocate),
     ("fchmod", libc::SYS_fchmod),
     ("fchown", libc::SYS_fchown),

@@ -6,8 +6,6 @@ mod agent;
 mod completions;
 mod configuration;
 mod context;
-#[path = "../../stillpoint/process/fatal.rs"]
-mod fatal;
 #[path = "../../stillpoint/process/faults.rs"]
 mod faults;
 mod history;

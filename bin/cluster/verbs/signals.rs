@@ -12,7 +12,6 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::getpid;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::fatal::die_by;
 use super::ignored::is_ignored;
 use crate::words::exit::Exit;
 
@@ -63,8 +62,6 @@ pub fn received() -> Option<Exit> {
 pub fn die_of_it(exit: Exit) {
     if received() == Some(exit) && getpid().as_raw() != 1 {
         // Does not return unless the signal cannot be raised; then the status has to do.
-        if let Ok(signal) = Signal::try_from(RECEIVED.load(Ordering::Relaxed)) {
-            die_by(signal);
-        }
+        let _ = signal_hook::low_level::emulate_default_handler(RECEIVED.load(Ordering::Relaxed));
     }
 }

@@ -5,11 +5,10 @@
 
 use std::io;
 
-use nix::sys::signal::Signal;
 use nix::unistd::getpid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use stillpoint::ErrorKind;
 
-use super::fatal::die_by;
 use super::signals::received;
 use crate::words::exit::{Exit, Failure};
 use crate::words::lines::{complain, is_broken_pipe, line};
@@ -79,14 +78,11 @@ pub fn of(result: anyhow::Result<Exit>) -> Exit {
 /// a shell loop or systemd must be able to see that, which 128 + n alone does not tell them. The
 /// first process of a container has no default action to die of, and nobody outside who could tell.
 fn die_of_it(status: u8) {
-    let is_meant = |signal: &Signal| {
-        let number = *signal as i32;
-        matches!(*signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP)
-            && i32::from(status) == 128 + number
+    let is_meant = |signal: &i32| {
+        matches!(*signal, SIGINT | SIGTERM | SIGHUP) && i32::from(status) == 128 + *signal
     };
-    let signal = received().and_then(|signal| Signal::try_from(signal).ok()).filter(is_meant);
-    if let Some(signal) = signal.filter(|_| getpid().as_raw() != 1) {
+    if let Some(signal) = received().filter(is_meant).filter(|_| getpid().as_raw() != 1) {
         // Does not return unless the signal cannot be raised; then the status has to do.
-        die_by(signal);
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
     }
 }

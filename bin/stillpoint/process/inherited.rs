@@ -154,7 +154,7 @@ pub fn set_default(signal: Signal) -> nix::Result<SigAction> {
 
 /// Sets the default action, none, or one that was set before. The action that was set until now.
 pub fn set_action(signal: Signal, action: &SigAction) -> nix::Result<SigAction> {
-    // SAFETY: handlers of this program stay valid for ever.
+    // SAFETY: handlers of this program, and signal-hook's, stay valid for ever.
     unsafe { sigaction(signal, action) }
 }
 

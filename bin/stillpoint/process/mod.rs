@@ -10,7 +10,6 @@ pub mod cluster;
 pub mod descriptors;
 pub mod dialogue;
 pub mod ending;
-pub mod fatal;
 pub mod faults;
 pub mod ignored;
 pub mod inherited;

@@ -11,10 +11,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::libc::{SIGCHLD, SIGTSTP};
-use nix::sys::signal::{SigSet, Signal, kill, killpg, raise};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
+use signal_hook::consts::{SIGCHLD, SIGTSTP};
 
 use super::ended::{Ended, is_ended};
 use crate::process::signals::{Signals, Stop};
@@ -153,7 +153,7 @@ impl<'a> Supervisor<'a> {
             Signal::SIGTTIN | Signal::SIGTTOU => {
                 // We are in the background ourselves: stop, until the shell brings us forward. An
                 // orphaned group does not stop; it must not make this a busy loop.
-                raise(signal)?;
+                signal_hook::low_level::raise(signal as i32)?;
                 std::thread::sleep(Duration::from_millis(50));
             }
             Signal::SIGTSTP if self.terminal.is_some() => {

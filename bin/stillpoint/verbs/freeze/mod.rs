@@ -260,7 +260,7 @@ fn hold(
     standing.stilling.freeze(side.drain, &guard)?;
     if !others.with.is_empty() {
         // Nobody shall stand at the gate for a pause that has no certificate any more.
-        signals.cancel_with_children();
+        signals.cancel_with_children()?;
         standing.stilling.check()?;
     }
     Before::stand(&freezing.paths()?[..count - 1])?;

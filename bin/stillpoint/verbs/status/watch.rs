@@ -4,7 +4,7 @@
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
-use nix::libc::{SIGCHLD, SIGTSTP};
+use signal_hook::consts::{SIGCHLD, SIGTSTP};
 
 use super::{INTERVAL, Report};
 use crate::process::signals::{Signals, Stop};
