@@ -105,7 +105,6 @@ pub use {
     report::stats::Stats,
     report::watch::{Phase, Waiting},
     seat::express::AtOnce,
-    seat::handle_cell::HandleCell,
     shared::command_loop::CommandLoop,
     shared::command_share::{CommandShare, CommandShareOptions},
     shared::counted::OwnedShared,

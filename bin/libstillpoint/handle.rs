@@ -8,7 +8,7 @@
 
 use crate::failure::{Failure, answer};
 use crate::optional::Wish;
-use barrier::{Barrier, ExclusiveGuard, HandleCell};
+use barrier::{Barrier, ExclusiveGuard};
 use nix::errno::Errno;
 use nix::libc::{c_void, pthread_key_create, pthread_key_t, pthread_setspecific};
 use std::cell::UnsafeCell;
@@ -19,8 +19,6 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 /// What a `stillpoint *` leads to.
 #[repr(C, align(64))]
 pub struct Handle {
-    /// For the fast path, which knows the handle by this: the first field.
-    cell: HandleCell,
     state: AtomicU32,
     /// The thread that has the exclusive side by this handle; 0: none.
     owner: AtomicU32,
@@ -48,7 +46,6 @@ const HANDLES: usize = 1024;
 
 static TABLE: [Handle; HANDLES] = [const {
     Handle {
-        cell: HandleCell::closed(),
         state: AtomicU32::new(FREE),
         owner: AtomicU32::new(0),
         barrier: AtomicPtr::new(ptr::null_mut()),
@@ -68,17 +65,6 @@ impl Handle {
     fn get(handle: *const Handle) -> Result<&'static Handle, Failure> {
         let wrong = if handle.is_null() { Errno::EINVAL } else { Errno::EBADF };
         Handle::find(handle).ok_or(Failure::from(wrong))
-    }
-
-    /// What the fast path is given, whatever the handle may be.
-    #[inline(always)]
-    pub fn unchecked(handle: *const Handle) -> *const HandleCell {
-        handle.cast()
-    }
-
-    /// The same of one that was checked.
-    pub fn cell(handle: *const Handle) -> Option<&'static HandleCell> {
-        Handle::find(handle).map(|handle| &handle.cell)
     }
 
     fn opened(handle: *const Handle) -> Result<&'static Handle, Failure> {
@@ -120,9 +106,7 @@ impl Handle {
         match self.barrier.compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
                 // SAFETY: boxed above, and nobody frees it before he closes the handle.
-                let barrier = unsafe { &*new };
-                barrier.give(&self.cell);
-                barrier
+                unsafe { &*new }
             }
             Err(first) => {
                 // SAFETY: boxed above, and given to nobody; the first one's is as in `barrier`.
@@ -153,7 +137,6 @@ impl Handle {
     pub fn close(handle: *const Handle) {
         let Some(handle) = Handle::find(handle) else { return };
         if handle.change(OPEN, CHANGING) {
-            handle.cell.close();
             // SAFETY: this thread alone has made it CHANGING.
             drop(unsafe { (*handle.pause.get()).take() });
             handle.owner.store(0, Ordering::Relaxed);
@@ -162,6 +145,7 @@ impl Handle {
             unsafe {
                 *handle.wish.get() = None;
                 if !barrier.is_null() {
+                    (*barrier).forget_handle(ptr::from_ref(handle).cast());
                     drop(Box::from_raw(barrier));
                 }
             }

@@ -16,6 +16,7 @@ mod counted;
 mod exclusive;
 mod failure;
 mod handle;
+mod inline;
 mod lifecycle;
 mod locks;
 mod message;

@@ -22,9 +22,9 @@ unsafe fn lock_file(
     file: *const c_char,
     line: c_uint,
 ) -> c_int {
-    let handle = Handle::unchecked(b);
     // SAFETY: the caller's promise.
-    let at_once = || unsafe { Barrier::lock_file_at_once(handle, lock, request, wait, file, line) };
+    let at_once =
+        || unsafe { Barrier::lock_file_at_once(b.cast(), lock, request, wait, file, line) };
     // flock(2) is no cancellation point, nor is fcntl(2) where it does not wait.
     let done = if lock.kind == LockKind::Flock || !wait { at_once() } else { uncancelled(at_once) };
     match done {
@@ -51,10 +51,8 @@ unsafe fn lock_file_slow(
         // Only a write lock begins something.
         let found =
             if request == LockRequest::Write { Handle::look(b) } else { Handle::barrier(b) };
-        if let Some(handle) = Handle::cell(b) {
-            Barrier::remember(handle);
-        }
-        match found? {
+        let found = found?.inspect(|barrier| barrier.remember_handle(b.cast()));
+        match found {
             // SAFETY: the caller's promise.
             Some(barrier) => unsafe { barrier.lock_file(lock, request, wait, file, line) }?,
             None => request.make(lock, wait)?,

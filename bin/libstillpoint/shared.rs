@@ -22,7 +22,7 @@ unsafe fn enter(
     line: c_uint,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    match unsafe { Barrier::enter_shared_express(Handle::unchecked(b), file, line) } {
+    match unsafe { Barrier::enter_shared_express(b.cast(), file, line) } {
         AtOnce::Inside => 0,
         // SAFETY: the caller's promise.
         came => unsafe { enter_slow(b, file, line, came, limit) },
@@ -35,18 +35,19 @@ unsafe fn enter(
 /// As `Barrier::enter_shared`.
 #[cold]
 #[inline(never)]
-unsafe fn enter_slow(
+pub(crate) unsafe fn enter_slow(
     b: *const Handle,
     file: *const c_char,
     line: c_uint,
     came: AtOnce,
     limit: Option<Duration>,
 ) -> c_int {
-    let at_once = |handle| {
+    let at_once = |barrier: &Barrier| {
+        barrier.remember_handle(b.cast());
         // SAFETY: the caller's promise.
-        unsafe { Barrier::enter_shared_otherwise(handle, came, file, line) }
+        unsafe { Barrier::enter_shared_otherwise(barrier.number(), came, file, line) }
     };
-    if Handle::cell(b).is_some_and(at_once) {
+    if Handle::barrier(b).is_ok_and(|barrier| barrier.is_some_and(at_once)) {
         return 0;
     }
     answer(|| {
@@ -130,7 +131,7 @@ pub extern "C-unwind" fn stillpoint_timedlock_shared(b: *const Handle, timeout_m
 /// Leaves one share of this thread.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn stillpoint_unlock_shared(b: *const Handle) -> c_int {
-    if Barrier::leave_shared_express(Handle::unchecked(b)) { 0 } else { leave_slow(b) }
+    if Barrier::leave_shared_express(b.cast()) { 0 } else { leave_slow(b) }
 }
 
 #[cold]

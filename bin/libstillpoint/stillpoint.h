@@ -66,7 +66,10 @@ int stillpoint_close_fd(stillpoint *b, int fd);
 uint32_t stillpoint_dirty_epoch(stillpoint *b);
 const char *stillpoint_strerror(int negative_errno);
 
-/* The same, saying where: what the macros below call. The file's name must never be freed. */
+/*
+ * The same, saying where: what the macros below call. The file's name must never be freed; as line 0, it has the line
+ * at its end.
+ */
 int stillpoint_lock_shared_at(stillpoint *b, const char *file, unsigned line);
 int stillpoint_trylock_shared_at(stillpoint *b, const char *file, unsigned line);
 int stillpoint_timedlock_shared_at(stillpoint *b, int timeout_ms, const char *file, unsigned line);
@@ -82,11 +85,17 @@ int stillpoint_fcntl_lock_at(stillpoint *b, int fd, int cmd, struct flock *lk, c
 void stillpoint_assert_not_held_at(stillpoint *b, const char *file, unsigned line);
 void stillpoint_assert_idle_at(stillpoint *b, const char *file, unsigned line);
 
+/* This line of the source, as one string: another line is another address. */
+#define STILLPOINT_TEXT_(what) #what
+#define STILLPOINT_LINE_(line) ":" STILLPOINT_TEXT_(line)
+#define STILLPOINT_HERE_ __FILE__ STILLPOINT_LINE_(__LINE__)
+
 #define stillpoint_open(name_or_path, flags, label, ret) \
     stillpoint_open((name_or_path), (flags) | STILLPOINT_INTERFACE << 24, (label), (ret))
 
-#define stillpoint_lock_shared(b) stillpoint_lock_shared_at((b), __FILE__, __LINE__)
-#define stillpoint_trylock_shared(b) stillpoint_trylock_shared_at((b), __FILE__, __LINE__)
+#define stillpoint_lock_shared(b) stillpoint_enter_((b), 1, STILLPOINT_HERE_)
+#define stillpoint_trylock_shared(b) stillpoint_enter_((b), 0, STILLPOINT_HERE_)
+#define stillpoint_unlock_shared(b) stillpoint_leave_(b)
 #define stillpoint_timedlock_shared(b, timeout_ms) \
     stillpoint_timedlock_shared_at((b), (timeout_ms), __FILE__, __LINE__)
 #define stillpoint_begin(b, cookie) stillpoint_begin_at((b), (cookie), __FILE__, __LINE__)
@@ -111,6 +120,135 @@ void stillpoint_assert_idle_at(stillpoint *b, const char *file, unsigned line);
 #else
 #define stillpoint_assert_not_held(b) stillpoint_assert_not_held_at((b), __FILE__, __LINE__)
 #define stillpoint_assert_idle(b) stillpoint_assert_idle_at((b), __FILE__, __LINE__)
+#endif
+
+/*
+ * Entering and leaving in the common case, without a call: the thread holds a share already, or takes one at the line
+ * where it took the last, at an open gate, and the barrier lets it do without a fence. All else is the library's.
+ *
+ * These are the steps of src/seat/express.rs and crossing.rs in their order, and those say why. Nothing here is part of
+ * the interface: a library that has changed it shows a program which was compiled for this layout a seat that is never
+ * the common case. STILLPOINT_NO_INLINE leaves it out.
+ */
+#if defined __GNUC__ && defined __LP64__ && !defined STILLPOINT_NO_INLINE
+
+#define STILLPOINT_LAYOUT_ 1u
+
+struct stillpoint_slot_ {
+    uint32_t word;
+    uint32_t of_others_[21];
+    uint32_t taken_at_word;
+};
+
+struct stillpoint_seat_ {
+    uint64_t of_others_;
+    const stillpoint *unfenced_handle;
+    uint64_t of_others_too_;
+    struct stillpoint_slot_ *slot;
+    const uint32_t *gate;
+    uint32_t depth, copy, settled, readmitted;
+    uint64_t of_rust_;
+    const char *place;
+};
+
+struct stillpoint_seat_ *const *stillpoint_seat_of_thread_(unsigned layout);
+int stillpoint_enter_halfway_(stillpoint *b, int wait, const char *place);
+void stillpoint_after_leaving_(const void *seat);
+
+#define STILLPOINT_LOAD_(from) __atomic_load_n(&(from), __ATOMIC_RELAXED)
+#define STILLPOINT_STORE_(to, value) __atomic_store_n(&(to), (value), __ATOMIC_RELAXED)
+/* A signal handler finds what comes before it done, and what comes after it not begun. */
+#define STILLPOINT_STEP_() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#define STILLPOINT_SELDOM_(what) __builtin_expect(!!(what), 0)
+
+/* Where this thread finds its seat, once it has asked. */
+static struct stillpoint_seat_ stillpoint_nobody_, *const stillpoint_nobodys_ = &stillpoint_nobody_;
+static __thread struct stillpoint_seat_ *const *stillpoint_thread_
+    __attribute__((tls_model("initial-exec"), unused)) = &stillpoint_nobodys_;
+
+/* 0: inside. 1: nothing has happened. 2: something has, and the library goes on with it. */
+static inline int stillpoint_try_enter_(struct stillpoint_seat_ *seat, const char *place)
+{
+    uint32_t depth = STILLPOINT_LOAD_(seat->depth);
+    if (STILLPOINT_SELDOM_(depth > 0)) {
+        STILLPOINT_STORE_(seat->depth, depth + 1);
+        return 0;
+    }
+    uint32_t copy = STILLPOINT_LOAD_(seat->copy);
+    const uint32_t *gate = STILLPOINT_LOAD_(seat->gate);
+    if (STILLPOINT_SELDOM_(copy & 1) || STILLPOINT_SELDOM_(__atomic_load_n(gate, __ATOMIC_ACQUIRE) & 1))
+        return 1;
+    uint32_t odd = copy + 1;
+    STILLPOINT_STORE_(seat->copy, odd);
+    STILLPOINT_STEP_();
+    struct stillpoint_slot_ *slot = STILLPOINT_LOAD_(seat->slot);
+    STILLPOINT_STORE_(slot->taken_at_word, odd);
+    STILLPOINT_STEP_();
+    if (STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat->place) != place))
+        return 2;
+    STILLPOINT_STEP_();
+    STILLPOINT_STORE_(slot->word, odd);
+    STILLPOINT_STEP_();
+    if (STILLPOINT_SELDOM_(__atomic_load_n(gate, __ATOMIC_ACQUIRE) & 1))
+        return 2;
+    STILLPOINT_STEP_();
+    STILLPOINT_STORE_(seat->settled, odd);
+    STILLPOINT_STEP_();
+    if (STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat->copy) != odd))
+        return 2;
+    STILLPOINT_STORE_(seat->depth, 1);
+    STILLPOINT_STEP_();
+    return 0;
+}
+
+static inline int stillpoint_enter_(stillpoint *b, int wait, const char *place)
+{
+    struct stillpoint_seat_ *seat = STILLPOINT_LOAD_(*stillpoint_thread_);
+    int came = 1;
+    if (!STILLPOINT_SELDOM_(b == 0) && !STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat->unfenced_handle) != b))
+        came = stillpoint_try_enter_(seat, place);
+    if (!STILLPOINT_SELDOM_(came != 0))
+        return 0;
+    if (came == 2)
+        return stillpoint_enter_halfway_(b, wait, place);
+    stillpoint_thread_ = stillpoint_seat_of_thread_(STILLPOINT_LAYOUT_);
+    return wait ? stillpoint_lock_shared_at(b, place, 0) : stillpoint_trylock_shared_at(b, place, 0);
+}
+
+static inline int stillpoint_leave_(stillpoint *b)
+{
+    struct stillpoint_seat_ *seat = STILLPOINT_LOAD_(*stillpoint_thread_);
+    if (STILLPOINT_SELDOM_(b == 0) || STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat->unfenced_handle) != b))
+        return (stillpoint_unlock_shared)(b);
+    uint32_t depth = STILLPOINT_LOAD_(seat->depth);
+    if (STILLPOINT_SELDOM_(depth != 1)) {
+        if (depth == 0)
+            return (stillpoint_unlock_shared)(b);
+        STILLPOINT_STORE_(seat->depth, depth - 1);
+        return 0;
+    }
+    uint32_t even = STILLPOINT_LOAD_(seat->copy) + 1;
+    STILLPOINT_STEP_();
+    STILLPOINT_STORE_(seat->depth, 0);
+    STILLPOINT_STEP_();
+    STILLPOINT_STORE_(seat->copy, even);
+    STILLPOINT_STEP_();
+    STILLPOINT_STORE_(seat->settled, even);
+    STILLPOINT_STEP_();
+    struct stillpoint_slot_ *slot = STILLPOINT_LOAD_(seat->slot);
+    const uint32_t *gate = STILLPOINT_LOAD_(seat->gate);
+    __atomic_store_n(&slot->word, even, __ATOMIC_RELEASE);
+    if (STILLPOINT_SELDOM_((__atomic_load_n(gate, __ATOMIC_RELAXED) | STILLPOINT_LOAD_(seat->readmitted)) & 1))
+        stillpoint_after_leaving_(seat);
+    return 0;
+}
+
+#else
+
+#define stillpoint_enter_(b, wait, place) \
+    ((wait) ? stillpoint_lock_shared_at(b, place, 0) : stillpoint_trylock_shared_at(b, place, 0))
+#define stillpoint_leave_(b) (stillpoint_unlock_shared)(b)
+
 #endif
 
 #ifdef __cplusplus

@@ -27,6 +27,7 @@
 use crate::file::layout::{KIND_THREAD, Slot, Text};
 use crate::gate::sync::{AtomicU32, Ordering, fence};
 use crate::system::source_line::SourceLine;
+use std::mem::offset_of;
 
 /// Bytes of the text.
 const LONGEST: usize = 4 * WORDS;
@@ -43,6 +44,9 @@ pub(crate) struct TakenAt {
 }
 
 impl TakenAt {
+    /// Where it says so.
+    pub(crate) const OF: usize = offset_of!(TakenAt, of);
+
     /// What stands here is the line of this one, or will be before anybody may know it.
     #[inline(always)]
     pub(crate) fn is_of(&self, this: u32) {
@@ -105,6 +109,11 @@ fn end(path: &[u8], room: usize) -> &[u8] {
 /// Writes the line, and what there is room for of the end of the file's path. Gives the length. Without
 /// memory of its own: it is called where there may be none.
 fn format(file: &[u8], line: u32, to: &mut [u8; LONGEST]) -> usize {
+    if line == 0 {
+        let name = end(file, LONGEST);
+        to[..name.len()].copy_from_slice(name);
+        return name.len();
+    }
     let digits = line.checked_ilog10().unwrap_or(0) as usize + 1;
     let name = end(file, LONGEST - 1 - digits);
     to[..name.len()].copy_from_slice(name);
@@ -129,18 +138,20 @@ mod tests {
         let text = String::from_utf8(bytes[..length].to_vec()).unwrap();
         // SAFETY: it consists of atomics only.
         let record: TakenAt = unsafe { std::mem::zeroed() };
-        record.write(7, &format!("{file}:{line}"));
+        let whole = if line == 0 { file.into() } else { format!("{file}:{line}") };
+        record.write(7, &whole);
         assert_eq!((record.read(7), record.read(8)), (text.clone(), String::new()));
         text
     }
 
     #[test]
     fn the_end_of_a_path_is_kept_in_whole_names() {
-        assert_eq!(text("deliver.c", 0), "deliver.c:0");
+        assert_eq!(text("deliver.c:7", 0), "deliver.c:7", "it has its line");
         assert_eq!(text("deliver.c", 120), "deliver.c:120");
         assert_eq!(text("", u32::MAX), ":4294967295");
         let long = "/home/build/mail-4.2/src/delivery/local/maildir.c";
         assert_eq!(text(long, 9), "src/delivery/local/maildir.c:9");
+        assert_eq!(text(&format!("{long}:9"), 0), "src/delivery/local/maildir.c:9");
         assert_eq!(text(long, 10_000_000), "delivery/local/maildir.c:10000000");
         // As long as there is room for, and begun in front of a name.
         let fits = "1234567890/2345678901/34567890.c";

@@ -140,6 +140,11 @@ impl Attachment {
         registrations.iter().map(|registration| registration.seat).find(|seat| wanted(seat))
     }
 
+    /// Does something with each of them.
+    pub(crate) fn for_each_seat(&self, _process: &Locked, act: impl Fn(&Seat)) {
+        self.registrations().iter().for_each(|registration| act(registration.seat));
+    }
+
     /// A share of this process: by the seat that holds it, or `None` where it is counted.
     pub(crate) fn inside(&self, _process: &Locked) -> Option<Option<&'static Seat>> {
         let inside = |slot: &Slot| is_inside(slot.word.load(Ordering::Acquire));

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::file::byte_lock::{Mode, try_lock_byte};
 use crate::file::layout::{
     FLAG_UNFENCED, FLAG_UNWATCHED, KIND_COMMAND, KIND_COUNTED, KIND_FREE, KIND_THREAD, LockByte,
-    Parts, SLOTS, Slot, THREAD_SLOTS,
+    Parts, SLOTS, Slot, THREAD_SLOTS, is_beside_the_gate,
 };
 use crate::file::open::open_fresh;
 use crate::gate::sync::{Ordering, fence, step};
@@ -108,7 +108,8 @@ fn candidates(
     let first = start + anywhere % (end - start);
     let around = move || (first..end).chain(start..first);
     let free = move |index: &u32| looks_free(*index);
-    let near = own.clone().take(NEAR).filter(free).chain(around().take(SWEEP));
+    let clear = move |index: &u32| !is_beside_the_gate(*index) && looks_free(*index);
+    let near = own.clone().take(NEAR).filter(clear).chain(around().take(SWEEP));
     let far = around().chain(others.clone()).filter(free);
     let all = around().chain(others).filter(move |_| !is_thread);
     near.chain(far).chain(all)
@@ -233,6 +234,18 @@ mod tests {
             let mut candidates = candidates(is_thread, 3000, looks_free);
             assert!((0..SWEEP).all(|_| candidates.next().is_some()));
             assert!(looked.get() <= NEAR, "{} were looked at", looked.get());
+        }
+    }
+
+    #[test]
+    fn the_first_ones_leave_out_what_is_beside_the_gate() {
+        for (is_thread, first) in [(true, 0), (false, THREAD_SLOTS)] {
+            assert!(is_beside_the_gate(first) && !is_beside_the_gate(first + 1));
+            assert_eq!(candidates(is_thread, 77, |_| true).next(), Some(first + 1));
+            assert!(
+                candidates(is_thread, 77, |_| true).any(|index| index == first),
+                "but it serves"
+            );
         }
     }
 

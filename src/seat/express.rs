@@ -19,6 +19,7 @@ use crate::gate::protocol::{is_closed, is_inside};
 use crate::gate::sync::{Ordering, compiler_fence, step};
 use crate::seat::{Seat, seldom};
 use crate::system::source_line::SourceLine;
+use std::ptr;
 
 /// How far entering in the common case has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +35,36 @@ pub enum AtOnce {
 }
 
 impl Seat {
-    /// Enters in the common case. Whatever else this gives, [`Seat::try_enter_otherwise`] is to be asked next.
+    /// Enters in the common case, if the seat serves this barrier. Whatever else this gives,
+    /// [`Seat::try_enter_otherwise`] is to be asked next.
     #[inline(always)]
-    pub(crate) fn try_enter_express(&self, place: SourceLine) -> AtOnce {
+    pub(crate) fn try_enter_express(&self, barrier: u64, place: SourceLine) -> AtOnce {
+        let is_unfenced = self.unfenced.load(Ordering::Relaxed) == barrier;
+        if !is_unfenced {
+            seldom();
+            if !self.serves(barrier) {
+                return AtOnce::Outside;
+            }
+        }
+        self.try_enter_served(is_unfenced, place)
+    }
+
+    /// The same by a handle, which may be anything.
+    #[inline(always)]
+    pub(crate) fn try_enter_by_handle(&self, handle: *const (), place: SourceLine) -> AtOnce {
+        let is_unfenced =
+            !handle.is_null() && ptr::eq(self.unfenced_handle.load(Ordering::Relaxed), handle);
+        if !is_unfenced {
+            seldom();
+            if !self.serves_handle(handle) {
+                return AtOnce::Outside;
+            }
+        }
+        self.try_enter_served(is_unfenced, place)
+    }
+
+    #[inline(always)]
+    fn try_enter_served(&self, is_unfenced: bool, place: SourceLine) -> AtOnce {
         let depth = self.depth();
         if depth > 0 {
             seldom();
@@ -62,12 +90,11 @@ impl Seat {
             return AtOnce::Halfway;
         }
         compiler_fence(Ordering::SeqCst);
-        let generation = match self.unfenced.load(Ordering::Relaxed) {
-            0 => {
-                seldom();
-                gate.publish(&own.word, odd)
-            }
-            _ => gate.publish_unfenced(&own.word, odd),
+        let generation = if is_unfenced {
+            gate.publish_unfenced(&own.word, odd)
+        } else {
+            seldom();
+            gate.publish(&own.word, odd)
         };
         if is_closed(generation) {
             return AtOnce::Halfway;
@@ -86,11 +113,20 @@ impl Seat {
         AtOnce::Inside
     }
 
-    /// Enters after [`Seat::try_enter_express`] did not: at another line, if the gate is open. If not, nothing has
-    /// happened, and nothing is left of what had.
+    /// Enters after [`Seat::try_enter_express`] did not: at another line, if the seat serves this barrier and the gate is
+    /// open. If not, nothing has happened; and of what had, either nothing is left, or the seat is not this thread's
+    /// way in any more, and whoever goes on finds it as a signal handler would.
     #[cold]
     #[inline(never)]
-    pub(crate) fn try_enter_otherwise(&self, came: AtOnce, place: SourceLine) -> bool {
+    pub(crate) fn try_enter_otherwise(
+        &self,
+        barrier: u64,
+        came: AtOnce,
+        place: SourceLine,
+    ) -> bool {
+        if !self.serves(barrier) {
+            return false;
+        }
         if came == AtOnce::Halfway {
             self.give_up();
         }
@@ -99,10 +135,10 @@ impl Seat {
 
     /// Both, for who need not care.
     #[inline(always)]
-    pub(crate) fn enter_at_once(&self, place: SourceLine) -> bool {
-        match self.try_enter_express(place) {
+    pub(crate) fn enter_at_once(&self, barrier: u64, place: SourceLine) -> bool {
+        match self.try_enter_express(barrier, place) {
             AtOnce::Inside => true,
-            came => self.try_enter_otherwise(came, place),
+            came => self.try_enter_otherwise(barrier, came, place),
         }
     }
 
@@ -160,9 +196,9 @@ mod tests {
                 (Box::leak(Box::new(gate)), Box::leak(Box::new(slot)));
             seat.register(1, gate, Some((0, slot)), fast_path);
             let here = Location::caller().into();
-            assert_eq!(fences(&|| seat.try_enter_otherwise(AtOnce::Outside, here)), 1);
+            assert_eq!(fences(&|| seat.try_enter_otherwise(1, AtOnce::Outside, here)), 1);
             seat.leave();
-            assert_eq!(fences(&|| seat.try_enter_express(here) == AtOnce::Inside), expected);
+            assert_eq!(fences(&|| seat.try_enter_express(1, here) == AtOnce::Inside), expected);
             seat.leave();
             // As `enter_slow` does.
             let slowly = || {
@@ -171,8 +207,21 @@ mod tests {
                 seat.settle(odd, here)
             };
             assert_eq!(fences(&slowly), 1);
+            seat.leave();
+            assert_eq!(seat.try_enter_express(2, here), AtOnce::Outside, "another barrier");
+            let (handle, other) = (ptr::from_ref(&seat).cast::<()>(), ptr::dangling::<()>());
+            assert_eq!(seat.try_enter_by_handle(ptr::null(), here), AtOnce::Outside, "none yet");
+            seat.set_handle(handle);
+            assert_eq!(
+                fences(&|| seat.try_enter_by_handle(handle, here) == AtOnce::Inside),
+                expected
+            );
+            assert!(seat.serves_handle(handle) && !seat.serves_handle(other));
+            seat.leave();
+            assert_eq!(seat.try_enter_by_handle(other, here), AtOnce::Outside, "another handle");
             seat.wipe();
-            assert_eq!(seat.unfenced.load(Ordering::Relaxed), 0);
+            assert_eq!(seat.try_enter_express(1, here), AtOnce::Outside, "none any more");
+            assert_eq!(seat.try_enter_by_handle(handle, here), AtOnce::Outside);
         }
     }
 
@@ -184,10 +233,14 @@ mod tests {
         let (gate, slot): (&Gate, &Slot) = (Box::leak(Box::new(gate)), Box::leak(Box::new(slot)));
         seat.register(1, gate, Some((0, slot)), FastPath::Fenced);
         let here = Location::caller().into();
-        assert_eq!(seat.try_enter_express(here), AtOnce::Halfway, "at a line for the first time");
-        assert!(seat.try_enter_otherwise(AtOnce::Halfway, here) && !seat.leave());
+        assert_eq!(
+            seat.try_enter_express(1, here),
+            AtOnce::Halfway,
+            "at a line for the first time"
+        );
+        assert!(seat.try_enter_otherwise(1, AtOnce::Halfway, here) && !seat.leave());
         assert_eq!(gate.drain.word().load(Ordering::Relaxed), 0, "nobody has seen anything");
-        assert_eq!(seat.try_enter_express(here), AtOnce::Inside);
+        assert_eq!(seat.try_enter_express(1, here), AtOnce::Inside);
         assert!(!seat.leave());
         CLOSING.set(Some(gate));
         STRIKE.set(Some(|step| {
@@ -196,9 +249,9 @@ mod tests {
                 CLOSING.get().map(Gate::close);
             }
         }));
-        assert_eq!(seat.try_enter_express(here), AtOnce::Halfway);
+        assert_eq!(seat.try_enter_express(1, here), AtOnce::Halfway);
         assert!(is_inside(slot.word.load(Ordering::Relaxed)));
-        assert!(!seat.try_enter_otherwise(AtOnce::Halfway, here));
+        assert!(!seat.try_enter_otherwise(1, AtOnce::Halfway, here));
         assert!(!is_inside(slot.word.load(Ordering::Relaxed)));
         assert_ne!(gate.drain.word().load(Ordering::Relaxed), 0, "told");
         assert_eq!(seat.depth(), 0);

@@ -22,7 +22,7 @@ pub(crate) mod brought;
 mod crossing;
 pub(crate) mod current;
 pub(crate) mod express;
-pub(crate) mod handle_cell;
+pub(crate) mod published;
 
 use crate::file::layout::Slot;
 use crate::gate::protocol::Gate;
@@ -43,8 +43,10 @@ pub(crate) const COUNTED: u32 = u32::MAX;
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub(crate) struct Seat {
-    /// The barrier that the fast path may use it for; 0: none.
-    express: AtomicU64,
+    /// The barrier whose common case of entering needs no fence here; 0: none.
+    unfenced: AtomicU64,
+    /// The handle of another language by which this thread used that one last; null: none.
+    unfenced_handle: AtomicPtr<()>,
     /// Which registration this is; 0: none. Guards carry it, and are void when it differs.
     serial: AtomicU64,
     /// Its slot; null: it has none of its own.
@@ -58,10 +60,12 @@ pub(crate) struct Seat {
     settled: AtomicU32,
     /// 1: the thread was let in by a wake-up and passes one on when it leaves.
     readmitted: AtomicU32,
-    /// 1: the common case of entering needs no fence.
-    unfenced: AtomicU32,
     /// Where the outermost share was taken, and what the slot says, if there is one.
     place: KeptLine,
+    /// The barrier that the fast path may use it for, with a fence or without; 0: none.
+    express: AtomicU64,
+    /// The handle by which this thread used that one last; null: none.
+    handle: AtomicPtr<()>,
     /// 1: in the middle of saying so, or a handler has jumped away there.
     telling: AtomicU32,
     /// The barrier that it belongs to; 0: none.
@@ -105,7 +109,8 @@ static NEXT_SERIAL: AtomicU64 = AtomicU64::new(TAG + 1);
 impl Seat {
     pub(crate) const fn new() -> Seat {
         Seat {
-            express: AtomicU64::new(0),
+            unfenced: AtomicU64::new(0),
+            unfenced_handle: AtomicPtr::new(ptr::null_mut()),
             serial: AtomicU64::new(0),
             own: AtomicPtr::new(ptr::null_mut()),
             gate: AtomicPtr::new(ptr::null_mut()),
@@ -113,8 +118,9 @@ impl Seat {
             copy: AtomicU32::new(0),
             settled: AtomicU32::new(0),
             readmitted: AtomicU32::new(0),
-            unfenced: AtomicU32::new(0),
             place: KeptLine::new(),
+            express: AtomicU64::new(0),
+            handle: AtomicPtr::new(ptr::null_mut()),
             telling: AtomicU32::new(0),
             barrier: AtomicU64::new(0),
             slot: AtomicU32::new(0),
@@ -148,15 +154,15 @@ impl Seat {
         self.settled.store(copy & !1, Ordering::Relaxed);
         self.serial.store(NEXT_SERIAL.fetch_add(TAG + 1, Ordering::Relaxed), Ordering::Relaxed);
         self.barrier.store(barrier, Ordering::Relaxed);
-        self.unfenced.store((fast_path == FastPath::Unfenced).into(), Ordering::Relaxed);
         let express = if index != COUNTED && fast_path != FastPath::None { barrier } else { 0 };
         self.express.store(express, Ordering::Relaxed);
+        let unfenced = if fast_path == FastPath::Unfenced { express } else { 0 };
+        self.unfenced.store(unfenced, Ordering::Relaxed);
     }
 
     /// Makes it serve nothing: what the kernel does to it in a child.
     pub(crate) fn wipe(&self) {
-        self.express.store(0, Ordering::Relaxed);
-        self.unfenced.store(0, Ordering::Relaxed);
+        self.leave_the_fast_path();
         self.barrier.store(0, Ordering::Relaxed);
         self.serial.store(0, Ordering::Relaxed);
         self.depth.store(0, Ordering::Relaxed);
@@ -167,6 +173,28 @@ impl Seat {
     #[inline(always)]
     pub(crate) fn serves(&self, barrier: u64) -> bool {
         self.express.load(Ordering::Relaxed) == barrier
+    }
+
+    /// The same by a handle, which may be anything.
+    #[inline(always)]
+    pub(crate) fn serves_handle(&self, handle: *const ()) -> bool {
+        !handle.is_null() && ptr::eq(self.handle.load(Ordering::Relaxed), handle)
+    }
+
+    /// This thread's next share by this handle, which is one of the barrier that this seat serves, may be the common case.
+    pub(crate) fn set_handle(&self, handle: *const ()) {
+        let is_unfenced = self.unfenced.load(Ordering::Relaxed) != 0;
+        let unfenced = if is_unfenced { handle } else { ptr::null() };
+        self.unfenced_handle.store(unfenced.cast_mut(), Ordering::Relaxed);
+        self.handle.store(handle.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// It is a handle of the barrier no more. For who closes it, on any thread.
+    pub(crate) fn forget_handle(&self, handle: *const ()) {
+        for known in [&self.unfenced_handle, &self.handle] {
+            let (handle, null) = (handle.cast_mut(), ptr::null_mut());
+            let _ = known.compare_exchange(handle, null, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn serial(&self) -> u64 {
@@ -250,7 +278,9 @@ impl Seat {
 
     /// The fast path is not to use it any more: the thread has another one where the barrier is now.
     pub(crate) fn leave_the_fast_path(&self) {
+        self.unfenced.store(0, Ordering::Relaxed);
         self.express.store(0, Ordering::Relaxed);
+        self.set_handle(ptr::null());
     }
 
     #[inline(always)]

@@ -6,9 +6,11 @@
 
 use crate::barrier::handle::Barrier;
 use crate::error::Error;
+use crate::member::inner::Inner;
+use crate::member::process;
 use crate::seat::current;
 use crate::seat::express::AtOnce;
-use crate::seat::handle_cell::HandleCell;
+use crate::seat::published;
 use crate::seat::{COUNTED, Seat, TAG_CHECKED, TAG_COUNTED, TAG_INTERRUPTING};
 use crate::shared::guard::{after_leaving, leave_slow};
 use crate::shared::wait::Wait;
@@ -34,52 +36,70 @@ impl Barrier {
     pub unsafe fn enter_shared_at_once(number: u64, file: *const c_char, line: u32) -> bool {
         let seat = current::get();
         // SAFETY: the caller's promise.
-        seat.serves(number) && seat.enter_at_once(unsafe { SourceLine::new(file, line) })
+        seat.enter_at_once(number, unsafe { SourceLine::new(file, line) })
     }
 
-    /// Lets a handle stand for this barrier, until it is closed.
-    pub fn give(&self, handle: &HandleCell) {
-        handle.set(self.id);
+    /// The next share that this thread takes of this barrier by this handle may be the common case. Null is none.
+    pub fn remember_handle(&self, handle: *const ()) {
+        let seat = current::get();
+        if seat.serves(self.id) && !handle.is_null() {
+            seat.set_handle(handle);
+        }
     }
 
-    /// The next share of this thread by this handle may be the common case.
-    pub fn remember(handle: &'static HandleCell) {
-        current::remember(handle);
+    /// Nobody's next share by this handle is: it stands for something else from now on, or for nothing. Whoever uses it
+    /// meanwhile does so at his own risk.
+    pub fn forget_handle(&self, handle: *const ()) {
+        for attachment in self.inner.succession().filter_map(Inner::attachment_of_this_process) {
+            attachment.for_each_seat(&process::lock(), |seat| seat.forget_handle(handle));
+        }
     }
 
-    /// The common case of [`Barrier::enter_shared_at_once`] alone, by a handle that may be anything, for a function that
-    /// needs no stack for it. If not inside, [`Barrier::enter_shared_otherwise`] is to be asked.
+    /// The common case of [`Barrier::enter_shared_at_once`] alone, by a handle that may be anything, for a function
+    /// that needs no stack for it. If not inside, [`Barrier::enter_shared_otherwise`] is to be asked.
     ///
     /// # Safety
     /// As [`Barrier::enter_shared_at_once`].
     #[inline(always)]
     pub unsafe fn enter_shared_express(
-        handle: *const HandleCell,
+        handle: *const (),
         file: *const c_char,
         line: u32,
     ) -> AtOnce {
-        match current::get_by(handle) {
-            // SAFETY: the caller's promise.
-            Some(seat) => seat.try_enter_express(unsafe { SourceLine::new(file, line) }),
-            None => AtOnce::Outside,
-        }
+        // SAFETY: the caller's promise.
+        current::get().try_enter_by_handle(handle, unsafe { SourceLine::new(file, line) })
     }
 
-    /// The rest of [`Barrier::enter_shared_at_once`], by a handle that is one, and is remembered.
+    /// The rest of [`Barrier::enter_shared_at_once`].
     ///
     /// # Safety
     /// As [`Barrier::enter_shared_at_once`].
     pub unsafe fn enter_shared_otherwise(
-        handle: &'static HandleCell,
+        number: u64,
         came: AtOnce,
         file: *const c_char,
         line: u32,
     ) -> bool {
-        Barrier::remember(handle);
-        let seat = current::get();
-        seat.serves(handle.number())
-            // SAFETY: the caller's promise.
-            && seat.try_enter_otherwise(came, unsafe { SourceLine::new(file, line) })
+        // SAFETY: the caller's promise.
+        let place = unsafe { SourceLine::new(file, line) };
+        current::get().try_enter_otherwise(number, came, place)
+    }
+
+    /// Where the word is that leads to this thread's seat, for who has the steps of the common case in his own language:
+    /// it stays there until the thread ends. `layout` is what he knows of a seat; if that is not this library's, the
+    /// word leads to one that serves nothing.
+    pub fn word_of_this_thread(layout: u32) -> *const *const () {
+        published::word(layout).cast()
+    }
+
+    /// What is owed by who has left a share himself, and has read so at its end.
+    ///
+    /// # Safety
+    /// `seat` is the one that the word above led to when he began to leave.
+    #[cold]
+    pub unsafe fn tell_of_leaving(seat: *const ()) {
+        // SAFETY: the caller's promise, and seats are never unmapped.
+        after_leaving(unsafe { &*seat.cast::<Seat>() });
     }
 
     /// Enters the shared side without a guard. It waits for the gate at most `limit` (zero: not at
@@ -126,7 +146,7 @@ impl Barrier {
     #[inline]
     pub(crate) fn enter_bare(&self, wait: Wait, place: SourceLine) -> Result<(), Error> {
         let seat = current::get();
-        if seat.serves(self.id) && seat.enter_at_once(place) {
+        if seat.enter_at_once(self.id, place) {
             return Ok(());
         }
         self.enter_slow(wait, place).map(drop)
@@ -142,8 +162,9 @@ impl Barrier {
 
     /// The same by a handle, which may be anything.
     #[inline(always)]
-    pub fn leave_shared_express(handle: *const HandleCell) -> bool {
-        current::get_by(handle).is_some_and(leave_one)
+    pub fn leave_shared_express(handle: *const ()) -> bool {
+        let seat = current::get();
+        seat.serves_handle(handle) && leave_one(seat)
     }
 
     /// Leaves the innermost share of this thread that has no guard. It must not be used to end a

@@ -97,7 +97,7 @@ impl Barrier {
     fn enter(&self, wait: impl FnOnce() -> Wait) -> Result<SharedGuard<'_>, Error> {
         let seat = current::get();
         let place = Location::caller();
-        if seat.serves(self.id) && seat.enter_at_once(place.into()) {
+        if seat.enter_at_once(self.id, place.into()) {
             return Ok(self.guard(seat, seat.serial() | TAG_OWN));
         }
         let (seat, serial) = self.enter_slow(wait(), place.into())?;

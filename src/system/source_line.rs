@@ -11,6 +11,7 @@
 
 use std::ffi::{CStr, c_char};
 use std::fmt::{self, Display, Formatter};
+use std::mem::offset_of;
 use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -30,7 +31,7 @@ const OF_RUST: u64 = 1 << 32;
 unsafe impl Send for SourceLine {}
 
 impl SourceLine {
-    /// A line of a C program.
+    /// A line of a C program; 0: the name has it at its end, or there is none.
     ///
     /// # Safety
     /// `file` is null or leads to a string that ends with a zero byte and is never freed.
@@ -44,7 +45,7 @@ impl SourceLine {
         !self.at.is_null()
     }
 
-    /// The file and the line, if they are known.
+    /// The file and the line, if they are known; 0: the name says all there is to say.
     pub(crate) fn parts(self) -> Option<(&'static [u8], u32)> {
         if self.line == OF_RUST {
             // SAFETY: it was made of one that lives for ever.
@@ -67,6 +68,7 @@ impl From<&'static Location<'static>> for SourceLine {
 impl Display for SourceLine {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.parts() {
+            Some((file, 0)) => f.write_str(&String::from_utf8_lossy(file)),
             Some((file, line)) => write!(f, "{}:{line}", String::from_utf8_lossy(file)),
             None => f.write_str("an unknown line"),
         }
@@ -88,6 +90,9 @@ pub(crate) struct KeptLine {
 static NOWHERE: c_char = 0;
 
 impl KeptLine {
+    /// Where the file's name is.
+    pub(crate) const FILE: usize = offset_of!(KeptLine, file);
+
     pub(crate) const fn new() -> KeptLine {
         KeptLine {
             location: AtomicPtr::new(ptr::null_mut()),
@@ -154,6 +159,7 @@ mod tests {
         kept.set(c);
         assert!(kept.is(c) && !kept.is(here.into()) && !kept.is(unknown));
         assert_eq!(kept.get().unwrap().to_string(), "deliver.c:7");
+        assert_eq!(of_c(0).to_string(), "deliver.c");
         kept.forget();
         // SAFETY: null.
         let far = unsafe { SourceLine::new(ptr::null(), u32::MAX) };

@@ -23,7 +23,6 @@ use crate::member::process;
 use crate::member::threads;
 use crate::seat::Seat;
 use crate::seat::current;
-use crate::seat::handle_cell::HandleCell;
 use crate::shared::bare::leave_one;
 use crate::shared::wait::Wait;
 use crate::system::file_lock::{self, FileLock, LockKind};
@@ -74,19 +73,22 @@ impl Barrier {
     /// As [`Barrier::lock_file`].
     #[inline(always)]
     pub unsafe fn lock_file_at_once(
-        handle: *const HandleCell,
+        handle: *const (),
         lock: FileLock,
         request: LockRequest,
         wait: bool,
         file: *const c_char,
         line: u32,
     ) -> Option<Result<(), i32>> {
-        let seat = current::get_by(handle)?;
+        let seat = current::get();
+        if !seat.serves_handle(handle) {
+            return None;
+        }
         match request {
             LockRequest::Write if seat.brought().has_room(lock) => {
                 // SAFETY: the caller's promise.
                 let place = unsafe { SourceLine::new(file, line) };
-                if !seat.enter_at_once(place) {
+                if !seat.enter_at_once(seat.barrier(), place) {
                     return None;
                 }
                 seat.brought().begin_attempt();

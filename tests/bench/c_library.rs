@@ -9,13 +9,28 @@ use crate::library::{FILE, Library};
 
 impl Contender for Library {
     fn pairs(&self, count: u64) {
-        for _ in 0..count {
-            Library::share(self, || {});
-        }
+        Library::pairs(self, count);
     }
 
-    fn share(&self, inside: &mut dyn FnMut()) {
-        Library::share(self, inside);
+    fn share(&self, _inside: &mut dyn FnMut()) {
+        unreachable!("pairs only");
+    }
+
+    fn exclusive(&self, _inside: &mut dyn FnMut()) {
+        unreachable!("pairs only");
+    }
+}
+
+/// Pairs inside a share.
+pub struct NestedInC<'a>(pub &'a Library);
+
+impl Contender for NestedInC<'_> {
+    fn pairs(&self, count: u64) {
+        self.0.nested_pairs(count);
+    }
+
+    fn share(&self, _inside: &mut dyn FnMut()) {
+        unreachable!("pairs only");
     }
 
     fn exclusive(&self, _inside: &mut dyn FnMut()) {

@@ -47,7 +47,7 @@ pub fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
             what: format!("enter+leave, {cores} {shape} on {cores} cores"),
             measured: Time::Took(costs[3] / slower(0)),
             peer: Some(("one thread".into(), Time::Took(costs[2]))),
-            target: Target::Ratio(1.15),
+            target: Target::Ratio(1.1),
             note: format!(
                 "{} before it is taken over a loop that shares nothing, which slowed down {:.2} x; \
                  {peer} slowed down {:.1} x; {kept} of {attempts} rounds had the cores to themselves",

@@ -14,8 +14,13 @@ fn it_compiles_without_a_warning_in_c_and_in_cxx() {
         ("g++", "c++", "c++17"),
         ("g++", "c++", "c++20"),
     ];
-    let settings: [&[&str]; 4] =
-        [&[], &["-DNDEBUG"], &["-D_FILE_OFFSET_BITS=64"], &["-D_GNU_SOURCE", "-Wconversion"]];
+    let settings: [&[&str]; 5] = [
+        &[],
+        &["-DNDEBUG"],
+        &["-DSTILLPOINT_NO_INLINE"],
+        &["-D_FILE_OFFSET_BITS=64"],
+        &["-D_GNU_SOURCE", "-Wconversion"],
+    ];
     for (compiler, language, standard) in languages {
         for setting in settings {
             must(
@@ -30,10 +35,15 @@ fn it_compiles_without_a_warning_in_c_and_in_cxx() {
     }
 }
 
-/// The functions that the header declares.
+/// The functions that the header declares: the interface.
 pub fn declared() -> BTreeSet<String> {
+    declared_with(&["-DSTILLPOINT_NO_INLINE"])
+}
+
+fn declared_with(settings: &[&str]) -> BTreeSet<String> {
     let header = include().join("stillpoint.h");
-    let output = must(Command::new("gcc").args(["-E", "-P", "-DNDEBUG"]).arg(header));
+    let mut compiler = Command::new("gcc");
+    let output = must(compiler.args(["-E", "-P", "-DNDEBUG"]).args(settings).arg(header));
     let text = String::from_utf8(output.stdout).unwrap();
     let functions = text.match_indices("stillpoint_").filter_map(|(at, _)| {
         let (name, _) = text[at..].split_once(|c: char| c != '_' && !c.is_alphanumeric())?;
@@ -42,11 +52,21 @@ pub fn declared() -> BTreeSet<String> {
     functions.collect()
 }
 
+/// What is between the header and the library alone ends so.
+fn is_private(name: &str) -> bool {
+    name.ends_with('_')
+}
+
 /// What the library gives to others, whatever it is.
-pub fn defined() -> BTreeSet<String> {
+fn exported() -> BTreeSet<String> {
     let symbols = must(Command::new("nm").args(["-D", "--defined-only"]).arg(library()));
     let text = String::from_utf8(symbols.stdout).unwrap();
     text.lines().map(|line| line.split_whitespace().last().unwrap().to_string()).collect()
+}
+
+/// The interface, as the library has it.
+pub fn defined() -> BTreeSet<String> {
+    exported().into_iter().filter(|name| !is_private(name)).collect()
 }
 
 #[test]
@@ -54,6 +74,17 @@ fn the_library_defines_what_the_header_declares_and_nothing_else() {
     let (declared, defined) = (declared(), defined());
     assert!(declared.len() >= 24, "{declared:?}");
     assert_eq!(declared, defined);
+}
+
+/// Those that are inline are no part of the library.
+#[test]
+fn what_the_header_calls_for_itself_is_there() {
+    let inline = ["stillpoint_enter_", "stillpoint_leave_", "stillpoint_try_enter_"];
+    let mut called = declared_with(&[]);
+    called.retain(|name| is_private(name) && !inline.contains(&name.as_str()));
+    let private: BTreeSet<_> = exported().into_iter().filter(|name| is_private(name)).collect();
+    assert_eq!(called, private);
+    assert_eq!(private.len(), 3);
 }
 
 /// The entries of one kind in the library's dynamic section.

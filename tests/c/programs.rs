@@ -1,6 +1,6 @@
 //! The suites in C, in each variant, and a program in another language.
 
-use crate::common::{must, root};
+use crate::common::{must, root, skip};
 use crate::harness::{Variant, Workshop};
 use std::path::Path;
 
@@ -51,6 +51,26 @@ suites!(
     speed,
     unlocking
 );
+
+/// The header's own functions are left out.
+#[test]
+fn without_what_is_inline() {
+    let workshop = Workshop::new();
+    for name in ["forks", "handles", "numbers", "order", "pauses", "shares", "signals"] {
+        let program = workshop.compile(name, &["-DSTILLPOINT_NO_INLINE"]);
+        must(workshop.command(&program).arg(workshop.place.folder()));
+    }
+}
+
+/// A signal handler at every instruction, in what an optimising compiler makes of the header.
+#[test]
+fn strikes() {
+    let workshop = Workshop::new();
+    if cfg!(not(target_arch = "x86_64")) {
+        return skip("this processor is not asked to stop after each instruction");
+    }
+    must(workshop.command(&workshop.compile("strikes", &[])).arg(workshop.place.folder()));
+}
 
 /// Not linked with the library: it loads it, and goes on after it has unloaded it.
 #[test]

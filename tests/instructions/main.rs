@@ -29,7 +29,7 @@ use clap::Parser;
 use nix::libc::{LOCK_EX, LOCK_UN};
 use stillpoint::Barrier;
 
-use library::Library;
+use library::{Header, Library};
 
 /// Many, as what is done once is not the same each time: a barrier that is made looks at the locks of others.
 const PAIRS: u64 = 1_000_000;
@@ -57,7 +57,7 @@ struct Arguments {
 type Work = fn(&Barrier, u64);
 
 /// Each with the system calls that it makes.
-const WORKS: [(&str, u32, Work); 8] = [
+const WORKS: [(&str, u32, Work); 9] = [
     ("outer", 0, outer),
     ("nested", 0, nested),
     ("elsewhere", 0, elsewhere),
@@ -65,6 +65,7 @@ const WORKS: [(&str, u32, Work); 8] = [
     ("should_yield", 0, should_yield),
     ("c", 0, from_c),
     ("c_nested", 0, nested_from_c),
+    ("c_calls", 0, by_calls),
     ("c_flock", 2, flock_from_c),
 ];
 
@@ -109,26 +110,23 @@ fn should_yield(barrier: &Barrier, times: u64) {
     drop(share);
 }
 
-/// The same by the C library, which opens the barrier for itself: as a macro of its header does.
-#[inline(never)]
-fn outer_from_c(library: &Library, times: u64) {
-    for _ in 0..times {
-        library.share(|| compiler_fence(Ordering::SeqCst));
-    }
-}
-
+/// The same by a program in C, which opens the barrier for itself.
 fn from_c(barrier: &Barrier, times: u64) {
-    outer_from_c(&Library::open(barrier.path()).expect("it is built"), times);
+    Library::open(barrier.path(), Header::Inline).expect("it is built").pairs(times);
 }
 
 fn nested_from_c(barrier: &Barrier, times: u64) {
-    let library = Library::open(barrier.path()).expect("it is built");
-    library.share(|| outer_from_c(&library, times));
+    Library::open(barrier.path(), Header::Inline).expect("it is built").nested_pairs(times);
+}
+
+/// The same, of who leaves the header's own functions out.
+fn by_calls(barrier: &Barrier, times: u64) {
+    Library::open(barrier.path(), Header::Calls).expect("it is built").pairs(times);
 }
 
 /// A file's write lock that brings a share.
 fn flock_from_c(barrier: &Barrier, times: u64) {
-    let library = Library::open(barrier.path()).expect("it is built");
+    let library = Library::open(barrier.path(), Header::Inline).expect("it is built");
     let file = tempfile::tempfile().expect("there is room");
     for _ in 0..times {
         for operation in [LOCK_EX, LOCK_UN] {

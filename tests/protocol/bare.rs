@@ -3,8 +3,9 @@
 use crate::common::{Place, at_once, ms};
 use std::ffi::c_char;
 use std::ptr;
+use std::sync::mpsc::channel;
 use std::time::Duration;
-use stillpoint::{AtOnce, Barrier, Error, ErrorKind, HandleCell};
+use stillpoint::{AtOnce, Barrier, Error, ErrorKind};
 
 const FILE: *const c_char = c"append.c".as_ptr();
 
@@ -104,36 +105,68 @@ fn the_fast_way_is_for_this_threads_barrier_at_an_open_gate() {
 /// A pointer that leads nowhere is not followed, nor one to what this thread has not used last.
 #[test]
 fn a_handle_may_be_anything() {
-    static HANDLE: HandleCell = HandleCell::closed();
-    static OTHER: HandleCell = HandleCell::closed();
+    let (one, other) = ([0_u64; 2], 0_u64);
+    let (one, other) = (one.as_ptr().cast::<()>(), ptr::from_ref(&other).cast::<()>());
     // SAFETY: as above.
     let express = |handle| unsafe { Barrier::enter_shared_express(handle, FILE, 7) };
-    // SAFETY: as above.
-    let otherwise =
-        |handle| unsafe { Barrier::enter_shared_otherwise(handle, AtOnce::Outside, FILE, 7) };
     let place = Place::new();
     let barrier = place.barrier();
+    barrier.remember_handle(one);
+    assert_eq!(express(one), AtOnce::Outside, "there is no seat yet");
+    assert_eq!(express(ptr::null()), AtOnce::Outside);
+    assert!(!Barrier::leave_shared_express(ptr::null()));
     enter(&barrier, None).unwrap();
-    barrier.leave_shared().unwrap();
-    assert!(!otherwise(&HANDLE), "it is none yet");
-    assert_eq!(express(&HANDLE), AtOnce::Outside);
-    barrier.give(&HANDLE);
-    barrier.give(&OTHER);
-    assert!(otherwise(&HANDLE));
-    assert_eq!(express(&HANDLE), AtOnce::Inside);
-    for wrong in [ptr::null(), &OTHER, ptr::dangling(), (&raw const HANDLE).wrapping_byte_add(1)] {
+    assert_eq!(express(one), AtOnce::Outside, "not known yet");
+    for handle in [one, other] {
+        barrier.remember_handle(handle);
+        assert_eq!(express(handle), AtOnce::Inside);
+    }
+    barrier.remember_handle(ptr::null());
+    for wrong in [ptr::null(), one, ptr::dangling(), other.wrapping_byte_add(1)] {
         assert_eq!(express(wrong), AtOnce::Outside);
         assert!(!Barrier::leave_shared_express(wrong));
     }
-    HANDLE.close();
-    assert_eq!(express(&HANDLE), AtOnce::Outside);
-    assert!(!Barrier::leave_shared_express(&HANDLE));
-    assert!(otherwise(&OTHER));
-    assert_eq!(barrier.depth(), 3);
-    for _ in 0..3 {
-        assert!(Barrier::leave_shared_express(&OTHER));
+    // Another one's end is not this one's.
+    barrier.forget_handle(one);
+    assert_eq!(express(other), AtOnce::Inside);
+    barrier.forget_handle(other);
+    assert_eq!(express(other), AtOnce::Outside);
+    assert!(!Barrier::leave_shared_express(other));
+    barrier.remember_handle(one);
+    assert_eq!(barrier.depth(), 4);
+    for _ in 0..4 {
+        assert!(Barrier::leave_shared_express(one));
     }
-    assert!(!Barrier::leave_shared_express(&OTHER), "nothing is held");
+    assert!(!Barrier::leave_shared_express(one), "nothing is held");
+}
+
+/// Whoever closes a handle does so for every thread.
+#[test]
+fn a_handle_ends_on_every_thread() {
+    let place = Place::new();
+    let barrier = place.barrier();
+    let handle = ptr::without_provenance::<()>(64);
+    let (closed, is_closed) = channel();
+    let (ready, is_ready) = channel();
+    std::thread::scope(|scope| {
+        let barrier = &barrier;
+        scope.spawn(move || {
+            let handle = ptr::without_provenance::<()>(64);
+            enter(barrier, None).unwrap();
+            barrier.remember_handle(handle);
+            // SAFETY: as above.
+            assert_eq!(unsafe { Barrier::enter_shared_express(handle, FILE, 7) }, AtOnce::Inside);
+            ready.send(()).unwrap();
+            is_closed.recv().unwrap();
+            // SAFETY: as above.
+            assert_eq!(unsafe { Barrier::enter_shared_express(handle, FILE, 7) }, AtOnce::Outside);
+            barrier.leave_shared().unwrap();
+            barrier.leave_shared().unwrap();
+        });
+        is_ready.recv().unwrap();
+        barrier.forget_handle(handle);
+        closed.send(()).unwrap();
+    });
 }
 
 #[test]
