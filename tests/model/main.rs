@@ -46,7 +46,7 @@
 //! | the lock of a command's share falls with its wrapper | `WrapperKeepsItsByte`; that a command is stopped in time: `tests/cli/lifetime.rs` |
 //! | the file is removed under its users and made again | `OldStaysOpen`, `OldNotAwaited`, `OldHealed`, `CertifiedElsewhere` |
 //! | power is cut inside a share | a matter of files: `tests/cli/recover.rs`, `tests/cli/create.rs` |
-//! | a signal handler takes a share in the middle of enter or leave | the tests of `src/seat/crossing.rs` strike after each of its stores; `tests/fork/signals.rs` |
+//! | a signal handler takes a share in the middle of enter or leave | the tests of `src/seat/crossing.rs` strike after each of its stores, `tests/c/strikes.c` at each instruction of what is inline in C; `tests/fork/signals.rs` |
 //! | nobody who waits can ask whether the holder lives | `NobodyAsks`; the scene `no_limit` has one such writer |
 //!
 //! ```sh
