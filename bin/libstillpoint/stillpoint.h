@@ -160,6 +160,8 @@ void stillpoint_after_leaving_(const void *seat);
 /* A signal handler finds what comes before it done, and what comes after it not begun. */
 #define STILLPOINT_STEP_() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #define STILLPOINT_SELDOM_(what) __builtin_expect(!!(what), 0)
+/* A compiler counts its instructions, of which few are done. */
+#define STILLPOINT_INLINE_ static inline __attribute__((always_inline))
 
 /* Where this thread finds its seat, once it has asked. */
 static struct stillpoint_seat_ stillpoint_nobody_, *const stillpoint_nobodys_ = &stillpoint_nobody_;
@@ -167,7 +169,7 @@ static __thread struct stillpoint_seat_ *const *stillpoint_thread_
     __attribute__((tls_model("initial-exec"), unused)) = &stillpoint_nobodys_;
 
 /* 0: inside. 1: nothing has happened. 2: something has, and the library goes on with it. */
-static inline int stillpoint_try_enter_(struct stillpoint_seat_ *seat, const char *place)
+STILLPOINT_INLINE_ int stillpoint_try_enter_(struct stillpoint_seat_ *seat, const char *place)
 {
     uint32_t depth = STILLPOINT_LOAD_(seat->depth);
     if (STILLPOINT_SELDOM_(depth > 0)) {
@@ -201,7 +203,7 @@ static inline int stillpoint_try_enter_(struct stillpoint_seat_ *seat, const cha
     return 0;
 }
 
-static inline int stillpoint_enter_(stillpoint *b, int wait, const char *place)
+STILLPOINT_INLINE_ int stillpoint_enter_(stillpoint *b, int wait, const char *place)
 {
     struct stillpoint_seat_ *seat = STILLPOINT_LOAD_(*stillpoint_thread_);
     int came = 1;
@@ -215,7 +217,7 @@ static inline int stillpoint_enter_(stillpoint *b, int wait, const char *place)
     return wait ? stillpoint_lock_shared_at(b, place, 0) : stillpoint_trylock_shared_at(b, place, 0);
 }
 
-static inline int stillpoint_leave_(stillpoint *b)
+STILLPOINT_INLINE_ int stillpoint_leave_(stillpoint *b)
 {
     struct stillpoint_seat_ *seat = STILLPOINT_LOAD_(*stillpoint_thread_);
     if (STILLPOINT_SELDOM_(b == 0) || STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat->unfenced_handle) != b))
