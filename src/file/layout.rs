@@ -54,7 +54,7 @@ pub(crate) const FILE_SIZE: u32 = SLOTS_OFFSET + SLOTS * SLOT_SIZE;
 pub(crate) const GATE_OFFSET: u32 = 4096;
 /// Whether the word of a slot has the gate's place in a page of 4 KiB. A processor that tells addresses apart by these
 /// bits at first takes a look at the gate for one at the word, which was stored just before, and waits for that (Intel's
-/// optimization manual, on aliasing of memory at 4 KiB): so it is no good one to enter with.
+/// optimization manual, on aliasing of memory at 4 KiB): so it is no good one for a thread.
 pub(crate) const fn is_beside_the_gate(slot: u32) -> bool {
     (SLOTS_OFFSET + slot * SLOT_SIZE) % 4096 == GATE_OFFSET % 4096
 }
