@@ -93,9 +93,15 @@ void stillpoint_assert_idle_at(stillpoint *b, const char *file, unsigned line);
 #define stillpoint_open(name_or_path, flags, label, ret) \
     stillpoint_open((name_or_path), (flags) | STILLPOINT_INTERFACE << 24, (label), (ret))
 
+/* See the end: where these are inline, so is stillpoint_unlock_shared. */
+#if defined __GNUC__ && defined __LP64__ && !defined STILLPOINT_NO_INLINE
 #define stillpoint_lock_shared(b) stillpoint_enter_((b), 1, STILLPOINT_HERE_)
 #define stillpoint_trylock_shared(b) stillpoint_enter_((b), 0, STILLPOINT_HERE_)
 #define stillpoint_unlock_shared(b) stillpoint_leave_(b)
+#else
+#define stillpoint_lock_shared(b) stillpoint_lock_shared_at((b), STILLPOINT_HERE_, 0)
+#define stillpoint_trylock_shared(b) stillpoint_trylock_shared_at((b), STILLPOINT_HERE_, 0)
+#endif
 #define stillpoint_timedlock_shared(b, timeout_ms) \
     stillpoint_timedlock_shared_at((b), (timeout_ms), __FILE__, __LINE__)
 #define stillpoint_begin(b, cookie) stillpoint_begin_at((b), (cookie), __FILE__, __LINE__)
@@ -130,7 +136,7 @@ void stillpoint_assert_idle_at(stillpoint *b, const char *file, unsigned line);
  * the interface: a library that has changed it shows a program which was compiled for this layout a seat that is never
  * the common case. STILLPOINT_NO_INLINE leaves it out.
  */
-#if defined __GNUC__ && defined __LP64__ && !defined STILLPOINT_NO_INLINE
+#ifdef stillpoint_unlock_shared
 
 #define STILLPOINT_LAYOUT_ 1u
 
@@ -161,7 +167,7 @@ void stillpoint_after_leaving_(const void *seat);
 #define STILLPOINT_STEP_() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #define STILLPOINT_SELDOM_(what) __builtin_expect(!!(what), 0)
 /* A compiler counts its instructions, of which few are done. */
-#define STILLPOINT_INLINE_ static inline __attribute__((always_inline))
+#define STILLPOINT_INLINE_ static __inline__ __attribute__((always_inline))
 
 /* Where this thread finds its seat, once it has asked. */
 static struct stillpoint_seat_ stillpoint_nobody_, *const stillpoint_nobodys_ = &stillpoint_nobody_;
@@ -169,87 +175,85 @@ static __thread struct stillpoint_seat_ *const *stillpoint_thread_
     __attribute__((tls_model("initial-exec"), unused)) = &stillpoint_nobodys_;
 
 /* 0: inside. 1: nothing has happened. 2: something has, and the library goes on with it. */
-STILLPOINT_INLINE_ int stillpoint_try_enter_(struct stillpoint_seat_ *seat, const char *place)
+STILLPOINT_INLINE_ int stillpoint_try_enter_(struct stillpoint_seat_ *seat_, const char *place_)
 {
-    uint32_t depth = STILLPOINT_LOAD_(seat->depth);
-    if (STILLPOINT_SELDOM_(depth > 0)) {
-        STILLPOINT_STORE_(seat->depth, depth + 1);
+    const uint32_t *gate_ = STILLPOINT_LOAD_(seat_->gate);
+    struct stillpoint_slot_ *slot_;
+    uint32_t depth_ = STILLPOINT_LOAD_(seat_->depth), copy_, odd_;
+    if (STILLPOINT_SELDOM_(depth_ > 0)) {
+        STILLPOINT_STORE_(seat_->depth, depth_ + 1);
         return 0;
     }
-    uint32_t copy = STILLPOINT_LOAD_(seat->copy);
-    const uint32_t *gate = STILLPOINT_LOAD_(seat->gate);
-    if (STILLPOINT_SELDOM_(copy & 1) || STILLPOINT_SELDOM_(__atomic_load_n(gate, __ATOMIC_ACQUIRE) & 1))
+    copy_ = STILLPOINT_LOAD_(seat_->copy);
+    if (STILLPOINT_SELDOM_(copy_ & 1) || STILLPOINT_SELDOM_(__atomic_load_n(gate_, __ATOMIC_ACQUIRE) & 1))
         return 1;
-    uint32_t odd = copy + 1;
-    STILLPOINT_STORE_(seat->copy, odd);
+    odd_ = copy_ + 1;
+    STILLPOINT_STORE_(seat_->copy, odd_);
     STILLPOINT_STEP_();
-    struct stillpoint_slot_ *slot = STILLPOINT_LOAD_(seat->slot);
-    STILLPOINT_STORE_(slot->taken_at_word, odd);
+    slot_ = STILLPOINT_LOAD_(seat_->slot);
+    STILLPOINT_STORE_(slot_->taken_at_word, odd_);
     STILLPOINT_STEP_();
-    if (STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat->place) != place))
+    if (STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat_->place) != place_))
         return 2;
     STILLPOINT_STEP_();
-    STILLPOINT_STORE_(slot->word, odd);
+    STILLPOINT_STORE_(slot_->word, odd_);
     STILLPOINT_STEP_();
-    if (STILLPOINT_SELDOM_(__atomic_load_n(gate, __ATOMIC_ACQUIRE) & 1))
+    if (STILLPOINT_SELDOM_(__atomic_load_n(gate_, __ATOMIC_ACQUIRE) & 1))
         return 2;
     STILLPOINT_STEP_();
-    STILLPOINT_STORE_(seat->settled, odd);
+    STILLPOINT_STORE_(seat_->settled, odd_);
     STILLPOINT_STEP_();
-    if (STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat->copy) != odd))
+    if (STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat_->copy) != odd_))
         return 2;
-    STILLPOINT_STORE_(seat->depth, 1);
+    STILLPOINT_STORE_(seat_->depth, 1);
     STILLPOINT_STEP_();
     return 0;
 }
 
-STILLPOINT_INLINE_ int stillpoint_enter_(stillpoint *b, int wait, const char *place)
+STILLPOINT_INLINE_ int stillpoint_enter_(stillpoint *b_, int wait_, const char *place_)
 {
-    struct stillpoint_seat_ *seat = STILLPOINT_LOAD_(*stillpoint_thread_);
-    int came = 1;
-    if (!STILLPOINT_SELDOM_(b == 0) && !STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat->unfenced_handle) != b))
-        came = stillpoint_try_enter_(seat, place);
-    if (!STILLPOINT_SELDOM_(came != 0))
+    struct stillpoint_seat_ *seat_ = STILLPOINT_LOAD_(*stillpoint_thread_);
+    int came_ = 1;
+    if (!STILLPOINT_SELDOM_(!b_) && !STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat_->unfenced_handle) != b_))
+        came_ = stillpoint_try_enter_(seat_, place_);
+    if (!STILLPOINT_SELDOM_(came_ != 0))
         return 0;
-    if (came == 2)
-        return stillpoint_enter_halfway_(b, wait, place);
+    if (came_ == 2)
+        return stillpoint_enter_halfway_(b_, wait_, place_);
     stillpoint_thread_ = stillpoint_seat_of_thread_(STILLPOINT_LAYOUT_);
-    return wait ? stillpoint_lock_shared_at(b, place, 0) : stillpoint_trylock_shared_at(b, place, 0);
+    return wait_ ? stillpoint_lock_shared_at(b_, place_, 0) : stillpoint_trylock_shared_at(b_, place_, 0);
 }
 
-STILLPOINT_INLINE_ int stillpoint_leave_(stillpoint *b)
+STILLPOINT_INLINE_ int stillpoint_leave_(stillpoint *b_)
 {
-    struct stillpoint_seat_ *seat = STILLPOINT_LOAD_(*stillpoint_thread_);
-    if (STILLPOINT_SELDOM_(b == 0) || STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat->unfenced_handle) != b))
-        return (stillpoint_unlock_shared)(b);
-    uint32_t depth = STILLPOINT_LOAD_(seat->depth);
-    if (STILLPOINT_SELDOM_(depth != 1)) {
-        if (depth == 0)
-            return (stillpoint_unlock_shared)(b);
-        STILLPOINT_STORE_(seat->depth, depth - 1);
+    struct stillpoint_seat_ *seat_ = STILLPOINT_LOAD_(*stillpoint_thread_);
+    struct stillpoint_slot_ *slot_;
+    const uint32_t *gate_;
+    uint32_t depth_, even_;
+    if (STILLPOINT_SELDOM_(!b_) || STILLPOINT_SELDOM_(STILLPOINT_LOAD_(seat_->unfenced_handle) != b_))
+        return (stillpoint_unlock_shared)(b_);
+    depth_ = STILLPOINT_LOAD_(seat_->depth);
+    if (STILLPOINT_SELDOM_(depth_ != 1)) {
+        if (depth_ == 0)
+            return (stillpoint_unlock_shared)(b_);
+        STILLPOINT_STORE_(seat_->depth, depth_ - 1);
         return 0;
     }
-    uint32_t even = STILLPOINT_LOAD_(seat->copy) + 1;
+    even_ = STILLPOINT_LOAD_(seat_->copy) + 1;
     STILLPOINT_STEP_();
-    STILLPOINT_STORE_(seat->depth, 0);
+    STILLPOINT_STORE_(seat_->depth, 0);
     STILLPOINT_STEP_();
-    STILLPOINT_STORE_(seat->copy, even);
+    STILLPOINT_STORE_(seat_->copy, even_);
     STILLPOINT_STEP_();
-    STILLPOINT_STORE_(seat->settled, even);
+    STILLPOINT_STORE_(seat_->settled, even_);
     STILLPOINT_STEP_();
-    struct stillpoint_slot_ *slot = STILLPOINT_LOAD_(seat->slot);
-    const uint32_t *gate = STILLPOINT_LOAD_(seat->gate);
-    __atomic_store_n(&slot->word, even, __ATOMIC_RELEASE);
-    if (STILLPOINT_SELDOM_((__atomic_load_n(gate, __ATOMIC_RELAXED) | STILLPOINT_LOAD_(seat->readmitted)) & 1))
-        stillpoint_after_leaving_(seat);
+    slot_ = STILLPOINT_LOAD_(seat_->slot);
+    gate_ = STILLPOINT_LOAD_(seat_->gate);
+    __atomic_store_n(&slot_->word, even_, __ATOMIC_RELEASE);
+    if (STILLPOINT_SELDOM_((__atomic_load_n(gate_, __ATOMIC_RELAXED) | STILLPOINT_LOAD_(seat_->readmitted)) & 1))
+        stillpoint_after_leaving_(seat_);
     return 0;
 }
-
-#else
-
-#define stillpoint_enter_(b, wait, place) \
-    ((wait) ? stillpoint_lock_shared_at(b, place, 0) : stillpoint_trylock_shared_at(b, place, 0))
-#define stillpoint_leave_(b) (stillpoint_unlock_shared)(b)
 
 #endif
 

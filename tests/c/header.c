@@ -1,4 +1,7 @@
 /* Every function of the header, used as C and as C++. Compiled only. */
+/* Names of the program, which the header's own functions shadow nowhere. */
+extern int copy, depth, gate, slot, seat, place, odd, even, came;
+
 #include "stillpoint.h"
 
 #include <stdio.h>
@@ -9,18 +12,19 @@ int use_everything(const char *name, int fd)
 {
     stillpoint *b = NULL;
     struct flock whole;
+    uint64_t cookie;
+    int sum, (*lock)(stillpoint *), (*wrapped)(stillpoint *, int, int);
     whole.l_type = F_WRLCK;
     whole.l_whence = SEEK_SET;
     whole.l_start = 0;
     whole.l_len = 0;
-    int sum = stillpoint_open(name, 0, NULL, &b);
+    sum = stillpoint_open(name, 0, NULL, &b);
     sum += stillpoint_open(name, STILLPOINT_CREATE, "label", &b);
     sum += stillpoint_join(b);
     sum += stillpoint_lock_shared(b);
     sum += stillpoint_trylock_shared(b);
     sum += stillpoint_timedlock_shared(b, 100);
     sum += stillpoint_unlock_shared(b);
-    uint64_t cookie;
     sum += stillpoint_begin(b, &cookie);
     sum += stillpoint_try_begin(b, &cookie);
     sum += stillpoint_timed_begin(b, 100, &cookie);
@@ -42,8 +46,8 @@ int use_everything(const char *name, int fd)
     else
         stillpoint_assert_idle(b);
     /* Through a pointer the functions are those without a place. */
-    int (*lock)(stillpoint *) = stillpoint_lock_shared;
-    int (*wrapped)(stillpoint *, int, int) = stillpoint_flock;
+    lock = stillpoint_lock_shared;
+    wrapped = stillpoint_flock;
     sum += lock(b) + wrapped(b, fd, LOCK_UN);
     stillpoint_close(b);
     return sum;

@@ -11,6 +11,8 @@ fn it_compiles_without_a_warning_in_c_and_in_cxx() {
         ("gcc", "c", "c11"),
         ("gcc", "c", "c17"),
         ("gcc", "c", "gnu11"),
+        ("gcc", "c", "gnu89"),
+        ("g++", "c++", "c++11"),
         ("g++", "c++", "c++17"),
         ("g++", "c++", "c++20"),
     ];
