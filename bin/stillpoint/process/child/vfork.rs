@@ -2,8 +2,8 @@
 //!
 //! posix_spawn(3), which std calls, does the same, and takes a third of the system calls and an eighth of the
 //! instructions of `run -s true`: glibc asks in the child for the action of each of 64 signals and sets it, and std
-//! copies the environment twice, sorted, to change one variable. Here the few signals that have handlers are set, and the environment is a list of the pointers that
-//! this process found.
+//! copies the environment twice, sorted, to change one variable. Here the few signals that have handlers are set, and
+//! the environment is a list of the pointers that this process found.
 //!
 //! Right for a command that has all else as this process does, its standard descriptors, its folder and its process
 //! group, and finds the program by this process's PATH; std starts the others.
